@@ -1,0 +1,83 @@
+"""vcviz: see what a softmax classifier anticipates of its latents, and what it gets.
+
+Names are loaded when first used, so that importing the package costs nothing:
+neither torch nor plotly is imported here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_PUBLIC = {
+    "InputError": "vcviz.errors",
+    "LatentFit": "vcviz.records",
+    "LatentPrior": "vcviz.records",
+    "LatentSet": "vcviz.records",
+    "Projection": "vcviz.records",
+    "ReliabilityCurve": "vcviz.records",
+    "Split": "vcviz.records",
+    "Trajectory": "vcviz.records",
+    "RunConfig": "vcviz.config",
+    "load_data": "vcviz.data",
+    "subset": "vcviz.data",
+    "Classifier": "vcviz.model",
+    "build_encoder": "vcviz.encoders",
+    "build_head": "vcviz.heads",
+    "HEADS": "vcviz.heads",
+    "train": "vcviz.training",
+    "train_heads": "vcviz.training",
+    "Run": "vcviz.runs",
+    "load_run": "vcviz.runs",
+    "list_runs": "vcviz.runs",
+    "extract_latents": "vcviz.latents",
+    "prior_of": "vcviz.latents",
+    "implied_prior": "vcviz.densities",
+    "empirical_prior": "vcviz.densities",
+    "attack": "vcviz.attacks",
+    "reliability_curve": "vcviz.calibration",
+    "expected_calibration_error": "vcviz.calibration",
+    "brier_score": "vcviz.calibration",
+    "negative_log_likelihood": "vcviz.calibration",
+    "latent_fit": "vcviz.fit",
+    "energy_distance": "vcviz.fit",
+    "auroc": "vcviz.ood",
+    "mutual_information": "vcviz.information",
+    "summarise": "vcviz.summary",
+    "fit_projection": "vcviz.projections",
+    "plot_latents": "vcviz.figures",
+    "plot_latent_fit": "vcviz.figures",
+    "plot_reliability": "vcviz.figures",
+    "plot_trajectory": "vcviz.figures",
+    "plot_history": "vcviz.figures",
+    "LatentExplorer": "vcviz.widgets",
+    "CalibrationExplorer": "vcviz.widgets",
+    "AdversarialExplorer": "vcviz.widgets",
+    "run_notebook": "vcviz.headless",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'vcviz' has no attribute {name!r}")
+    module = importlib.import_module(_PUBLIC[name])
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from vcviz.attacks import attack as attack
+    from vcviz.data import load_data as load_data
+    from vcviz.latents import extract_latents as extract_latents
+    from vcviz.runs import load_run as load_run
+    from vcviz.training import train as train

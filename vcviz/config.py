@@ -1,0 +1,103 @@
+"""Everything needed to repeat a run, checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vcviz.errors import InputError, clip, nearest
+
+Schedule = Literal["constant", "step", "multistep", "cosine", "onecycle"]
+
+
+class RunConfig(BaseModel):
+    """Settings of one training run; JSON in and out.
+
+    Unknown names, wrong types and values out of range raise `InputError` with the nearest name.
+    `device`, `threads` and `compile` say how to compute, not what: they are not part of `key`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    dataset: str = Field("digits", description="digits, mixture, hub:<owner/name> or path:<folder>")
+    dataset_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the dataset"
+    )
+    n_train: int | None = Field(None, ge=2, description="keep this many training rows, stratified")
+    validation: float = Field(0.0, ge=0, lt=1, description="share of the training rows held out")
+    encoder: str = Field("auto", description="auto, mlp, cnn, resnet20…, text, or custom")
+    encoder_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the encoder"
+    )
+    head: str = Field("softmax", description="name of the head")
+    head_options: dict[str, Any] = Field(default_factory=dict, description="options of the head")
+    latent_dim: int = Field(2, ge=1, description="D, dimensions of the latent space")
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(200, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(2e-3, gt=0, description="learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only, Nesterov")
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Schedule = "step"
+    schedule_options: dict[str, Any] = Field(default_factory=dict)
+    critic_lr: float = Field(5e-3, gt=0)
+    critic_steps: int = Field(2, ge=1, description="critic updates per batch")
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    augment: Literal["none", "crop", "crop-flip"] = "none"
+    seed: int = Field(0, ge=0)
+    probe_size: int = Field(500, ge=1, description="test rows whose latents are kept every epoch")
+    probe_every: int = Field(1, ge=1, description="epochs between kept probe latents")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default 1 for small models")
+    compile: bool = False
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(readable(error, list(type(self).model_fields))) from None
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """Read what `to_json` wrote."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"a run's config must be JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise InputError(f"a run's config must be a JSON object, got {clip(values)}")
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """Return the settings as indented JSON."""
+        return json.dumps(self.model_dump(), indent=2, sort_keys=True) + "\n"
+
+    @property
+    def key(self) -> str:
+        """Hash of what determines the result; two configs with one key are the same run."""
+        values = self.model_dump(exclude={"device", "threads", "compile"})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def default_name(self) -> str:
+        """Folder name for the run, e.g. ``digits-variational-d2-s0-1a2b3c4d``."""
+        source = self.dataset.split(":", 1)[-1].rstrip("/").rsplit("/", 1)[-1]
+        source = re.sub(r"[^A-Za-z0-9_]+", "_", source)[:40].strip("_") or "data"
+        return f"{source}-{self.head}-d{self.latent_dim}-s{self.seed}-{self.key}"
+
+
+def readable(error: ValidationError, known: list[str]) -> str:
+    """Return pydantic's complaints as one line of ours."""
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(p) for p in item["loc"])
+        if item["type"] == "extra_forbidden":
+            parts.append(f"unknown setting {name!r}{nearest(name, known)}")
+        else:
+            message = item["msg"].removeprefix("Input should be ").removeprefix("a ")
+            parts.append(f"{name} should be {message}, got {clip(item['input'])}")
+    return "; ".join(parts)

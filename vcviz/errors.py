@@ -1,0 +1,38 @@
+"""Errors that a user can act on: each is one line saying what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something the caller passed is wrong; the message is one line meant for them."""
+
+
+class MissingError(InputError, FileNotFoundError):
+    """A file, folder, run or notebook that was named does not exist."""
+
+    # OSError would otherwise render a single argument through errno formatting.
+    __str__ = ValueError.__str__
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the closest choice, or an empty string."""
+    match = get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
+    """Build the error for a name that is not one of `choices`, with the nearest one."""
+    names = sorted(str(c) for c in choices)
+    listed = ", ".join(names) or "none"
+    return InputError(
+        f"unknown {kind} {clip(name)}{nearest(str(name), names)} choose from: {listed}"
+    )
+
+
+def clip(value: object, limit: int = 80) -> str:
+    """Return `repr(value)` on one line, cut to `limit` characters, for use in a message."""
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,40 @@
+"""The heads, by name. Adding one: a file here and a line in `HEADS`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vcviz.errors import unknown
+from vcviz.heads.base import Head, LossTerms, check_options, head_options
+from vcviz.heads.gaussian_mixture import GaussianMixtureHead
+from vcviz.heads.softmax import SoftmaxHead
+from vcviz.heads.variational import VariationalHead
+
+HEADS: dict[str, type[Head]] = {
+    "softmax": SoftmaxHead,
+    "gaussian_mixture": GaussianMixtureHead,
+    "variational": VariationalHead,
+}
+
+__all__ = ["HEADS", "Head", "LossTerms", "build_head"]
+
+
+def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) -> Head:
+    """Return a new head.
+
+    Parameters
+    ----------
+    name : one of `HEADS`
+    latent_dim : D
+    n_classes : C
+    options : keyword options of that head, see its docstring
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option, with the nearest known one.
+    """
+    if name not in HEADS:
+        raise unknown("head", name, HEADS)
+    check_options(f"head {name!r}", options, head_options(HEADS[name]))
+    return HEADS[name](latent_dim=latent_dim, n_classes=n_classes, **options)

@@ -1,0 +1,126 @@
+"""What every head is: a module from latents to log-probabilities with a loss in named terms."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vcviz.errors import InputError, unknown
+from vcviz.records import LatentPrior
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The terms of a loss, each a scalar tensor in nats, with the weights they carry in the total.
+
+    ``loss["cross_entropy"]`` gives a term before its weight; ``loss.total`` is what is minimised.
+    """
+
+    terms: Mapping[str, Tensor]
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.terms[name]
+
+    def keys(self) -> list[str]:
+        """Return the names of the terms, in order."""
+        return list(self.terms)
+
+    @property
+    def total(self) -> Tensor:
+        """Scalar: the weighted sum of the terms (a term of weight 0 adds nothing, not even NaN)."""
+        parts = [
+            term * self.weights.get(name, 1.0)
+            for name, term in self.terms.items()
+            if self.weights.get(name, 1.0) != 0
+        ]
+        return torch.stack(parts).sum()
+
+
+class Head(nn.Module, ABC):
+    """The last layer of a classifier and the law of the latents that it stands for.
+
+    Parameters
+    ----------
+    latent_dim : D
+    n_classes : C
+
+    Notes
+    -----
+    A subclass writes `log_probs` and `loss`; one that anticipates an explicit law p(z|y) also
+    writes `prior`; one that trains a critic sets `critic` to a module and writes `critic_loss`.
+    Nothing is remembered between calls: randomness comes from the `generator` argument alone.
+    """
+
+    #: one line for menus and help
+    summary: ClassVar[str] = ""
+    critic: nn.Module | None = None
+
+    def __init__(self, latent_dim: int, n_classes: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise InputError(f"latent_dim must be at least 1, got {latent_dim}")
+        if n_classes < 2:
+            raise InputError(f"a head needs at least 2 classes, got {n_classes}")
+        self.latent_dim = latent_dim
+        self.n_classes = n_classes
+        self.register_buffer(
+            "log_class_prior", torch.full((n_classes,), -torch.tensor(float(n_classes)).log())
+        )
+
+    def set_class_counts(self, counts: Tensor) -> None:
+        """Set log pi to the label frequencies of the training data, their maximum-likelihood value.
+
+        Parameters
+        ----------
+        counts : (C,) rows per class. A class without rows gets half a count, so that its
+            log-weight stays finite.
+        """
+        counts = torch.as_tensor(counts, dtype=torch.float64)
+        if counts.shape != (self.n_classes,):
+            raise InputError(
+                f"counts must have shape ({self.n_classes},), got {tuple(counts.shape)}"
+            )
+        counts = counts.clamp(min=0.5)
+        self.log_class_prior.copy_((counts / counts.sum()).log())
+
+    @abstractmethod
+    def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Return (B, C) log p(y|z) of latents (B, D); rows have logsumexp 0."""
+
+    @abstractmethod
+    def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
+        """Return the training loss of latents (B, D) with labels (B,), averaged over the batch."""
+
+    def prior(self) -> LatentPrior | None:
+        """Return the law p(z|y) that the head states, or None if it states none."""
+        return None
+
+    def critic_loss(
+        self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the scalar loss of the critic; `z` must be detached."""
+        raise NotImplementedError(f"{type(self).__name__} has no critic")
+
+    def main_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that the main optimiser owns: all but the critic's."""
+        return [p for name, p in self.named_parameters() if not name.startswith("critic.")]
+
+
+def head_options(head: type[Head]) -> dict[str, inspect.Parameter]:
+    """Return the keyword options of a head class with their defaults."""
+    parameters = inspect.signature(head.__init__).parameters
+    return {n: p for n, p in parameters.items() if n not in ("self", "latent_dim", "n_classes")}
+
+
+def check_options(kind: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse an option that `known` does not list, with the nearest name."""
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of {kind}", name, known)
