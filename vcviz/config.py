@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vcviz.errors import InputError, clip, nearest
 
-Schedule = Literal["constant", "step", "multistep", "cosine", "onecycle"]
+Schedule = Literal["constant", "step", "cosine"]
 
 
 class RunConfig(BaseModel):

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each is one line saying what was expected, what came, what to do."""
+"""Errors that a user can act on: one line saying what was expected, what came, what to do."""
 
 from __future__ import annotations
 
@@ -36,3 +36,7 @@ def clip(value: object, limit: int = 80) -> str:
     """Return `repr(value)` on one line, cut to `limit` characters, for use in a message."""
     text = repr(value).replace("\n", " ")
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message is one line saying at which step and why."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from vcviz.errors import InputError, unknown
+from vcviz.errors import InputError, clip, unknown
 from vcviz.records import LatentPrior
 
 
@@ -60,16 +62,15 @@ class Head(nn.Module, ABC):
 
     #: one line for menus and help
     summary: ClassVar[str] = ""
-    critic: nn.Module | None = None
+    #: the module that `critic_loss` trains, or None
+    critic: nn.Module | None
 
     def __init__(self, latent_dim: int, n_classes: int) -> None:
         super().__init__()
-        if latent_dim < 1:
-            raise InputError(f"latent_dim must be at least 1, got {latent_dim}")
-        if n_classes < 2:
-            raise InputError(f"a head needs at least 2 classes, got {n_classes}")
-        self.latent_dim = latent_dim
-        self.n_classes = n_classes
+        self.latent_dim = check_count("latent_dim", latent_dim)
+        self.n_classes = check_count("n_classes", n_classes, minimum=2)
+        # Not a class attribute: that would hide a submodule of the same name.
+        self.register_module("critic", None)
         self.register_buffer(
             "log_class_prior", torch.full((n_classes,), -torch.tensor(float(n_classes)).log())
         )
@@ -112,6 +113,20 @@ class Head(nn.Module, ABC):
         """Return the parameters that the main optimiser owns: all but the critic's."""
         return [p for name, p in self.named_parameters() if not name.startswith("critic.")]
 
+    def checked(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return `z`, in float32 at least, after a check of the shapes of latents and labels.
+
+        Mixed precision ends here: densities and losses are never computed in half precision.
+        """
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise InputError(f"z must have shape (B, {self.latent_dim}), got {tuple(z.shape)}")
+        if y is not None and (y.shape != z.shape[:1] or y.dtype != torch.int64):
+            raise InputError(
+                f"y must be {len(z)} int64 labels, one per row of z, "
+                f"got {tuple(y.shape)} {str(y.dtype).removeprefix('torch.')}"
+            )
+        return z.to(torch.promote_types(z.dtype, torch.float32))
+
 
 def head_options(head: type[Head]) -> dict[str, inspect.Parameter]:
     """Return the keyword options of a head class with their defaults."""
@@ -124,3 +139,34 @@ def check_options(kind: str, options: Mapping[str, Any], known: Mapping[str, Any
     for name in options:
         if name not in known:
             raise unknown(f"option of {kind}", name, known)
+
+
+def check_count(name: str, value: Any, *, minimum: int = 1) -> int:
+    """Return `value` if it is an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise InputError(f"{name} must be an integer of at least {minimum}, got {clip(value)}")
+    return int(value)
+
+
+def check_number(name: str, value: Any, *, above: float | None = None) -> float:
+    """Return `value` if it is a finite number, non-negative or larger than `above`."""
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or (value < 0 if above is None else value <= above):
+        bound = "at least 0" if above is None else f"above {above:g}"
+        raise InputError(f"{name} must be a number {bound}, got {clip(value)}")
+    return float(value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False (a string such as "false" would count as true)."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false, got {clip(value)}")
+    return value
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`."""
+    choices = list(choices)
+    if value not in choices:
+        raise unknown(name, value, choices)
+    return value

@@ -1,0 +1,338 @@
+"""The training loop: one visible pass over the data, with everything it keeps on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vcviz import run_folder
+from vcviz.calibration import (
+    brier_score,
+    expected_calibration_error,
+    negative_log_likelihood,
+    reliability_curve,
+)
+from vcviz.config import RunConfig
+from vcviz.data import stratified_split
+from vcviz.errors import InputError, TrainingError
+from vcviz.heads import LossTerms
+from vcviz.latents import extract_latents
+from vcviz.model import Classifier
+from vcviz.records import LatentPrior, LatentSet, Split
+from vcviz.schedules import augmented, optimizer_of, schedule
+
+# Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
+_LOSS_BLOCK = 100
+_LARGEST_TRAIN_LATENTS = 5000
+
+
+class Trainer:
+    """The state of one training run: model, both optimisers, data on the device."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        train: Split,
+        test: Split,
+        config: RunConfig,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
+        self.model, self.config, self.folder, self.device = model, config, folder, device
+        held_out = None
+        if config.validation > 0:
+            train, held_out = stratified_split(train, config.validation, seed=config.seed)
+        self.train, self.test, self.held_out = train, test, held_out
+        model.head.set_class_counts(torch.as_tensor(train.class_counts))
+        self.probe = {
+            "train": train.take(_probe_rows(train, config.probe_size, config.seed)),
+            "test": test.take(_probe_rows(test, config.probe_size, config.seed)),
+        }
+        self.x = _on_device(train.x, device)
+        self.y = torch.as_tensor(train.y.copy(), device=device)
+        if self.x.ndim == 4:
+            model.to(memory_format=torch.channels_last)
+        critic = model.head.critic
+        critic_ids = set() if critic is None else {id(p) for p in critic.parameters()}
+        self.main = [p for p in model.parameters() if id(p) not in critic_ids]
+        self.optimizer = optimizer_of(config, self.main)
+        self.critic_optimizer = (
+            None
+            if critic is None
+            else torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.5, 0.9))
+        )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
+        if config.compile:
+            model.encoder.compile()
+        n, b = len(self.y), config.batch_size
+        # A last batch of a single row would leave batch norm without a variance.
+        self.batches = [s for s in range(0, n, b) if min(s + b, n) - s > 1 or n == 1]
+        self.done = 0
+
+    # ---------------------------------------------------------- the loop
+
+    def run(self, checkpoint_every: float, progress: bool) -> None:
+        """Train to the end, keeping probe latents, history and checkpoints on the way."""
+        config = self.config
+        self._resume()
+        last_saved = time.monotonic()
+        title = f"{config.head} D={config.latent_dim}"
+        with tqdm(
+            total=config.epochs, initial=self.done, desc=title, unit="epoch", disable=not progress
+        ) as bar:
+            if self.done == 0:
+                self._keep_probe(0)
+            for epoch in range(self.done + 1, config.epochs + 1):
+                row = {"epoch": epoch, **self._epoch(epoch), **self._keep_probe(epoch)}
+                run_folder.append_history(self.folder, row)
+                self.done = epoch
+                if time.monotonic() - last_saved >= checkpoint_every and epoch < config.epochs:
+                    self._save()
+                    last_saved = time.monotonic()
+                bar.set_postfix_str(
+                    f"loss {row['train/total']:.3f}, accuracy {row['probe_test/accuracy']:.3f}",
+                    refresh=False,
+                )
+                bar.update()
+        self._conclude()
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """Pass over the training rows once; returns the mean of each term of the loss."""
+        config, model = self.config, self.model
+        # All randomness of an epoch follows from (seed, epoch), so resuming needs no saved state.
+        seed = _epoch_seed(config.seed, epoch)
+        torch.manual_seed(seed)
+        noise = torch.Generator(self.device).manual_seed(seed)
+        order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed)).to(
+            self.device
+        )
+        model.train()
+        losses = _LossTable(epoch, len(self.batches))
+        lr = config.lr
+        for step, start in enumerate(self.batches):
+            lr = self._set_learning_rate((epoch - 1 + step / len(self.batches)) / config.epochs)
+            rows = order[start : start + config.batch_size]
+            x, y = augmented(self.x[rows], config.augment, noise), self.y[rows]
+
+            with self._autocast():
+                z = model.encode(x)
+            z = z.float()
+            loss = model.head.loss(z, y, generator=noise)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.scaler.scale(loss.total).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+            critic_loss = None
+            if self.critic_optimizer is not None:
+                for _ in range(config.critic_steps):
+                    critic_loss = model.head.critic_loss(z.detach(), y, generator=noise)
+                    self.critic_optimizer.zero_grad(set_to_none=True)
+                    critic_loss.backward()
+                    self.critic_optimizer.step()
+            losses.add(step, loss, critic_loss)
+        return {**losses.means(), "lr": lr}
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        dtype = getattr(torch, self.config.precision)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+    def _set_learning_rate(self, done: float) -> float:
+        lr = self.config.lr * schedule(self.config.schedule, done, **self.config.schedule_options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        return lr
+
+    # ---------------------------------------------------------- what is kept
+
+    def _keep_probe(self, epoch: int) -> dict[str, float]:
+        row: dict[str, float] = {}
+        arrays = _law_arrays(self.model)
+        for split, rows in self.probe.items():
+            latents = self._latents(rows)
+            row |= {f"probe_{split}/{k}": v for k, v in quick_scores(latents).items()}
+            arrays |= {f"{split}.{k}": v for k, v in _latent_arrays(latents).items()}
+        if self.held_out is not None:
+            row |= {
+                f"validation/{k}": v for k, v in quick_scores(self._latents(self.held_out)).items()
+            }
+        if epoch % self.config.probe_every == 0 or epoch == self.config.epochs:
+            run_folder.write_probe(self.folder, epoch, arrays)
+        return row
+
+    def _latents(self, split: Split) -> LatentSet:
+        try:
+            return extract_latents(self.model, split, seed=self.config.seed, progress=False)
+        except InputError as error:
+            raise TrainingError(f"the model broke down after epoch {self.done}: {error}") from None
+
+    def _conclude(self) -> None:
+        test = self._latents(self.test)
+        train = self._latents(
+            self.train.take(_probe_rows(self.train, _LARGEST_TRAIN_LATENTS, self.config.seed))
+        )
+        law = _law_arrays(self.model)
+        for split, latents in (("train", train), ("test", test)):
+            run_folder.write_arrays(
+                self.folder / "latents" / f"{split}.safetensors", _latent_arrays(latents) | law
+            )
+        weights = {k: v.detach().cpu().numpy() for k, v in self.model.state_dict().items()}
+        run_folder.write_arrays(self.folder / "weights.safetensors", weights)
+        metrics = final_metrics(test)
+        if self.held_out is not None:
+            scores = quick_scores(self._latents(self.held_out))
+            metrics |= {f"validation/{k}": v for k, v in scores.items()}
+        run_folder.write_json(self.folder / "metrics.json", metrics)
+
+    # ---------------------------------------------------------- checkpoints
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        both = {"main": self.optimizer, "critic": self.critic_optimizer}
+        return {k: v for k, v in both.items() if v is not None}
+
+    def _save(self) -> None:
+        arrays = {
+            f"model/{k}": v.detach().cpu().numpy() for k, v in self.model.state_dict().items()
+        }
+        plain: dict[str, Any] = {}
+        for which, optimizer in self._optimizers().items():
+            for index, values in optimizer.state_dict()["state"].items():
+                for key, value in values.items():
+                    if isinstance(value, Tensor):
+                        arrays[f"{which}/{index}/{key}"] = value.detach().cpu().numpy()
+                    else:
+                        plain[f"{which}/{index}/{key}"] = value
+        state = {"epoch": self.done, "optimizer": plain, "scaler": self.scaler.state_dict()}
+        run_folder.write_checkpoint(self.folder, arrays, state)
+
+    def _resume(self) -> None:
+        saved = run_folder.read_checkpoint(self.folder)
+        if saved is None:
+            return
+        arrays, state = saved
+        tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
+        self.model.load_state_dict(
+            {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+        )
+        for which, optimizer in self._optimizers().items():
+            values: dict[int, dict[str, Any]] = {}
+            for source in (tensors, state["optimizer"]):
+                for key, value in source.items():
+                    kind, _, rest = key.partition("/")
+                    if kind == which:
+                        index, _, leaf = rest.partition("/")
+                        values.setdefault(int(index), {})[leaf] = value
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": values})
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.done = state["epoch"]
+
+
+class _LossTable:
+    """Every step's loss terms on the device, looked at in blocks; fails on a non-finite one."""
+
+    def __init__(self, epoch: int, n_steps: int) -> None:
+        self.epoch, self.n_steps = epoch, n_steps
+        self.names: list[str] = []
+        self.rows: list[Tensor] = []
+        self.sum: NDArray[np.float64] = np.zeros(0)
+        self.seen = 0
+
+    def add(self, step: int, loss: LossTerms, critic_loss: Tensor | None) -> None:
+        terms = {k: loss[k] for k in loss.keys()} | {"total": loss.total}  # noqa: SIM118
+        self.names = [f"train/{k}" for k in terms]
+        values = list(terms.values())
+        if critic_loss is not None:
+            self.names.append("critic/loss")
+            values.append(critic_loss)
+        self.rows.append(torch.stack([v.detach().double() for v in values]))
+        if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
+            self._look()
+
+    def _look(self) -> None:
+        block = torch.stack(self.rows).cpu().numpy()
+        bad = ~np.isfinite(block)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            step = self.seen + int(row) + 1
+            raise TrainingError(
+                f"{self.names[column]} became {block[row, column]} at step {step} of "
+                f"{self.n_steps} in epoch {self.epoch}; lower lr=, or look at the data's scale"
+            )
+        self.sum = self.sum + block.sum(0) if self.seen else block.sum(0)
+        self.seen += len(block)
+        self.rows = []
+
+    def means(self) -> dict[str, float]:
+        return {k: float(v) / self.seen for k, v in zip(self.names, self.sum, strict=True)}
+
+
+def quick_scores(latents: LatentSet) -> dict[str, float]:
+    """Return accuracy and ECE (fractions) and NLL (nats) of latents."""
+    return {
+        "accuracy": latents.accuracy,
+        "nll": negative_log_likelihood(latents.log_probs, latents.y),
+        "ece": expected_calibration_error(latents.log_probs, latents.y),
+    }
+
+
+def final_metrics(latents: LatentSet) -> dict[str, Any]:
+    """Return the numbers kept in metrics.json, intervals included."""
+    curve = reliability_curve(latents.log_probs, latents.y)
+    return {
+        "n_test": len(latents),
+        "accuracy": latents.accuracy,
+        "nll": negative_log_likelihood(latents.log_probs, latents.y),
+        "brier": brier_score(latents.log_probs, latents.y),
+        "ece": curve.ece,
+        "ece_interval": list(curve.ece_interval),
+        "ece_if_calibrated": curve.ece_if_calibrated,
+        "ece_bins": curve.n_bins,
+    }
+
+
+def _on_device(x: Any, device: torch.device) -> Tensor:
+    # Images stay uint8 here: a quarter of the memory, and the model scales them itself.
+    tensor = torch.as_tensor(np.array(x), device=device)
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def _probe_rows(split: Split, n: int, seed: int) -> NDArray[np.int64]:
+    """Return up to `n` row numbers, the same for every run of a split and seed, in order."""
+    if len(split) <= n:
+        return np.arange(len(split))
+    return np.sort(np.random.default_rng(seed).choice(len(split), n, replace=False))
+
+
+def _latent_arrays(latents: LatentSet) -> dict[str, Any]:
+    return {k: getattr(latents, k) for k in ("z", "log_probs", "y", "index")}
+
+
+def _law_arrays(model: Classifier) -> dict[str, Any]:
+    """Return what the head anticipates: its own law, or the linear layer that implies one."""
+    prior: LatentPrior | None = model.head.prior()
+    if prior is not None:
+        keys = ("mean", "scale", "scale_tril", "log_weight")
+        return {f"prior.{k}": v for k in keys if (v := getattr(prior, k)) is not None}
+    layer = getattr(model.head, "linear", None)
+    if not isinstance(layer, nn.Linear):
+        return {}
+    bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
+    return {
+        "layer.weight": layer.weight.detach().cpu().double().numpy(),
+        "layer.bias": bias.detach().cpu().double().numpy(),
+    }
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{epoch}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")

@@ -1,0 +1,247 @@
+"""Run folders on disk: the only file that writes them and opens their files. Safetensors and JSON, no pickle.
+
+A run trains in a hidden sibling ``.<name>.partial`` and is renamed to ``<name>`` when it is
+complete, so that a folder in the list is always a finished run.
+
+======================  =====================================================================
+``config.json``         settings, what the data looked like, versions, commit, device
+``weights.safetensors`` the classifier's parameters and buffers
+``history.jsonl``       one line per epoch
+``metrics.json``        numbers on the test split
+``latents/``            ``probe-<epoch>`` (fixed rows, every epoch), ``test``, ``train``
+``checkpoint/``         while training only: everything needed to go on
+======================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from vcviz.config import RunConfig
+from vcviz.errors import InputError, MissingError, clip
+
+FORMAT = "vcviz.run/1"
+# A config or history line that is larger than this is not ours; do not read it into memory.
+_LARGEST_JSON = 64 * 2**20
+
+Arrays = dict[str, NDArray[Any]]
+
+# ---------------------------------------------------------------- reading
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a folder is a finished run: visible, with a config."""
+    return not path.name.startswith(".") and (path / "config.json").is_file()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file."""
+    with reading(path):
+        if path.stat().st_size > _LARGEST_JSON:
+            raise InputError(
+                f"{path} is {path.stat().st_size >> 20} MB; a run's JSON is never that large"
+            )
+        values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should hold a JSON object, holds {clip(values)}")
+    return values
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a history file."""
+    with reading(path):
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Return all arrays of a safetensors file."""
+    with reading(path), safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+class reading:
+    """Turn what goes wrong while reading a file of a run into one line that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise MissingError(f"{self.path} is missing; the run is not complete") from None
+        if isinstance(error, SafetensorError):
+            raise InputError(f"{self.path} is damaged or not a safetensors file: {error}") from None
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+            raise InputError(f"{self.path} is damaged or not JSON: {error}") from None
+
+
+# ---------------------------------------------------------------- writing
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can be a folder's name, refusing paths and hidden names."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,149}", name):
+        raise InputError(
+            f"a run's name may hold letters, digits and . _ + = - (at most 150, not starting "
+            f"with a dot), got {clip(name)}"
+        )
+    return name
+
+
+def partial_folder(out: str | Path, name: str) -> Path:
+    """Return the hidden folder in which a run of that name trains."""
+    return Path(out) / f".{check_name(name)}.partial"
+
+
+def start(out: str | Path, name: str, config: RunConfig, record: Mapping[str, Any]) -> Path:
+    """Return the folder to train in: new, or the one that an interrupted run left behind."""
+    folder = partial_folder(out, name)
+    existing = folder / "config.json"
+    if existing.exists():
+        before = RunConfig(**read_json(existing)["config"])
+        refuse_if_different(folder, before, config)
+        if (folder / "checkpoint" / "state.safetensors").exists():
+            return folder
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "latents").mkdir(parents=True)
+        (folder / "checkpoint").mkdir()
+    except OSError as error:
+        raise InputError(
+            f"cannot write runs in {out}: {error.strerror}; choose another out="
+        ) from None
+    write_json(folder / "config.json", {"format": FORMAT, "name": name, **record})
+    return folder
+
+
+def refuse_if_different(path: Path, before: RunConfig, now: RunConfig) -> None:
+    """Raise an `InputError` naming the settings that differ between two configs."""
+    if before.key == now.key:
+        return
+    old, new = before.model_dump(), now.model_dump()
+    changes = [
+        f"{k} {clip(old[k], 40)} → {clip(new[k], 40)}"
+        for k in old
+        if old[k] != new[k] and k not in ("device", "threads", "compile")
+    ]
+    raise InputError(
+        f"{path} holds a run with other settings ({'; '.join(changes)}); "
+        "choose another name= or remove that folder"
+    )
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object atomically."""
+    text = json.dumps(values, indent=2, sort_keys=False) + "\n"
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_arrays(
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    meta: Mapping[str, str] | None = None,
+    *,
+    durable: bool = True,
+) -> None:
+    """Write arrays (and string metadata) as one safetensors file, atomically."""
+    plain = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+    _replace(
+        path,
+        lambda temporary: save_file(plain, temporary, metadata=dict(meta or {})),
+        durable=durable,
+    )
+
+
+def write_probe(folder: Path, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Keep the probe latents of an epoch."""
+    write_arrays(folder / "latents" / f"probe-{epoch:05d}.safetensors", arrays, durable=False)
+
+
+def append_history(folder: Path, row: Mapping[str, Any]) -> None:
+    """Add one epoch's line to the history."""
+    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def write_checkpoint(
+    folder: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
+) -> None:
+    """Replace the checkpoint by this one: arrays, and plain values as JSON in the file's header.
+
+    One file, so that it is either the old one or the new one whatever happens.
+    """
+    path = folder / "checkpoint" / "state.safetensors"
+    write_arrays(path, arrays, {"state": json.dumps(state)})
+
+
+def read_checkpoint(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return the last checkpoint, after dropping what was written later; None if there is none."""
+    path = folder / "checkpoint" / "state.safetensors"
+    if not path.exists():
+        return None
+    with reading(path), safe_open(path, framework="numpy") as file:
+        state = json.loads(file.metadata()["state"])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    _rewind(folder, state["epoch"])
+    return arrays, state
+
+
+def _rewind(folder: Path, epoch: int) -> None:
+    path = folder / "history.jsonl"
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the kill came in the middle of this line
+        if row["epoch"] <= epoch:
+            kept.append(line + "\n")
+    _replace(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
+    for probe in (folder / "latents").glob("probe-*.safetensors"):
+        if int(probe.stem.removeprefix("probe-")) > epoch:
+            probe.unlink()
+
+
+def finish(folder: Path, name: str) -> Path:
+    """Rename the completed folder to its final place and return that."""
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    for leftover in folder.rglob("*.tmp"):
+        leftover.unlink()
+    final = folder.parent / name
+    os.rename(folder, final)
+    return final
+
+
+def _replace(path: Path, write: Callable[[Path], Any], *, durable: bool = True) -> None:
+    # A probe every epoch must not cost a disk flush; its loss in a power cut costs nothing.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"cannot write {path.name} ({error.strerror}); what was written before is intact, "
+            "free some space or choose another out= and start again to go on",
+            str(path.parent),
+        ) from None
+    except SafetensorError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(None, f"cannot write {path.name}: {error}", str(path.parent)) from None

@@ -1,0 +1,315 @@
+"""Finished runs: load one, list them, and get its model, data, latents and law back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from vcviz.config import RunConfig
+from vcviz.densities import implied_prior
+from vcviz.errors import InputError, MissingError, clip, unknown
+from vcviz.records import LatentPrior, LatentSet, Split, Trajectory
+from vcviz.run_folder import (
+    FORMAT,
+    Arrays,
+    is_run,
+    read_arrays,
+    read_history,
+    read_json,
+    reading,
+    refuse_if_different,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vcviz.model import Classifier
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run. Numbers are read at once; model, data and latents on request.
+
+    Attributes
+    ----------
+    path : the run's folder
+    config : the settings that repeat it
+    data : what the training data looked like (kind, input_shape, class_names, fingerprints, …)
+    history : one mapping per epoch, keys such as ``train/cross_entropy`` (nats)
+    metrics : numbers on the full test split, keys such as ``accuracy`` and ``ece`` (fractions)
+    record : the whole of config.json (versions, commit, device, …)
+    """
+
+    path: Path
+    config: RunConfig
+    data: Mapping[str, Any]
+    history: tuple[dict[str, Any], ...]
+    metrics: Mapping[str, Any]
+    record: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """C class names."""
+        return tuple(self.data["class_names"])
+
+    @property
+    def anticipates(self) -> Literal["stated", "implied"] | None:
+        """Where `prior` comes from: stated by the head, implied by a softmax layer, or nothing."""
+        names = self._final_arrays("test")
+        if "prior.mean" in names:
+            return "stated"
+        return "implied" if "layer.weight" in names else None
+
+    @cached_property
+    def epochs(self) -> list[int]:
+        """Epochs whose probe latents were kept; 0 is before training."""
+        found = (re.fullmatch(r"probe-(\d+)\.safetensors", p.name) for p in self._latents.iterdir())
+        return sorted(int(m.group(1)) for m in found if m)
+
+    def model(self, device: str = "cpu", *, encoder: nn.Module | None = None) -> Classifier:
+        """Return the trained classifier in eval mode.
+
+        Parameters
+        ----------
+        device : where to put it, e.g. "cpu", "cuda"
+        encoder : the user's own encoder module, needed if the run was trained with one
+
+        Raises
+        ------
+        InputError
+            If weights are missing, left over or of another shape: each is named.
+        """
+        from safetensors.torch import load_file
+
+        model = build_model(self.config, self.data, encoder=encoder)
+        path = self.path / "weights.safetensors"
+        with reading(path):
+            weights = load_file(path)
+        expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+        got = {k: tuple(v.shape) for k, v in weights.items()}
+        problems = (
+            [f"missing {k}" for k in expected.keys() - got.keys()]
+            + [f"unexpected {k}" for k in got.keys() - expected.keys()]
+            + [
+                f"{k} should be {expected[k]}, is {got[k]}"
+                for k in expected.keys() & got.keys()
+                if expected[k] != got[k]
+            ]
+        )
+        if problems:
+            raise InputError(
+                f"weights of {self.name!r} do not fit: {'; '.join(sorted(problems)[:5])}"
+            )
+        model.load_state_dict(weights)
+        return model.to(device).eval()
+
+    def splits(self) -> tuple[Split, Split]:
+        """Return the (train, test) splits that the run used, loaded again from their source."""
+        config = self.config
+        if config.dataset.startswith("custom:"):
+            raise InputError(
+                f"run {self.name!r} was trained on splits passed in memory ({config.dataset}); "
+                "vcviz cannot load them again, use your own"
+            )
+        return _load_splits(
+            config.dataset, json.dumps(config.dataset_options), config.n_train, config.seed
+        )
+
+    def split(self, name: str = "test") -> Split:
+        """Return one of the run's splits."""
+        return self.splits()[SPLITS.index(_split_name(name))]
+
+    def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
+        """Return latents that were kept.
+
+        Parameters
+        ----------
+        split : "test" (all rows) or "train" (up to 5000 rows, stratified)
+        epoch : None for the trained model; an epoch of `epochs` for the fixed probe rows
+        """
+        split = _split_name(split)
+        if epoch is None:
+            arrays, prefix, when = self._final_arrays(split), "", "trained"
+        else:
+            arrays, prefix, when = self._probe_arrays(epoch), f"{split}.", f"epoch {epoch}"
+        try:
+            return LatentSet(
+                *(arrays[prefix + k] for k in ("z", "log_probs", "y", "index")),
+                class_names=self.class_names,
+                name=f"{self.config.head}, {split}, {when}",
+            )
+        except KeyError as error:
+            raise InputError(f"latents of run {self.name!r} have no array {error}") from None
+
+    def prior(self, epoch: int | None = None) -> LatentPrior | None:
+        """Return the law of the latents that the head anticipates, at the end or at an epoch.
+
+        A head that states p(z|y) gives its own; a plain softmax layer gives the implied Gaussian
+        of `vcviz.implied_prior`, with the pooled covariance of the training latents of that epoch.
+        """
+        arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
+        if "prior.mean" in arrays:
+            return LatentPrior(
+                arrays["prior.mean"],
+                scale=arrays.get("prior.scale"),
+                scale_tril=arrays.get("prior.scale_tril"),
+                log_weight=arrays["prior.log_weight"],
+            )
+        if "layer.weight" in arrays:
+            return implied_prior(
+                arrays["layer.weight"], arrays["layer.bias"], self.latents("train", epoch)
+            )
+        return None
+
+    def attack(
+        self, n: int = 200, *, split: str = "test", device: str = "cpu", **options: Any
+    ) -> Trajectory:
+        """Attack the first `n` rows of a split; `options` are those of `vcviz.attack`."""
+        from dataclasses import replace
+
+        from vcviz.attacks import attack
+
+        rows = self.split(split)
+        path = attack(self.model(device), rows.take(np.arange(min(n, len(rows)))), **options)
+        return replace(path, name=f"{self.config.head}, {path.name}")
+
+    @property
+    def _latents(self) -> Path:
+        return self.path / "latents"
+
+    def _final_arrays(self, split: str) -> Arrays:
+        return read_arrays(self._latents / f"{split}.safetensors")
+
+    def _probe_arrays(self, epoch: int) -> Arrays:
+        if epoch not in self.epochs:
+            raise InputError(
+                f"run {self.name!r} kept no latents of epoch {epoch}; it has {self.epochs}"
+            )
+        return read_arrays(self._latents / f"probe-{epoch:05d}.safetensors")
+
+
+def load_run(path: str | Path) -> Run:
+    """Return the run in a folder.
+
+    Raises
+    ------
+    MissingError
+        If there is no such run; the runs beside it are listed.
+    InputError
+        If the folder is not a vcviz run or a file of it is damaged; the file is named.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        beside = (
+            [r.name for r in path.parent.iterdir() if is_run(r)] if path.parent.is_dir() else []
+        )
+        found = f"found: {', '.join(sorted(beside)[:8])}" if beside else "it holds no runs yet"
+        raise MissingError(
+            f"no run {path.name!r} in {path.parent}/; {found}. Train one: vcviz train"
+        )
+    record = read_json(path / "config.json")
+    if record.get("format") != FORMAT:
+        raise InputError(
+            f"{path}/config.json is not a vcviz run (format {clip(record.get('format'))})"
+        )
+    missing = {"config", "data"} - record.keys()
+    if missing:
+        raise InputError(f"{path}/config.json lacks {', '.join(sorted(missing))}")
+    return Run(
+        path=path,
+        config=RunConfig(**record["config"]),
+        data=record["data"],
+        history=tuple(read_history(path / "history.jsonl")),
+        metrics=read_json(path / "metrics.json"),
+        record=record,
+    )
+
+
+def list_runs(folder: str | Path = "runs") -> list[Run]:
+    """Return the finished runs in a folder, by name; unfinished ones are not listed."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingError(f"no folder {str(folder)!r}; train a run first: vcviz train")
+    return [load_run(path) for path in sorted(folder.iterdir()) if is_run(path)]
+
+
+def finished_run(out: str | Path, name: str, config: RunConfig) -> Run | None:
+    """Return the run of that name if it is finished and has these settings.
+
+    Raises
+    ------
+    InputError
+        If it has other settings; what differs is named.
+    """
+    path = Path(out) / name
+    if not path.exists():
+        return None
+    if not is_run(path):
+        raise InputError(f"{path} exists and is not a run; choose another name")
+    run = load_run(path)
+    refuse_if_different(path, run.config, config)
+    return run
+
+
+def build_model(
+    config: RunConfig, data: Mapping[str, Any], *, encoder: nn.Module | None = None
+) -> Classifier:
+    """Return the untrained classifier of a config for data of that shape."""
+    from vcviz.encoders import build_encoder
+    from vcviz.heads import build_head
+    from vcviz.model import Classifier
+
+    if encoder is None:
+        if config.encoder == "custom":
+            raise InputError("this run was trained with an encoder of your own; pass encoder=")
+        encoder = build_encoder(
+            config.encoder,
+            kind=data["kind"],
+            input_shape=tuple(data["input_shape"]),
+            latent_dim=config.latent_dim,
+            n_tokens=data.get("n_tokens"),
+            **config.encoder_options,
+        )
+    head = build_head(
+        config.head,
+        latent_dim=config.latent_dim,
+        n_classes=len(data["class_names"]),
+        **config.head_options,
+    )
+    return Classifier(encoder, head)
+
+
+def _split_name(name: str) -> str:
+    if name not in SPLITS:
+        raise unknown("split", name, SPLITS)
+    return name
+
+
+@lru_cache(maxsize=4)
+def _load_splits(dataset: str, options: str, n_train: int | None, seed: int) -> tuple[Split, Split]:
+    from vcviz.data import load_data
+
+    return load_data(dataset, seed=seed, n_train=n_train, **json.loads(options))
+
+
+def names(runs: Sequence[Run]) -> list[str]:
+    """Return short, distinct titles for runs: the head, with what tells equal heads apart."""
+    heads = [r.config.head for r in runs]
+    if len(set(heads)) == len(heads):
+        return heads
+    full = [f"{r.config.head} · D={r.config.latent_dim} · seed {r.config.seed}" for r in runs]
+    return full if len(set(full)) == len(full) else [r.name for r in runs]

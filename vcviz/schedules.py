@@ -1,0 +1,69 @@
+"""What the papers vary in training beside the loss: optimiser, learning rate, augmentation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vcviz.config import RunConfig
+from vcviz.errors import InputError
+
+
+def optimizer_of(config: RunConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the main optimiser of a config."""
+    common = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, momentum=config.momentum, nesterov=config.momentum > 0, **common
+        )
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(parameters, **common)
+
+
+def schedule(kind: str, done: float, **options: Any) -> float:
+    """Return the factor on the learning rate after a share `done` of training.
+
+    Parameters
+    ----------
+    kind : "constant"; "step" (`milestones`, shares of training, default 2/3; `gamma`, default
+        0.2); "cosine" (to `floor`, default 0)
+    done : share of the training steps that are done, in [0, 1)
+    options : those named above, and `warmup`, the share of training with a linear rise
+    """
+    known = {"constant": (), "step": ("milestones", "gamma"), "cosine": ("floor",)}
+    if stray := options.keys() - {*known[kind], "warmup"}:
+        raise InputError(
+            f"schedule {kind!r} has no option {sorted(stray)[0]!r}; "
+            f"it takes {', '.join([*known[kind], 'warmup'])}"
+        )
+    warmup = float(options.get("warmup", 0.0))
+    if done < warmup:
+        return max(done / warmup, 1e-3)
+    if kind == "step":
+        passed = sum(done >= m for m in options.get("milestones", (2 / 3,)))
+        return float(options.get("gamma", 0.2)) ** passed
+    if kind == "cosine":
+        floor = float(options.get("floor", 0.0))
+        share = (done - warmup) / max(1 - warmup, 1e-9)
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
+    return 1.0
+
+
+def augmented(x: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+    """Shift images by up to 4 pixels (zero padding) and mirror them, as He et al. 2016 §4.2."""
+    if kind == "none":
+        return x
+    b, _, h, w = x.shape
+    padded = nn.functional.pad(x, (4, 4, 4, 4))
+    top, left = torch.randint(0, 9, (2, b), generator=generator, device=x.device)
+    rows = top[:, None] + torch.arange(h, device=x.device)
+    columns = left[:, None] + torch.arange(w, device=x.device)
+    if kind == "crop-flip":
+        flip = torch.randint(0, 2, (b, 1), generator=generator, device=x.device).bool()
+        columns = torch.where(flip, columns.flip(1), columns)
+    batch = torch.arange(b, device=x.device)[:, None, None]
+    out = padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]]
+    return out.permute(0, 3, 1, 2)
