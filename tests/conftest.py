@@ -1,0 +1,102 @@
+"""Fixtures that more than one test file needs, and the marks that need something outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vcviz.records import Split
+
+# Before a test imports torch or numba: on a busy machine two threads can be far slower than one.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what this machine cannot run."""
+    if item.get_closest_marker("data") and not os.environ.get("VCVIZ_DATA"):
+        pytest.skip("needs real data: set VCVIZ_DATA to a folder of Parquet datasets")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("browser") and _chromium() is None:
+        reason = "needs Chromium: install it, for example with 'apt-get install chromium'"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def _chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+@pytest.fixture
+def chromium() -> str:
+    """Path of the browser; for tests marked `browser`."""
+    path = _chromium()
+    assert path is not None, "mark the test with pytest.mark.browser"
+    return path
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """Folder of Parquet datasets; for tests marked `data`."""
+    return Path(os.environ["VCVIZ_DATA"])
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """NumPy generator with a fixed seed."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def generator():
+    """Torch generator on the CPU with a fixed seed."""
+    import torch
+
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def image_split(rng: np.random.Generator) -> Split:
+    """Twelve 8×8 grey images (uint8) of three classes."""
+    x = rng.integers(0, 256, (12, 1, 8, 8), dtype=np.uint8)
+    return Split(x, np.arange(12) % 3, ("ant", "bee", "cat"), name="images")
+
+
+@pytest.fixture
+def table_split(rng: np.random.Generator) -> Split:
+    """Eleven rows of five standardised columns, three classes."""
+    x = rng.standard_normal((11, 5)).astype(np.float32)
+    return Split(x, np.arange(11) % 3, ("ant", "bee", "cat"), name="rows")
+
+
+@pytest.fixture
+def text_split(rng: np.random.Generator) -> Split:
+    """Ten padded sequences of up to six token ids below 50, three classes."""
+    x = rng.integers(1, 50, (10, 6), dtype=np.int32)
+    x[np.arange(6) >= rng.integers(2, 7, (10, 1))] = 0
+    return Split(x, np.arange(10) % 3, ("ant", "bee", "cat"), name="texts")
+
+
+@pytest.fixture
+def tiny_model():
+    """Untrained softmax classifier of `image_split` with D=2, its weights from a fixed seed."""
+    import torch
+
+    from vcviz.encoders import build_encoder
+    from vcviz.heads import build_head
+    from vcviz.model import Classifier
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = build_encoder("mlp", kind="image", input_shape=(1, 8, 8), latent_dim=2)
+        return Classifier(encoder, build_head("softmax", latent_dim=2, n_classes=3))
