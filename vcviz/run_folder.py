@@ -1,4 +1,4 @@
-"""Run folders on disk: the only file that writes them and opens their files. Safetensors and JSON, no pickle.
+"""Run folders on disk: safetensors and JSON, no pickle; nothing else writes or opens their files.
 
 A run trains in a hidden sibling ``.<name>.partial`` and is renamed to ``<name>`` when it is
 complete, so that a folder in the list is always a finished run.

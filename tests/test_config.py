@@ -1,0 +1,54 @@
+import pytest
+
+from vcviz import InputError, RunConfig
+
+
+def test_json_round_trip_keeps_every_setting() -> None:
+    config = RunConfig(head="variational", head_options={"critic_weight": 0.5}, lr=1e-3, n_train=50)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_key_follows_what_determines_the_result_only() -> None:
+    base = RunConfig()
+    assert base.key == RunConfig(device="cpu", threads=2, compile=True).key
+    assert base.key != RunConfig(seed=1).key
+    assert base.key != RunConfig(head_options={"margin": 0.1}).key
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heads": "softmax"}, "unknown setting 'heads'; did you mean 'head'"),
+        ({"epochs": 0}, "epochs should be greater than or equal to 1, got 0"),
+        ({"lr": "fast"}, "lr should be valid number.* got 'fast'"),
+        ({"validation": 1.0}, "validation should be less than 1"),
+        ({"schedule": "cosin"}, "schedule should be 'constant', 'step' or 'cosine', got 'cosin'"),
+    ],
+)
+def test_bad_settings_are_one_clear_line(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        RunConfig(**settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_json_is_refused() -> None:
+    with pytest.raises(InputError, match="must be JSON"):
+        RunConfig.from_json("{")
+    with pytest.raises(InputError, match="JSON object"):
+        RunConfig.from_json("[1]")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "start"),
+    [
+        ("digits", "digits-softmax-d2-s0-"),
+        ("path:/data/fashion_mnist/", "fashion_mnist-"),
+        ("hub:owner/na.me", "na_me-"),
+        ("path:../..", "data-"),
+        ("path:/x/<b>ü</b>", "b-"),
+    ],
+)
+def test_default_name_is_a_safe_folder_name(dataset: str, start: str) -> None:
+    name = RunConfig(dataset=dataset).default_name
+    assert name.startswith(start)
+    assert "/" not in name

@@ -1,0 +1,136 @@
+"""Run folders: what is damaged or foreign is named, and nothing else is believed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import vcviz
+from vcviz import InputError
+from vcviz.run_folder import read_arrays, write_arrays, write_json
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> vcviz.Run:
+    return vcviz.train(
+        dataset="digits",
+        head="gaussian_mixture",
+        epochs=2,
+        n_train=60,
+        probe_size=10,
+        out=tmp_path_factory.mktemp("runs"),
+        progress=False,
+    )
+
+
+@pytest.fixture
+def run_folder(trained: vcviz.Run, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained.path, tmp_path / trained.name))
+
+
+def test_load_gives_back_what_was_trained(trained: vcviz.Run) -> None:
+    again = vcviz.load_run(trained.path)
+    assert again.config == trained.config
+    assert again.history == trained.history
+    assert [r.name for r in vcviz.list_runs(trained.path.parent)] == [trained.name]
+
+
+def test_missing_run_lists_what_is_there(trained: vcviz.Run) -> None:
+    with pytest.raises(InputError, match=f"no run 'x'.*found: {trained.name}"):
+        vcviz.load_run(trained.path.parent / "x")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        vcviz.list_runs(trained.path / "nowhere")
+
+
+def test_unknown_epoch_and_split_are_named(trained: vcviz.Run) -> None:
+    with pytest.raises(InputError, match=r"no latents of epoch 9; it has \[0, 1, 2\]"):
+        trained.latents("test", 9)
+    with pytest.raises(InputError, match="unknown split 'tset'; did you mean 'test'"):
+        trained.latents("tset")
+
+
+def damage_weights(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def foreign_weights(folder: Path) -> None:
+    (folder / "weights.safetensors").write_bytes(b"\x80\x04pickle")
+
+
+def misshapen_weights(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    arrays = load_file(path)
+    name = next(k for k in arrays if k.startswith("encoder") and arrays[k].ndim == 2)
+    arrays[name] = arrays[name].T.copy()
+    save_file(arrays, path)
+
+
+def missing_weights(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    arrays = load_file(path)
+    arrays.pop(next(iter(arrays)))
+    arrays["stranger"] = np.zeros(2, np.float32)
+    save_file(arrays, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_weights, "weights.safetensors is damaged or not a safetensors file"),
+        (foreign_weights, "weights.safetensors is damaged or not a safetensors file"),
+        (misshapen_weights, r"do not fit: encoder\S+ should be \(\d+, \d+\), is"),
+        (missing_weights, "do not fit: missing .*; unexpected stranger"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(run_folder: Path, damage, message: str) -> None:
+    damage(run_folder)
+    with pytest.raises(InputError, match=message):
+        vcviz.load_run(run_folder).model()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "config.json is damaged or not JSON"),
+        ("[]", "should hold a JSON object"),
+        ('{"format": "other"}', "is not a vcviz run"),
+        ('{"format": "vcviz.run/1"}', "lacks config, data"),
+    ],
+)
+def test_foreign_config_is_refused(run_folder: Path, text: str, message: str) -> None:
+    (run_folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        vcviz.load_run(run_folder)
+
+
+def test_setting_from_another_version_is_named(run_folder: Path) -> None:
+    path = run_folder / "config.json"
+    record = json.loads(path.read_text())
+    record["config"]["novelty"] = 1
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="unknown setting 'novelty'"):
+        vcviz.load_run(run_folder)
+
+
+def test_missing_file_is_named(run_folder: Path) -> None:
+    (run_folder / "metrics.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"metrics.json is missing"):
+        vcviz.load_run(run_folder)
+
+
+def test_writes_are_atomic(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_arrays(path, {"x": np.arange(3)})
+
+    class Broken:
+        def items(self):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, Broken())  # type: ignore[arg-type]
+    assert read_arrays(path)["x"].tolist() == [0, 1, 2]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]

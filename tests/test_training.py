@@ -1,0 +1,233 @@
+"""Training: resuming is exact, failures are clear, settings are honoured."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import vcviz
+from vcviz import InputError, Split
+from vcviz.errors import TrainingError
+from vcviz.schedules import augmented, schedule
+
+QUICK = {"dataset": "digits", "epochs": 4, "n_train": 120, "progress": False, "probe_size": 30}
+
+
+def weights(run: vcviz.Run) -> bytes:
+    return (run.path / "weights.safetensors").read_bytes()
+
+
+def test_learns_digits_and_keeps_what_the_explorers_need(tmp_path: Path) -> None:
+    run = vcviz.train(
+        dataset="digits", head="softmax", latent_dim=8, epochs=15, out=tmp_path, progress=False
+    )
+    assert run.metrics["accuracy"] > 0.9
+    assert run.epochs == list(range(16))
+    first, last = run.latents("test", 0), run.latents("test", 15)
+    assert np.array_equal(first.index, last.index)
+    assert last.accuracy > first.accuracy + 0.4
+    assert len(run.latents("test")) == run.metrics["n_test"] == len(run.split("test"))
+    losses = [row["train/cross_entropy"] for row in run.history]
+    assert losses[-1] < losses[0] / 3
+    assert [row["epoch"] for row in run.history] == list(range(1, 16))
+
+
+@pytest.mark.parametrize("head", ["softmax", "gaussian_mixture", "variational"])
+def test_stored_latents_are_what_the_loaded_model_gives(tmp_path: Path, head: str) -> None:
+    run = vcviz.train(head=head, out=tmp_path, **QUICK)
+    stored = run.latents("test")
+    again = vcviz.extract_latents(run.model(), run.split("test"), progress=False)
+    np.testing.assert_allclose(again.z, stored.z, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(again.log_probs, stored.log_probs, rtol=1e-4, atol=1e-4)
+    # The law the run reports must give the classifier's own posterior back.
+    posterior = run.prior().log_posterior(stored.z)
+    np.testing.assert_allclose(posterior, stored.log_probs, rtol=1e-3, atol=2e-3)
+
+
+def test_same_settings_give_the_same_run_and_train_once(tmp_path: Path) -> None:
+    a = vcviz.train(head="variational", out=tmp_path / "a", **QUICK)
+    b = vcviz.train(head="variational", out=tmp_path / "b", **QUICK)
+    assert weights(a) == weights(b)
+    assert a.history == b.history
+    before = (a.path / "weights.safetensors").stat().st_mtime_ns
+    again = vcviz.train(head="variational", out=tmp_path / "a", **QUICK)
+    assert (again.path / "weights.safetensors").stat().st_mtime_ns == before
+    assert weights(vcviz.train(head="variational", out=tmp_path, **QUICK | {"seed": 1})) != weights(
+        a
+    )
+
+
+def test_training_leaves_the_callers_random_state_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    vcviz.train(out=tmp_path, **QUICK)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+KILLED = """
+import vcviz, sys
+vcviz.train(head="variational", dataset="digits", epochs=12, n_train=200, probe_size=20,
+            precision="float32", out=sys.argv[1], checkpoint_every=0, progress=False,
+            encoder_options={"dropout": 0.2}, optimizer=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize(("optimizer", "kill_after"), [("adam", 3), ("sgd", 7)])
+def test_killed_run_resumes_bit_identically(
+    tmp_path: Path, optimizer: str, kill_after: int
+) -> None:
+    """SIGKILL after some epochs, then resume: the same weights and history, byte for byte."""
+    settings = {
+        "head": "variational",
+        "dataset": "digits",
+        "epochs": 12,
+        "n_train": 200,
+        "probe_size": 20,
+        "encoder_options": {"dropout": 0.2},
+        "optimizer": optimizer,
+        "progress": False,
+    }
+    whole = vcviz.train(out=tmp_path / "whole", **settings)
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(out), optimizer])
+    deadline = time.monotonic() + 120
+    while not list(out.glob(f".*.partial/latents/probe-{kill_after:05d}.safetensors")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert vcviz.list_runs(out) == []
+    checkpoint = next(out.glob(".*.partial/checkpoint/state.safetensors"))
+    assert checkpoint.stat().st_size > 0
+
+    resumed = vcviz.train(out=out, **settings)
+    assert weights(resumed) == weights(whole)
+    assert resumed.history == whole.history
+    assert resumed.epochs == whole.epochs
+    for epoch in resumed.epochs:
+        name = f"latents/probe-{epoch:05d}.safetensors"
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert not (resumed.path / "checkpoint").exists()
+
+
+def test_non_finite_loss_names_the_term_and_the_step(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"train/\w+ became .* at step \d+ of \d+ in epoch \d+"):
+        vcviz.train(head="softmax", lr=1e30, optimizer="sgd", out=tmp_path, **QUICK)
+    assert vcviz.list_runs(tmp_path) == []
+
+
+def test_other_settings_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    run = vcviz.train(out=tmp_path, name="mine", **QUICK)
+    before = weights(run)
+    with pytest.raises(InputError, match=r"other settings \(lr 0.002 → 0.1\).*another name"):
+        vcviz.train(out=tmp_path, name="mine", lr=0.1, **QUICK)
+    assert weights(run) == before
+
+
+def test_own_splits_and_own_encoder(tmp_path: Path, rng: np.random.Generator) -> None:
+    y = rng.integers(0, 3, 90)
+    x = (rng.normal(size=(90, 4)) + 3 * np.eye(4)[y]).astype(np.float32)
+    splits = (
+        Split(x[:60], y[:60], ("a", "b", "c"), "mine"),
+        Split(x[60:], y[60:], ("a", "b", "c")),
+    )
+    encoder = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    run = vcviz.train(
+        splits=splits, encoder=encoder, epochs=20, batch_size=10, out=tmp_path, progress=False
+    )
+    assert run.metrics["accuracy"] > 0.7
+    with pytest.raises(InputError, match="pass encoder="):
+        run.model()
+    fresh = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    model = run.model(encoder=fresh)
+    assert (
+        vcviz.extract_latents(model, splits[1], progress=False).accuracy == run.metrics["accuracy"]
+    )
+    with pytest.raises(InputError, match="passed in memory"):
+        run.splits()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head": "sofmax"}, "unknown head 'sofmax'; did you mean 'softmax'"),
+        ({"dataset": "digit"}, "unknown dataset 'digit'.*digits"),
+        ({"head_options": {"marginn": 1}}, "unknown option of head"),
+        ({"encoder": "resnet21"}, "unknown encoder 'resnet21'"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
+        ({"schedule_options": {"gama": 1}}, "no option 'gama'"),
+        ({"name": "../escape"}, "a run's name may hold"),
+        ({"n_train": 3}, "3"),
+    ],
+)
+def test_bad_settings_leave_nothing_behind(tmp_path: Path, settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        vcviz.train(out=tmp_path / "runs", **QUICK | settings)
+    assert not list(tmp_path.glob("**/*.safetensors"))
+    assert not [p for p in tmp_path.glob("runs/*") if p.is_dir()]
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    split = Split(np.ones((6, 3), np.float32), np.zeros(6, int), ("a", "b"))
+    with pytest.raises(InputError, match="hold 1 class, at least 2"):
+        vcviz.train(splits=(split, split), epochs=1, out=tmp_path, progress=False)
+
+
+def test_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputError, match=r"cannot write runs in .*choose another out="):
+        vcviz.train(out=tmp_path / "file", **QUICK)
+
+
+def test_validation_rows_are_held_out(tmp_path: Path) -> None:
+    run = vcviz.train(validation=0.25, out=tmp_path, **QUICK)
+    assert len(run.latents("train")) == 90
+    assert "validation/accuracy" in run.history[0]
+    assert "validation/nll" in run.metrics
+
+
+def test_train_heads_gives_each_head_its_own_options(tmp_path: Path) -> None:
+    options = {"gaussian_mixture": {"margin": 0.2}}
+    runs = vcviz.train_heads(
+        ["softmax", "gaussian_mixture"], head_options=options, out=tmp_path, **QUICK
+    )
+    assert [r.config.head_options for r in runs] == [{}, {"margin": 0.2}]
+    with pytest.raises(InputError, match="not among"):
+        vcviz.train_heads(["softmax"], head_options=options, out=tmp_path, **QUICK)
+
+
+def test_schedules_by_hand() -> None:
+    assert schedule("constant", 0.9) == 1
+    assert schedule("step", 0.5) == 1
+    assert schedule("step", 0.7) == pytest.approx(0.2)
+    assert schedule("step", 0.8, milestones=[1 / 3, 2 / 3], gamma=0.1) == pytest.approx(0.01)
+    assert schedule("cosine", 0.5) == pytest.approx(0.5)
+    assert schedule("cosine", 0.0, floor=0.1) == pytest.approx(1)
+    assert schedule("constant", 0.05, warmup=0.1) == pytest.approx(0.5)
+
+
+def test_augmentation_shifts_within_four_pixels() -> None:
+    x = torch.zeros(50, 1, 9, 9)
+    x[:, :, 4, 4] = 1
+    out = augmented(x, "crop-flip", torch.Generator().manual_seed(0))
+    assert out.shape == x.shape
+    assert torch.equal(out.sum((1, 2, 3)), torch.ones(50))
+    assert len({tuple(v.nonzero()[0].tolist()) for v in out[:, 0]}) > 10
+    assert augmented(x, "none", torch.Generator()) is x
+
+
+def test_finished_folder_holds_json_and_safetensors_only(tmp_path: Path) -> None:
+    run = vcviz.train(out=tmp_path, **QUICK)
+    suffixes = {p.suffix for p in run.path.rglob("*") if p.is_file()}
+    assert suffixes == {".json", ".jsonl", ".safetensors"}
+    assert [p.name for p in tmp_path.iterdir()] == [run.name]
+    record = json.loads((run.path / "config.json").read_text())
+    assert {"config", "data", "versions", "device", "commit"} <= record.keys()

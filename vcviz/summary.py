@@ -1,0 +1,81 @@
+"""One table of what matters about runs: accuracy, calibration, latent fit, robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from vcviz.errors import InputError
+from vcviz.fit import latent_fit
+from vcviz.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: column -> what it means and its unit, in the order of the table
+COLUMNS = {
+    "head": "name of the head",
+    "D": "latent dimensions",
+    "accuracy": "test accuracy, fraction",
+    "ECE": "test expected calibration error, 15 equal-width bins, fraction",
+    "ECE if calibrated": "ECE that a perfectly calibrated model of this size would show, fraction",
+    "NLL": "test negative log-likelihood, nats",
+    "KL train": "moment KL of the training latents from p(z|y), mean over classes, nats",
+    "KL test": "the same on the test split, nats",
+    "variance train": "variance of whitened training latents; 1 = as anticipated",
+    "energy train": "energy distance of whitened training latents from the law, 0 = equal",
+    "PGD accuracy": "accuracy under the attack named in the table's attrs, fraction",
+}
+
+
+def summarise(
+    runs: Sequence[Run],
+    *,
+    epsilon: float = 0.1,
+    steps: int = 20,
+    rows: int = 200,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Return one row per run; `COLUMNS` says what each column is.
+
+    Parameters
+    ----------
+    runs : finished runs
+    epsilon, steps, rows : the L-infinity PGD attack: radius (inputs in [0, 1], or standardised
+        units for tables), steps, and how many test rows are attacked; rows 0 leaves it out.
+        Text cannot be attacked in this way and gets NaN.
+    """
+    import pandas as pd
+
+    if not runs:
+        raise InputError("no runs to summarise; train some first: vcviz train")
+    table = []
+    for run in tqdm(runs, desc="summarising", unit="run", disable=not progress, delay=2):
+        prior = run.prior()
+        row = {
+            "head": run.config.head,
+            "D": run.config.latent_dim,
+            "accuracy": run.metrics["accuracy"],
+            "ECE": run.metrics["ece"],
+            "ECE if calibrated": run.metrics["ece_if_calibrated"],
+            "NLL": run.metrics["nll"],
+        }
+        for split in ("train", "test"):
+            fit = None if prior is None else latent_fit(run.latents(split), prior, resamples=0)
+            row[f"KL {split}"] = np.nan if fit is None else fit.mean("kl")
+            if split == "train":
+                row["variance train"] = np.nan if fit is None else fit.mean("whitened_variance")
+                row["energy train"] = np.nan if fit is None else fit.mean("energy")
+        can_attack = rows > 0 and run.data["kind"] != "text"
+        row["PGD accuracy"] = (
+            run.attack(rows, epsilon=epsilon, steps=steps, progress=False).accuracy[-1]
+            if can_attack
+            else np.nan
+        )
+        table.append(row)
+    frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
+    frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"
+    return frame
