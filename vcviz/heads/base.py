@@ -128,6 +128,11 @@ class Head(nn.Module, ABC):
         return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
+def without_autocast(z: Tensor) -> torch.autocast:
+    """Return a context in which operations keep the precision of their arguments."""
+    return torch.autocast(z.device.type, enabled=False)
+
+
 def head_options(head: type[Head]) -> dict[str, inspect.Parameter]:
     """Return the keyword options of a head class with their defaults."""
     parameters = inspect.signature(head.__init__).parameters

@@ -1,0 +1,97 @@
+"""Critics T(z, y) of the variational head: estimates of log q(z|y) / p(z|y)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SharedCritic(nn.Module):
+    """One network for all classes, on the whitened residual and the one-hot label.
+
+    Parameters
+    ----------
+    latent_dim, n_classes : D, C
+    layers : hidden layers, each with LeakyReLU of slope 0.2
+    width : units of each
+    """
+
+    #: whether the input is the residual (z - mu_y) / sigma_y rather than z
+    whitened = True
+
+    def __init__(self, latent_dim: int, n_classes: int, layers: int, width: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        modules: list[nn.Module] = []
+        size = latent_dim + n_classes
+        for _ in range(layers):
+            modules += [nn.Linear(size, width), nn.LeakyReLU(0.2)]
+            size = width
+        self.net = nn.Sequential(*modules, nn.Linear(size, 1))
+
+    def forward(self, u: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) values T of residuals (B, D) with labels (B,)."""
+        label = F.one_hot(y, self.n_classes).to(u.dtype)
+        return self.net(torch.cat([u, label], dim=1)).squeeze(1)
+
+
+class LinearCritics(nn.Module):
+    """The VC authors' default: T_y(z) = w_y^T z + b_y, one set of parameters a class, on raw z.
+
+    It sees a difference between the means of q(z|y) and p(z|y), and nothing else. The authors
+    draw the weights from N(0, 1), which starts T at the size of z; here they are uniform within
+    1/sqrt(D), as in `torch.nn.Linear`, and b is 0.
+    """
+
+    whitened = False
+
+    def __init__(self, latent_dim: int, n_classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_uniform((n_classes, latent_dim), latent_dim))
+        self.bias = nn.Parameter(torch.zeros(n_classes))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) values T of latents (B, D) with labels (B,)."""
+        return (self.weight[y] * z).sum(1) + self.bias[y]
+
+
+class TanhCritics(nn.Module):
+    """The VC authors' two-layer option: T_y(z) = v_y^T tanh(W_y z + b_y) + c_y on raw z.
+
+    The batch is grouped by class and each group multiplied by its own matrix, so memory holds
+    the C W D parameters once: a copy per sample would be B W D numbers more.
+
+    Parameters
+    ----------
+    latent_dim, n_classes : D, C
+    width : tanh units W of each class
+    """
+
+    whitened = False
+
+    def __init__(self, latent_dim: int, n_classes: int, width: int) -> None:
+        super().__init__()
+        self.hidden_weight = nn.Parameter(_uniform((n_classes, width, latent_dim), latent_dim))
+        self.hidden_bias = nn.Parameter(torch.zeros(n_classes, width))
+        self.weight = nn.Parameter(_uniform((n_classes, width), width))
+        self.bias = nn.Parameter(torch.zeros(n_classes))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) values T of latents (B, D) with labels (B,)."""
+        order = y.argsort()
+        sizes = y.bincount(minlength=len(self.bias)).tolist()
+        groups = z[order].split(sizes)
+        # One unbind: indexing class by class would allocate a full gradient for each.
+        matrices = self.hidden_weight.unbind()
+        hidden = torch.cat(
+            [F.linear(rows, w) for rows, w in zip(groups, matrices, strict=True) if len(rows)]
+        )
+        label = y[order]
+        hidden = (hidden + self.hidden_bias[label]).tanh()
+        values = (self.weight[label] * hidden).sum(1) + self.bias[label]
+        return torch.empty_like(values).index_copy(0, order, values)
+
+
+def _uniform(shape: tuple[int, ...], fan_in: int) -> Tensor:
+    return torch.empty(shape).uniform_(-1, 1) / fan_in**0.5

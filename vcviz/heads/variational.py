@@ -1,0 +1,163 @@
+"""Variational classification (VC): a mixture head whose law the latents are trained to follow."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from vcviz.errors import InputError
+from vcviz.heads.base import LossTerms, check_choice, check_count, check_flag, check_number
+from vcviz.heads.critics import LinearCritics, SharedCritic, TanhCritics
+from vcviz.heads.gaussian import GaussianLaw
+from vcviz.heads.generative import GenerativeHead
+
+
+class VariationalHead(GenerativeHead):
+    """Bayes' rule over Gaussian classes, with a critic that holds the latents to their law.
+
+    With q(z|y) the law of the latents that the encoder produces, the objective is
+
+        -E log p(y|z) + beta E_y KL(q(z|y) || p(z|y)),     KL = E_q T(z, y),
+
+    where the critic T estimates log q(z|y) / p(z|y) by telling latents (real) from draws of the
+    law with the same label (fake):
+
+        critic loss = E softplus(-T(z, y)) + E softplus(T(z', y)),    z' ~ p(z|y),
+
+    which is 2 log 2 = 1.386 when the two laws are equal. As grad_theta KL = -E_q grad_theta
+    log p(z|y), the law itself learns from the likelihood of the latents. Who learns from what:
+
+        term            weight   encoder            law              critic
+        cross_entropy   1        yes                yes              no
+        likelihood      lambda   `mle_to_encoder`   yes              no
+        critic          beta     yes                no (detached)    no (frozen)
+        critic_loss     -        no (detached)      no (detached)    yes
+
+    Parameters
+    ----------
+    latent_dim, n_classes : D, C
+    likelihood_weight : lambda >= 0. The paper's algorithm has lambda = beta, its code 0.01 both.
+    critic_weight : beta >= 0; with 0 the critic only measures
+    mle_to_encoder : let the likelihood term reach the encoder too, as in the authors' code (that
+        counts -log p(z|y) twice). With `critic_weight` 0 this is the mixture head without margin.
+    critic : "shared", one network on the whitened residual (z - mu_y) / sigma_y and the label; or
+        "per_class", the authors' one set of parameters a class on raw z
+    critic_layers : for "shared" the hidden layers (LeakyReLU 0.2; default 2); for "per_class" 1 is
+        linear (the default) and 2 has one hidden tanh layer
+    critic_width : units of each hidden layer, default 64 ("shared") or 512 ("per_class")
+    covariance : "isotropic" or "diagonal", one covariance a class
+    learn_mean, learn_scale : whether the law is trained or fixed
+    separation : smallest distance between initial means, in units of `initial_scale`; below about
+        6 the classes must overlap once the latents follow the law, and accuracy falls
+    initial_scale : initial standard deviation
+    use_class_prior : take pi from the training labels; the authors' code leaves pi out
+
+    Notes
+    -----
+    Terms of the loss: ``cross_entropy``, ``likelihood`` (with its constant D/2 log 2 pi) and
+    ``critic`` (mean T, an estimate of the KL in nats).
+
+    References
+    ----------
+    Dhuliawala, Sachan and Allen, Variational Classification: A Probabilistic Generalization of
+    the Softmax Classifier, TMLR 2024, arXiv:2305.10406, algorithm 1.
+    """
+
+    summary = "Gaussian classes by Bayes' rule, the latents held to their law by a critic (VC)"
+    critic: nn.Module
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int,
+        n_classes: int,
+        likelihood_weight: float = 0.1,
+        critic_weight: float = 1.0,
+        mle_to_encoder: bool = False,
+        critic: str = "shared",
+        critic_layers: int | None = None,
+        critic_width: int | None = None,
+        covariance: str = "isotropic",
+        learn_mean: bool = True,
+        learn_scale: bool = False,
+        separation: float = 6.0,
+        initial_scale: float = 1.0,
+        use_class_prior: bool = True,
+    ) -> None:
+        law = GaussianLaw(
+            latent_dim,
+            n_classes,
+            covariance=covariance,
+            learn_mean=learn_mean,
+            learn_scale=learn_scale,
+            separation=separation,
+            initial_scale=initial_scale,
+        )
+        super().__init__(
+            latent_dim,
+            n_classes,
+            law,
+            likelihood_weight=likelihood_weight,
+            use_class_prior=use_class_prior,
+        )
+        self.critic_weight = check_number("critic_weight", critic_weight)
+        self.mle_to_encoder = check_flag("mle_to_encoder", mle_to_encoder)
+        self.critic = _build_critic(critic, latent_dim, n_classes, critic_layers, critic_width)
+
+    def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
+        """Return the terms ``cross_entropy``, ``likelihood`` and ``critic``."""
+        z = self.checked(z, y)
+        return LossTerms(
+            {
+                "cross_entropy": F.cross_entropy(self.log_joint(z), y).to(z.dtype),
+                "likelihood": self.likelihood(z if self.mle_to_encoder else z.detach(), y),
+                "critic": self._frozen_critic(self._critic_input(z, y), y).mean(),
+            },
+            {"likelihood": self.likelihood_weight, "critic": self.critic_weight},
+        )
+
+    def critic_loss(
+        self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the scalar loss of the critic in nats, of one draw z' ~ p(z|y) for each latent.
+
+        No gradient reaches `z` or the law.
+        """
+        z = self.checked(z.detach(), y)
+        with torch.no_grad():
+            drawn = self.law.sample(y, generator=generator).to(z.dtype)
+        y = torch.cat([y, y])
+        values = self.critic(self._critic_input(torch.cat([z, drawn]), y), y)
+        real, fake = values.to(z.dtype).chunk(2)
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def log_ratio(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) the critic's estimate T(z, y) of log q(z|y) / p(z|y) in nats."""
+        z = self.checked(z, y)
+        return self.critic(self._critic_input(z, y), y).to(z.dtype)
+
+    def _critic_input(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.law.whiten(z, y, frozen=True) if self.critic.whitened else z
+
+    def _frozen_critic(self, inputs: Tensor, y: Tensor) -> Tensor:
+        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        return functional_call(self.critic, frozen, (inputs, y)).to(inputs.dtype)
+
+
+def _build_critic(
+    kind: str, latent_dim: int, n_classes: int, layers: int | None, width: int | None
+) -> nn.Module:
+    check_choice("critic", kind, ("shared", "per_class"))
+    if layers is not None:
+        check_count("critic_layers", layers)
+    if width is not None:
+        check_count("critic_width", width)
+    if kind == "shared":
+        return SharedCritic(latent_dim, n_classes, layers or 2, width or 64)
+    if layers in (None, 1):
+        return LinearCritics(latent_dim, n_classes)
+    if layers == 2:
+        return TanhCritics(latent_dim, n_classes, width or 512)
+    raise InputError(f"critic_layers must be 1 or 2 for critic='per_class', got {layers}")
