@@ -1,0 +1,144 @@
+"""Samples to bins: edges, counts per (bin, right or wrong), and draws of them.
+
+Bin k covers (edge_k, edge_{k+1}], the first also its left edge. ``"width"`` cuts [0, 1] into K
+equal widths. ``"mass"`` cuts at the quantiles k/K of the confidences; edges that coincide because
+of ties are merged, so that there may be fewer than K bins, and if all confidences are one value
+there is the single bin [0, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta
+
+from vcviz.errors import InputError, unknown
+from vcviz.records import as_labels, as_log_probs
+
+Binning = Literal["width", "mass"]
+
+_BLOCK = 8192
+
+
+class Cells(NamedTuple):
+    """(K, 2) numbers of samples of each bin, wrong ones first, and sums of their confidences."""
+
+    count: NDArray[np.int64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
+def checked(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray[np.int64]]:
+    """Return `log_probs` in their own float type and `y` as labels, at least one row of each."""
+    log_probs = as_log_probs(log_probs, dtype=None)
+    if len(log_probs) == 0:
+        raise InputError("log_probs must hold at least one row, got none")
+    return log_probs, as_labels("y", y, len(log_probs), log_probs.shape[1])
+
+
+def confidences(
+    log_probs: ArrayLike, y: ArrayLike, label: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return (N,) confidences in [0, 1] and whether each came true."""
+    log_probs, y = checked(log_probs, y)
+    if label is not None:
+        if not isinstance(label, int | np.integer) or label not in range(log_probs.shape[1]):
+            raise InputError(
+                f"label must be None or a class in [0, {log_probs.shape[1]}), got {label!r}"
+            )
+        log_confidence, right = log_probs[:, label], y == label
+    else:
+        log_confidence, right = _top_label(log_probs, y)
+    confidence = np.exp(log_confidence.astype(np.float64, copy=False))
+    return np.minimum(confidence, 1, out=confidence), right
+
+
+def _top_label(log_probs: NDArray, y: NDArray[np.int64]) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Return each row's largest value and whether the first class that has it is the label."""
+    best, right = np.empty(len(y), log_probs.dtype), np.empty(len(y), bool)
+    for start in range(0, len(y), _BLOCK):
+        # Long rows in cache: several times faster than reducing over a short last axis.
+        rows = slice(start, start + _BLOCK)
+        block = np.ascontiguousarray(log_probs[rows].T)
+        top = block.max(0)
+        hit = block[y[rows], np.arange(block.shape[1])] == top
+        tied = np.flatnonzero(hit & ((block == top).sum(0, dtype=np.int32) > 1))
+        hit[tied] = block[:, tied].argmax(0) == y[start + tied]
+        best[rows], right[rows] = top, hit
+    return best, right
+
+
+def bin_edges(confidence: NDArray[np.float64], n_bins: int, binning: str) -> NDArray[np.float64]:
+    """Return the (K+1,) edges of the bins."""
+    if not isinstance(n_bins, int | np.integer) or n_bins < 1:
+        raise InputError(f"n_bins must be a whole number, at least 1, got {n_bins!r}")
+    if binning == "width":
+        return np.linspace(0, 1, n_bins + 1)
+    if binning != "mass":
+        raise unknown("binning", binning, ("width", "mass"))
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, n_bins + 1)))
+    return edges if len(edges) > 1 else np.array([0.0, 1.0])
+
+
+def cells_of(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], edges: NDArray[np.float64]
+) -> Cells:
+    """Return the sums over the samples of each bin."""
+    k = len(edges) - 1
+    cell = np.searchsorted(edges, confidence)  # left-sided: edges[cell - 1] < confidence
+    np.maximum(cell, 1, out=cell)
+    cell = 2 * (cell - 1) + right
+
+    def sums(weights: NDArray | None = None) -> NDArray:
+        return np.bincount(cell, weights, minlength=2 * k).reshape(k, 2)
+
+    return Cells(sums(), sums(confidence), sums(confidence * confidence))
+
+
+def calibration_error(right: NDArray, total: NDArray, n: int) -> NDArray[np.float64]:
+    """Return sum_k |right_k - total_k| / n over the last axis: the ECE."""
+    return np.abs(right - total).sum(-1) / n
+
+
+def bootstrap(
+    cells: Cells, resamples: int, rng: np.random.Generator
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Return (R, K) numbers right, counts and sums of confidences of resampled data."""
+    count = cells.count.ravel()
+    filled = np.maximum(count, 1)
+    mean = cells.total.ravel() / filled
+    variance = np.maximum(cells.squares.ravel() / filled - mean**2, 0)
+    drawn = rng.multinomial(count.sum(), count / count.sum(), size=resamples)
+    noise = rng.standard_normal(drawn.shape)
+    total = drawn * mean + np.sqrt(drawn * variance) * noise
+    drawn = drawn.reshape(resamples, *cells.count.shape)
+    return drawn[..., 1], drawn.sum(2), total.reshape(drawn.shape).sum(2)
+
+
+def draws_if_calibrated(cells: Cells, resamples: int, rng: np.random.Generator) -> NDArray:
+    """Return (R, K) numbers right in each bin if every confidence were true."""
+    count, total = cells.count.sum(1), cells.total.sum(1)
+    mean = np.minimum(total / np.maximum(count, 1), 1)
+    binomial = count * mean * (1 - mean)
+    exact = np.maximum(total - cells.squares.sum(1), 0)
+    shrink = np.sqrt(np.divide(exact, binomial, out=np.zeros(len(count)), where=binomial > 0))
+    drawn = rng.binomial(count, mean, size=(resamples, len(count)))
+    return total + np.minimum(shrink, 1) * (drawn - total)
+
+
+def column_quantiles(draws: NDArray, tails: tuple[float, float]) -> NDArray[np.float64]:
+    """Return (2, K) quantiles of (R, K) draws, each column over the draws that are not NaN."""
+    out = np.full((2, draws.shape[1]), np.nan)
+    for k, column in enumerate(draws.T):
+        column = column[~np.isnan(column)]
+        if len(column):
+            out[:, k] = np.quantile(column, tails)
+    return out
+
+
+def jeffreys(right: NDArray, count: NDArray, tails: tuple[float, float]) -> NDArray[np.float64]:
+    """Return (2, K) Jeffreys intervals of a proportion that was 0 or 1."""
+    low, high = (beta.ppf(tail, right + 0.5, count - right + 0.5) for tail in tails)
+    return np.stack([np.where(right == 0, 0.0, low), np.where(right == 0, high, 1.0)])
