@@ -1,0 +1,402 @@
+"""Attacks keep every step, stay in the ball, and leave the model as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vcviz.attack_steps import Plan, start_in_ball
+from vcviz.attacks import attack, attack_gates
+from vcviz.encoders import build_encoder
+from vcviz.errors import InputError
+from vcviz.heads import build_head
+from vcviz.latents import extract_latents
+from vcviz.model import Classifier
+from vcviz.records import Split
+
+FEATURES, D, C = 5, 4, 3
+
+
+def seeded(make, *args, **kwargs):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make(*args, **kwargs)
+
+
+def network(*shape: int) -> nn.Sequential:
+    size = int(np.prod(shape))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(size, 16), nn.Tanh(), nn.Linear(16, D), nn.Linear(D, C)
+    )
+
+
+@pytest.fixture
+def image_model() -> nn.Module:
+    return seeded(network, 1, 8, 8)
+
+
+@pytest.fixture
+def table_model() -> nn.Module:
+    return seeded(network, FEATURES)
+
+
+def distances(path, norm: str) -> np.ndarray:
+    delta = (path.x_adv.astype(np.float64) - path.x).reshape(len(path), -1)
+    return np.abs(delta).max(1) if norm == "linf" else np.linalg.norm(delta, axis=1)
+
+
+def loss(model: nn.Module, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return F.cross_entropy(model(torch.tensor(x)), torch.tensor(y), reduction="none").numpy()
+
+
+# ---------------------------------------------------------------- identities
+
+
+def test_step_zero_is_the_clean_input(image_model, image_split):
+    path = attack(image_model, image_split, steps=3)
+    clean = extract_latents(image_model, image_split)
+    np.testing.assert_allclose(path.z[0], clean.z, atol=1e-6)
+    np.testing.assert_allclose(path.log_probs[0], clean.log_probs, atol=1e-6)
+    np.testing.assert_array_equal(path.x, image_split.x / np.float32(255))
+    assert (path.distance[0] == 0).all()
+    assert path.class_names == image_split.class_names
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("random_start", [False, True])
+def test_epsilon_zero_changes_nothing(image_model, image_split, norm, random_start):
+    path = attack(
+        image_model, image_split, norm=norm, epsilon=0, steps=2, random_start=random_start
+    )
+    np.testing.assert_array_equal(path.x_adv, path.x)
+    np.testing.assert_array_equal(path.z, path.z[:1].repeat(3, axis=0))
+    assert (path.distance == 0).all()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_one_step_of_the_whole_radius_is_fgsm(image_model, image_split, norm):
+    options = {"norm": norm, "epsilon": 0.07}
+    one = attack(image_model, image_split, steps=1, step_size=0.07, **options)
+    fgsm = attack(image_model, image_split, method="fgsm", **options)
+    np.testing.assert_array_equal(one.x_adv, fgsm.x_adv)
+    assert (fgsm.steps, fgsm.method) == (1, "fgsm")
+
+
+def test_fgsm_follows_the_sign_of_the_gradient(table_model, table_split):
+    x = torch.tensor(table_split.x, requires_grad=True)
+    F.cross_entropy(table_model(x), torch.tensor(table_split.y)).backward()
+    path = attack(table_model, table_split, method="fgsm", epsilon=0.3)
+    np.testing.assert_allclose(path.x_adv, table_split.x + 0.3 * x.grad.sign().numpy(), atol=1e-6)
+
+
+def test_an_l2_step_follows_the_gradient(table_model, table_split):
+    x = torch.tensor(table_split.x, requires_grad=True)
+    F.cross_entropy(table_model(x), torch.tensor(table_split.y)).backward()
+    unit = (x.grad / x.grad.norm(dim=1, keepdim=True)).numpy()
+    path = attack(table_model, table_split, norm="l2", epsilon=0.3, steps=1)
+    np.testing.assert_allclose(path.x_adv, table_split.x + 0.075 * unit, atol=1e-6)
+
+
+def test_the_record_is_what_the_model_says_of_the_final_input(image_model, image_split):
+    path = attack(image_model, image_split, steps=5, batch_size=5)
+    final = extract_latents(image_model, (path.x_adv, path.y))
+    np.testing.assert_allclose(path.z[-1], final.z, atol=1e-6)
+    np.testing.assert_allclose(path.log_probs[-1], final.log_probs, atol=1e-6)
+
+
+# ---------------------------------------------------------------- the ball
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("epsilon", [1 / 255, 0.1, 0.7])
+@pytest.mark.parametrize("random_start", [False, True])
+def test_images_stay_in_the_ball_and_in_range(
+    image_model, image_split, norm, epsilon, random_start
+):
+    path = attack(
+        image_model, image_split, norm=norm, epsilon=epsilon, steps=9, random_start=random_start
+    )
+    assert (path.distance <= epsilon * (1 + 1e-6)).all()
+    assert (distances(path, norm) <= epsilon * (1 + 1e-6)).all()
+    np.testing.assert_allclose(distances(path, norm), path.distance[-1], rtol=1e-6)
+    assert path.x_adv.min() >= 0
+    assert path.x_adv.max() <= 1
+    assert path.distance[-1].max() > 0.9 * epsilon
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_rounding_of_large_values_does_not_leave_the_ball(table_model, table_split, norm):
+    far = replace(table_split, x=table_split.x + 1000)
+    with torch.no_grad():
+        table_model[1].bias -= 1000 * table_model[1].weight.sum(1)
+    path = attack(table_model, far, norm=norm, epsilon=1e-3, steps=6)
+    assert path.distance[-1].max() > 5e-4
+    assert (distances(path, norm) <= 1e-3 * (1 + 1e-6)).all()
+
+
+def test_tables_have_no_bounds_but_the_ball(table_model, table_split):
+    path = attack(table_model, table_split, epsilon=3.0, steps=8)
+    assert path.x_adv.max() > 1
+    np.testing.assert_allclose(path.distance[-1], 3, rtol=1e-5)
+
+
+def test_more_steps_and_larger_balls_raise_the_loss(table_model, table_split):
+    start = loss(table_model, table_split.x, table_split.y)
+    small, large = (
+        loss(
+            table_model, attack(table_model, table_split, epsilon=e, steps=20).x_adv, table_split.y
+        )
+        for e in (0.1, 0.5)
+    )
+    assert (start < small).all()
+    assert (small < large).all()
+
+
+def test_random_starts_fill_the_ball_evenly():
+    plan = Plan("l2", 2.0, 1, 1.0, 1, 0, False)
+    rngs = np.random.default_rng(0).spawn(2)
+    radius = start_in_ball(plan, torch.zeros(4000, 3), *rngs).norm(dim=1).numpy()
+    # Within half the radius lies an eighth of a ball in three dimensions.
+    assert abs((radius < 1).mean() - 1 / 8) < 0.02
+    assert radius.max() <= 2 * (1 + 1e-6)
+
+
+def test_a_random_start_repeats_by_its_seed_whatever_the_batch_size(table_model, table_split):
+    for norm in ("linf", "l2"):
+        options = {"norm": norm, "steps": 1, "random_start": True}
+        one = attack(table_model, table_split, seed=3, **options)
+        batched = attack(table_model, table_split, seed=3, batch_size=4, **options)
+        other = attack(table_model, table_split, seed=4, **options)
+        np.testing.assert_allclose(one.x_adv, batched.x_adv, atol=1e-6)
+        assert np.abs(one.x_adv - other.x_adv).max() > 1e-3
+
+
+def test_a_sample_without_gradient_stays_where_it_is(table_split):
+    class Clipped(nn.Module):
+        """Nothing below a threshold in the first column reaches the output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = seeded(nn.Linear, FEATURES, C)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x * (x[:, :1] > 0))
+
+    dead = table_split.x[:, 0] <= 0
+    for norm in ("linf", "l2"):
+        path = attack(Clipped(), table_split, norm=norm, steps=2, epsilon=1e-3)
+        assert (path.distance[:, dead] == 0).all()
+        assert (path.distance[-1, ~dead] > 0).all()
+        assert attack_gates(path)["never_moved"] == pytest.approx(dead.mean())
+
+
+# ---------------------------------------------------------------- options
+
+
+def test_a_target_becomes_more_probable(table_model, table_split):
+    path = attack(table_model, table_split, targeted=2, epsilon=0.5, steps=10)
+    assert (path.log_probs[-1, :, 2] > path.log_probs[0, :, 2]).all()
+    np.testing.assert_array_equal(path.y, table_split.y)
+    assert path.method == "targeted pgd"
+    each = attack(table_model, table_split, targeted=np.full(11, 2), epsilon=0.5, steps=10)
+    np.testing.assert_array_equal(each.x_adv, path.x_adv)
+
+
+@pytest.mark.parametrize("head", ["softmax", "gaussian_mixture", "variational"])
+def test_every_head_can_be_attacked(image_split, head):
+    encoder = seeded(build_encoder, "mlp", kind="image", input_shape=(1, 8, 8), latent_dim=D)
+    model = Classifier(encoder, seeded(build_head, head, latent_dim=D, n_classes=C))
+    path = attack(model, image_split, epsilon=0.05, steps=5)
+    np.testing.assert_allclose(path.z[0], extract_latents(model, image_split).z, atol=1e-5)
+    assert attack_gates(path) == {
+        "starts_clean": True,
+        "in_ball": True,
+        "in_range": True,
+        "never_moved": 0.0,
+        "loss_fell": 0.0,
+    }
+
+
+class NoisyHead(nn.Module):
+    """Draws the weights of each pass, around a mean."""
+
+    def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        weight = torch.eye(D)[:C] + torch.randn(C, D, generator=generator)
+        return F.log_softmax(z @ weight.T, 1)
+
+
+class NoisyModel(nn.Module):
+    """What `Classifier` looks like from outside, with a stochastic head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = NoisyHead()
+        self.body = seeded(nn.Linear, FEATURES, D)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+def test_draws_of_a_stochastic_head_are_averaged(table_split):
+    model = NoisyModel()
+    options = {"method": "fgsm", "norm": "l2", "epsilon": 1.0}
+    many = attack(model, table_split, draws=400, **options)
+    again = attack(model, table_split, draws=400, **options)
+    np.testing.assert_array_equal(many.x_adv, again.x_adv)
+    x = torch.tensor(table_split.x, requires_grad=True)
+    noise = torch.Generator().manual_seed(99)
+    z, y = model.encode(x), torch.tensor(table_split.y)
+    total = sum(F.nll_loss(model.head.log_probs(z, generator=noise), y) for _ in range(400))
+    total.backward()
+    want = F.normalize(x.grad).numpy()
+    cosine = ((many.x_adv - many.x) * want).sum(1)
+    one = ((attack(model, table_split, draws=1, **options).x_adv - many.x) * want).sum(1)
+    assert cosine.min() > 0.95
+    assert one.min() < 0.9
+
+
+def test_noise_is_the_same_at_every_recorded_step(table_split):
+    path = attack(NoisyModel(), table_split, epsilon=0, steps=3)
+    np.testing.assert_array_equal(path.log_probs, path.log_probs[:1].repeat(4, axis=0))
+
+
+def test_a_deterministic_model_is_passed_once_a_step(table_model, table_split):
+    calls = []
+    table_model.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    attack(table_model, table_split, steps=6, draws=50)
+    assert calls.count(True) == 6
+    assert calls.count(False) == 3
+
+
+# ---------------------------------------------------------------- the model stays as it was
+
+
+def test_the_model_and_its_gradients_are_left_alone(image_model, image_split):
+    image_model.train()
+    image_model[3].eval()
+    image_model[1].weight.requires_grad_(False)
+    for parameter in image_model.parameters():
+        parameter.grad = torch.full_like(parameter, 7.0)
+    flags = [m.training for m in image_model.modules()]
+    noise = torch.get_rng_state()
+    with torch.no_grad():
+        attack(image_model, image_split, steps=2, random_start=True)
+    assert [m.training for m in image_model.modules()] == flags
+    assert all((p.grad == 7).all() for p in image_model.parameters())
+    assert [p.requires_grad for p in image_model.parameters()] == [False, *[True] * 5]
+    assert torch.equal(torch.get_rng_state(), noise)
+    assert not any(m._forward_pre_hooks for m in image_model.modules())
+
+
+def test_an_attack_runs_inside_inference_mode(table_model, table_split):
+    want = attack(table_model, table_split, steps=2)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(attack(table_model, table_split, steps=2).z, want.z)
+
+
+# ---------------------------------------------------------------- oracle
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("method", "norm", "name"),
+    [
+        ("fgsm", "linf", "LinfFastGradientAttack"),
+        ("fgsm", "l2", "L2FastGradientAttack"),
+        ("pgd", "linf", "LinfPGD"),
+        ("pgd", "l2", "L2PGD"),
+    ],
+)
+def test_foolbox_finds_the_same_adversaries(image_model, image_split, method, norm, name):
+    foolbox = pytest.importorskip("foolbox")
+    epsilon, steps = 0.1 if norm == "linf" else 0.6, 10
+    options = {"random_start": False}
+    if method == "pgd":
+        options |= {"steps": steps, "abs_stepsize": epsilon / 4}
+    peer = foolbox.PyTorchModel(image_model.eval(), bounds=(0, 1), device="cpu")
+    x = torch.tensor(image_split.x / np.float32(255))
+    _, want, _ = getattr(foolbox.attacks, name)(**options)(
+        peer, x, torch.tensor(image_split.y), epsilons=epsilon
+    )
+    path = attack(image_model, image_split, method=method, norm=norm, epsilon=epsilon, steps=steps)
+    np.testing.assert_allclose(path.x_adv, want.numpy(), atol=2e-6)
+    np.testing.assert_allclose(
+        loss(image_model, path.x_adv, path.y), loss(image_model, want.numpy(), path.y), atol=1e-5
+    )
+
+
+# ---------------------------------------------------------------- gates and errors
+
+
+def test_gates_see_what_is_wrong_with_a_path(image_model, image_split):
+    path = attack(image_model, image_split, epsilon=0.1, steps=2)
+    distance, x_adv = path.distance.copy(), path.x_adv.copy()
+    distance[1, 4] = 0.1001
+    x_adv[0] = 1.5
+    gates = attack_gates(
+        replace(path, distance=distance, x_adv=x_adv, log_probs=path.log_probs[::-1])
+    )
+    assert gates == {
+        "starts_clean": True,
+        "in_ball": False,
+        "in_range": False,
+        "never_moved": 0.0,
+        "loss_fell": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "pdg"}, r"unknown method 'pdg'; did you mean 'pgd'\?"),
+        ({"norm": "linff"}, r"unknown norm 'linff'; did you mean 'linf'\?"),
+        ({"epsilon": -0.1}, "epsilon must be a radius of 0 or more, got -0.1"),
+        ({"epsilon": float("nan")}, "epsilon must be a radius"),
+        ({"epsilon": 8}, "did you mean 8/255"),
+        ({"steps": 0}, "steps must be a whole number of 1 or more, got 0"),
+        ({"steps": 2.5}, "steps must be a whole number"),
+        ({"draws": 0}, "draws must be a whole number"),
+        ({"step_size": 0.0}, "step_size must be positive"),
+        ({"method": "fgsm", "step_size": 0.1}, "step_size is for pgd"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"targeted": 3}, r"targeted must lie in \[0, 3\)"),
+        ({"targeted": [0, 1]}, r"targeted must have shape \(12,\)"),
+        ({"layer": "9"}, "unknown layer '9'"),
+    ],
+)
+def test_bad_options_are_refused(image_model, image_split, options, message):
+    with pytest.raises(InputError, match=message):
+        attack(image_model, image_split, **options)
+
+
+def test_input_that_cannot_be_attacked_is_refused(image_model, image_split, text_split):
+    with pytest.raises(InputError, match="text cannot be attacked"):
+        attack(image_model, text_split)
+    with pytest.raises(InputError, match="an attack needs a Split, got tuple"):
+        attack(image_model, (image_split.x, image_split.y))
+    more = Split(image_split.x, image_split.y, tuple("abcd"))
+    with pytest.raises(InputError, match="the data has 4 classes, the model only 3"):
+        attack(image_model, more)
+
+
+def test_a_model_without_gradient_is_refused(table_model, table_split):
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(FEATURES, C)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x.detach())
+
+    with pytest.raises(InputError, match="does not depend on its input in a differentiable way"):
+        attack(Rounded(), table_split)
+    for parameter in table_model.parameters():
+        parameter.requires_grad_(False)
+    assert attack(table_model, table_split, steps=1).distance[1].min() > 0
