@@ -25,8 +25,8 @@ _BLOCK = 8192
 class Cells(NamedTuple):
     """(K, 2) numbers of samples of each bin, wrong ones first, and sums of their confidences."""
 
-    count: NDArray[np.int64]
-    total: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    totals: NDArray[np.float64]
     squares: NDArray[np.float64]
 
 
@@ -106,20 +106,20 @@ def bootstrap(
     cells: Cells, resamples: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Return (R, K) numbers right, counts and sums of confidences of resampled data."""
-    count = cells.count.ravel()
+    count = cells.counts.ravel()
     filled = np.maximum(count, 1)
-    mean = cells.total.ravel() / filled
+    mean = cells.totals.ravel() / filled
     variance = np.maximum(cells.squares.ravel() / filled - mean**2, 0)
     drawn = rng.multinomial(count.sum(), count / count.sum(), size=resamples)
     noise = rng.standard_normal(drawn.shape)
     total = drawn * mean + np.sqrt(drawn * variance) * noise
-    drawn = drawn.reshape(resamples, *cells.count.shape)
+    drawn = drawn.reshape(resamples, *cells.counts.shape)
     return drawn[..., 1], drawn.sum(2), total.reshape(drawn.shape).sum(2)
 
 
 def draws_if_calibrated(cells: Cells, resamples: int, rng: np.random.Generator) -> NDArray:
     """Return (R, K) numbers right in each bin if every confidence were true."""
-    count, total = cells.count.sum(1), cells.total.sum(1)
+    count, total = cells.counts.sum(1), cells.totals.sum(1)
     mean = np.minimum(total / np.maximum(count, 1), 1)
     binomial = count * mean * (1 - mean)
     exact = np.maximum(total - cells.squares.sum(1), 0)

@@ -132,34 +132,34 @@ def reliability_curve(
     confidence, right = confidences(log_probs, y, label)
     edges = bin_edges(confidence, n_bins, binning)
     cells = cells_of(confidence, right, edges)
-    count = cells.count.sum(1)
+    count = cells.counts.sum(1)
     filled = count > 0
     rng = np.random.default_rng(seed)
     tails = ((1 - level) / 2, (1 + level) / 2)
 
-    ece = calibration_error(cells.count[:, 1], cells.total.sum(1), len(confidence))
+    ece = calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence))
     boot_right, boot_count, boot_total = bootstrap(cells, resamples, rng)
     boot_ece = calibration_error(boot_right, boot_total, len(confidence))
     with np.errstate(invalid="ignore"):
         band = column_quantiles(boot_right / boot_count, tails)
-    certain = filled & (cells.count.min(1) == 0)
+    certain = filled & (cells.counts.min(1) == 0)
     if resamples:
-        band[:, certain] = jeffreys(cells.count[certain, 1], count[certain], tails)
+        band[:, certain] = jeffreys(cells.counts[certain, 1], count[certain], tails)
         shifted = np.quantile(boot_ece, tails) - (boot_ece.mean() - ece)
         ece_interval = (max(0.0, float(shifted[0])), float(shifted[1]))
     else:
         ece_interval = (np.nan, np.nan)
 
     null_right = draws_if_calibrated(cells, resamples, rng)
-    null_ece = calibration_error(null_right, cells.total.sum(1), len(confidence))
+    null_ece = calibration_error(null_right, cells.totals.sum(1), len(confidence))
     consistency = column_quantiles(null_right / np.where(filled, count, np.nan), tails)
     null_interval = np.quantile(null_ece, tails) if resamples else (np.nan, np.nan)
     with np.errstate(invalid="ignore"):
         return ReliabilityCurve(
             edges=edges,
             count=count,
-            confidence=cells.total.sum(1) / count,
-            accuracy=cells.count[:, 1] / count,
+            confidence=cells.totals.sum(1) / count,
+            accuracy=cells.counts[:, 1] / count,
             band_low=band[0],
             band_high=band[1],
             consistency_low=consistency[0],
@@ -189,7 +189,7 @@ def expected_calibration_error(
     """
     confidence, right = confidences(log_probs, y, label)
     cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
-    return float(calibration_error(cells.count[:, 1], cells.total.sum(1), len(confidence)))
+    return float(calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence)))
 
 
 def classwise_calibration_error(
@@ -223,8 +223,8 @@ def maximum_calibration_error(
     """Return the largest |accuracy_k - confidence_k| over the bins with samples, a fraction."""
     confidence, right = confidences(log_probs, y, label)
     cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
-    count = cells.count.sum(1)
-    gap = np.abs(cells.count[:, 1] - cells.total.sum(1))[count > 0] / count[count > 0]
+    count = cells.counts.sum(1)
+    gap = np.abs(cells.counts[:, 1] - cells.totals.sum(1))[count > 0] / count[count > 0]
     return float(gap.max())
 
 
@@ -267,7 +267,7 @@ def brier_decomposition(
     for k in range(log_probs.shape[1]):
         confidence, right = confidences(log_probs, y, k)
         cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
-        count, total, hits = cells.count.sum(1), cells.total.sum(1), cells.count[:, 1]
+        count, total, hits = cells.counts.sum(1), cells.totals.sum(1), cells.counts[:, 1]
         filled = count > 0
         count, total, hits = count[filled], total[filled], hits[filled]
         base = right.mean()
