@@ -196,6 +196,19 @@ def test_a_sample_without_gradient_stays_where_it_is(table_split):
         assert attack_gates(path)["never_moved"] == pytest.approx(dead.mean())
 
 
+def test_a_tiny_gradient_gives_a_whole_step(table_split):
+    class Faint(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = seeded(nn.Linear, FEATURES, C)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x * 1e-25)
+
+    path = attack(Faint(), table_split, norm="l2", method="fgsm", epsilon=0.5)
+    np.testing.assert_allclose(path.distance[1], 0.5, rtol=1e-5)
+
+
 # ---------------------------------------------------------------- options
 
 
@@ -298,6 +311,17 @@ def test_an_attack_runs_inside_inference_mode(table_model, table_split):
     want = attack(table_model, table_split, steps=2)
     with torch.inference_mode():
         np.testing.assert_array_equal(attack(table_model, table_split, steps=2).z, want.z)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_an_attack_on_another_device_gives_the_same_path(image_model, image_split, norm):
+    options = {"norm": norm, "epsilon": 0.1, "steps": 5, "random_start": True}
+    here = attack(image_model, image_split, **options)
+    there = attack(image_model, image_split, device="cuda", **options)
+    np.testing.assert_allclose(there.log_probs, here.log_probs, atol=1e-3)
+    assert attack_gates(there)["in_ball"]
+    assert {p.device.type for p in image_model.parameters()} == {"cpu"}
 
 
 # ---------------------------------------------------------------- oracle

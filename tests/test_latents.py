@@ -349,6 +349,14 @@ def test_wrapped_models_are_read_through_their_wrapper(net, rows):
         np.testing.assert_array_equal(extract_latents(wrapper, rows).z, want)
 
 
+def test_a_wrapped_classifier_is_still_ours(image_split):
+    encoder = seeded(build_encoder, "mlp", kind="image", input_shape=(1, 8, 8), latent_dim=D)
+    model = Classifier(encoder, build_head("gaussian_mixture", latent_dim=D, n_classes=C))
+    np.testing.assert_array_equal(prior_of(nn.DataParallel(model)).mean, prior_of(model).mean)
+    lat = extract_latents(nn.DataParallel(model), image_split)
+    np.testing.assert_array_equal(lat.z, extract_latents(model, image_split).z)
+
+
 def test_a_plain_wrapper_keeps_its_own_preprocessing(net, rows):
     class Shifted(nn.Module):
         def __init__(self, module: nn.Module) -> None:
