@@ -306,7 +306,7 @@ def _load_splits(dataset: str, options: str, n_train: int | None, seed: int) -> 
     return load_data(dataset, seed=seed, n_train=n_train, **json.loads(options))
 
 
-def names(runs: Sequence[Run]) -> list[str]:
+def short_names(runs: Sequence[Run]) -> list[str]:
     """Return short, distinct titles for runs: the head, with what tells equal heads apart."""
     heads = [r.config.head for r in runs]
     if len(set(heads)) == len(heads):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vcviz.headless import run_notebook
 from vcviz.runs import Run
-from vcviz.summary import summarise
+from vcviz.compare import summarise
 from vcviz.training import train_heads
 
 if TYPE_CHECKING:
@@ -27,6 +27,28 @@ class Tour:
     table: pd.DataFrame
 
 
+def tour_runs(
+    latent_dim: int,
+    *,
+    out: str | Path = "runs",
+    epochs: int = 300,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+) -> list[Run]:
+    """Return the tour's runs at one latent dimension, trained now unless they are there."""
+    return train_heads(
+        HEADS,
+        latent_dim=latent_dim,
+        epochs=epochs,
+        seed=seed,
+        probe_every=max(1, epochs // 30),
+        device=device,
+        out=out,
+        progress=progress,
+    )
+
+
 def run_tour(
     *,
     out: str | Path = "runs",
@@ -42,25 +64,12 @@ def run_tour(
     ----------
     out : folder of the runs; those that are already there are used, not trained again
     reports : folder of the executed notebook and its self-contained HTML page
-    epochs : per run; the defaults of METHODS-sized comparisons need some hundreds
+    epochs : per run; fewer than some hundred leave the variational latents short of their law
     seed, device, progress : as for `vcviz.train`
     """
     out = Path(out).resolve()
-    settings = {"epochs": epochs, "seed": seed, "probe_every": max(1, epochs // 30)}
-    runs: list[Run] = []
-    for latent_dim in LATENT_DIMS:
-        runs += train_heads(
-            HEADS,
-            latent_dim=latent_dim,
-            out=out,
-            device=device,
-            progress=progress,
-            **settings,
-        )
-    result = run_notebook(
-        "tour",
-        {"runs_folder": str(out), "epochs": epochs, "seed": seed},
-        out=reports,
-        progress=progress,
-    )
+    options = {"out": out, "epochs": epochs, "seed": seed, "device": device, "progress": progress}
+    runs = [run for dim in LATENT_DIMS for run in tour_runs(dim, **options)]
+    parameters = {"runs_folder": str(out), "epochs": epochs, "seed": seed}
+    result = run_notebook("tour", parameters, out=reports, progress=progress)
     return Tour(tuple(runs), result.page, summarise(runs, progress=progress))

@@ -1,16 +1,19 @@
-"""One table of what matters about runs: accuracy, calibration, latent fit, robustness."""
+"""Several runs side by side: their fits, reliability curves, attacks, and one table of it all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from vcviz.errors import InputError
+from vcviz.calibration import reliability_curve
+from vcviz.errors import InputError, unknown
 from vcviz.fit import latent_fit
-from vcviz.runs import Run
+from vcviz.records import LatentFit, ReliabilityCurve, Trajectory
+from vcviz.runs import Run, short_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +32,45 @@ COLUMNS = {
     "energy train": "energy distance of whitened training latents from the law, 0 = equal",
     "PGD accuracy": "accuracy under the attack named in the table's attrs, fraction",
 }
+
+
+def pick_run(runs: Sequence[Run], *, head: str) -> Run:
+    """Return the first run with that head; an unknown one is refused with the nearest name."""
+    by_head = {run.config.head: run for run in reversed(runs)}
+    if head not in by_head:
+        raise unknown("head among these runs", head, by_head)
+    return by_head[head]
+
+
+def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> list[LatentFit]:
+    """Return the latent fit of each run that anticipates a law; `options` as for `latent_fit`."""
+    return [
+        replace(latent_fit(run.latents(split), prior, **options), name=f"{name}, {split}")
+        for run, name in zip(runs, short_names(runs), strict=True)
+        if (prior := run.prior()) is not None
+    ]
+
+
+def reliability_curves(
+    runs: Sequence[Run], *, split: str = "test", **options: Any
+) -> list[ReliabilityCurve]:
+    """Return the reliability curve of each run; `options` as for `reliability_curve`."""
+    latents = [run.latents(split) for run in runs]
+    return [
+        reliability_curve(lat.log_probs, lat.y, name=f"{name}, {split}", **options)
+        for lat, name in zip(latents, short_names(runs), strict=True)
+    ]
+
+
+def attack_runs(
+    runs: Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
+) -> list[Trajectory]:
+    """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`."""
+    bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
+    return [
+        replace(run.attack(n, progress=False, **options), name=name)
+        for run, name in zip(bar, short_names(runs), strict=True)
+    ]
 
 
 def summarise(
