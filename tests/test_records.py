@@ -105,10 +105,13 @@ class TestChecks:
         with pytest.raises(InputError, match="z has 1 NaN or infinite values"):
             as_float("z", [0.0, value])
 
-    def test_what_is_not_an_array_is_refused(self):
+    def test_tensors_are_arrays(self):
         torch = pytest.importorskip("torch")
-        with pytest.raises(InputError, match="z must be a rectangular array"):
-            as_array("z", torch.ones(2, requires_grad=True))
+        np.testing.assert_array_equal(as_array("z", torch.ones(2, requires_grad=True)), [1, 1])
+        with pytest.raises(InputError, match="z must be a rectangular array: .*BFloat16"):
+            as_array("z", torch.ones(2, dtype=torch.bfloat16))
+
+    def test_what_is_not_an_array_is_refused(self):
         with pytest.raises(InputError, match="dtype object"):
             as_array("z", [None])
 

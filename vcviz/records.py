@@ -44,10 +44,15 @@ __all__ = [
 
 
 def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[Any]:
-    """Return `value` as an array, refusing ragged input and a wrong number of axes."""
+    """Return `value` as an array, refusing ragged input and a wrong number of axes.
+
+    A torch tensor is taken as it is, on whatever device and with or without a gradient.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:  # torch refuses with the latter two
+    except (ValueError, TypeError) as error:  # torch refuses bfloat16 with the latter
         raise InputError(f"{name} must be a rectangular array: {error}") from None
     if array.dtype == object:
         raise InputError(f"{name} must be a numeric array, got dtype object; convert it first")
