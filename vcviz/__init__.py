@@ -63,7 +63,7 @@ _PUBLIC = {
     "run_notebook": "vcviz.headless",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vcviz.compare import summarise
 from vcviz.headless import run_notebook
 from vcviz.runs import Run
-from vcviz.compare import summarise
 from vcviz.training import train_heads
 
 if TYPE_CHECKING:
