@@ -108,7 +108,7 @@ class TestChecks:
     def test_tensors_are_arrays(self):
         torch = pytest.importorskip("torch")
         np.testing.assert_array_equal(as_array("z", torch.ones(2, requires_grad=True)), [1, 1])
-        with pytest.raises(InputError, match="z must be a rectangular array: .*BFloat16"):
+        with pytest.raises(InputError, match=r"z must be a rectangular array: .*BFloat16"):
             as_array("z", torch.ones(2, dtype=torch.bfloat16))
 
     def test_what_is_not_an_array_is_refused(self):
