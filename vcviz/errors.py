@@ -26,9 +26,9 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
     """Build the error for a name that is not one of `choices`, with the nearest one."""
     names = sorted(str(c) for c in choices)
-    listed = ", ".join(names) or "none"
+    hint = nearest(str(name), names) or ";"
     return InputError(
-        f"unknown {kind} {clip(name)}{nearest(str(name), names)} choose from: {listed}"
+        f"unknown {kind} {clip(name)}{hint} choose from: {', '.join(names) or 'none'}"
     )
 
 
