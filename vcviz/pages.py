@@ -1,0 +1,179 @@
+"""An executed notebook as one HTML page that needs no kernel, no network and no other file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import pass_context
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from vcviz import __version__
+from vcviz.mathml import to_mathml
+from vcviz.notebook_files import notebook_title
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+FIGURE = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+_ASSETS = Path(str(resources.files("vcviz") / "assets"))
+_SCRIPTS = "<!--vcviz scripts-->"
+_HEIGHT = 450  # plotly's own default, pixels
+
+
+def write_page(
+    nb: NotebookNode, path: str | os.PathLike[str], *, name: str = "", failure: str | None = None
+) -> Path:
+    """Write an executed notebook as a self-contained HTML page and return its path.
+
+    Parameters
+    ----------
+    nb : executed notebook; its figures are outputs of type ``application/vnd.plotly.v1+json``
+    path : file to write; an existing one is replaced at once or not at all
+    name : title if the notebook has no heading
+    failure : one line at the top of the page, for a run that stopped early
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(render_page(nb, name=name, failure=failure), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None) -> str:
+    """Return the HTML of `write_page`."""
+    nb = copy.deepcopy(nb)
+    nb.metadata.pop("widgets", None)
+    figures: list[Mapping[str, Any]] = []
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if _prepare(o, figures)]
+    exporter = _Exporter(
+        template_file=str(_ASSETS / "page.html.j2"),
+        embed_images=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
+    page = {
+        "title": notebook_title(nb, name or "notebook"),
+        "version": __version__,
+        "style": _style(),
+        "failure": failure,
+        "has_code": any(c.cell_type == "code" and c.source.strip() for c in nb.cells),
+        "footer": f"{name or 'notebook'} · made with vcviz {__version__}",
+        "scripts": _SCRIPTS,
+    }
+    html, _ = exporter.from_notebook_node(nb, resources={"page": page})
+    # Scripts are put in last: they are large, and HTML filters must not touch them.
+    before, after = html.rsplit(_SCRIPTS, 1)
+    return before + _scripts(figures) + after
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown with formulas as MathML."""
+
+    def block_math(self, body: str) -> str:
+        return to_mathml(body, block=True)
+
+    def inline_math(self, body: str) -> str:
+        return to_mathml(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", block=True)
+
+
+class _Exporter(HTMLExporter):
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        cell = context.get("cell", {})
+        renderer = _Renderer(
+            escape=False,
+            attachments=cell.get("attachments", {}),
+            embed_images=self.embed_images,
+            path=context.get("resources", {}).get("metadata", {}).get("path", ""),
+            anchor_link_text="#",
+        )
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
+    """Turn an output into what a page without kernel can show; return whether anything is left."""
+    data = output.get("data")
+    if data is None:
+        return True
+    if FIGURE in data:
+        figure = data[FIGURE]
+        height = figure.get("layout", {}).get("height", _HEIGHT)
+        output["data"] = {
+            "text/html": f'<div class="figure" data-figure="{len(figures)}" '
+            f'style="height:{height}px"></div>'
+        }
+        figures.append(figure)
+        return True
+    data.pop("application/javascript", None)
+    if WIDGET in data and not {"text/html", "image/png", "image/svg+xml"} & data.keys():
+        output["data"] = {
+            "text/html": '<p class="widget-note">An interactive widget was here; '
+            "open the notebook in JupyterLab to use it.</p>"
+        }
+        return "it/s]" not in data.get("text/plain", "")  # a progress bar
+    data.pop(WIDGET, None)
+    if "text/latex" in data and "text/html" not in data:
+        output["data"] = {"text/markdown": data["text/latex"]}
+    return bool(output["data"])
+
+
+def _scripts(figures: list[Mapping[str, Any]]) -> str:
+    page_script = f"<script>\n{_asset('page.js')}</script>"
+    if not figures:
+        return page_script
+    from plotly.offline import get_plotlyjs
+
+    specs = [
+        f'<script type="application/json" id="figure-{i}">{_json(figure)}</script>'
+        for i, figure in enumerate(figures)
+    ]
+    return "\n".join([*specs, f"<script>{get_plotlyjs()}</script>", page_script])
+
+
+def _json(figure: Mapping[str, Any]) -> str:
+    """Return what Plotly.newPlot takes, as JSON that cannot end the script it stands in."""
+    config = {
+        **figure.get("config", {}),
+        "responsive": True,
+        "displaylogo": False,
+    }
+    config.pop("plotlyServerURL", None)
+    spec = {
+        "data": figure.get("data", []),
+        "layout": figure.get("layout", {}),
+        "frames": figure.get("frames", []),
+        "config": config,
+    }
+    return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _style() -> str:
+    from pygments.formatters import HtmlFormatter
+
+    light, dark = (
+        HtmlFormatter(style=style).get_token_style_defs(".highlight")
+        for style in ("default", "github-dark")
+    )
+    dark_only = ["@media (prefers-color-scheme: dark) {", *dark, "}"]
+    return "\n".join([*light, *dark_only, _asset("page.css")])
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
