@@ -1,0 +1,252 @@
+"""Run notebooks unattended: parameters checked first, success judged by the executed cells.
+
+Papermill runs the notebook, in this Python interpreter. While it runs, the kernel has
+``VCVIZ_HEADLESS=1`` and explorers show static figures with native controls instead of widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vcviz import __version__
+from vcviz.errors import InputError, unknown
+from vcviz.notebook_files import find_notebook, read_notebook
+from vcviz.outcomes import MARKER, Failure, NotebookError, NotebookResult, failure_at, find_failure
+from vcviz.parameters import check_parameters, notebook_parameters
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from vcviz.kernels import Kernel
+
+ENVIRONMENT = {
+    "VCVIZ_HEADLESS": "1",
+    # Figures are saved as their JSON; the page brings plotly.js once for all of them.
+    "PLOTLY_RENDERER": "plotly_mimetype",
+    # A progress bar in a notebook is a widget, which shows nothing without a kernel.
+    "TQDM_DISABLE": "1",
+    "PYTHONHASHSEED": "0",
+}
+_START_TIMEOUT = 120
+
+
+def run_notebook(
+    notebook: str | os.PathLike[str],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    html: bool = True,
+    timeout: float | None = None,
+    kernel: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> NotebookResult:
+    """Run a notebook with these parameters and return where the results are.
+
+    Parameters
+    ----------
+    notebook : name of one of ours, e.g. "latent_space", or path of any notebook
+    parameters : values for its cell tagged ``parameters``; checked before a kernel starts
+    out : a folder, or the file to write (.ipynb); default ``reports/<name>.ipynb``
+    html : also write one self-contained page beside it
+    timeout : longest time for a cell, seconds
+    kernel : name of a Jupyter kernel; default this very Python interpreter, or the notebook's own
+        kernel if it is not in Python
+    env : more environment variables for the kernel
+    cwd : folder in which the cells run; default the current one
+    progress : show a progress bar
+
+    Returns
+    -------
+    NotebookResult
+        The source is never written to. While it runs, the notebook so far is in
+        ``<name>.partial.ipynb``.
+
+    Raises
+    ------
+    InputError
+        For an unknown notebook or parameter, with the nearest name, or a wrong value.
+    NotebookError
+        If a cell failed or took too long, or the kernel died. What ran is kept as
+        ``<name>.failed.ipynb`` and a page.
+    """
+    source = find_notebook(notebook)
+    nb = read_notebook(source)
+    declared = notebook_parameters(nb)
+    values = check_parameters(declared, parameters or {})
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"timeout should be a positive number of seconds, got {timeout!r}")
+    kernel_name, language = _kernel(nb, kernel)
+    target, partial = _targets(source, out)
+
+    start = time.monotonic()
+    failure = _execute(
+        source,
+        partial,
+        values,
+        kernel_name=kernel_name,
+        language=language,
+        environment={**ENVIRONMENT, **(env or {})},
+        folder=None if cwd is None else Path(cwd),
+        timeout=timeout,
+        progress=progress,
+    )
+    result = NotebookResult(
+        name=source.stem,
+        path=target,
+        page=target.with_suffix(".html") if html else None,
+        parameters={p.name: values.get(p.name, p.default) for p in declared},
+        seconds=time.monotonic() - start,
+        failure=failure,
+    )
+    if failure:
+        kept = target.with_name(f"{target.stem}.failed.ipynb")
+        result = replace(result, path=kept, page=kept.with_suffix(".html") if html else None)
+    _keep(partial, result)
+    if failure:
+        raise NotebookError(result)
+    for stale in (".failed.ipynb", ".failed.html"):
+        target.with_name(target.stem + stale).unlink(missing_ok=True)
+    return result
+
+
+def _execute(
+    source: Path,
+    partial: Path,
+    values: Mapping[str, Any],
+    *,
+    kernel_name: str,
+    language: str,
+    environment: Mapping[str, str],
+    folder: Path | None,
+    timeout: float | None,
+    progress: bool,
+) -> Failure | None:
+    """Run the notebook into `partial` and return how it failed, if it did."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    from vcviz.kernels import Kernel
+
+    started: list[Kernel] = []
+    reached: list[int] = []
+
+    class ThisKernel(Kernel):
+        extra_environment = environment
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.folder = folder
+            started.append(self)
+
+    kind: Literal["timeout", "died"]
+    try:
+        with _quiet():
+            papermill.execute_notebook(
+                _escaped(source),
+                _escaped(partial),
+                dict(values),
+                kernel_name=kernel_name,
+                language=language,
+                kernel_manager_class=ThisKernel,
+                progress_bar={"desc": source.stem} if progress else False,
+                start_timeout=_START_TIMEOUT,
+                execution_timeout=None if timeout is None else math.ceil(timeout),
+                store_widget_state=False,
+                on_cell_execute=lambda cell, cell_index: reached.append(cell_index),
+            )
+        return find_failure(read_notebook(partial))
+    except papermill.PapermillExecutionError:
+        return find_failure(read_notebook(partial))
+    except CellTimeoutError:
+        kind, reason = "timeout", f"took longer than {timeout:g} s"
+    except DeadKernelError:
+        kind, reason = "died", started[-1].ending
+    except RuntimeError as error:
+        if reached:
+            raise
+        kind, reason = "died", f"the kernel did not start: {str(error).strip()}"
+    nb = read_notebook(partial)
+    return failure_at(kind, reason, nb, reached[-1] if reached else None)
+
+
+def _keep(partial: Path, result: NotebookResult) -> None:
+    """Write the executed notebook and its page where they belong."""
+    import nbformat
+
+    nb = read_notebook(partial)
+    nb.cells = [c for c in nb.cells if MARKER not in c.metadata.get("tags", [])]
+    nb.metadata.get("papermill", {}).update(output_path=str(result.path))
+    nb.metadata["vcviz"] = {
+        **nb.metadata.get("vcviz", {}),
+        "version": __version__,
+        "parameters": dict(result.parameters),
+        "seconds": round(result.seconds, 3),
+        "failure": None if result.failure is None else str(result.failure),
+    }
+    nbformat.write(nb, partial)
+    if result.page:
+        from vcviz.pages import write_page
+
+        failure = f"{result.name} stopped: {result.failure}" if result.failure else None
+        write_page(nb, result.page, name=result.name, failure=failure)
+    os.replace(partial, result.path)
+
+
+def _targets(source: Path, out: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    """Return the file to write, and the one to write it to until it is complete."""
+    path = Path("reports" if out is None else out)
+    target = path if path.suffix == ".ipynb" else path / f"{source.stem}.ipynb"
+    if target.resolve() == source.resolve():
+        raise InputError(f"out={str(target)!r} is the notebook itself; choose another file")
+    partial = target.with_name(f"{target.stem}.partial.ipynb")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+    except OSError as error:
+        raise InputError(
+            f"cannot write in {target.parent}: {error.strerror}; choose another out="
+        ) from None
+    return target, partial
+
+
+def _kernel(nb: NotebookNode, kernel: str | None) -> tuple[str, str]:
+    """Return name and language of the kernel: python3, this interpreter, if nothing else is asked.
+
+    A Python notebook often names the kernel of the environment it was written in; it runs here.
+    """
+    from vcviz.kernels import SameInterpreter
+
+    spec = nb.metadata.get("kernelspec", {})
+    language = spec.get("language") or nb.metadata.get("language_info", {}).get("name", "python")
+    name = kernel or ("python3" if language.lower() == "python" else spec.get("name", "python3"))
+    specs = SameInterpreter()
+    if name not in (known := specs.find_kernel_specs()):
+        raise unknown("kernel", name, known)
+    return name, specs.get_kernel_spec(name).language
+
+
+def _escaped(path: Path) -> str:
+    # papermill fills in {…} in paths
+    return str(path.resolve()).replace("{", "{{").replace("}", "}}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep papermill's log lines from the terminal: what matters is in the error that we raise."""
+    logger = logging.getLogger("papermill")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,78 @@
+"""Where notebooks are: ours in the source tree or the installed package, a user's own anywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vcviz.errors import InputError, MissingError, unknown
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+def notebook_folder() -> Path:
+    """Return the folder of vcviz's own notebooks; it may not be writable."""
+    package = Path(__file__).resolve().parent
+    installed, source = package / "notebooks", package.parent / "notebooks"
+    if installed.is_dir():
+        return installed
+    if source.is_dir() and (package.parent / "pyproject.toml").is_file():
+        return source
+    raise MissingError(f"vcviz was installed without its notebooks ({installed} is missing)")
+
+
+def list_notebooks() -> dict[str, Path]:
+    """Return vcviz's own notebooks by name."""
+    return {path.stem: path for path in sorted(notebook_folder().glob("*.ipynb"))}
+
+
+def find_notebook(notebook: str | os.PathLike[str]) -> Path:
+    """Return the path of a notebook: a file, or the name of one of ours.
+
+    Raises
+    ------
+    InputError
+        If there is none; the nearest name is suggested.
+    """
+    path = Path(notebook)
+    if path.is_file():
+        return path
+    ours = list_notebooks()
+    name = path.name.removesuffix(".ipynb")
+    if name in ours and path.parent == Path():
+        return ours[name]
+    if path.parent != Path() or path.suffix:
+        raise MissingError(f"no notebook {str(path)!r}; ours are {', '.join(ours) or 'none'}")
+    raise unknown("notebook", str(notebook), ours)
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Return the notebook in a file, in the newest format that nbformat knows.
+
+    Raises
+    ------
+    InputError
+        If the file is not a notebook.
+    """
+    import nbformat
+    from nbformat.reader import NotJSONError
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (NotJSONError, UnicodeDecodeError, nbformat.ValidationError) as error:
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise InputError(f"{path} is not a Jupyter notebook: {reason}") from None
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{path} is JSON, but not a Jupyter notebook") from None
+
+
+def notebook_title(nb: NotebookNode, default: str = "") -> str:
+    """Return the text of the first heading of a notebook."""
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            for line in cell.source.splitlines():
+                if line.startswith("#"):
+                    return line.lstrip("#").strip()
+    return default

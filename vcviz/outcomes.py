@@ -1,0 +1,119 @@
+"""What became of a notebook that ran: judged by its executed cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+Kind = Literal["error", "timeout", "died", "unfinished"]
+
+#: tags of cells that papermill adds
+INJECTED, MARKER = "injected-parameters", "papermill-error-cell-tag"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a notebook did not run to its end.
+
+    Attributes
+    ----------
+    kind : "error" in a cell, "timeout" of a cell, "died" (the kernel), or "unfinished"
+    cell : number of the cell in the notebook, from 1; None if the kernel did not start
+    source : first line of the cell
+    reason : one line
+    last_output : last line that the cell printed
+    """
+
+    kind: Kind
+    cell: int | None
+    source: str
+    reason: str
+    last_output: str = ""
+
+    def __str__(self) -> str:
+        where = f"cell {self.cell}, {self.source!r}: " if self.cell else ""
+        said = f"; it last printed: {self.last_output}" if self.last_output else ""
+        return f"{where}{self.reason}{said}"
+
+
+@dataclass(frozen=True)
+class NotebookResult:
+    """What running a notebook left behind.
+
+    Attributes
+    ----------
+    name : the notebook's name
+    path : the executed notebook
+    page : the HTML page made of it, if asked for
+    parameters : all of its parameters with the values they had
+    seconds : how long it took
+    failure : why it stopped early, if it did
+    """
+
+    name: str
+    path: Path
+    page: Path | None
+    parameters: Mapping[str, Any]
+    seconds: float
+    failure: Failure | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every cell ran without an error."""
+        return self.failure is None
+
+
+class NotebookError(RuntimeError):
+    """A notebook failed while it ran; `result` has the cell, the reason and what was kept."""
+
+    def __init__(self, result: NotebookResult) -> None:
+        self.result = result
+        kept = " and ".join(str(p) for p in (result.path, result.page) if p)
+        super().__init__(f"{result.name} failed: {result.failure}; kept: {kept}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.result,)
+
+
+def find_failure(nb: NotebookNode) -> Failure | None:
+    """Return the first cell that has an error or did not run; None if all of them ran.
+
+    Only what the cells hold counts: metadata call cells completed that never ran.
+    """
+    for index, cell in enumerate(nb.cells):
+        if cell.cell_type != "code":
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error":
+                reason = " ".join(f"{output.ename}: {output.evalue}".split())
+                return failure_at("error", reason, nb, index)
+        skipped = not cell.source.strip() or "skip-execution" in cell.metadata.get("tags", [])
+        if cell.execution_count is None and not skipped:
+            return failure_at("unfinished", "the cell did not run", nb, index)
+    return None
+
+
+def failure_at(kind: Kind, reason: str, nb: NotebookNode, index: int | None) -> Failure:
+    """Return the failure of the cell at `index`, with the number a person counts for it."""
+    if index is None:
+        return Failure(kind, None, "", reason)
+    cell = nb.cells[index]
+    # without the cells that papermill added
+    added = sum(
+        bool({INJECTED, MARKER} & set(c.metadata.get("tags", []))) for c in nb.cells[:index]
+    )
+    lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
+    return Failure(kind, index + 1 - added, (lines or [""])[0][:80], reason, _last_output(cell))
+
+
+def _last_output(cell: NotebookNode) -> str:
+    for output in reversed(cell.outputs):
+        text = output.get("text") or output.get("data", {}).get("text/plain", "")
+        if lines := text.strip().splitlines():
+            return lines[-1][:200]
+    return ""
