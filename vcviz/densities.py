@@ -1,0 +1,157 @@
+"""Laws of the latents: what a softmax layer implies and what the data show, and their outlines."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
+
+from vcviz.contours import Contour, empirical_contours, gaussian_contours
+from vcviz.errors import InputError
+from vcviz.records import LatentPrior, LatentSet, as_float, as_labels
+
+__all__ = [
+    "Contour",
+    "empirical_contours",
+    "empirical_prior",
+    "gaussian_contours",
+    "implied_prior",
+    "pooled_covariance",
+]
+
+
+def implied_prior(
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    latents: LatentSet,
+    *,
+    scale: float = 1.0,
+    shift: ArrayLike | None = None,
+) -> LatentPrior:
+    """Return a Gaussian law under which Bayes' rule is exactly softmax(W z + b).
+
+    For every covariance S and every vector m the law with
+
+        mu_y = S w_y + m,    log pi_y = b_y + mu_y' S^-1 mu_y / 2 + const
+
+    has the softmax layer as its posterior: the layer does not say which one. The convention here:
+    S is `scale`^2 times the pooled within-class covariance of `latents`, and m puts the
+    average of the implied means at the average of the class means.
+
+    Parameters
+    ----------
+    weight : (C, D) weights of the last layer
+    bias : (C,) biases; None for a layer without
+    latents : inputs of that layer, usually those of the training data
+    scale : factor on the standard deviations of the convention
+    shift : (D,) vector m itself, in place of the convention's
+
+    Returns
+    -------
+    LatentPrior
+        With one covariance for all classes. Its `log_posterior` is log_softmax(W z + b) whatever
+        `scale` and `shift` are.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or `scale` is not positive.
+
+    Notes
+    -----
+    Only log-ratios of pi_y p(z|y) are identified by the layer; means, covariance and class prior
+    shown are one reading of many. A singular pooled covariance (dead units, few samples)
+    gets a ridge of 1e-6 of its mean variance, which the identity survives because the means
+    use the same matrix. Classes without latents take no part in S and m.
+    """
+    weight = as_float("weight", weight, 2, np.float64)
+    n_classes, dim = weight.shape
+    if (n_classes, dim) != (latents.n_classes, latents.latent_dim):
+        raise InputError(
+            f"weight must be ({latents.n_classes}, {latents.latent_dim}) to match the latents, "
+            f"got {weight.shape}"
+        )
+    bias = np.zeros(n_classes) if bias is None else as_float("bias", bias, 1, np.float64)
+    if bias.shape != (n_classes,):
+        raise InputError(f"bias must have shape ({n_classes},), got {bias.shape}")
+    if not 0 < scale < np.inf:
+        raise InputError(f"scale must be positive and finite, got {scale}")
+    means, counts = _class_means(latents)
+    tril = scale * np.linalg.cholesky(
+        _invertible(pooled_covariance(latents.z, latents.y, n_classes))
+    )
+    slope = weight @ tril @ tril.T
+    if shift is None:
+        shift = (means - slope)[counts > 0].mean(0)
+    shift = as_float("shift", shift, 1, np.float64)
+    if shift.shape != (dim,):
+        raise InputError(f"shift must have shape ({dim},), got {shift.shape}")
+    mean = slope + shift
+    # log pi_y + log N(c; mu_y, S) = w_y'c + b_y + const at any point c. One amid the latents
+    # keeps both sides small where the identity is used; the formula above is c = 0.
+    centre = means[counts > 0].mean(0)
+    whitened = solve_triangular(tril, (centre - mean).T, lower=True)
+    return LatentPrior(
+        mean=mean,
+        scale_tril=np.broadcast_to(tril, (n_classes, dim, dim)),
+        log_weight=weight @ centre + bias + 0.5 * (whitened**2).sum(0),
+    )
+
+
+def empirical_prior(lat: LatentSet) -> LatentPrior:
+    """Return the Gaussian of maximum likelihood of each class, with the label frequencies as pi.
+
+    A class with no more than D points, whose own covariance is singular, gets the pooled
+    within-class covariance; one without points also gets the overall mean, and weight 0. A
+    covariance that is singular still gets a ridge of 1e-6 of its mean variance.
+    """
+    means, counts = _class_means(lat)
+    z = lat.z.astype(np.float64)
+    pooled = None
+    tril = np.empty((lat.n_classes, lat.latent_dim, lat.latent_dim))
+    for k in range(lat.n_classes):
+        if counts[k] > lat.latent_dim:
+            residual = z[lat.y == k] - means[k]
+            tril[k] = np.linalg.cholesky(_invertible(residual.T @ residual / counts[k]))
+            continue
+        if pooled is None:
+            pooled = np.linalg.cholesky(_invertible(pooled_covariance(lat.z, lat.y, lat.n_classes)))
+        tril[k] = pooled
+    means[counts == 0] = z.mean(0)
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(counts / counts.sum())
+    return LatentPrior(mean=means, scale_tril=tril, log_weight=log_weight)
+
+
+def pooled_covariance(z: ArrayLike, y: ArrayLike, n_classes: int) -> NDArray[np.float64]:
+    """Return the (D, D) within-class covariance of all classes together, unbiased.
+
+    The sum of squares about the class means is divided by N minus the number of classes present.
+    """
+    z = as_float("z", z, 2, np.float64)
+    y = as_labels("y", y, len(z), n_classes)
+    scatter = np.zeros((z.shape[1], z.shape[1]))
+    present = np.unique(y)
+    for k in present:
+        residual = z[y == k]
+        residual = residual - residual.mean(0)
+        scatter += residual.T @ residual
+    return scatter / max(len(z) - len(present), 1)
+
+
+def _class_means(lat: LatentSet) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return (C, D) means, zero for a class without latents, and (C,) counts."""
+    counts = np.bincount(lat.y, minlength=lat.n_classes)
+    sums = np.stack(
+        [np.bincount(lat.y, column, minlength=lat.n_classes) for column in lat.z.T], axis=1
+    )
+    return sums / np.maximum(counts, 1)[:, None], counts
+
+
+def _invertible(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `covariance`, with a ridge where whitening by it would lose too many digits."""
+    values = np.linalg.eigvalsh(covariance)
+    if values[0] > 1e-7 * values[-1]:
+        return covariance
+    ridge = 1e-6 * np.trace(covariance) / len(covariance)
+    return covariance + (ridge if ridge > 0 else 1e-6) * np.eye(len(covariance))
