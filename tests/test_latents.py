@@ -452,6 +452,12 @@ def test_data_that_cannot_be_read_is_refused(net, data, message):
         extract_latents(net, data)
 
 
+def test_the_bar_changes_nothing(net, rows):
+    np.testing.assert_array_equal(
+        extract_latents(net, rows, progress=False).z, extract_latents(net, rows).z
+    )
+
+
 def test_more_class_names_than_classes_are_refused(net, rows):
     split = Split(*rows, tuple("abcd"))
     with pytest.raises(InputError, match="the data has 4 classes, the model only 3"):
@@ -461,6 +467,20 @@ def test_more_class_names_than_classes_are_refused(net, rows):
 def test_classes_without_a_name_get_their_number(net, rows):
     lat = extract_latents(net, Split(rows[0], rows[1] % 2, ("a", "b")))
     assert lat.class_names == ("a", "b", "2")
+
+
+def test_latents_that_change_their_size_on_the_way_are_refused(rows):
+    class Growing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(d, C) for d in (FEATURES, FEATURES + 1))
+
+        def forward(self, x):
+            wide = torch.cat([x, x[:, :1]], 1)
+            return self.layers[0](x) if len(x) == 4 else self.layers[1](wide)
+
+    with pytest.raises(InputError, match=r"rows of shape \(5,\) and of \(6,\)"):
+        extract_latents(Growing(), rows, batch_size=4)
 
 
 def test_bad_arguments_are_refused(net, rows):

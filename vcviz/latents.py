@@ -50,7 +50,7 @@ def extract_latents(
     batch_size : rows at a time, except for a loader, which has its own
     device : where to compute; default the model's own device
     out : ``.npy`` file for the latents, which are then memory-mapped. Latents above 1 GiB are
-        mapped in any case, in an unnamed temporary file; memory does not grow with N beyond that.
+        mapped in any case, in an unnamed temporary file, and so are log-probabilities.
     name : of the result; default the split's
     progress : show a bar if it takes more than 2 s
     seed : of the noise of a stochastic head
@@ -70,30 +70,31 @@ def extract_latents(
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     names = data.class_names if isinstance(data, Split) else ()
     title = name or (data.name if isinstance(data, Split) else "latents")
-    log_probs: list[NDArray[np.float32]] = []
-    labels: list[NDArray[np.int64]] = []
+    n = length_of(data)
     with (
         reading(model, layer=layer, device=device) as read,
-        Rows(out) as latents,
-        tqdm(total=length_of(data), unit=" rows", desc=title, delay=2, disable=not progress) as bar,
+        Rows(out, n) as latents,
+        Rows(None, n) as outputs,
+        Rows(None, n) as labels,
+        tqdm(total=n, unit=" rows", desc=title, delay=2, disable=not progress) as bar,
         torch.no_grad(),
     ):
         generator = torch.Generator(read.device).manual_seed(seed)
         for x, y in batches_of(data, batch_size):
-            z, p = read(x, generator)
-            names = class_names(names, p.shape[1])
-            labels.append(as_labels("y", y, len(p), p.shape[1]))
-            log_probs.append(to_numpy(p))
+            z, log_probs = read(x, generator)
+            rows, n_classes = log_probs.shape
+            names = class_names(names, n_classes)
+            labels.add(as_labels("y", y, rows, n_classes))
+            outputs.add(to_numpy(log_probs))
             latents.add(to_numpy(z))
-            bar.update(len(p))
-        if not labels:
+            bar.update(rows)
+        if not len(labels):
             raise InputError(
                 "data gave no batches; a split, arrays or a loader with rows is needed"
             )
-        rows = latents.finish()
-    return LatentSet(
-        rows, np.concatenate(log_probs), np.concatenate(labels), class_names=names, name=title
-    )
+        return LatentSet(
+            latents.finish(), outputs.finish(), labels.finish(), class_names=names, name=title
+        )
 
 
 def prior_of(model: nn.Module) -> LatentPrior | None:
