@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import vcviz
-from vcviz import InputError
-from vcviz.run_folder import read_arrays, write_arrays, write_json
+from vcviz import InputError, run_folder
+from vcviz.run_folder import read_arrays, write_arrays
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> vcviz.Run:
 
 
 @pytest.fixture
-def run_folder(trained: vcviz.Run, tmp_path: Path) -> Path:
+def folder(trained: vcviz.Run, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained.path, tmp_path / trained.name))
 
 
@@ -86,10 +86,10 @@ def missing_weights(folder: Path) -> None:
         (missing_weights, "do not fit: missing .*; unexpected stranger"),
     ],
 )
-def test_weights_that_do_not_fit_are_named(run_folder: Path, damage, message: str) -> None:
-    damage(run_folder)
+def test_weights_that_do_not_fit_are_named(folder: Path, damage, message: str) -> None:
+    damage(folder)
     with pytest.raises(InputError, match=message):
-        vcviz.load_run(run_folder).model()
+        vcviz.load_run(folder).model()
 
 
 @pytest.mark.parametrize(
@@ -101,36 +101,37 @@ def test_weights_that_do_not_fit_are_named(run_folder: Path, damage, message: st
         ('{"format": "vcviz.run/1"}', "lacks config, data"),
     ],
 )
-def test_foreign_config_is_refused(run_folder: Path, text: str, message: str) -> None:
-    (run_folder / "config.json").write_text(text)
+def test_foreign_config_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "config.json").write_text(text)
     with pytest.raises(InputError, match=message):
-        vcviz.load_run(run_folder)
+        vcviz.load_run(folder)
 
 
-def test_setting_from_another_version_is_named(run_folder: Path) -> None:
-    path = run_folder / "config.json"
+def test_setting_from_another_version_is_named(folder: Path) -> None:
+    path = folder / "config.json"
     record = json.loads(path.read_text())
     record["config"]["novelty"] = 1
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match="unknown setting 'novelty'"):
-        vcviz.load_run(run_folder)
+        vcviz.load_run(folder)
 
 
-def test_missing_file_is_named(run_folder: Path) -> None:
-    (run_folder / "metrics.json").unlink()
+def test_missing_file_is_named(folder: Path) -> None:
+    (folder / "metrics.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"metrics.json is missing"):
-        vcviz.load_run(run_folder)
+        vcviz.load_run(folder)
 
 
-def test_writes_are_atomic(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "a.safetensors"
     write_arrays(path, {"x": np.arange(3)})
 
-    class Broken:
-        def items(self):
-            raise OSError(28, "No space left on device")
+    def fails_half_way(arrays, target, metadata):
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
-        write_json(path, Broken())  # type: ignore[arg-type]
+    monkeypatch.setattr(run_folder, "save_file", fails_half_way)
+    with pytest.raises(OSError, match=r"cannot write a.safetensors \(No space left.*is intact"):
+        write_arrays(path, {"x": np.arange(4)})
     assert read_arrays(path)["x"].tolist() == [0, 1, 2]
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]

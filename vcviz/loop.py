@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.model, self.config, self.folder, self.device = model, config, folder, device
+        # From here on `index` counts the rows of the run's own splits, as `Run.split` gives them.
+        train, test = (replace(s, index=np.arange(len(s))) for s in (train, test))
         held_out = None
         if config.validation > 0:
             train, held_out = stratified_split(train, config.validation, seed=config.seed)
@@ -171,9 +174,12 @@ class Trainer:
 
     def _latents(self, split: Split) -> LatentSet:
         try:
-            return extract_latents(self.model, split, seed=self.config.seed, progress=False)
+            latents = extract_latents(self.model, split, seed=self.config.seed, progress=False)
         except InputError as error:
-            raise TrainingError(f"the model broke down after epoch {self.done}: {error}") from None
+            raise TrainingError(
+                f"the model broke down in epoch {self.done + 1}: {error}; lower lr="
+            ) from None
+        return replace(latents, index=split.index)
 
     def _conclude(self) -> None:
         test = self._latents(self.test)

@@ -33,7 +33,7 @@ def train(
     out: str | Path = "runs",
     name: str | None = None,
     splits: tuple[Split, Split] | None = None,
-    encoder: nn.Module | None = None,
+    encoder: str | nn.Module | None = None,
     checkpoint_every: float = 10.0,
     progress: bool = True,
     **settings: Any,
@@ -47,7 +47,7 @@ def train(
     out : folder of runs
     name : the run's folder; default made of dataset, head, D, seed and a hash of the settings
     splits : (train, test) of your own instead of `dataset`
-    encoder : a module of your own, x -> (B, latent_dim), instead of a named encoder
+    encoder : a name of `vcviz.encoders`, or a module of your own, x -> (B, latent_dim)
     checkpoint_every : seconds between checkpoints; 0 writes one after every epoch
     progress : show a progress bar
 
@@ -64,6 +64,8 @@ def train(
     TrainingError
         If the loss stops being finite; the message names the term and the step.
     """
+    if isinstance(encoder, str):
+        settings["encoder"], encoder = encoder, None
     if config is not None and settings:
         raise InputError(
             f"give a config or settings, not both (got config and {', '.join(settings)})"
