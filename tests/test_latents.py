@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from vcviz import batches
 from vcviz.adapter import reading
+from vcviz.densities import implied_prior
 from vcviz.encoders import build_encoder
 from vcviz.errors import InputError, MissingError
 from vcviz.heads import build_head
@@ -110,6 +111,12 @@ def test_the_layers_own_weights_turn_latents_into_the_output(net, rows):
     np.testing.assert_allclose(lat.log_probs, logits.log_softmax(1).detach(), atol=1e-6)
 
 
+def test_one_line_gives_the_law_that_any_model_implies(net, rows):
+    lat, layer = extract_latents(net, rows), last_linear(net, torch.tensor(rows[0]))
+    prior = implied_prior(layer.weight, layer.bias, lat)
+    np.testing.assert_allclose(prior.log_posterior(lat.z), lat.log_probs, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -140,7 +147,7 @@ def test_every_form_of_data_gives_the_same_latents(net, rows, form):
         "split": Split(x, y, ("a", "b", "c"), name="rows"),
         "loader": loader,
         "dataset": pair,
-        "batches": [(x[:4], y[:4]), [x[4:], y[4:]]],
+        "batches": [(x[:0], y[:0]), (x[:4], y[:4]), [x[4:], y[4:]]],
         "stream": iter(loader),
     }[form]
     lat = extract_latents(net, data, batch_size=3)

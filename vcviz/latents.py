@@ -81,6 +81,8 @@ def extract_latents(
     ):
         generator = torch.Generator(read.device).manual_seed(seed)
         for x, y in batches_of(data, batch_size):
+            if np.size(y) == 0:
+                continue
             z, log_probs = read(x, generator)
             rows, n_classes = log_probs.shape
             names = class_names(names, n_classes)
