@@ -1,0 +1,108 @@
+"""Data by name: `load_data` gives a train and a test `Split`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vcviz.data.checks import check_count, check_fraction
+from vcviz.data.digits import load_digits
+from vcviz.data.fingerprint import fingerprint
+from vcviz.data.mixture import load_mixture, true_prior
+from vcviz.data.preprocessing import apply_preprocessing
+from vcviz.data.sources import SHAPES
+from vcviz.data.stored import load_stored
+from vcviz.data.subsets import stratified_split, subset
+from vcviz.data.text import encode_texts
+from vcviz.errors import InputError, unknown
+from vcviz.records import Split
+
+#: names that need no more; adding a dataset is a loader and a line here
+DATASETS: dict[str, Callable[..., tuple[Split, Split]]] = {
+    "digits": load_digits,
+    "mixture": load_mixture,
+}
+
+__all__ = [
+    "DATASETS",
+    "apply_preprocessing",
+    "dataset_options",
+    "encode_texts",
+    "fingerprint",
+    "load_data",
+    "stratified_split",
+    "subset",
+    "true_prior",
+]
+
+
+def load_data(
+    name: str,
+    *,
+    seed: int = 0,
+    test_fraction: float | None = None,
+    n_train: int | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[Split, Split]:
+    """Return the train and the test split of a dataset.
+
+    Parameters
+    ----------
+    name : "digits" (scikit-learn's, no network), "mixture" (Gaussians whose truth is known),
+        "hub:<owner/name>" (Hugging Face Hub) or "path:<folder or file>"
+    seed : of every random choice of rows
+    test_fraction : share of the rows that becomes the test split; default a third, or the data's
+        own test split where it has one
+    n_train : keep this many training rows, stratified (see `subset`)
+    progress : whether work longer than two seconds shows a bar
+    options : of that dataset: see `load_digits`, `load_mixture` and, for hub: and path:,
+        `load_stored`; `dataset_options` lists them
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option, with the nearest one, and for data that cannot be used.
+
+    Examples
+    --------
+    >>> train, test = load_data("digits", n_train=100)
+    >>> train.x.shape, train.class_counts.tolist()
+    ((100, 1, 8, 8), [10, 10, 10, 10, 10, 10, 10, 10, 10, 10])
+    """
+    loader = _loader(name)
+    known = dataset_options(name)
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of dataset {name!r}", option, known)
+    common: dict[str, Any] = {"seed": check_count("seed", seed, minimum=0), "progress": progress}
+    if test_fraction is not None:
+        common["test_fraction"] = check_fraction("test_fraction", test_fraction)
+    taken = inspect.signature(loader).parameters
+    train, test = loader(**{k: v for k, v in common.items() if k in taken}, **options)
+    if (train.class_counts > 0).sum() < 2:
+        raise InputError(f"{train.name!r} holds one class only; a classifier needs at least 2")
+    return (train if n_train is None else subset(train, n_train, seed=seed)), test
+
+
+def dataset_options(name: str) -> list[str]:
+    """Return the options that `load_data` takes for a dataset, beside its own arguments."""
+    common = ("seed", "test_fraction", "n_train", "progress")
+    return [p for p in inspect.signature(_loader(name)).parameters if p not in common]
+
+
+def _loader(name: str) -> Callable[..., tuple[Split, Split]]:
+    if not isinstance(name, str):
+        raise InputError(f"a dataset is named by a string, got {name!r}")
+    if name in DATASETS:
+        return DATASETS[name]
+    if name.partition(":")[0] in SHAPES and ":" in name:
+        # The source is bound by position, so that it is not among the options.
+        return partial(load_stored, name)
+    if "/" in name or Path(name).exists():
+        kind = "path" if Path(name).expanduser().exists() else "hub"
+        raise InputError(f"unknown dataset {name!r}; did you mean {f'{kind}:{name}'!r}?")
+    raise unknown("dataset", name, (*DATASETS, *(f"{k}:{v}" for k, v in SHAPES.items())))

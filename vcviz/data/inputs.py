@@ -1,0 +1,144 @@
+"""The input columns of a dataset as arrays, fitted to the train split and applied to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.data.columns import Roles, dtype_of
+from vcviz.data.images import decode_images
+from vcviz.data.tables import apply_table, fit_table
+from vcviz.data.text import check_ngrams, hash_ngrams, pad, usual_length
+from vcviz.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+
+class Part(NamedTuple):
+    """Rows of one dataset split: "train" or "test", the split, and positions in it."""
+
+    name: str
+    data: Dataset
+    rows: NDArray[np.int64]
+
+    def series(self, column: str) -> pd.Series:
+        """Return a column of these rows."""
+        return self.frame([column])[column]
+
+    def frame(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Return columns of these rows."""
+        return self.data.select_columns(list(columns)).select(self.rows).to_pandas()
+
+
+class Inputs(NamedTuple):
+    """The inputs of each part, its texts if they are text, and how they were made."""
+
+    x: list[NDArray[Any]]
+    texts: list[tuple[str, ...] | None]
+    preprocessing: dict[str, Any]
+
+
+def read_inputs(
+    parts: Sequence[Part],
+    roles: Roles,
+    *,
+    folder: Path | None = None,
+    image_size: int | Sequence[int] | None = None,
+    n_tokens: int = 2**16,
+    ngrams: Sequence[int] = (1, 2),
+    max_length: int | None = None,
+    progress: bool = True,
+) -> Inputs:
+    """Return the inputs of every part; the first is the one that is fitted to.
+
+    Parameters
+    ----------
+    parts : the train part, then the test part
+    roles : which columns to read, and as what
+    folder : where relative paths of images start
+    image_size, n_tokens, ngrams, max_length, progress : as in `load_stored`
+    """
+    if roles.kind == "image":
+        return _images(parts, roles.inputs[0], folder, image_size, progress)
+    if roles.kind == "text":
+        return _texts(parts, roles.inputs, n_tokens, ngrams, max_length, progress)
+    frames = [part.frame(roles.inputs) for part in parts]
+    preprocessing = fit_table(frames[0], f"the {parts[0].name} split")
+    x: list[NDArray[Any]] = [
+        apply_table(preprocessing, frame, f"the {part.name} split")
+        for part, frame in zip(parts, frames, strict=True)
+    ]
+    return Inputs(x, [None] * len(parts), preprocessing)
+
+
+def _images(
+    parts: Sequence[Part],
+    column: str,
+    folder: Path | None,
+    size: int | Sequence[int] | None,
+    progress: bool,
+) -> Inputs:
+    sources = [_encoded(part, column, folder) for part in parts]
+    names = [f"row {row} of the {part.name} split" for part in parts for row in part.rows]
+    images = decode_images(
+        [image for chosen in sources for image in chosen],
+        size=size,
+        where=names.__getitem__,
+        progress=progress,
+    )
+    _, channels, height, width = images.shape
+    ends = np.cumsum([len(chosen) for chosen in sources])[:-1]
+    preprocessing = {"kind": "image", "channels": channels, "size": [height, width]}
+    return Inputs(np.split(images, ends), [None] * len(parts), preprocessing)
+
+
+def _encoded(part: Part, column: str, folder: Path | None) -> list[Any]:
+    """Return the images of a part, not yet decoded."""
+    from datasets import Image
+
+    if "string" in dtype_of(part.data.features[column]):
+        start = folder or Path()
+        return [None if v is None else str(start / v) for v in part.series(column)]
+    data = part.data.select_columns([column]).cast_column(column, Image(decode=False))
+    return [image for batch in data.select(part.rows).iter(1000) for image in batch[column]]
+
+
+def _texts(
+    parts: Sequence[Part],
+    columns: Sequence[str],
+    n_tokens: int,
+    ngrams: Sequence[int],
+    max_length: int | None,
+    progress: bool,
+) -> Inputs:
+    texts = [_joined(part, columns) for part in parts]
+    shape = check_ngrams(ngrams)
+    ids = [hash_ngrams(t, n_tokens=n_tokens, ngrams=shape, progress=progress) for t in texts]
+    if not any(len(row) for row in ids[0]):
+        raise InputError(f"column {columns[0]!r} of the {parts[0].name} split holds no words")
+    length = usual_length(ids[0]) if max_length is None else max_length
+    preprocessing = {
+        "kind": "text",
+        "n_tokens": n_tokens,
+        "ngrams": list(shape),
+        "max_length": length,
+    }
+    return Inputs([pad(part, length) for part in ids], list(texts), preprocessing)
+
+
+def _joined(part: Part, columns: Sequence[str]) -> tuple[str, ...]:
+    frame = part.frame(columns)
+    for column in columns:
+        missing = int(frame[column].isna().sum())
+        if missing:
+            raise InputError(
+                f"column {column!r} of the {part.name} split has {missing} missing values in "
+                f"{len(frame)} rows; remove those rows"
+            )
+    return tuple("\n".join(row) for row in frame.itertuples(index=False, name=None))

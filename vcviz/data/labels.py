@@ -1,0 +1,124 @@
+"""Label columns as integers with names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError, clip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def encode_labels(
+    train: pd.Series, test: pd.Series | None, names: list[str] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
+    """Return the labels of both splits as 0..C-1 and the C class names.
+
+    Parameters
+    ----------
+    train, test : the label column of each split. Strings and integers become classes in sorted
+        order of the train split's distinct values, so integers may have gaps.
+    names : class names where the column states them, whose order and number then hold
+
+    Raises
+    ------
+    InputError
+        For missing or unlabelled (-1) rows, labels that are no classes, fewer than two classes in
+        the train split, and test labels that the train split does not have.
+    """
+    parts = {"train": train} if test is None else {"train": train, "test": test}
+    values = [_checked(column, part) for part, column in parts.items()]
+    # -1 means unlabelled, but -1 and 1 are an old way to write two classes.
+    if names is not None or set(np.unique(values[0]).tolist()) != {-1, 1}:
+        for part, column in zip(parts, values, strict=True):
+            _check_labelled(column, f"label column {train.name!r} of the {part} split")
+    if names is not None:
+        for part, column in zip(parts, values, strict=True):
+            _check_range(column, len(names), f"label column {train.name!r} of the {part} split")
+        found, classes = len(np.unique(values[0])), tuple(names)
+        codes = [v.astype(np.int64) for v in values]
+    else:
+        distinct = np.unique(values[0])
+        found, classes = len(distinct), tuple(str(v) for v in distinct)
+        codes = [np.searchsorted(distinct, v).clip(0, found - 1) for v in values]
+        for column, code in zip(values[1:], codes[1:], strict=True):
+            strange = sorted(set(column[distinct[code] != column].tolist()))
+            if strange:
+                raise InputError(
+                    f"the test split has labels that the train split does not: {clip(strange)}"
+                )
+    if found < 2:
+        raise InputError(
+            f"label column {train.name!r} of the train split holds one class "
+            f"({values[0][0]!s}); a classifier needs at least 2"
+        )
+    return codes[0], codes[1] if len(codes) > 1 else None, classes
+
+
+def encode_further(
+    columns: dict[str, pd.Series], names: list[str] | None, classes: tuple[str, ...]
+) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...] | None]:
+    """Return a further label column of each split as integers, with names of its own if it has any.
+
+    Integers stay as they are; strings that are all class names become their numbers; other
+    strings are numbered in sorted order. A split in which the column is wholly missing is left
+    out.
+
+    Parameters
+    ----------
+    columns : split name to the column's values there
+    names : class names where the column states them
+    classes : names of the main label
+    """
+    values = {p: _checked(s, p) for p, s in columns.items() if not s.isna().all()}
+    if not values or all(v.dtype.kind in "iub" for v in values.values()):
+        whole = {part: column.astype(np.int64) for part, column in values.items()}
+        return whole, None if names is None else tuple(names)
+    found = sorted({str(v) for column in values.values() for v in column})
+    order = list(classes) if set(found) <= set(classes) else found
+    position = {name: code for code, name in enumerate(order)}
+    codes = {p: np.array([position[str(v)] for v in column]) for p, column in values.items()}
+    return codes, None if order == list(classes) else tuple(order)
+
+
+def _checked(values: pd.Series, part: str) -> NDArray[Any]:
+    """Return a label column as integers or strings, with nothing missing."""
+    where = f"label column {values.name!r} of the {part} split"
+    missing = int(values.isna().sum())
+    if missing:
+        raise InputError(
+            f"{where} has {missing} missing values in {len(values)} rows; remove those rows or "
+            "name another column with label="
+        )
+    array = values.to_numpy()
+    if array.dtype.kind == "f" and np.array_equal(array, np.round(array)):
+        array = array.astype(np.int64)
+    if array.dtype.kind == "b" or (array.dtype.kind in "iu"):
+        return array
+    if array.dtype.kind in "OUT" and all(isinstance(v, str) for v in array):
+        return array.astype(str)
+    example = array[0].tolist() if hasattr(array[0], "tolist") else array[0]
+    raise InputError(
+        f"{where} must hold classes (integers or strings), got values like {clip(example, 40)}; "
+        "name another column with label="
+    )
+
+
+def _check_labelled(values: NDArray[Any], where: str) -> None:
+    unlabelled = int((values == -1).sum()) if values.dtype.kind in "iu" else 0
+    if unlabelled:
+        raise InputError(
+            f"{where} is -1, which means unlabelled, in {unlabelled} of {len(values)} rows; name "
+            "labelled splits with train_split= and test_split="
+        )
+
+
+def _check_range(values: NDArray[Any], n_classes: int, where: str) -> None:
+    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= n_classes:
+        raise InputError(
+            f"{where} must hold integers in [0, {n_classes}), got {values.min()} to {values.max()}"
+        )

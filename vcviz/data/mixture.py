@@ -1,0 +1,249 @@
+"""Class-conditional Gaussians: data whose true p(y|x), Bayes error and information are known.
+
+x ~ N(mean_y, covariance_y), y ~ weights. The setting of Qin, Kim & Gedeon (2019, arXiv 1911.10688),
+five unit Gaussians at 0, ±2·1 and ±4·1, is ``means="diagonal", separation=2``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import pdist
+
+from vcviz.data.checks import check_count, check_fraction, check_number
+from vcviz.data.subsets import TEST_FRACTION, train_and_test
+from vcviz.data.truth import noisy, true_numbers
+from vcviz.errors import InputError, unknown
+from vcviz.records import LatentPrior, Split, as_float
+
+ARRANGEMENTS = ("circle", "diagonal", "random")
+COVARIANCES = ("isotropic", "diagonal", "full")
+
+
+def load_mixture(
+    *,
+    seed: int = 0,
+    test_fraction: float = TEST_FRACTION,
+    n: int = 3000,
+    n_classes: int | None = None,
+    dim: int | None = None,
+    means: str | ArrayLike | None = None,
+    separation: float = 4.0,
+    scale: float | ArrayLike = 1.0,
+    covariance: str | ArrayLike = "isotropic",
+    weights: ArrayLike | None = None,
+    imbalance: float = 1.0,
+    label_noise: float = 0.0,
+    law_seed: int = 0,
+) -> tuple[Split, Split]:
+    """Return a train and a test split drawn from a known mixture, with the truth about it.
+
+    `label_probs` holds the true p(y|x) of every row. `truth` holds ``bayes_error`` (fraction),
+    ``mutual_information`` I(X;Y) and ``label_entropy`` H(Y) (nats), their standard errors
+    ``…_se``, ``method`` ("quadrature": exact, standard errors 0; or "monte carlo" with ``draws``),
+    and the law: ``means`` (C, dim), ``covariances`` (C, dim, dim), ``weights`` (C,),
+    ``label_noise``. `true_prior` turns the law into a `LatentPrior`.
+
+    Parameters
+    ----------
+    seed : which samples are drawn, and their split; the law does not depend on it
+    test_fraction : share of the rows that becomes the test split
+    n : rows in all, at least two a class
+    n_classes : C, default 5, or as many as `means` or `weights` has
+    dim : dimensions of x, default 2, or as many as `means` has
+    means : (C, dim) list, or (C, 1) to be repeated in every dimension, or an arrangement:
+        "circle" in the first two dimensions (default from two dimensions on), "diagonal" =
+        multiples of the all-ones vector (default in one), or "random" directions
+    separation : smallest distance between means; for "diagonal" the step in every coordinate
+    scale : standard deviation: one number, or one a class
+    covariance : "isotropic"; "diagonal" and "full" draw, for every class, one standard deviation
+        an axis between half and twice `scale`, "full" also a rotation; or a (C, dim, dim) list
+    weights : C class probabilities (normalised), default equal
+    imbalance : largest over smallest class weight, falling geometrically from class to class
+    label_noise : share of the labels replaced by another class, each equally likely. `truth` and
+        `label_probs` are about the noisy label; ``labels["clean_label"]`` keeps the other
+    law_seed : seed of what "random", "diagonal" and "full" draw
+
+    Raises
+    ------
+    InputError
+        For options out of range or at odds with each other.
+    """
+    rng = np.random.default_rng(check_count("law_seed", law_seed, minimum=0))
+    if means is None or isinstance(means, str):
+        n_classes, dim = _sizes(None, weights, n_classes, dim)
+        mean = _arranged(means, n_classes, dim, separation, rng)
+    else:
+        mean = _listed(means, dim)
+        n_classes, dim = _sizes(mean, weights, n_classes, dim)
+    law = LatentPrior(
+        mean=mean,
+        scale_tril=_scale_tril(scale, covariance, n_classes, dim, rng),
+        log_weight=_log_weights(weights, imbalance, n_classes),
+    )
+    noise = check_fraction("label_noise", label_noise, zero=True)
+    whole = _draw(law, check_count("n", n, minimum=2 * n_classes), noise, seed)
+    truth = {
+        **true_numbers(law, label_noise=noise, seed=law_seed),
+        "means": law.mean.tolist(),
+        "covariances": law.covariance.tolist(),
+        "weights": np.exp(law.log_weight).tolist(),
+        "label_noise": noise,
+    }
+    return train_and_test(replace(whole, truth=truth), test_fraction, seed=seed)
+
+
+def true_prior(split: Split) -> LatentPrior:
+    """Return the law that a mixture split was drawn from, before any label noise.
+
+    Raises
+    ------
+    InputError
+        If the split does not carry its law.
+    """
+    if not {"means", "covariances", "weights"} <= set(split.truth):
+        raise InputError(
+            f"{split.name!r} does not say what law it was drawn from; only 'mixture' data does"
+        )
+    mean, covariances, weights = (
+        np.asarray(split.truth[key]) for key in ("means", "covariances", "weights")
+    )
+    axes = np.diagonal(covariances, axis1=1, axis2=2)
+    if np.array_equal(covariances, axes[..., None] * np.eye(axes.shape[1])):
+        return LatentPrior(mean=mean, scale=np.sqrt(axes), log_weight=np.log(weights))
+    return LatentPrior(
+        mean=mean, scale_tril=np.linalg.cholesky(covariances), log_weight=np.log(weights)
+    )
+
+
+def _draw(law: LatentPrior, n: int, noise: float, seed: int) -> Split:
+    rng = np.random.default_rng(check_count("seed", seed, minimum=0))
+    z, clean = law.sample(n, rng)
+    x = z.astype(np.float32)
+    # The other classes are a shift of 1..C-1 away, each equally likely.
+    shift = np.where(rng.random(n) < noise, rng.integers(1, law.n_classes, n), 0)
+    y = (clean + shift) % law.n_classes
+    columns = [f"x{i + 1}" for i in range(law.latent_dim)]
+    return Split(
+        x=x,
+        y=y,
+        class_names=tuple(str(k) for k in range(law.n_classes)),
+        name="mixture",
+        kind="table",
+        label_probs=noisy(np.exp(law.log_posterior(x)), noise),
+        labels={"clean_label": clean} if noise else {},
+        preprocessing={
+            "kind": "table",
+            "columns": columns,
+            "categories": {},
+            "features": columns,
+            "mean": [0.0] * law.latent_dim,
+            "scale": [1.0] * law.latent_dim,
+        },
+    )
+
+
+def _listed(means: ArrayLike, dim: int | None) -> NDArray[np.float64]:
+    means = as_float("means", means, 2, np.float64)
+    if means.shape[1] == 1 and dim is not None:
+        return np.repeat(means, check_count("dim", dim), axis=1)
+    return means
+
+
+def _sizes(
+    means: NDArray[Any] | None, weights: ArrayLike | None, n_classes: int | None, dim: int | None
+) -> tuple[int, int]:
+    """Return (C, dim) as `means` and `weights` say them, or as asked, or the defaults."""
+    said_classes = (
+        len(means) if means is not None else None if weights is None else np.size(weights)
+    )
+    said_dim = None if means is None else means.shape[1]
+    sizes = []
+    for name, asked, said, default, least in (
+        ("n_classes", n_classes, said_classes, 5, 2),
+        ("dim", dim, said_dim, 2, 1),
+    ):
+        if asked is not None and said is not None and asked != said:
+            source = "means" if means is not None else "weights"
+            raise InputError(f"{name} is {asked}, but {source} says {said}; leave out {name}")
+        value = next(v for v in (asked, said, default) if v is not None)
+        sizes.append(check_count(name, value, minimum=least))
+    return sizes[0], sizes[1]
+
+
+def _arranged(
+    name: str | None, n_classes: int, dim: int, separation: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return (C, dim) means whose smallest distance is `separation` (a step for "diagonal")."""
+    separation = check_number("separation", separation, positive=True)
+    name = name or ("circle" if dim > 1 else "diagonal")
+    if name == "diagonal":
+        steps = np.arange(n_classes) - (n_classes - 1) / 2
+        return np.outer(steps * separation, np.ones(dim))
+    if name == "circle":
+        if dim == 1:
+            raise InputError("means='circle' needs dim of 2 or more; use means='diagonal'")
+        angle = 2 * np.pi * np.arange(n_classes) / n_classes
+        means = np.zeros((n_classes, dim))
+        means[:, 0], means[:, 1] = np.cos(angle), np.sin(angle)
+    elif name == "random":
+        means = rng.standard_normal((n_classes, dim))
+    else:
+        raise unknown("arrangement of means", name, ARRANGEMENTS)
+    return means * (separation / pdist(means).min())
+
+
+def _scale_tril(
+    scale: float | ArrayLike,
+    covariance: str | ArrayLike,
+    n_classes: int,
+    dim: int,
+    rng: np.random.Generator,
+) -> NDArray[Any]:
+    """Return (C, dim, dim) lower Cholesky factors of the covariances."""
+    scales = as_float("scale", scale, None, np.float64)
+    if scales.shape not in ((), (n_classes,)) or scales.min() <= 0:
+        raise InputError(
+            f"scale must be one positive number or {n_classes}, one a class, got {scales.tolist()}"
+        )
+    scales = np.broadcast_to(scales, n_classes)[:, None]
+    if not isinstance(covariance, str):
+        matrices = as_float("covariance", covariance, 3, np.float64)
+        symmetric = matrices.shape == (n_classes, dim, dim) and np.allclose(
+            matrices, matrices.transpose(0, 2, 1)
+        )
+        if not symmetric or np.linalg.eigvalsh(matrices).min() <= 0:
+            raise InputError(
+                f"covariance must hold {n_classes} symmetric positive definite matrices of "
+                f"{dim}x{dim}, got shape {matrices.shape}"
+            )
+        return np.linalg.cholesky(matrices)
+    if covariance == "isotropic":
+        return scales[..., None] * np.eye(dim)
+    if covariance not in COVARIANCES:
+        raise unknown("covariance", covariance, COVARIANCES)
+    axes = scales * 2 ** rng.uniform(-1, 1, (n_classes, dim))
+    if covariance == "diagonal":
+        return axes[..., None] * np.eye(dim)
+    rotation = np.linalg.qr(rng.standard_normal((n_classes, dim, dim)))[0]
+    turned = rotation * axes[:, None]
+    return np.linalg.cholesky(turned @ turned.transpose(0, 2, 1))
+
+
+def _log_weights(
+    weights: ArrayLike | None, imbalance: float, n_classes: int
+) -> NDArray[np.float64]:
+    """Return (C,) log class weights."""
+    if weights is None:
+        if check_number("imbalance", imbalance) < 1:
+            raise InputError(f"imbalance must be 1 (equal classes) or more, got {imbalance}")
+        return -np.log(imbalance) * np.arange(n_classes) / (n_classes - 1)
+    if imbalance != 1:
+        raise InputError("give weights or imbalance, not both")
+    values = as_float("weights", weights, 1, np.float64)
+    if len(values) != n_classes or values.min() <= 0:
+        raise InputError(f"weights must be {n_classes} positive numbers, got {values.tolist()}")
+    return np.log(values)

@@ -1,0 +1,243 @@
+"""Datasets of the Hub and of local files as splits: images, text or tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.data.checks import check_count
+from vcviz.data.columns import assign_roles, class_names
+from vcviz.data.inputs import Part, read_inputs
+from vcviz.data.joins import join_labels
+from vcviz.data.labels import encode_further, encode_labels
+from vcviz.data.sources import open_source, source_folder, source_title
+from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
+from vcviz.errors import InputError, unknown
+from vcviz.records import Split, as_float
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_TRAIN_NAMES = ("train", "training")
+_TEST_NAMES = ("test", "validation", "valid", "val", "dev")
+
+
+def load_stored(
+    source: str,
+    *,
+    seed: int = 0,
+    test_fraction: float | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+    train_split: str | None = None,
+    test_split: str | None = None,
+    max_rows: int | None = None,
+    image: str | None = None,
+    text: str | Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    label: str | None = None,
+    labels: Sequence[str] | None = None,
+    label_probs: str | None = None,
+    extra_labels: str | Sequence[str] | None = None,
+    image_size: int | Sequence[int] | None = None,
+    n_tokens: int = 2**16,
+    ngrams: Sequence[int] = (1, 2),
+    max_length: int | None = None,
+    progress: bool = True,
+) -> tuple[Split, Split]:
+    """Return the train and the test split of ``hub:<owner/name>`` or ``path:<folder or file>``.
+
+    A folder holds Parquet, CSV or JSON files (a ``README.md`` may say which file is which split),
+    or one folder of images a class, within ``train`` and ``test`` where there are both.
+
+    Parameters
+    ----------
+    source : where the data are
+    seed : of the stratified choice of rows, where one is made
+    test_fraction : share of the train split that becomes the test split. Default: the test split
+        of the data, or its validation split, or a third where it has neither
+    config, revision : configuration and version of a dataset that has several
+    train_split, test_split : names of the splits to use
+    max_rows : keep at most this many rows of each split, stratified, before anything is decoded
+    image, text, columns : the input; default as recognised. Several text columns are joined by a
+        line break; numbers of a table are standardised and its strings one-hot, both by the
+        train split
+    label, labels : the main and the further label columns
+    label_probs : column of lists of C numbers: each row's distribution over the classes (counts
+        of votes are normalised)
+    extra_labels : further sources (``path:`` or ``hub:``) whose label columns belong to the same
+        rows, matched by their ``index`` column if both have one, else in order
+    image_size : height and width to stretch images to
+    n_tokens, ngrams, max_length : see `encode_texts`; the length is fitted to the train split
+    progress : whether work longer than two seconds shows a bar
+
+    Raises
+    ------
+    InputError
+        If the data cannot be read, or are not what a classifier can learn from.
+    """
+    title = source_title(source)
+    splits = open_source(source, config=config, revision=revision, progress=progress)
+    others = (extra_labels,) if isinstance(extra_labels, str) else tuple(extra_labels or ())
+    for other in others:
+        splits = join_labels(splits, open_source(other, progress=progress), title, other)
+    used = _choose(splits, train_split, test_split, test_fraction, title)
+    features = {c: f for data in reversed(used.values()) for c, f in data.features.items()}
+    roles = assign_roles(
+        features,
+        image=image,
+        text=text,
+        columns=columns,
+        label=label,
+        labels=labels,
+        name=title,
+    )
+    _check_columns(used, (*roles.inputs, roles.label))
+    y, classes = _labels(used, roles.label, features)
+    rows = _rows(y, max_rows, TEST_FRACTION if test_fraction is None else test_fraction, seed)
+    train_data = used["train"]
+    parts = [Part(name, used.get(name, train_data), rows[name]) for name in ("train", "test")]
+    inputs = read_inputs(
+        parts,
+        roles,
+        folder=source_folder(source),
+        image_size=image_size,
+        n_tokens=n_tokens,
+        ngrams=ngrams,
+        max_length=max_length,
+        progress=progress,
+    )
+    further, names = _further(parts, roles.labels, features, classes)
+    preprocessing = (
+        {**inputs.preprocessing, "label_names": names} if names else inputs.preprocessing
+    )
+    built = [
+        Split(
+            x=x,
+            y=y.get(part.name, y["train"])[part.rows],
+            class_names=classes,
+            name=f"{title} {part.name}",
+            kind=roles.kind,
+            label_probs=_distributions(part, label_probs, features, len(classes)),
+            index=part.rows,
+            texts=texts,
+            labels=further[part.name],
+            preprocessing=preprocessing,
+        )
+        for part, x, texts in zip(parts, inputs.x, inputs.texts, strict=True)
+    ]
+    return built[0], built[1]
+
+
+def _choose(
+    splits: dict[str, Dataset],
+    train_split: str | None,
+    test_split: str | None,
+    test_fraction: float | None,
+    title: str,
+) -> dict[str, Dataset]:
+    """Return the splits to use under "train" and, unless one is to be made, "test"."""
+    for asked in (train_split, test_split):
+        if asked is not None and asked not in splits:
+            raise unknown(f"split of {title!r}", asked, splits)
+    if test_split is not None and test_fraction is not None:
+        raise InputError("give test_split or test_fraction, not both")
+    train_name = train_split or next((n for n in _TRAIN_NAMES if n in splits), None)
+    if train_name is None and len(splits) == 1:
+        train_name = next(iter(splits))
+    if train_name is None:
+        raise InputError(
+            f"{title!r} has no split called 'train' but {', '.join(splits)}; name one with "
+            "train_split="
+        )
+    test_name = test_split
+    if test_split is None and test_fraction is None:
+        test_name = next((n for n in _TEST_NAMES if n in splits and n != train_name), None)
+    used = {"train": splits[train_name]}
+    if test_name is not None:
+        used["test"] = splits[test_name]
+    for name, data in zip((train_name, test_name), used.values(), strict=False):
+        if len(data) == 0:
+            raise InputError(f"the split {name!r} of {title!r} is empty: it has no rows")
+    return used
+
+
+def _check_columns(used: dict[str, Dataset], columns: Sequence[str]) -> None:
+    for name, data in used.items():
+        for column in columns:
+            if column not in data.features:
+                raise InputError(
+                    f"the {name} split has no column {column!r}; its columns are: "
+                    f"{', '.join(data.features)}"
+                )
+
+
+def _labels(
+    used: dict[str, Dataset], label: str, features: dict[str, Any]
+) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """Return the labels of all rows of each split in use, and the class names."""
+    raw = [data.select_columns([label]).to_pandas()[label] for data in used.values()]
+    train, test, classes = encode_labels(
+        raw[0], raw[1] if len(raw) > 1 else None, class_names(features[label])
+    )
+    return {"train": train} if test is None else {"train": train, "test": test}, classes
+
+
+def _rows(
+    y: dict[str, NDArray[np.int64]], max_rows: int | None, test_fraction: float, seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """Return which rows become "train" and "test"; without a test split both come from train."""
+    limit = None if max_rows is None else check_count("max_rows", max_rows)
+    rows = {}
+    for name, labels in y.items():
+        rows[name] = np.arange(len(labels))
+        if limit is not None and limit < len(labels):
+            rows[name] = subset_rows(labels, limit, seed=seed, name=name)
+    if "test" not in rows:
+        rest, part = split_rows(y["train"][rows["train"]], test_fraction, seed=seed, name="train")
+        rows["train"], rows["test"] = rows["train"][rest], rows["train"][part]
+    return rows
+
+
+def _further(
+    parts: Sequence[Part],
+    columns: Sequence[str],
+    features: dict[str, Any],
+    classes: tuple[str, ...],
+) -> tuple[dict[str, dict[str, NDArray[np.int64]]], dict[str, list[str]]]:
+    """Return the further labels of each part, and the names of those that have their own."""
+    labels: dict[str, dict[str, NDArray[np.int64]]] = {part.name: {} for part in parts}
+    names = {}
+    for column in columns:
+        given = {p.name: p.series(column) for p in parts if column in p.data.features}
+        codes, own = encode_further(given, class_names(features[column]), classes)
+        if own is not None:
+            names[column] = list(own)
+        for part_name, values in codes.items():
+            labels[part_name][column] = values
+    return labels, names
+
+
+def _distributions(
+    part: Part, column: str | None, features: dict[str, Any], n_classes: int
+) -> NDArray[np.float64] | None:
+    """Return (N, C) label distributions of a part, or None if it has no such column."""
+    if column is None:
+        return None
+    if column not in features:
+        raise InputError(
+            f"label_probs={column!r} is no column; the columns are: {', '.join(features)}"
+        )
+    if column not in part.data.features:
+        return None
+    values = part.series(column).tolist()
+    where = f"column {column!r} of the {part.name} split"
+    if any(not hasattr(row, "__len__") or len(row) != n_classes for row in values):
+        raise InputError(f"{where} must hold lists of {n_classes} numbers, one a class")
+    probs = as_float(where, np.stack(values), 2, np.float64)
+    if probs.min() < 0 or probs.sum(1).min() <= 0:
+        raise InputError(f"{where} must hold distributions: no number below 0, not all of them 0")
+    return probs / probs.sum(1, keepdims=True)
