@@ -307,6 +307,20 @@ def test_the_model_and_its_gradients_are_left_alone(image_model, image_split):
     assert not any(m._forward_pre_hooks for m in image_model.modules())
 
 
+def test_a_model_may_work_in_place_on_its_input(table_model, table_split):
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = table_model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x.mul_(1.0).add_(0.5))
+
+    shifted = replace(table_split, x=table_split.x + 0.5)
+    path, want = attack(InPlace(), table_split, steps=3), attack(table_model, shifted, steps=3)
+    np.testing.assert_allclose(path.z, want.z, atol=1e-5)
+
+
 def test_an_attack_runs_inside_inference_mode(table_model, table_split):
     want = attack(table_model, table_split, steps=2)
     with torch.inference_mode():
@@ -382,6 +396,8 @@ def test_gates_see_what_is_wrong_with_a_path(image_model, image_split):
         ({"method": "pdg"}, r"unknown method 'pdg'; did you mean 'pgd'\?"),
         ({"norm": "linff"}, r"unknown norm 'linff'; did you mean 'linf'\?"),
         ({"epsilon": -0.1}, "epsilon must be a radius of 0 or more, got -0.1"),
+        ({"epsilon": "0.1"}, "epsilon must be a number, got '0.1'"),
+        ({"steps": None}, "steps must be a number, got None"),
         ({"epsilon": float("nan")}, "epsilon must be a radius"),
         ({"epsilon": 8}, "did you mean 8/255"),
         ({"steps": 0}, "steps must be a whole number of 1 or more, got 0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from tqdm.auto import tqdm
 
 from vcviz.adapter import Reader, reading
 from vcviz.attack_steps import Plan, Step, noise, start_in_ball, walk
-from vcviz.errors import InputError, unknown
+from vcviz.errors import InputError, clip, unknown
 from vcviz.latents import class_names, to_numpy
 from vcviz.records import Split, Trajectory, as_labels
 
@@ -209,6 +210,14 @@ def _plan(
         raise unknown("method", method, METHODS)
     if norm not in NORMS:
         raise unknown("norm", norm, NORMS)
+    for name, value in (
+        ("epsilon", epsilon),
+        ("steps", steps),
+        ("draws", draws),
+        ("step_size", 1 if step_size is None else step_size),
+    ):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise InputError(f"{name} must be a number, got {clip(value)}")
     if not (math.isfinite(epsilon) and epsilon >= 0):
         raise InputError(f"epsilon must be a radius of 0 or more, got {epsilon}")
     if split.kind == "image" and norm == "linf" and epsilon > 1:
