@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import open_page
+from tiny_notebooks import save, text
+
+from vcviz import lab
+from vcviz.errors import InputError
+from vcviz.kernels import SameInterpreter
+from vcviz.lab import copy_notebooks, lab_command
+
+
+@pytest.fixture
+def ours(tmp_path, monkeypatch) -> Path:
+    """Two notebooks in place of the project's own."""
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    for name in ("one", "tour"):
+        save(folder / f"{name}.ipynb", text(f"# {name}, first version"))
+    monkeypatch.setattr(
+        lab, "list_notebooks", lambda: {p.stem: p for p in sorted(folder.glob("*.ipynb"))}
+    )
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.glob("*.ipynb"))}
+
+
+def test_notebooks_are_copied_and_a_second_time_nothing_changes(ours, tmp_path):
+    mine = tmp_path / "new" / "mine"
+    assert copy_notebooks(mine) == []
+    assert contents(mine) == contents(ours)
+    stamp = (mine / "one.ipynb").stat().st_mtime_ns
+    assert copy_notebooks(mine) == []
+    assert contents(mine) == contents(ours)
+    assert (mine / "one.ipynb").stat().st_mtime_ns == stamp
+
+
+def test_a_newer_version_replaces_only_what_nobody_changed(ours, tmp_path):
+    mine = tmp_path / "mine"
+    copy_notebooks(mine)
+    save(mine / "one.ipynb", text("# one, with my notes"))
+    changed = (mine / "one.ipynb").read_bytes()
+    assert copy_notebooks(mine) == []  # ours did not change: there is nothing to say
+    assert contents(mine)["one.ipynb"] == changed
+
+    for path in ours.glob("*.ipynb"):
+        save(path, text(f"# {path.stem}, second version"))
+    (said,) = copy_notebooks(mine)
+    assert re.search(r"one.ipynb was changed and is kept; the newer one is one.new.ipynb", said)
+    after = contents(mine)
+    assert after["one.ipynb"] == changed
+    assert after["one.new.ipynb"] == contents(ours)["one.ipynb"]
+    assert after["tour.ipynb"] == contents(ours)["tour.ipynb"]
+    assert copy_notebooks(mine) == []
+
+
+def test_a_file_that_was_there_before_is_kept(ours, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    save(mine / "one.ipynb", text("# something else"))
+    before = contents(mine)["one.ipynb"]
+    assert len(copy_notebooks(mine)) == 1
+    assert contents(mine)["one.ipynb"] == before
+
+
+def test_a_deleted_copy_comes_back(ours, tmp_path):
+    copy_notebooks(tmp_path / "mine")
+    (tmp_path / "mine" / "one.ipynb").unlink()
+    copy_notebooks(tmp_path / "mine")
+    assert contents(tmp_path / "mine") == contents(ours)
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(ours, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot copy the notebooks to .*: Not a directory"):
+        copy_notebooks(tmp_path / "file" / "mine")
+
+
+def test_the_command_serves_the_current_folder_with_this_interpreter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = lab_command("mine", port=1234, browser=False, extra=["--debug"])
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={tmp_path}" in command
+    assert "--LabApp.default_url=/lab/tree/mine/tour.ipynb" in command
+    assert {"--ip=127.0.0.1", "--port=1234", "--no-browser", "--debug"} <= set(command)
+    assert not any("token" in part for part in command)  # Jupyter's own protection stays
+    elsewhere = lab_command(tmp_path.parent / "elsewhere")
+    assert f"--ServerApp.root_dir={tmp_path.parent / 'elsewhere'}" in elsewhere
+    assert "--LabApp.default_url=/lab/tree/tour.ipynb" in elsewhere
+
+
+def test_python3_is_this_interpreter_whatever_is_registered(tmp_path, monkeypatch):
+    for name in ("python3", "other"):
+        folder = tmp_path / "kernels" / name
+        folder.mkdir(parents=True)
+        spec = {"argv": ["/bin/false"], "display_name": name, "language": "python"}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    specs = SameInterpreter()
+    assert specs.get_kernel_spec("python3").argv[0] == sys.executable
+    assert specs.get_kernel_spec("other").argv == ["/bin/false"]
+    assert {"python3", "other"} <= specs.get_all_specs().keys()
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Start JupyterLab as the command does, and yield the address that it prints."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.getenv("PYTHONPATH")])),
+        **{f"JUPYTER_{k}_DIR": str(folder / ".jupyter" / k) for k in ("CONFIG", "RUNTIME")},
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".jupyter" / "workspaces"),
+    }
+    log = folder / "log.txt"
+    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", "--port=0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S+token=\w+", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield found.group()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.browser
+def test_jupyterlab_opens_and_runs_a_notebook_where_it_was_started(tmp_path, chromium):
+    copies = tmp_path / "vcviz-notebooks"
+    copies.mkdir()
+    cell = "import os, sys, vcviz\nprint('python', sys.executable)\nprint('folder', os.getcwd())"
+    save(copies / "tour.ipynb", text("# Mine, kept"), cell)
+    with served(tmp_path) as address, open_page(chromium, address) as (page, watch):
+        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=60_000)
+        page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
+        page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
+        output = page.locator(".jp-OutputArea-output", has_text="folder")
+        output.wait_for(timeout=60_000)
+        assert output.inner_text().split() == ["python", sys.executable, "folder", str(tmp_path)]
+        assert watch.requests == []
+        token = re.search(r"token=\w+", address).group()
+        base = address.split("/lab")[0]
+        specs = json.load(urllib.request.urlopen(f"{base}/api/kernelspecs?{token}"))
+        assert specs["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+    assert (copies / "calibration.ipynb").exists()
+    assert (copies / "tour.new.ipynb").exists()

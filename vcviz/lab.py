@@ -1,0 +1,115 @@
+"""JupyterLab on a writable copy of the notebooks, so that an installed package works too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vcviz.errors import InputError
+from vcviz.notebook_files import list_notebooks
+
+#: remembers what was copied, to tell a notebook that a person changed from an old one of ours
+_RECORD = ".vcviz-notebooks.json"
+
+
+def copy_notebooks(folder: str | os.PathLike[str] = "vcviz-notebooks") -> list[str]:
+    """Copy vcviz's notebooks to a folder and return one line for each that a person should know of.
+
+    A notebook that was changed there, which running it does too, is kept; if ours is newer than
+    what was copied, it is put beside it as ``<name>.new.ipynb``.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
+    folder = Path(folder)
+    said = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        record = _read_record(folder / _RECORD)
+        for name, source in list_notebooks().items():
+            target, new = folder / f"{name}.ipynb", _digest(source)
+            here = _digest(target) if target.exists() else None
+            if here is None or (here == record.get(name) and here != new):
+                shutil.copyfile(source, target)
+            elif here != new and record.get(name) != new:
+                beside = folder / f"{name}.new.ipynb"
+                shutil.copyfile(source, beside)
+                said.append(f"{target} was changed and is kept; the newer one is {beside.name}")
+            record[name] = new
+        (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot copy the notebooks to {folder}: {error.strerror}; choose another folder"
+        ) from None
+    return said
+
+
+def lab_command(
+    folder: str | os.PathLike[str],
+    *,
+    port: int | None = None,
+    browser: bool = True,
+    extra: Sequence[str] = (),
+) -> list[str]:
+    """Return the command that serves JupyterLab on the current folder, with this interpreter.
+
+    Notebooks run in the current folder, as with ``vcviz notebook``, so that both use its runs.
+
+    Parameters
+    ----------
+    folder : where the notebooks were copied to
+    port : where it listens; default the first free one from 8888
+    browser : open it in a browser
+    extra : more arguments for JupyterLab
+    """
+    folder, here = Path(folder).resolve(), Path.cwd()
+    root = here if folder.is_relative_to(here) else folder
+    first = (folder / "tour.ipynb").relative_to(root).as_posix()
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={root}",
+        "--ip=127.0.0.1",
+        f"--LabApp.default_url=/lab/tree/{first}",
+        "--ServerApp.kernel_spec_manager_class=vcviz.kernels.SameInterpreter",
+        "--ServerApp.kernel_manager_class=vcviz.lab_kernels.KernelsHere",
+        "--KernelManager.transport_encryption=auto",
+        # It asks no other machine for anything.
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    if port is not None:
+        command.append(f"--port={port}")
+    if not browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container there is often nobody else to be
+    return [*command, *extra]
+
+
+def start_lab(command: Sequence[str]) -> int:
+    """Serve JupyterLab until it is stopped and return its exit status."""
+    if os.name == "posix":
+        os.execv(command[0], list(command))
+    return subprocess.call(command)
+
+
+def _read_record(path: Path) -> dict[str, str]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
