@@ -1,0 +1,229 @@
+"""The ``vcviz`` command. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from vcviz import __version__
+from vcviz.cli_train import train
+from vcviz.errors import InputError, TrainingError
+from vcviz.outcomes import NotebookError
+
+if TYPE_CHECKING:
+    from vcviz.runs import Run
+
+
+class Commands(TyperGroup):
+    """Commands whose foreseeable errors are one line on stderr."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; status 2 for bad input, 1 for a run that failed, 130 for Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            _stop(str(error), 2)
+        except (NotebookError, TrainingError) as error:
+            _stop(str(error), 1)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _stop(f"{error.strerror}: {error.filename}", 2)
+        except KeyboardInterrupt:
+            _stop("interrupted", 130)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="See what a softmax classifier anticipates of its latents, and what it gets.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars.")]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    app(args=argv, prog_name="vcviz")
+
+
+@app.callback(invoke_without_command=True)
+def _vcviz(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"vcviz {__version__}")
+    elif ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+@app.command()
+def tour(
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    reports: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("reports"),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each run.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the runs.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page at the end.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train three heads on digits and compare them: start here."""
+    from vcviz.text_table import text_table
+    from vcviz.tour import run_tour
+
+    given = {} if epochs is None else {"epochs": epochs}
+    made = run_tour(out=out, reports=reports, seed=seed, device=device, progress=not quiet, **given)
+    page = Path(made.page).resolve()
+    columns = ["head", "D", "accuracy", "ECE", "KL train", "KL test", "PGD accuracy"]
+    typer.echo(text_table(made.table[columns].to_dict("records")))
+    typer.echo("KL: nats, of the latents from the law that the head anticipates")
+    typer.echo(f"PGD: {made.table.attrs.get('attack', 'see the page')}")
+    typer.echo(f"\nOpen the page in a browser; it needs no network:\n  {page.as_uri()}")
+    typer.echo("Then go on with: vcviz lab (live widgets), vcviz train --help (your own data)")
+    if open_page:
+        typer.launch(page.as_uri())
+
+
+app.command()(train)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of the runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all settings.")] = False,
+    fit: Annotated[bool, typer.Option("--fit", help="Add the latent fit; takes a while.")] = False,
+) -> None:
+    """List finished runs with their test numbers."""
+    from vcviz.runs import list_runs
+    from vcviz.text_table import text_table
+
+    found = list_runs(folder)
+    rows = [_row(run) for run in found]
+    if fit and found:
+        from vcviz.compare import summarise
+
+        for row, values in zip(rows, summarise(found, rows=0).to_dict("records"), strict=True):
+            row |= {key: values[key] for key in ("KL train", "KL test")}
+    if as_json:
+        full = [
+            {
+                "path": str(run.path),
+                **row,
+                "config": run.config.model_dump(),
+                "metrics": run.metrics,
+            }
+            for row, run in zip(rows, found, strict=True)
+        ]
+        typer.echo(json.dumps(full, indent=2))
+    elif rows:
+        typer.echo(text_table(rows))
+    else:
+        typer.echo(f"no finished runs in {folder}; train one: vcviz train")
+
+
+@app.command(context_settings={"help_option_names": []})
+def notebook(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="One of ours, or a path to any.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set a parameter."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder, or .ipynb file, for the executed notebook and its page.")
+    ] = Path("reports"),
+    timeout: Annotated[float | None, typer.Option(help="Longest time for a cell, in s.")] = None,
+    kernel: Annotated[str | None, typer.Option(help="Jupyter kernel; default this Python.")] = None,
+    html: Annotated[bool, typer.Option("--html/--no-html", help="Write the page too.")] = True,
+    quiet: Quiet = False,
+    help_: Annotated[
+        bool, typer.Option("--help", "-h", help="Show this, and the parameters of NAME.")
+    ] = False,
+) -> None:
+    """Run a notebook and write it as one self-contained page.
+
+    Without NAME, list the notebooks.
+    """
+    from vcviz.notebook_files import find_notebook, list_notebooks, notebook_title, read_notebook
+    from vcviz.parameters import notebook_parameters
+    from vcviz.text_table import text_table
+
+    if help_:
+        typer.echo(ctx.get_help())
+    if name is None:
+        ours = list_notebooks().items()
+        titles = [{"notebook": k, "title": notebook_title(read_notebook(p))} for k, p in ours]
+        typer.echo(("\n" if help_ else "") + text_table(titles))
+        return
+    declared = notebook_parameters(read_notebook(find_notebook(name)))
+    if help_:
+        table = [
+            {"parameter": p.name, "type": p.type, "default": repr(p.default), "": p.help}
+            for p in declared
+        ]
+        typer.echo("\n" + (text_table(table) or f"{name} takes no parameters"))
+        return
+    from vcviz.assignments import parse_assignments
+    from vcviz.headless import run_notebook
+
+    result = run_notebook(
+        name,
+        parse_assignments(declared, parameter or []),
+        out=out,
+        html=html,
+        timeout=timeout,
+        kernel=kernel,
+        progress=not quiet,
+    )
+    typer.echo(f"{result.page or result.path}: {result.name} ran in {result.seconds:.0f} s")
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def lab(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Option(help="Folder for your copy of the notebooks.")] = Path(
+        "vcviz-notebooks"
+    ),
+    port: Annotated[int | None, typer.Option(help="Port; default the first free one.")] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")
+    ] = True,
+) -> None:
+    """Open JupyterLab on a copy of the notebooks.
+
+    Arguments after -- go to JupyterLab.
+    """
+    from vcviz.lab import copy_notebooks, lab_command, start_lab
+
+    for line in copy_notebooks(folder):
+        typer.echo(line)
+    raise typer.Exit(start_lab(lab_command(folder, port=port, browser=browser, extra=ctx.args)))
+
+
+def _row(run: Run) -> dict[str, Any]:
+    config, metrics = run.config, run.metrics
+    return {
+        "name": run.name,
+        "dataset": config.dataset,
+        "head": config.head,
+        "D": config.latent_dim,
+        "epochs": config.epochs,
+        "accuracy": metrics.get("accuracy"),
+        "ECE": metrics.get("ece"),
+        "if calibrated": metrics.get("ece_if_calibrated"),
+        "NLL": metrics.get("nll"),
+    }
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    typer.echo(f"vcviz: {' '.join(message.split())}", err=True)
+    raise typer.Exit(status)
