@@ -1,0 +1,120 @@
+"""The project's own notebooks: stripped, logic-free, and they run from top to bottom."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from test_pages import Fetches
+
+from vcviz.headless import run_notebook
+from vcviz.notebook_files import list_notebooks, notebook_title, read_notebook
+from vcviz.pages import FIGURE
+from vcviz.parameters import TAG, check_parameters, notebook_parameters
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LOGIC = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.comprehension,
+    ast.With,
+    ast.Try,
+)
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def code_cells(nb):
+    return [c for c in nb.cells if c.cell_type == "code"]
+
+
+def test_the_notebooks_are_where_the_package_looks_for_them():
+    assert list(list_notebooks().values()) == NOTEBOOKS
+    assert {
+        "tour",
+        "train",
+        "latent_space",
+        "calibration",
+        "adversarial",
+    } <= list_notebooks().keys()
+
+
+@each_notebook
+def test_it_is_valid_stripped_and_starts_with_its_title(path):
+    nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(nb)
+    assert (nb.nbformat, nb.nbformat_minor) >= (4, 5)
+    assert nb.metadata.kernelspec.name == "python3"
+    assert nb.cells[0].cell_type == "markdown"
+    assert nb.cells[0].source.startswith("# ")
+    assert "widgets" not in nb.metadata
+    ids = [c.id for c in nb.cells]
+    assert len(set(ids)) == len(ids)
+    for cell in code_cells(nb):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        assert cell.source.strip()
+        assert set(cell.metadata) <= {"tags"}
+
+
+@each_notebook
+def test_its_parameters_are_annotated_literals_with_help(path):
+    nb = read_notebook(path)
+    (cell,) = [c for c in code_cells(nb) if TAG in c.metadata.get("tags", [])]
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.AnnAssign), ast.unparse(statement)
+        ast.literal_eval(statement.value)
+    parameters = notebook_parameters(nb)
+    assert all(p.help for p in parameters)
+    smoke = nb.metadata.vcviz.smoke
+    assert check_parameters(parameters, smoke) == smoke
+
+
+@each_notebook
+def test_it_holds_no_logic(path):
+    for cell in code_cells(read_notebook(path)):
+        tree = ast.parse(cell.source)
+        for node in ast.walk(tree):
+            assert not isinstance(node, LOGIC), ast.unparse(node)
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in ("open", "exec", "eval"), cell.source
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Path:
+    """One folder for all, so that a run that two notebooks need is trained once."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@each_notebook
+def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
+    nb = read_notebook(path)
+    result = run_notebook(
+        path,
+        nb.metadata.vcviz.smoke,
+        out=workplace / "reports",
+        timeout=240,
+        cwd=workplace,
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        progress=False,
+    )
+    executed = read_notebook(result.path)
+    outputs = [o for c in code_cells(executed) for o in c.outputs]
+    assert [o for o in outputs if o.output_type == "error"] == []
+    figures = [o for o in outputs if FIGURE in o.get("data", {})]
+    assert figures
+    assert "widgets" not in executed.metadata
+    page = result.page.read_text(encoding="utf-8")
+    assert f"<title>{notebook_title(nb)}</title>" in page
+    assert page.count('data-figure="') == len(figures)
+    assert Fetches(page).addresses == []
+    assert len(page) < 8e6
