@@ -57,6 +57,10 @@ def test_n_train_is_the_subset_of_the_same_seed():
     [
         ("digit", {}, "unknown dataset 'digit'; did you mean 'digits'"),
         ("some/folder", {}, "did you mean 'hub:some/folder'"),
+        ("../folder", {}, r"did you mean 'path:\.\./folder'"),
+        ("path:" + "x" * 5000, {}, "there is no folder or file 'xxx"),
+        ("y/" * 3000, {}, "unknown dataset 'y/y"),
+        ("path:a\0b", {}, "path"),
         (7, {}, "named by a string"),
         ("digits", {"sede": 1}, "unknown option of dataset 'digits' 'sede'"),
         ("mixture", {"seperation": 1}, "did you mean 'separation'"),

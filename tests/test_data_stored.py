@@ -126,6 +126,12 @@ def test_categories_and_booleans_of_a_table(tmp_path):
     assert train.class_names == ("blue", "red")
 
 
+def test_row_numbers_are_no_feature(tmp_path):
+    table(12, id=range(12)).to_csv(tmp_path / "t.csv")
+    train, _ = load(tmp_path / "t.csv")
+    assert train.preprocessing["features"] == ["a", "b"]
+
+
 def test_a_folder_of_images_a_class(tmp_path):
     pictures(tmp_path / "train", {"ant": 4, "bee": 2})
     pictures(tmp_path / "test", {"ant": 1, "bee": 1})
@@ -346,6 +352,12 @@ def test_joins_that_do_not_fit(tmp_path):
         load(folder, extra_labels=source)
 
 
+def test_columns_that_are_no_labels_need_not_agree(tmp_path):
+    folder, other = joined(tmp_path, list(range(9)), a=np.zeros(9), b=[[1, 2]] * 9)
+    train, _ = load(folder, extra_labels=f"path:{other}")
+    assert np.ptp(train.x[:, 0]) > 1
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [
@@ -390,6 +402,9 @@ def test_label_distributions_are_checked(tmp_path, column, message):
         (table(12)[["label"]], {}, "'t' has no column of images, text or numbers"),
         (table(12, label=list(range(12))), {}, "leaves some of its 12 classes without a row"),
         (table(12, y=1), {}, r"several labels \(label, y\)"),
+        (table(12), {"label": 3}, "label=3 is no column of 't'"),
+        (table(12), {"extra_labels": "elsewhere"}, "a source of data is hub:.* got 'elsewhere'"),
+        (table(12), {"extra_labels": [3]}, "a source of data is hub:.* got 3"),
         (table(12), {"train_split": "tran"}, "unknown split of 't' 'tran'; did you mean 'train'"),
         (table(12), {"max_rows": 2}, "2 rows cannot hold the 3 classes"),
         (table(12), {"max_rows": "9"}, "max_rows must be a whole number"),
@@ -491,6 +506,12 @@ def _two_sizes(folder: Path) -> Path:
     return folder
 
 
+def _a_pattern(folder: Path) -> Path:
+    (folder / "data[1]").mkdir()
+    table().to_csv(folder / "data[1]" / "t.csv", index=False)
+    return folder / "data[1]"
+
+
 def _bad_readme(folder: Path) -> Path:
     table().to_csv(folder / "t.csv", index=False)
     (folder / "README.md").write_text("---\nconfigs: [\n---\n")
@@ -512,6 +533,7 @@ def _bad_readme(folder: Path) -> Path:
         (_one_folder_of_images, "has no label column"),
         (_a_bad_image, r"row 4 of the (train|test) split: not an image that can be read"),
         (_two_sizes, r"got 2: 3x5 \(3\), 4x4 \(3\); pass image_size"),
+        (_a_pattern, "which are read as a pattern; rename the folder"),
         (_bad_readme, "cannot be read as a dataset"),
     ],
 )

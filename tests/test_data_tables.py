@@ -65,6 +65,7 @@ def test_large_offsets_keep_their_digits():
         ([1.0, None, 3.0, np.nan], "column 'new' of the table has 2 missing values in 4 rows"),
         (["a", None, "b", "c"], "has 1 missing values"),
         ([1.0, np.inf, 3.0, 4.0], "has 1 infinite values"),
+        ([1e300, -1e300, 0.0, 1.0], "values too large"),
         ([1, "a", 2, "b"], "must hold numbers or strings, got mixed values"),
         (pd.to_datetime(["2020-01-01"] * 4), r"must hold numbers or strings, got datetime64"),
     ],

@@ -13,11 +13,11 @@ from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
 from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
-from vcviz.data.sources import SHAPES
+from vcviz.data.sources import HUB_ID, SHAPES, exists
 from vcviz.data.stored import load_stored
 from vcviz.data.subsets import stratified_split, subset
 from vcviz.data.text import encode_texts
-from vcviz.errors import InputError, unknown
+from vcviz.errors import InputError, clip, unknown
 from vcviz.records import Split
 
 #: names that need no more; adding a dataset is a loader and a line here
@@ -57,7 +57,8 @@ def load_data(
     seed : of every random choice of rows
     test_fraction : share of the rows that becomes the test split; default a third, or the data's
         own test split where it has one
-    n_train : keep this many training rows, stratified (see `subset`)
+    n_train : keep this many training rows, stratified (see `subset`), of inputs made ready by all
+        of them
     progress : whether work longer than two seconds shows a bar
     options : of that dataset: see `load_digits`, `load_mixture` and, for hub: and path:,
         `load_stored`; `dataset_options` lists them
@@ -96,13 +97,14 @@ def dataset_options(name: str) -> list[str]:
 
 def _loader(name: str) -> Callable[..., tuple[Split, Split]]:
     if not isinstance(name, str):
-        raise InputError(f"a dataset is named by a string, got {name!r}")
+        raise InputError(f"a dataset is named by a string, got {clip(name)}")
     if name in DATASETS:
         return DATASETS[name]
     if name.partition(":")[0] in SHAPES and ":" in name:
         # The source is bound by position, so that it is not among the options.
         return partial(load_stored, name)
-    if "/" in name or Path(name).exists():
-        kind = "path" if Path(name).expanduser().exists() else "hub"
-        raise InputError(f"unknown dataset {name!r}; did you mean {f'{kind}:{name}'!r}?")
+    if "/" in name or exists(Path(name)):
+        kind = "hub" if HUB_ID.fullmatch(name) else "path"
+        meant = f"{'path' if exists(Path(name)) else kind}:{name}"
+        raise InputError(f"unknown dataset {clip(name)}; did you mean {clip(meant)}?")
     raise unknown("dataset", name, (*DATASETS, *(f"{k}:{v}" for k, v in SHAPES.items())))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LABEL_NAMES = ("label", "labels", "target", "class", "y", "category", "species")
 _TEXT_NAMES = ("text", "sentence", "content", "document", "review", "question")
-_ROW_NAMES = ("index", "idx", "id", "row", "row_id", "__index_level_0__")
+_ROW_NAMES = ("index", "idx", "id", "row", "row_id", "unnamed: 0", "__index_level_0__")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def assign_roles(
 
 def is_number(feature: Any) -> bool:
     """Return whether a feature holds one number or truth value a row."""
-    return bool(re.match(r"u?int|float|bool|decimal", dtype_of(feature)))
+    return bool(re.match(r"u?int|float|bool", dtype_of(feature)))
 
 
 def dtype_of(feature: Any) -> str:
@@ -113,7 +113,7 @@ def _names(
     """Return the column names that an option gives, each of them known."""
     if value is None:
         return ()
-    chosen = (value,) if isinstance(value, str) else tuple(value)
+    chosen = tuple(value) if isinstance(value, list | tuple) else (value,)
     for column in chosen:
         if column not in features:
             raise InputError(

@@ -33,7 +33,8 @@ class Part(NamedTuple):
 
     def frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return columns of these rows."""
-        return self.data.select_columns(list(columns)).select(self.rows).to_pandas()
+        # Gathering rows is far faster in pandas than in the library.
+        return self.data.select_columns(list(columns)).to_pandas().iloc[self.rows]
 
 
 class Inputs(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,13 +49,12 @@ def _join(left: Dataset, right: Dataset, part: str, other_name: str) -> Dataset:
             f"{_KEY!r} column on both sides the rows must be the same"
         )
     for column in set(left.column_names) & set(right.column_names) - {_KEY}:
-        if left.features[column] == right.features[column]:
-            apart = int((_values(left, column) != _values(right, column)).sum())
-            if apart:
-                raise InputError(
-                    f"column {column!r} of {other_name} differs in {apart} of {len(left)} rows of "
-                    f"{part!r}: the rows do not correspond"
-                )
+        apart = _disagreements(left, right, column)
+        if apart:
+            raise InputError(
+                f"column {column!r} of {other_name} differs in {apart} of {len(left)} rows of "
+                f"{part!r}: the rows do not correspond"
+            )
     new = [c for c in right.column_names if c not in left.column_names]
     return concatenate_datasets([left, right.select_columns(new)], axis=1) if new else left
 
@@ -71,6 +71,15 @@ def _aligned(left: Dataset, right: Dataset, part: str, other_name: str) -> Datas
         problem = f"lacks {absent} of {len(wanted)}" if absent else "repeats some"
         raise InputError(f"the column {_KEY!r} of {other_name} {problem} rows of {part!r}")
     return right.select(first[place])
+
+
+def _disagreements(left: Dataset, right: Dataset, column: str) -> int:
+    """Return how many rows differ in a column of integers or strings; 0 for any other column."""
+    kinds = {str(getattr(split.features[column], "dtype", "")) for split in (left, right)}
+    if len(kinds) != 1 or not re.match(r"u?int|(large_)?string", kinds.pop()):
+        return 0
+    ours, theirs = (split.select_columns([column]).to_pandas()[column] for split in (left, right))
+    return int((ours.ne(theirs) & ~(ours.isna() & theirs.isna())).sum())
 
 
 def _values(split: Dataset, column: str) -> np.ndarray:

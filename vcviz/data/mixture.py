@@ -38,6 +38,7 @@ def load_mixture(
     imbalance: float = 1.0,
     label_noise: float = 0.0,
     law_seed: int = 0,
+    progress: bool = True,
 ) -> tuple[Split, Split]:
     """Return a train and a test split drawn from a known mixture, with the truth about it.
 
@@ -66,6 +67,7 @@ def load_mixture(
     label_noise : share of the labels replaced by another class, each equally likely. `truth` and
         `label_probs` are about the noisy label; ``labels["clean_label"]`` keeps the other
     law_seed : seed of what "random", "diagonal" and "full" draw
+    progress : whether work longer than two seconds shows a bar
 
     Raises
     ------
@@ -81,13 +83,13 @@ def load_mixture(
         n_classes, dim = _sizes(mean, weights, n_classes, dim)
     law = LatentPrior(
         mean=mean,
-        scale_tril=_scale_tril(scale, covariance, n_classes, dim, rng),
         log_weight=_log_weights(weights, imbalance, n_classes),
+        **_spread(scale, covariance, n_classes, dim, rng),
     )
     noise = check_fraction("label_noise", label_noise, zero=True)
     whole = _draw(law, check_count("n", n, minimum=2 * n_classes), noise, seed)
     truth = {
-        **true_numbers(law, label_noise=noise, seed=law_seed),
+        **true_numbers(law, label_noise=noise, seed=law_seed, progress=progress),
         "means": law.mean.tolist(),
         "covariances": law.covariance.tolist(),
         "weights": np.exp(law.log_weight).tolist(),
@@ -196,14 +198,14 @@ def _arranged(
     return means * (separation / pdist(means).min())
 
 
-def _scale_tril(
+def _spread(
     scale: float | ArrayLike,
     covariance: str | ArrayLike,
     n_classes: int,
     dim: int,
     rng: np.random.Generator,
-) -> NDArray[Any]:
-    """Return (C, dim, dim) lower Cholesky factors of the covariances."""
+) -> dict[str, Any]:
+    """Return the `scale` or the `scale_tril` of a `LatentPrior`."""
     scales = as_float("scale", scale, None, np.float64)
     if scales.shape not in ((), (n_classes,)) or scales.min() <= 0:
         raise InputError(
@@ -220,17 +222,17 @@ def _scale_tril(
                 f"covariance must hold {n_classes} symmetric positive definite matrices of "
                 f"{dim}x{dim}, got shape {matrices.shape}"
             )
-        return np.linalg.cholesky(matrices)
+        return {"scale_tril": np.linalg.cholesky(matrices)}
     if covariance == "isotropic":
-        return scales[..., None] * np.eye(dim)
+        return {"scale": np.repeat(scales, dim, axis=1)}
     if covariance not in COVARIANCES:
         raise unknown("covariance", covariance, COVARIANCES)
     axes = scales * 2 ** rng.uniform(-1, 1, (n_classes, dim))
     if covariance == "diagonal":
-        return axes[..., None] * np.eye(dim)
+        return {"scale": axes}
     rotation = np.linalg.qr(rng.standard_normal((n_classes, dim, dim)))[0]
     turned = rotation * axes[:, None]
-    return np.linalg.cholesky(turned @ turned.transpose(0, 2, 1))
+    return {"scale_tril": np.linalg.cholesky(turned @ turned.transpose(0, 2, 1))}
 
 
 def _log_weights(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: what follows the colon of a source's name
 SHAPES = {"hub": "<owner/name>", "path": "<folder or file>"}
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 #: file name suffix -> loader of `datasets` and its settings
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("csv", {}),
@@ -58,7 +59,10 @@ def open_source(
     InputError
         If what is there cannot be read as a dataset.
     """
-    kind, _, where = name.partition(":")
+    kind, _, where = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if kind not in SHAPES:
+        shapes = " or ".join(f"{k}:{shape}" for k, shape in SHAPES.items())
+        raise InputError(f"a source of data is {shapes}, got {clip(name)}")
     if not where:
         raise InputError(f"{kind}: must be followed by {SHAPES[kind]}")
     if kind == "hub":
@@ -74,7 +78,7 @@ def source_title(name: str) -> str:
     if folder is None:
         return name.rstrip("/").rsplit("/", 1)[-1]
     path = _local(name.partition(":")[2])
-    return path.stem if path.is_file() else path.name
+    return path.name if path == folder else path.stem
 
 
 def source_folder(name: str) -> Path | None:
@@ -83,20 +87,38 @@ def source_folder(name: str) -> Path | None:
     if kind == "hub":
         return None
     path = _local(where)
-    return path.parent if path.is_file() else path
+    return path.parent if exists(path) and path.is_file() else path
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path is there; a name that no file can have is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return [file.name for file in folder.iterdir()]
+    except (OSError, ValueError):
+        return []
 
 
 def _local(where: str) -> Path:
-    return Path(where).expanduser().resolve()
+    try:
+        return Path(where).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{clip(where)} cannot be a path: {error}") from None
 
 
 def _open_path(where: str, config: str | None, progress: bool) -> dict[str, Dataset]:
     import datasets
 
     path = _local(where)
-    if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise MissingError(f"there is no folder or file {where!r}{nearest(path.name, beside)}")
+    if not exists(path):
+        near = nearest(path.name, _names_in(path.parent))
+        raise MissingError(f"there is no folder or file {clip(where, 300)}{near}")
     slow = progress and _size(path) > _SLOW_BYTES
     with _library(online=False, bars=slow), _one_line(f"path:{where}", path=path):
         if path.is_dir():
@@ -114,11 +136,11 @@ def _open_hub(
 ) -> dict[str, Dataset]:
     import datasets
 
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", where):
+    if not HUB_ID.fullmatch(where):
         raise InputError(
             f"hub: must be followed by <owner/name>, like hub:ylecun/mnist, got {clip(where)}"
         )
-    if Path(where).exists():
+    if exists(Path(where)):
         # The library would silently take the folder.
         raise InputError(
             f"the folder {where!r} here hides the Hub dataset of that name; use path:{where} for "
@@ -227,6 +249,8 @@ def _emptiness(path: Path) -> str | None:
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 
+    if path.is_dir() and glob.has_magic(str(path)):
+        return "its path holds one of *, ? and [, which are read as a pattern; rename the folder"
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     pictures = Image.registered_extensions()
     if not any(f.suffix.lower() in (*_FORMATS, *pictures, ".zip", ".txt") for f in files):

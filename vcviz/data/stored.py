@@ -62,10 +62,12 @@ def load_stored(
     config, revision : configuration and version of a dataset that has several
     train_split, test_split : names of the splits to use
     max_rows : keep at most this many rows of each split, stratified, before anything is decoded
-    image, text, columns : the input; default as recognised. Several text columns are joined by a
-        line break; numbers of a table are standardised and its strings one-hot, both by the
-        train split
-    label, labels : the main and the further label columns
+    image, text, columns : the input; default as recognised: the one column of images, or of
+        text, or all numbers and strings but an ``index`` or ``id``. Several text columns are
+        joined by a line break; numbers of a table are standardised and its strings one-hot, both
+        by the train split
+    label, labels : the main and the further label columns; default the ClassLabel or a column of
+        a usual name, and every other column that looks like a label
     label_probs : column of lists of C numbers: each row's distribution over the classes (counts
         of votes are normalised)
     extra_labels : further sources (``path:`` or ``hub:``) whose label columns belong to the same
@@ -79,13 +81,15 @@ def load_stored(
     InputError
         If the data cannot be read, or are not what a classifier can learn from.
     """
-    title = source_title(source)
     splits = open_source(source, config=config, revision=revision, progress=progress)
+    title = source_title(source)
     others = (extra_labels,) if isinstance(extra_labels, str) else tuple(extra_labels or ())
     for other in others:
         splits = join_labels(splits, open_source(other, progress=progress), title, other)
     used = _choose(splits, train_split, test_split, test_fraction, title)
-    features = {c: f for data in reversed(used.values()) for c, f in data.features.items()}
+    features = dict(used["train"].features)
+    for column, feature in used.get("test", used["train"]).features.items():
+        features.setdefault(column, feature)
     roles = assign_roles(
         features,
         image=image,
@@ -168,10 +172,10 @@ def _choose(
 def _check_columns(used: dict[str, Dataset], columns: Sequence[str]) -> None:
     for name, data in used.items():
         for column in columns:
-            if column not in data.features:
+            if column not in data.column_names:
                 raise InputError(
                     f"the {name} split has no column {column!r}; its columns are: "
-                    f"{', '.join(data.features)}"
+                    f"{', '.join(data.column_names)}"
                 )
 
 
@@ -212,7 +216,7 @@ def _further(
     labels: dict[str, dict[str, NDArray[np.int64]]] = {part.name: {} for part in parts}
     names = {}
     for column in columns:
-        given = {p.name: p.series(column) for p in parts if column in p.data.features}
+        given = {p.name: p.series(column) for p in parts if column in p.data.column_names}
         codes, own = encode_further(given, class_names(features[column]), classes)
         if own is not None:
             names[column] = list(own)
@@ -231,7 +235,7 @@ def _distributions(
         raise InputError(
             f"label_probs={column!r} is no column; the columns are: {', '.join(features)}"
         )
-    if column not in part.data.features:
+    if column not in part.data.column_names:
         return None
     values = part.series(column).tolist()
     where = f"column {column!r} of the {part.name} split"

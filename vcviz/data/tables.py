@@ -48,7 +48,11 @@ def fit_table(frame: pd.DataFrame, name: str = "the table") -> dict[str, Any]:
         "categories": categories,
     }
     features, raw, is_category = _features(fitted, frame)
-    mean, scale = raw.mean(0), raw.std(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = raw.mean(0), raw.std(0)
+    if not np.isfinite(scale).all():
+        worst = features[int(np.argmin(np.isfinite(scale)))]
+        raise InputError(f"column {worst!r} of {name} holds values too large to be squared")
     # The spread of a constant column is rounding, not zero.
     scale[is_category | (scale <= 1e-12 * np.abs(mean))] = 1.0
     mean[is_category] = 0.0

@@ -11,7 +11,6 @@ elsewhere it is a Monte-Carlo mean over draws of x, whose standard error is give
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,17 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import entr
 from scipy.stats import norm
+from tqdm.auto import tqdm
 
 from vcviz.records import LatentPrior
 
 #: draws of the Monte-Carlo estimate
-DRAWS = 200_000
+DRAWS = 100_000
 
 
-def true_numbers(law: LatentPrior, *, label_noise: float = 0.0, seed: int = 0) -> dict[str, Any]:
+def true_numbers(
+    law: LatentPrior, *, label_noise: float = 0.0, seed: int = 0, progress: bool = True
+) -> dict[str, Any]:
     """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method.
 
     Parameters
@@ -34,11 +36,12 @@ def true_numbers(law: LatentPrior, *, label_noise: float = 0.0, seed: int = 0) -
     law : class-conditional Gaussians with their weights
     label_noise : share of the labels replaced by another class, each equally likely
     seed : of the Monte-Carlo draws
+    progress : whether work longer than two seconds shows a bar
     """
     entropy = float(entr(noisy(np.exp(law.log_weight), label_noise)).sum())
     line = as_line(law)
     if line is None:
-        mean, error = _monte_carlo(law, label_noise, np.random.default_rng(seed))
+        mean, error = _monte_carlo(law, label_noise, np.random.default_rng(seed), progress)
         how: dict[str, Any] = {"method": "monte carlo", "draws": DRAWS}
     else:
         mean, error = _quadrature(line, label_noise), np.zeros(2)
@@ -105,16 +108,11 @@ def _quadrature(line: LatentPrior, label_noise: float) -> NDArray[np.float64]:
 
 
 def _monte_carlo(
-    law: LatentPrior, label_noise: float, rng: np.random.Generator
+    law: LatentPrior, label_noise: float, rng: np.random.Generator, progress: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the means of `_losses` over draws of x, and their standard errors."""
-    losses = np.concatenate(
-        [_losses(law.log_posterior(law.sample(n, rng)[0]), label_noise) for n in _chunks(law)]
-    )
-    return losses.mean(0), losses.std(0, ddof=1) / np.sqrt(len(losses))
-
-
-def _chunks(law: LatentPrior) -> Iterator[int]:
-    size = max(1, int(4e6 / (law.n_classes + law.latent_dim)))
-    for start in range(0, DRAWS, size):
-        yield min(size, DRAWS - start)
+    x, _ = law.sample(DRAWS, rng)
+    chunks = np.array_split(x, max(1, DRAWS * law.n_classes // 4_000_000))
+    bar = tqdm(chunks, "true information", delay=2, disable=not progress)
+    losses = np.concatenate([_losses(law.log_posterior(chunk), label_noise) for chunk in bar])
+    return losses.mean(0), losses.std(0, ddof=1) / np.sqrt(DRAWS)
