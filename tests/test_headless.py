@@ -116,7 +116,7 @@ def test_an_error_in_a_cell_is_named_and_what_ran_is_kept(tmp_path):
         (
             "import os, time\nprint('so far')\ntime.sleep(0.5)\nos.kill(os.getpid(), 9)",
             "died",
-            "SIGKILL",
+            r"killed by SIGKILL \(out of memory\?\)",
             "so far",
         ),
         ("import os\nos._exit(3)", "died", "exited with status 3", ""),
@@ -133,6 +133,26 @@ def test_a_killed_kernel_an_exit_and_a_timeout_are_told_apart(tmp_path, cell, ki
     assert said is None or failure.last_output == said
     assert caught.value.result.page is None
     assert read_notebook(caught.value.result.path).cells[0].execution_count == 1
+
+
+def test_a_kernel_that_does_not_start_says_why(tmp_path, monkeypatch):
+    folder = tmp_path / "kernels" / "broken"
+    folder.mkdir(parents=True)
+    argv = [sys.executable, "-c", "raise SystemExit('no such luck')", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "broken", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    with pytest.raises(NotebookError, match="failed: the kernel did not start: no such luck;"):
+        run(save(tmp_path / "n.ipynb", "1"), kernel="broken", html=False)
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(headless, "_execute", full)
+    with pytest.raises(OSError, match=r"No space left on device; free some space or .*out'"):
+        run(save(tmp_path / "n.ipynb", "1"))
 
 
 def test_success_is_judged_by_the_cells_whatever_the_metadata_say():

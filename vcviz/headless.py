@@ -7,24 +7,23 @@ Papermill runs the notebook, in this Python interpreter. While it runs, the kern
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vcviz import __version__
-from vcviz.errors import InputError, unknown
+from vcviz.errors import InputError
 from vcviz.notebook_files import find_notebook, read_notebook
 from vcviz.outcomes import MARKER, Failure, NotebookError, NotebookResult, failure_at, find_failure
 from vcviz.parameters import check_parameters, notebook_parameters
 
 if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
     from vcviz.kernels import Kernel
 
 ENVIRONMENT = {
@@ -79,39 +78,40 @@ def run_notebook(
         If a cell failed or took too long, or the kernel died. What ran is kept as
         ``<name>.failed.ipynb`` and a page.
     """
+    from vcviz.kernels import choose_kernel
+
     source = find_notebook(notebook)
     nb = read_notebook(source)
     declared = notebook_parameters(nb)
     values = check_parameters(declared, parameters or {})
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout should be a positive number of seconds, got {timeout!r}")
-    kernel_name, language = _kernel(nb, kernel)
+    kernel_name, language = choose_kernel(nb.metadata, kernel)
     target, partial = _targets(source, out)
 
     start = time.monotonic()
-    failure = _execute(
-        source,
-        partial,
-        values,
-        kernel_name=kernel_name,
-        language=language,
-        environment={**ENVIRONMENT, **(env or {})},
-        folder=None if cwd is None else Path(cwd),
-        timeout=timeout,
-        progress=progress,
-    )
-    result = NotebookResult(
-        name=source.stem,
-        path=target,
-        page=target.with_suffix(".html") if html else None,
-        parameters={p.name: values.get(p.name, p.default) for p in declared},
-        seconds=time.monotonic() - start,
-        failure=failure,
-    )
-    if failure:
-        kept = target.with_name(f"{target.stem}.failed.ipynb")
-        result = replace(result, path=kept, page=kept.with_suffix(".html") if html else None)
-    _keep(partial, result)
+    with _room_in(target.parent):
+        failure = _execute(
+            source,
+            partial,
+            values,
+            kernel_name=kernel_name,
+            language=language,
+            environment={**ENVIRONMENT, **(env or {})},
+            folder=None if cwd is None else Path(cwd),
+            timeout=timeout,
+            progress=progress,
+        )
+        kept = target.with_name(f"{target.stem}.failed.ipynb") if failure else target
+        result = NotebookResult(
+            name=source.stem,
+            path=kept,
+            page=kept.with_suffix(".html") if html else None,
+            parameters={p.name: values.get(p.name, p.default) for p in declared},
+            seconds=time.monotonic() - start,
+            failure=failure,
+        )
+        _keep(partial, result)
     if failure:
         raise NotebookError(result)
     for stale in (".failed.ipynb", ".failed.html"):
@@ -141,16 +141,14 @@ def _execute(
     reached: list[int] = []
 
     class ThisKernel(Kernel):
-        extra_environment = environment
-
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self.folder = folder
+            self.extra_environment, self.folder, self.stderr = environment, folder, stderr
             started.append(self)
 
     kind: Literal["timeout", "died"]
-    try:
-        with _quiet():
+    with _quiet(), tempfile.TemporaryFile() as stderr:
+        try:
             papermill.execute_notebook(
                 _escaped(source),
                 _escaped(partial),
@@ -164,17 +162,18 @@ def _execute(
                 store_widget_state=False,
                 on_cell_execute=lambda cell, cell_index: reached.append(cell_index),
             )
-        return find_failure(read_notebook(partial))
-    except papermill.PapermillExecutionError:
-        return find_failure(read_notebook(partial))
-    except CellTimeoutError:
-        kind, reason = "timeout", f"took longer than {timeout:g} s"
-    except DeadKernelError:
-        kind, reason = "died", started[-1].ending
-    except RuntimeError as error:
-        if reached:
-            raise
-        kind, reason = "died", f"the kernel did not start: {str(error).strip()}"
+            return find_failure(read_notebook(partial))
+        except papermill.PapermillExecutionError:
+            return find_failure(read_notebook(partial))
+        except CellTimeoutError:
+            kind, reason = "timeout", f"took longer than {timeout:g} s"
+        except DeadKernelError:
+            kind, reason = "died", started[-1].ending()
+        except RuntimeError as error:
+            if reached:
+                raise
+            why = started[-1].last_words() or str(error).strip()
+            kind, reason = "died", f"the kernel did not start: {why}"
     nb = read_notebook(partial)
     return failure_at(kind, reason, nb, reached[-1] if reached else None)
 
@@ -219,20 +218,16 @@ def _targets(source: Path, out: str | os.PathLike[str] | None) -> tuple[Path, Pa
     return target, partial
 
 
-def _kernel(nb: NotebookNode, kernel: str | None) -> tuple[str, str]:
-    """Return name and language of the kernel: python3, this interpreter, if nothing else is asked.
-
-    A Python notebook often names the kernel of the environment it was written in; it runs here.
-    """
-    from vcviz.kernels import SameInterpreter
-
-    spec = nb.metadata.get("kernelspec", {})
-    language = spec.get("language") or nb.metadata.get("language_info", {}).get("name", "python")
-    name = kernel or ("python3" if language.lower() == "python" else spec.get("name", "python3"))
-    specs = SameInterpreter()
-    if name not in (known := specs.find_kernel_specs()):
-        raise unknown("kernel", name, known)
-    return name, specs.get_kernel_spec(name).language
+@contextlib.contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    """Say which folder it was if a disk is full: the error of a write names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        advice = "free some space or choose another out="
+        raise OSError(error.errno, f"{error.strerror}; {advice}", str(folder)) from None
 
 
 def _escaped(path: Path) -> str:

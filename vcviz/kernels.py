@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import zmq
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+
+from vcviz.errors import unknown
 
 
 class SameInterpreter(KernelSpecManager):
@@ -31,11 +33,34 @@ class SameInterpreter(KernelSpecManager):
         return super().get_kernel_spec(kernel_name)
 
 
+def choose_kernel(metadata: Mapping[str, Any], kernel: str | None = None) -> tuple[str, str]:
+    """Return name and language of the kernel to run a notebook with.
+
+    A Python notebook often names the kernel of the environment that it was written in; it runs in
+    this interpreter, unless `kernel` says otherwise. Other languages keep their own kernel.
+
+    Raises
+    ------
+    InputError
+        If there is no such kernel; the nearest is named.
+    """
+    spec = metadata.get("kernelspec", {})
+    language = spec.get("language") or metadata.get("language_info", {}).get("name", "python")
+    python = language.lower() == "python"
+    name = kernel or (NATIVE_KERNEL_NAME if python else spec.get("name", NATIVE_KERNEL_NAME))
+    specs = SameInterpreter()
+    if name not in (known := specs.find_kernel_specs()):
+        raise unknown("kernel", name, known)
+    return name, specs.get_kernel_spec(name).language
+
+
 class Kernel(AsyncKernelManager):
     """A kernel with extra environment variables that remembers how its process ended."""
 
     extra_environment: Mapping[str, str] = {}
     folder: Path | None = None
+    #: takes what the process writes to stderr past Jupyter
+    stderr: IO[bytes] | None = None
     #: exit status of a process that died by itself; minus the signal that killed it
     exit_status: int | None = None
 
@@ -49,6 +74,8 @@ class Kernel(AsyncKernelManager):
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
         """Start the process."""
         options["env"] = {**os.environ, **self.extra_environment}
+        if self.stderr is not None:
+            options["stderr"] = self.stderr
         if self.folder is not None:
             options["cwd"] = str(self.folder)
         await super().start_kernel(**options)
@@ -61,14 +88,20 @@ class Kernel(AsyncKernelManager):
             self.exit_status = process.poll()
         return alive
 
-    @property
     def ending(self) -> str:
-        """How the process ended, in words."""
+        """Return how the process ended, in words."""
         status = self.exit_status
         if status is None:
             return "the kernel died"
-        if status == -getattr(signal, "SIGKILL", 9):
-            return "the kernel was killed (SIGKILL; out of memory?)"
         if status < 0:
-            return f"the kernel was killed by signal {-status}"
+            name = signal.Signals(-status).name
+            return f"the kernel was killed by {name}{' (out of memory?)' * (name == 'SIGKILL')}"
         return f"the kernel exited with status {status}"
+
+    def last_words(self) -> str:
+        """Return the last line that the process wrote to stderr past Jupyter."""
+        if self.stderr is None:
+            return ""
+        self.stderr.seek(0)
+        lines = self.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:200] if lines else ""
