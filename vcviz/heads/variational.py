@@ -157,6 +157,10 @@ def _build_critic(
     if kind == "shared":
         return SharedCritic(latent_dim, n_classes, layers or 2, width or 64)
     if layers in (None, 1):
+        if width is not None:
+            raise InputError(
+                f"a linear critic has no width, got critic_width={width}; leave it out"
+            )
         return LinearCritics(latent_dim, n_classes)
     if layers == 2:
         return TanhCritics(latent_dim, n_classes, width or 512)
