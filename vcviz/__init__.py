@@ -24,6 +24,10 @@ _PUBLIC = {
     "RunConfig": "vcviz.config",
     "load_data": "vcviz.data",
     "subset": "vcviz.data",
+    "apply_preprocessing": "vcviz.data",
+    "encode_texts": "vcviz.data",
+    "fingerprint": "vcviz.data",
+    "true_prior": "vcviz.data",
     "Classifier": "vcviz.model",
     "build_encoder": "vcviz.encoders",
     "build_head": "vcviz.heads",
@@ -61,6 +65,8 @@ _PUBLIC = {
     "CalibrationExplorer": "vcviz.widgets",
     "AdversarialExplorer": "vcviz.widgets",
     "run_notebook": "vcviz.headless",
+    "NotebookError": "vcviz.outcomes",
+    "NotebookResult": "vcviz.outcomes",
 }
 
 __all__ = ["__version__", *_PUBLIC]
