@@ -641,7 +641,7 @@ class LatentFit:
     class_names : C strings
     count : samples per class
     kl, kl_interval : moment KL in nats, KL(N(mean, cov of the latents) || p(z|y)), closed form,
-        with a bootstrap interval (C, 2)
+        with its interval (C, 2)
     energy, energy_interval, energy_p : energy distance of the whitened residuals from a standard
         normal (0 = equal laws), bootstrap interval (C, 2), Monte-Carlo p-value
     auc, auc_interval : held-out AUC of a classifier that tells latents from draws of p(z|y)
