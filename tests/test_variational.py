@@ -239,3 +239,38 @@ def test_linear_critic_sees_a_shift_and_not_a_scale():
     assert head.critic_loss(
         draw(y, torch.Generator().manual_seed(2)), y, generator=torch.Generator().manual_seed(3)
     ).item() == pytest.approx(2 * math.log(2), abs=0.05)
+
+
+def test_slope_of_linear_critics_is_their_weight():
+    head = variational(critic="per_class", critic_penalty=0.7)
+    z, y = batch()
+    draws = [torch.Generator().manual_seed(3) for _ in range(2)]
+    terms = head.critic_terms(z, y, generator=draws[0])
+    assert torch.equal(terms["loss"], head.critic_loss(z, y, generator=draws[1]))
+    slope = 0.5 * head.critic.weight[y].square().sum(1).mean()
+    torch.testing.assert_close(terms["slope"], slope)
+    torch.testing.assert_close(terms.total, terms["loss"] + 0.7 * slope)
+
+
+@critics
+def test_slope_is_the_derivative_along_the_latents(options):
+    head = variational(**options).double()
+    y = torch.arange(N) % C
+    z = batch()[0].detach().double()
+    draws = [torch.Generator().manual_seed(3) for _ in range(2)]
+    slope = head.critic_terms(z, y, generator=draws[0])["slope"].item()
+    inputs, labels = head._real_and_drawn(z, y, draws[1])
+    step = 1e-6
+    with torch.no_grad():
+        partial = [
+            (head.critic(inputs + e, labels) - head.critic(inputs - e, labels)) / (2 * step)
+            for e in step * torch.eye(D, dtype=torch.float64)
+        ]
+    assert slope == pytest.approx(0.5 * sum(p.square() for p in partial).mean().item(), rel=1e-5)
+
+
+def test_penalty_teaches_the_critic_only_and_zero_leaves_it_out():
+    head = variational()
+    z, y = batch()
+    assert gradients(head, head.critic_terms(z, y).total, z) == (False, False, True)
+    assert variational(critic_penalty=0.0).critic_terms(z, y).keys() == ["loss"]

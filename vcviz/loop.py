@@ -135,14 +135,14 @@ class Trainer:
             self.scaler.step(self.optimizer)
             self.scaler.update()
 
-            critic_loss = None
+            critic = None
             if self.critic_optimizer is not None:
                 for _ in range(config.critic_steps):
-                    critic_loss = model.head.critic_loss(z.detach(), y, generator=noise)
+                    critic = model.head.critic_terms(z.detach(), y, generator=noise)
                     self.critic_optimizer.zero_grad(set_to_none=True)
-                    critic_loss.backward()
+                    critic.total.backward()
                     self.critic_optimizer.step()
-            losses.add(step, loss, critic_loss)
+            losses.add(step, loss, critic)
         return {**losses.means(), "lr": lr}
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -253,14 +253,12 @@ class _LossTable:
         self.sum: NDArray[np.float64] = np.zeros(0)
         self.seen = 0
 
-    def add(self, step: int, loss: LossTerms, critic_loss: Tensor | None) -> None:
-        terms = {k: loss[k] for k in loss.keys()} | {"total": loss.total}  # noqa: SIM118
-        self.names = [f"train/{k}" for k in terms]
-        values = list(terms.values())
-        if critic_loss is not None:
-            self.names.append("critic/loss")
-            values.append(critic_loss)
-        self.rows.append(torch.stack([v.detach().double() for v in values]))
+    def add(self, step: int, loss: LossTerms, critic: LossTerms | None) -> None:
+        terms = {f"train/{k}": v for k, v in loss.terms.items()} | {"train/total": loss.total}
+        if critic is not None:
+            terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
+        self.names = list(terms)
+        self.rows.append(torch.stack([v.detach().double() for v in terms.values()]))
         if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
             self._look()
 

@@ -56,7 +56,8 @@ class Head(nn.Module, ABC):
     Notes
     -----
     A subclass writes `log_probs` and `loss`; one that anticipates an explicit law p(z|y) also
-    writes `prior`; one that trains a critic sets `critic` to a module and writes `critic_loss`.
+    writes `prior`; one that trains a critic sets `critic` to a module and writes `critic_loss`
+    (and `critic_terms` if more than that loss is minimised).
     Nothing is remembered between calls: randomness comes from the `generator` argument alone.
     """
 
@@ -108,6 +109,12 @@ class Head(nn.Module, ABC):
     ) -> Tensor:
         """Return the scalar loss of the critic; `z` must be detached."""
         raise NotImplementedError(f"{type(self).__name__} has no critic")
+
+    def critic_terms(
+        self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
+    ) -> LossTerms:
+        """Return what the critic minimises in training: `critic_loss` and any regulariser."""
+        return LossTerms({"loss": self.critic_loss(z, y, generator=generator)})
 
     def main_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the main optimiser owns: all but the critic's."""
