@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from fake_runs import curve
+
+from vcviz.errors import InputError
+from vcviz.figures import plot_reliability
+from vcviz.figures.temperature import TemperatureSweep, temperature_spec
+from vcviz.records import ReliabilityCurve
+
+
+def named(fig, name: str):
+    return next(t for t in fig.data if t.name == name)
+
+
+def test_bars_are_the_records_accuracy_as_wide_as_their_bins():
+    record = curve()
+    bars = named(plot_reliability(record), "accuracy")
+    np.testing.assert_allclose(bars.y, [0.1, 0.55, 0.8])
+    np.testing.assert_allclose(bars.width, [0.2, 0.1, 0.4])
+    np.testing.assert_allclose(bars.x, [0.1, 0.55, 0.8])
+
+
+def test_the_gap_reaches_from_accuracy_to_confidence():
+    gap = named(plot_reliability(curve()), "gap to confidence")
+    np.testing.assert_allclose(np.asarray(gap.base, float), [0.1, 0.52, 0.8])
+    np.testing.assert_allclose(np.asarray(gap.base, float) + gap.y, [0.15, 0.55, 0.9])
+
+
+def test_band_and_consistency_come_from_the_record():
+    fig = plot_reliability(curve())
+    boxes = named(fig, "if calibrated, 95%")
+    np.testing.assert_allclose(np.asarray(boxes.base, float), [0.0, 0.3, 0.8])
+    np.testing.assert_allclose(np.asarray(boxes.base, float) + boxes.y, [0.3, 0.7, 1.0])
+    whiskers = named(fig, "bootstrap, 95%")
+    np.testing.assert_allclose(whiskers.x, [0.15, 0.52, 0.9])
+    np.testing.assert_allclose(whiskers.error_y.array, 0.04)
+    np.testing.assert_allclose(whiskers.error_y.arrayminus, 0.05)
+
+
+def test_counts_show_empty_bins_too():
+    counts = named(plot_reliability(curve()), "samples")
+    np.testing.assert_array_equal(counts.y, [5, 0, 10, 20])
+    np.testing.assert_allclose(counts.width, [0.2, 0.3, 0.1, 0.4])
+
+
+def test_the_ece_is_the_records_and_stands_beside_its_floor():
+    (text,) = named(plot_reliability(curve()), "readout").text
+    assert text.split("<br>") == [
+        "ECE 0.031 [0.025, 0.038]",
+        "0.012 expected if calibrated",
+        "n = 35, 4 bins of equal width",
+    ]
+
+
+def test_numbers_that_were_not_computed_are_not_printed():
+    fields = {name: getattr(curve(), name) for name in curve().__dataclass_fields__}
+    fields |= {"ece_interval": (np.nan, np.nan), "ece_if_calibrated": np.nan}
+    (text,) = named(plot_reliability(ReliabilityCurve(**fields)), "readout").text
+    assert text.split("<br>") == ["ECE 0.031", "n = 35, 4 bins of equal width"]
+
+
+def test_axes_are_fractions_from_zero_to_one():
+    layout = plot_reliability(curve()).layout
+    assert layout.yaxis.title.text == "accuracy, fraction"
+    assert layout.xaxis2.title.text == "confidence, fraction"
+    assert layout.yaxis2.title.text == "samples"
+    assert (layout.xaxis.range, layout.xaxis2.range) == ((0, 1), (0, 1))
+    assert layout.barmode == "overlay"
+
+
+def test_several_curves_stand_side_by_side_with_one_legend():
+    fig = plot_reliability([curve("a"), curve("<b>", seed=1)])
+    assert [a.text for a in fig.layout.annotations] == ["<b>a</b>", "<b>&lt;b&gt;</b>"]
+    bars = [t for t in fig.data if t.name == "accuracy"]
+    assert [t.xaxis for t in bars] == ["x", "x2"]
+    assert [t.showlegend for t in bars] == [True, False]
+
+
+def test_other_things_are_refused():
+    with pytest.raises(InputError, match="draws ReliabilityCurve records, at least one"):
+        plot_reliability([])
+    with pytest.raises(InputError, match="draws ReliabilityCurve records"):
+        plot_reliability([0.3])
+
+
+def test_a_temperature_is_marked_on_its_sweep():
+    t = np.array([0.5, 1.0, 2.0])
+    sweep = TemperatureSweep(t, np.array([2.0, 1.0, 0.5]), np.array([0.3, 0.2, 0.1]), 2.0, "<r>")
+    spec = temperature_spec([curve()], [sweep], 2.0)
+    marks = [d for d in spec["data"] if (d.get("meta") or {}).get("layer") == "marks"]
+    np.testing.assert_allclose([m["x"] for m in marks], [[2, 1, 2]] * 2)
+    np.testing.assert_allclose(marks[0]["y"], [0.5, 1.0, 0.5])
+    np.testing.assert_allclose(marks[1]["y"], [0.1, 0.2, 0.1])
+    lines = [d for d in spec["data"] if (d.get("meta") or {}).get("layer") in ("nll", "ece")]
+    np.testing.assert_allclose(lines[0]["y"], sweep.nll)
+    np.testing.assert_allclose(lines[1]["y"], sweep.ece)
+    assert lines[0]["name"] == "&lt;r&gt;, least NLL at T = 2"
+    bottoms = [axis["domain"] for name, axis in spec["layout"].items() if name.startswith("yaxis")]
+    assert min(b[0] for b in bottoms) == 0
+    assert max(b[1] for b in bottoms) == 1
+
+
+def test_a_best_temperature_beyond_the_axis_is_not_marked():
+    t = np.array([0.5, 1.0, 2.0])
+    sweep = TemperatureSweep(t, t, t, 9.0, "r")
+    spec = temperature_spec([curve()], [sweep], 1.0)
+    mark = next(d for d in spec["data"] if (d.get("meta") or {}).get("layer") == "marks")
+    assert np.isnan(mark["x"][2])

@@ -1,0 +1,162 @@
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_runs import prior, trajectory
+from PIL import Image
+
+from vcviz.errors import InputError
+from vcviz.figures import plot_attack_accuracy, plot_trajectory, theme
+from vcviz.figures.trajectory_scene import Scene
+
+
+def of(fig, layer: str):
+    return [t for t in fig.data if (t.meta or {}).get("layer") == layer]
+
+
+def lines(trace):
+    """Split a trace at its gaps."""
+    xy = np.stack([trace.x, trace.y], axis=1)
+    parts = np.split(xy, np.flatnonzero(np.isnan(xy).any(1)))
+    return [p[~np.isnan(p).any(1)] for p in parts if (~np.isnan(p).any(1)).any()]
+
+
+def test_paths_are_the_latents_of_every_step_in_the_colour_of_the_true_class():
+    path = trajectory()
+    fig = plot_trajectory(path, prior(), samples=range(9))
+    for k, trace in enumerate(of(fig, "path")):
+        assert trace.line.color == theme.class_color(k)
+        for i, line in zip(np.flatnonzero(path.y == k), lines(trace), strict=True):
+            np.testing.assert_allclose(line, path.z[:, i], rtol=1e-5)
+
+
+def test_crosses_stand_where_the_prediction_first_is_wrong():
+    path = trajectory()
+    fig = plot_trajectory(path, prior(), samples=range(9))
+    flips = of(fig, "flip")[0]
+    rows = np.flatnonzero(path.first_flip >= 0)
+    assert len(rows) == 8
+    np.testing.assert_allclose(flips.x, path.z[path.first_flip[rows], rows, 0], rtol=1e-5)
+    assert flips.text[0] == "flips at step 1"
+
+
+def test_curves_are_log_probabilities_and_log_densities_of_the_true_class():
+    path, law = trajectory(), prior()
+    fig = plot_trajectory(path, law, samples=[4])
+    curves = of(fig, "curve")
+    y = path.y[4]
+    np.testing.assert_allclose(lines(curves[0])[0][:, 1], path.log_probs[:, 4, y], rtol=1e-5)
+    np.testing.assert_allclose(
+        lines(curves[1])[0][:, 1], law.log_prob(path.z[:, 4])[:, y], rtol=1e-5
+    )
+    medians = of(fig, "median")
+    own = path.log_probs[:, np.arange(9), path.y]
+    np.testing.assert_allclose(medians[0].y, np.median(own, axis=1), rtol=1e-5)
+    assert fig.layout.yaxis10.title.text == "nats" == fig.layout.yaxis11.title.text
+
+
+def test_without_a_law_there_is_one_curve_panel_and_no_outline():
+    fig = plot_trajectory(trajectory(), samples=[0])
+    assert len(of(fig, "curve")) == 1
+    assert not of(fig, "anticipated")
+    assert len(of(plot_trajectory(trajectory(), prior()), "anticipated")) == 3
+
+
+def test_frames_hold_each_step_and_start_where_asked():
+    path = trajectory()
+    fig = plot_trajectory(path, prior(), samples=range(9), step=2)
+    assert len(fig.frames) == 5
+    assert fig.layout.sliders[0].active == 2
+    now = list(fig.data).index(of(fig, "now")[0])
+    for step, frame in enumerate(fig.frames):
+        moved = dict(zip(frame.traces, frame.data, strict=True))
+        np.testing.assert_allclose(moved[now].x, path.z[step, :, 0], rtol=1e-5)
+        wrong = path.log_probs[step].argmax(1) != path.y
+        np.testing.assert_array_equal(moved[now].marker.line.width > 0, wrong)
+        readout = next(t for t in frame.data if t.text and "accuracy" in t.text[0])
+        assert f"accuracy {path.accuracy[step]:.3f}" in readout.text[0]
+    np.testing.assert_allclose(of(fig, "now")[0].x, path.z[2, :, 0], rtol=1e-5)
+    assert fig.layout.sliders[0].steps[0].args[1]["frame"]["redraw"] is False
+
+
+def test_default_samples_take_classes_in_turn_and_first_those_that_were_right():
+    path = trajectory(30)
+    scene = Scene(path, prior())
+    assert len(scene.samples) == 12
+    assert np.bincount(scene.y).tolist() == [4, 4, 4]
+    log_probs = path.log_probs.copy()
+    log_probs[0, 0] = np.roll(log_probs[0, 0], 1)
+    assert 0 not in Scene(replace(path, log_probs=log_probs), prior()).samples
+
+
+def test_four_dimensional_latents_are_projected_and_their_law_with_them():
+    path, law = trajectory(dim=4), prior(4)
+    scene = Scene(path, law, samples=[0, 1])
+    np.testing.assert_allclose(scene.points[3], scene.projection(path.z[3, :2]), rtol=1e-6)
+    assert "PC 1" in plot_trajectory(path, law).layout.xaxis.title.text
+
+
+def test_pictures_show_before_after_and_difference():
+    path = trajectory()
+    (trace,) = of(plot_trajectory(path, samples=[3, 5]), "pictures")
+    png = base64.b64decode(trace.source.split(",")[1])
+    pixels = np.asarray(Image.open(io.BytesIO(png)))
+    assert pixels.shape == (3 * 5, 2 * 6, 4)
+    np.testing.assert_array_equal(pixels[:4, :5, 0], np.round(path.x[3, 0] * 255))
+    np.testing.assert_array_equal(pixels[5:9, 6:11, 2], np.round(path.x_adv[5, 0] * 255))
+    assert (pixels[4, :, 3] == 0).all()
+    change = path.x_adv[5, 0] - path.x[5, 0]
+    largest = np.abs(path.x_adv[[3, 5]] - path.x[[3, 5]]).max()
+    np.testing.assert_allclose(
+        pixels[10:14, 6:11, 0] / 255, 0.5 + 0.5 * change / largest, atol=0.003
+    )
+
+
+def test_pictures_only_for_images():
+    path = trajectory()
+    flat = replace(path, x=path.x.reshape(9, 20), x_adv=path.x_adv.reshape(9, 20))
+    assert not of(plot_trajectory(flat), "pictures")
+    assert not of(plot_trajectory(path, pictures=False), "pictures")
+
+
+def test_names_are_text():
+    fig = plot_trajectory(trajectory(), prior())
+    assert "run &lt;i&gt;" in fig.layout.annotations[0].text
+    assert all("<b>bee" not in (t.name or "") for t in fig.data)
+    assert "true &lt;b&gt;bee&lt;/b&gt;" in of(fig, "now")[0].text[1]
+
+
+def test_rows_and_steps_that_do_not_exist_are_refused():
+    with pytest.raises(InputError, match=r"step must lie in \[0, 4\], got 5"):
+        plot_trajectory(trajectory(), step=5)
+    with pytest.raises(
+        InputError, match=r"samples must be rows in \[0, 9\), at least one; got \[9\]"
+    ):
+        plot_trajectory(trajectory(), samples=[9])
+
+
+def test_inputs_are_not_changed():
+    path = trajectory()
+    before = path.z.tobytes(), path.x.tobytes(), path.log_probs.tobytes()
+    plot_trajectory(path, prior())
+    assert (path.z.tobytes(), path.x.tobytes(), path.log_probs.tobytes()) == before
+
+
+def test_attack_accuracy_is_the_records_with_a_wilson_interval():
+    path = trajectory(8)  # without the row that is never misread: all wrong at the end
+    fig = plot_attack_accuracy([path, replace(path, name="b")])
+    line = of(fig, "accuracy")[0]
+    np.testing.assert_allclose(line.y, path.accuracy)
+    assert line.name == "run &lt;i&gt; (n = 8)"
+    band = of(fig, "interval")[0]
+    # Wilson, no success among 8 at z = 1.96: upper end z^2 / (n + z^2).
+    z = 1.959964
+    assert path.accuracy[4] == 0
+    assert band.y[4] == pytest.approx(z**2 / (8 + z**2), rel=1e-4)
+    assert band.y[5] == pytest.approx(0, abs=1e-9)
+    assert fig.layout.yaxis.title.text == "accuracy, fraction"
+    assert "pgd, linf, ε = 0.1" in fig.layout.title.text
+    with pytest.raises(InputError, match="at least one"):
+        plot_attack_accuracy([])

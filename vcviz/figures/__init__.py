@@ -1,0 +1,23 @@
+"""Figures: records in, plotly figures out. Nothing here shows, saves or remembers."""
+
+from vcviz.figures.fit import plot_latent_fit as plot_latent_fit
+from vcviz.figures.history import plot_history as plot_history
+from vcviz.figures.latents import LatentOptions as LatentOptions
+from vcviz.figures.latents import LatentPanel as LatentPanel
+from vcviz.figures.latents import compare_latents as compare_latents
+from vcviz.figures.latents import plot_latents as plot_latents
+from vcviz.figures.reliability import plot_reliability as plot_reliability
+from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
+from vcviz.figures.trajectory import plot_trajectory as plot_trajectory
+
+__all__ = [
+    "LatentOptions",
+    "LatentPanel",
+    "compare_latents",
+    "plot_attack_accuracy",
+    "plot_history",
+    "plot_latent_fit",
+    "plot_latents",
+    "plot_reliability",
+    "plot_trajectory",
+]

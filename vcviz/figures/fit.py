@@ -1,0 +1,171 @@
+"""How well the anticipated law describes the latents, class by class, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError, unknown
+from vcviz.figures import theme as style
+from vcviz.records import LatentFit
+
+Statistic = Literal["kl", "energy", "auc", "whitened_variance"]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    title: str
+    unit: str
+    ideal: float
+    log: bool
+
+
+_SCALES = {
+    "kl": _Scale("KL of the latents from p(z|y), nats", " nats", 0.0, True),
+    "energy": _Scale("energy distance of whitened latents (no unit)", "", 0.0, True),
+    "auc": _Scale("AUC, latents against draws of p(z|y), fraction", "", 0.5, False),
+    "whitened_variance": _Scale("variance of whitened latents (no unit)", "", 1.0, True),
+}
+_SPREAD = 0.6  # of the space of a class, shared by its fits
+
+
+def plot_latent_fit(
+    fits: LatentFit | Sequence[LatentFit],
+    *,
+    statistic: Statistic = "kl",
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return a statistic of the fit of each class, with its interval.
+
+    Parameters
+    ----------
+    fits : one fit (classes in their colours), or several with the same classes (a colour each)
+    statistic : "kl" (nats), "energy", "auc" or "whitened_variance"; `LatentFit` says what each is
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    The line marks the value of latents that follow p(z|y) exactly. A log axis, used when values
+    span more than a factor of thirty, cannot show 0: the figure then says so.
+    """
+    if statistic not in _SCALES:
+        raise unknown("statistic", statistic, _SCALES)
+    fits = _listed(fits)
+    scale, names = _SCALES[statistic], fits[0].class_names
+    data = [_dots(fit, i, len(fits), statistic, scale) for i, fit in enumerate(fits)]
+    positive = np.concatenate([np.asarray(t["y"], float) for t in data])
+    positive = positive[np.isfinite(positive) & (positive > 0)]
+    wide = len(positive) > 0 and positive.max() > 30 * positive.min()
+    log = scale.log and (wide or scale.ideal > 0)
+    low = float(positive.min()) / 3 if len(positive) else 0.1
+    layout = {
+        "height": 380,
+        "xaxis": {
+            "title": {"text": "class"},
+            "tickvals": list(range(len(names))),
+            "ticktext": [style.escape(n, 14) for n in names],
+            "range": [-0.6, len(names) - 0.4],
+            "showgrid": False,
+        },
+        "yaxis": {"title": {"text": scale.title}, "type": "log" if log else "linear"},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "annotations": [],
+        "shapes": [],
+    }
+    if log:
+        tops = np.concatenate([t["y"] + np.nan_to_num(t["error_y"]["array"]) for t in data])
+        high = float(tops[np.isfinite(tops)].max(initial=10 * low))
+        high, low = max(high, scale.ideal) * 1.6, min(low, scale.ideal or low)
+        layout["yaxis"] |= {"range": [float(np.log10(low)), float(np.log10(high))]}
+        layout["yaxis"] |= {"tickformat": ",~g", "dtick": 1 if high > 300 * low else "D2"}
+    elif scale.ideal == 0:
+        layout["yaxis"]["rangemode"] = "tozero"
+    _mark_ideal(layout, scale, log)
+    endless = int(sum(np.isinf(t["y"]).sum() for t in data))
+    if endless:
+        text = f"{endless} infinite: the latents fill fewer than D dimensions"
+        top = {"xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1}
+        layout["annotations"].append(top | {"yanchor": "top", "showarrow": False, "text": text})
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
+    found = [fits] if isinstance(fits, LatentFit) else list(fits)
+    if not found or not all(isinstance(f, LatentFit) for f in found):
+        raise InputError("plot_latent_fit draws LatentFit records, at least one")
+    for fit in found[1:]:
+        if fit.class_names != found[0].class_names:
+            raise InputError(
+                f"fits in one figure must have the same classes; {found[0].name!r} and "
+                f"{fit.name!r} differ"
+            )
+    return found
+
+
+def _dots(fit: LatentFit, i: int, n: int, statistic: str, scale: _Scale) -> dict[str, Any]:
+    values = np.asarray(getattr(fit, statistic), np.float64)
+    interval: NDArray[np.float64] = np.asarray(
+        getattr(fit, f"{statistic}_interval", np.column_stack([values, values])), np.float64
+    )
+    classes = range(len(values))
+    color, _, symbol = style.run_style(i)
+    alone = n == 1
+    shift = 0.0 if alone else _SPREAD * (i / (n - 1) - 0.5)
+    told = np.column_stack([interval, fit.count])
+    return {
+        "type": "scatter",
+        "x": np.arange(len(values)) + shift,
+        "y": values,
+        "mode": "markers",
+        "marker": {
+            "color": [style.class_color(k) for k in classes] if alone else color,
+            "symbol": [style.class_symbol(k) for k in classes] if alone else symbol,
+            "size": 9,
+        },
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": np.maximum(interval[:, 1] - values, 0),
+            "arrayminus": np.maximum(values - interval[:, 0], 0),
+            "color": style.NEUTRAL if alone else color,
+            "thickness": 1.4,
+            "width": 4,
+        },
+        "name": f"{style.escape(fit.name, 40)}, mean {fit.mean(statistic):.3g}{scale.unit}",
+        "showlegend": True,
+        "text": [style.escape(name, 40) for name in fit.class_names],
+        "customdata": told,
+        "hovertemplate": (
+            f"<b>%{{text}}</b><br>%{{y:.3g}}{scale.unit} "
+            f"[%{{customdata[0]:.3g}}, %{{customdata[1]:.3g}}], {fit.level:.0%}"
+            "<br>%{customdata[2]:,d} samples<extra></extra>"
+        ),
+    }
+
+
+def _mark_ideal(layout: dict[str, Any], scale: _Scale, log: bool) -> None:
+    note = {"xref": "paper", "x": 1, "xanchor": "right", "showarrow": False}
+    if log and scale.ideal <= 0:
+        text = f"as anticipated: {scale.ideal:g}, below any log axis ↓"
+        layout["annotations"].append(
+            note | {"text": text, "yref": "paper", "y": 0, "yanchor": "bottom"}
+        )
+        return
+    layout["shapes"].append(
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": scale.ideal,
+            "y1": scale.ideal,
+            "line": {"color": style.NEUTRAL, "width": 1.4, "dash": "dot"},
+        }
+    )
+    at = float(np.log10(scale.ideal)) if log else scale.ideal
+    layout["annotations"].append(note | {"text": "as anticipated", "y": at, "yanchor": "bottom"})

@@ -1,0 +1,147 @@
+"""What happened during training: loss terms and scores by epoch, one small panel each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import cells
+
+History = Sequence[Mapping[str, Any]]
+
+_UNITS = {"accuracy": "fraction", "ece": "fraction", "nll": "nats", "loss": "nats"}
+_SHORT = {"accuracy": "accuracy", "ece": "ECE", "nll": "NLL"}
+_TOTALS = {"train/total": "training loss", "critic/loss": "critic loss"}
+_SKIPPED = {"epoch", "lr"}
+#: where a score was measured -> how strongly its line is drawn
+_OPACITY = {"train": 1.0, "critic": 1.0, "validation": 0.75, "probe_train": 0.45}
+_PANEL_PX, _GAP_PX = 170, 88
+
+
+def plot_history(
+    runs: Any,
+    *,
+    columns: int = 3,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return loss terms, accuracy, NLL and ECE by epoch in small panels, a line per run.
+
+    Parameters
+    ----------
+    runs : a run, a sequence of runs (anything with `name` and `history`), one history (a list of
+        mappings with the key ``epoch``), or a mapping of name to history
+    columns : panels in a row
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Full lines are losses and scores on test rows; faint ones scores on training rows.
+    """
+    histories = _named(runs)
+    panels = _panels(histories)
+    columns = min(columns, len(panels))
+    n_rows = -(-len(panels) // columns)
+    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.2 / columns, gap_y=_GAP_PX)
+    plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
+    layout: dict[str, Any] = {
+        "annotations": [],
+        "height": plot + 146,
+        "margin": {"t": 90, "b": 56, "r": 12},
+        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
+    }
+    data: list[dict[str, Any]] = []
+    labelled: set[int] = set()
+    for p, (title, keys) in enumerate(panels.items()):
+        cell = grid[p // columns][p % columns]
+        lines = []
+        for i, (name, history) in enumerate(histories.items()):
+            for key in keys:
+                line = _line(history, key, name, i)
+                if line is not None:
+                    line["showlegend"] = i not in labelled and line["opacity"] == 1.0
+                    labelled |= {i} if line["showlegend"] else set()
+                    lines.append(line)
+        data += cell.place(lines)
+        unit = _UNITS.get(keys[0].rsplit("/", 1)[-1], "nats")
+        layout |= cell.axes({"title": {"text": "epoch"}}, {"title": {"text": unit}})
+        small = ["faint: training rows"] if any(k.startswith("probe_train/") for k in keys) else []
+        layout["annotations"].append(cell.heading(style.escape(title), *small))
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def _named(runs: Any) -> dict[str, History]:
+    if isinstance(runs, Mapping):
+        found = {str(name): list(history) for name, history in runs.items()}
+    else:
+        several = list(runs) if isinstance(runs, Sequence) else [runs]
+        if several and all(isinstance(row, Mapping) for row in several):
+            found = {"run": several}
+        elif all(hasattr(run, "history") for run in several):
+            titles = run_titles(several)
+            found = {t: run.history for t, run in zip(titles, several, strict=True)}
+        else:
+            raise InputError("plot_history takes runs, a history, or a mapping name -> history")
+    found = {name: history for name, history in found.items() if len(history)}
+    if not found:
+        raise InputError("no run has a history yet: train for at least one epoch")
+    return found
+
+
+def run_titles(runs: Sequence[Any]) -> list[str]:
+    """Return short titles that differ: the head's name if that is enough, else more."""
+    heads = [str(getattr(getattr(run, "config", None), "head", run.name)) for run in runs]
+    sized = [
+        f"{head}, D = {run.config.latent_dim}" if hasattr(run, "config") else head
+        for head, run in zip(heads, runs, strict=True)
+    ]
+    names = [str(run.name) for run in runs]
+    for titles in (heads, sized, names):
+        if len(set(titles)) == len(titles):
+            return titles
+    return [f"{name} ({i + 1})" for i, name in enumerate(names)]
+
+
+def _panels(histories: Mapping[str, History]) -> dict[str, list[str]]:
+    """Return panel title -> keys: one panel a loss term, one a score whatever its rows."""
+    keys: dict[str, None] = {}
+    for history in histories.values():
+        for row in history:
+            keys |= dict.fromkeys(k for k in row if k not in _SKIPPED)
+    panels: dict[str, list[str]] = {}
+    for key in sorted(keys, key=lambda k: k != "train/total"):
+        where, _, what = key.rpartition("/")
+        if where in ("train", "critic"):
+            title = _TOTALS.get(key, f"loss: {what}")
+        else:
+            title = _SHORT.get(what, what)
+        panels.setdefault(title.replace("_", " "), []).append(key)
+    if not panels:
+        raise InputError("the history has no numbers beside its epochs")
+    return panels
+
+
+def _line(history: History, key: str, name: str, i: int) -> dict[str, Any] | None:
+    rows = [(row["epoch"], row[key]) for row in history if key in row]
+    if not rows:
+        return None
+    color, dash, _ = style.run_style(i)
+    where = key.rpartition("/")[0].replace("_", " ")
+    return {
+        "type": "scatter",
+        "x": np.array([r[0] for r in rows], np.int64),
+        "y": np.array([r[1] for r in rows], np.float64),
+        "mode": "lines+markers" if len(rows) < 3 else "lines",
+        "line": {"color": color, "dash": dash, "width": 1.8},
+        "opacity": _OPACITY.get(key.rpartition("/")[0], 1.0),
+        "name": style.escape(name, 50),
+        "legendgroup": f"run {i}",
+        "meta": {"key": key},
+        "hovertemplate": (
+            f"%{{fullData.name}}<br>{style.escape(where)}, epoch %{{x}}: %{{y:.4g}}<extra></extra>"
+        ),
+    }

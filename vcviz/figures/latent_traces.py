@@ -1,0 +1,192 @@
+"""The traces of one panel of latents, as plain dictionaries.
+
+A figure with a slider needs thousands of them; plotly checks them once, when it is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.figures import theme as style
+from vcviz.figures.outlines import GAP, Centres, Outlines
+from vcviz.records import LatentSet
+
+Layer = Literal["anticipated", "empirical"]
+Trace = dict[str, Any]
+
+#: outlines of more classes than this carry no names, which would hide the points
+NAMED_CLASSES = 20
+_DASH = {"anticipated": style.ANTICIPATED_DASH, "empirical": style.EMPIRICAL_DASH}
+_KEY = {"anticipated": "anticipated p(z|y)", "empirical": "empirical q(z|y)"}
+
+
+def stratified(
+    y: NDArray[np.int64], classes: Sequence[int], limit: int, seed: int
+) -> NDArray[np.int64]:
+    """Return sorted rows of the `classes`: all, or about `limit` with every class represented."""
+    rows = np.flatnonzero(np.isin(y, list(classes)))
+    if len(rows) <= limit:
+        return rows
+    rng = np.random.default_rng(seed)
+    share = limit / len(rows)
+    kept = []
+    for k in classes:
+        of_class = np.flatnonzero(y == k)
+        n = min(len(of_class), max(1, int(share * len(of_class))))
+        kept.append(rng.choice(of_class, n, replace=False))
+    return np.sort(np.concatenate(kept))
+
+
+def point_trace(
+    lat: LatentSet,
+    points: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    k: int,
+    webgl: bool,
+    brief: bool,
+    texts: Sequence[str] | None,
+) -> Trace:
+    """Return the points of class `k` among `rows`, with a ring around misclassified ones."""
+    mine = rows[lat.y[rows] == k]
+    predicted = lat.log_probs[mine].argmax(1)
+    template = "<b>%{fullData.name}</b> · row %{customdata[0]:d}"
+    if brief:
+        told: Trace = {"customdata": lat.index[mine][:, None].astype(np.int32)}
+    else:
+        probability = np.exp(lat.log_probs[mine, predicted])
+        told = {
+            "customdata": np.column_stack([lat.index[mine], probability]).astype(np.float64),
+            "text": [style.escape(lat.class_names[c], 40) for c in predicted],
+        }
+        template += "<br>predicted %{text}, p = %{customdata[1]:.3f}"
+        if texts is not None:
+            told["hovertext"] = [style.escape(texts[i], 160) for i in mine]
+            template += "<br>%{hovertext}"
+    return {
+        "type": "scattergl" if webgl else "scatter",
+        "x": points[mine, 0].astype(np.float32),
+        "y": points[mine, 1].astype(np.float32),
+        "mode": "markers",
+        "marker": {
+            "color": style.class_color(k),
+            "symbol": style.class_symbol(k),
+            "size": round(float(np.clip(130 / np.sqrt(max(len(rows), 1)), 3.5, 7)), 1),
+            "opacity": 0.6,
+            # Widths, not symbols: a byte a point in every frame, and quick for plotly to check.
+            "line": {"color": style.NEUTRAL, "width": 2 * (predicted != k).astype(np.uint8)},
+        },
+        "name": style.escape(lat.class_names[k], 40),
+        "legendgroup": f"class {k}",
+        "showlegend": False,
+        "hovertemplate": template + "<extra></extra>",
+        "meta": {"layer": "points", "class": k},
+        **told,
+    }
+
+
+def outline_traces(
+    outlines: Outlines,
+    centres: Centres,
+    classes: Sequence[int],
+    names: Sequence[str],
+    layer: Layer,
+    *,
+    named: bool,
+    smooth: bool,
+    arm: float,
+) -> list[Trace]:
+    """Return one line trace per class: its outlines, a cross at its mean and (if `named`) a name.
+
+    `smooth` draws splines through few vertices; `arm` is half a cross in the axes' units.
+    """
+    named = named and len(names) <= NAMED_CLASSES
+    traces = []
+    for k in classes:
+        xy, centre = outlines.get(k, GAP), centres.get(k, GAP[0])
+        # The name's place comes first so that one text is enough; gaps keep it out of the lines.
+        top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
+        path = np.concatenate([top[None], GAP, _cross(centre, arm), xy]).astype(np.float32)
+        trace = {
+            "type": "scatter",
+            "x": path[:, 0],
+            "y": path[:, 1],
+            "mode": "lines+text" if named else "lines",
+            "line": {
+                "color": style.class_color(k),
+                "width": 1.6,
+                "dash": _DASH[layer],
+                "shape": "spline" if smooth else "linear",
+            },
+            "name": style.escape(names[k], 40),
+            "legendgroup": f"class {k}",
+            "showlegend": False,
+            "hoverinfo": "skip",
+            "meta": {"layer": layer, "class": k},
+        }
+        if named:
+            trace["text"] = [f"<b>{style.escape(names[k], 12)}</b>"]
+            trace["textposition"] = "top center"
+            trace["textfont"] = {"color": style.class_color(k), "size": 12}
+        traces.append(trace)
+    return traces
+
+
+def fit_trace(values: NDArray[np.float64], classes: Sequence[int], names: Sequence[str]) -> Trace:
+    """Return the fit of each class as a marker in its colour."""
+    return {
+        "type": "scatter",
+        "x": np.arange(len(classes), dtype=np.float32),
+        "y": np.asarray(values, np.float32)[list(classes)],
+        "mode": "markers",
+        "marker": {
+            "color": [style.class_color(k) for k in classes],
+            "symbol": [style.class_symbol(k) for k in classes],
+            "size": 8,
+        },
+        "text": [style.escape(names[k], 40) for k in classes],
+        "hovertemplate": "<b>%{text}</b><br>KL %{y:.3g} nats<extra></extra>",
+        "name": "fit",
+        "showlegend": False,
+        "meta": {"layer": "fit"},
+    }
+
+
+def legend_traces(
+    names: Sequence[str], classes: Sequence[int], layers: Sequence[Layer], wrong: bool
+) -> list[Trace]:
+    """Return empty traces that stand in the legend: a class's key toggles all that is its own."""
+    blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
+    keys = [
+        {
+            "mode": "markers",
+            "marker": {"color": style.class_color(k), "symbol": style.class_symbol(k), "size": 8},
+            "name": style.escape(names[k], 28),
+            "legendgroup": f"class {k}",
+            "meta": {"layer": "key", "class": k},
+        }
+        for k in classes
+    ]
+    keys += [
+        {
+            "mode": "lines",
+            "line": {"color": style.NEUTRAL, "width": 1.6, "dash": _DASH[layer]},
+            "name": _KEY[layer],
+            "meta": {"layer": "key"},
+        }
+        for layer in layers
+    ]
+    if wrong:
+        ring = {"symbol": "circle-open", "color": style.NEUTRAL, "size": 8, "line": {"width": 2}}
+        keys.append(
+            {"mode": "markers", "marker": ring, "name": "misclassified", "meta": {"layer": "key"}}
+        )
+    return [blank | key for key in keys]
+
+
+def _cross(centre: NDArray[np.float64], arm: float) -> NDArray[np.float64]:
+    across, up = np.array([arm, 0.0]), np.array([0.0, arm])
+    return np.array([centre - across, centre + across, GAP[0], centre - up, centre + up, GAP[0]])

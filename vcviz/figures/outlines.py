@@ -1,0 +1,116 @@
+"""Outlines of p(z|y) and q(z|y) in a projected plane, and the axes that show both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.contours import Contour, empirical_contours, gaussian_contours
+from vcviz.records import LatentPrior, LatentSet, Projection
+
+Range = tuple[float, float]
+#: class -> (P, 2) polylines with a row of NaN between them
+Outlines = dict[int, NDArray[np.float64]]
+#: class -> (2,) point
+Centres = dict[int, NDArray[np.float64]]
+
+#: draws per class that stand for a law which a non-linear projection does not keep Gaussian
+_DRAWS = 400
+GAP = np.full((1, 2), np.nan)
+
+
+def anticipated_outlines(
+    prior: LatentPrior,
+    projection: Projection,
+    mass: Sequence[float],
+    *,
+    vertices: int | None = None,
+    seed: int = 0,
+) -> tuple[Outlines, Centres]:
+    """Return the outlines of p(z|y) and its mean, per class.
+
+    Exact ellipses for a linear projection; for another one, outlines of `seed`ed draws.
+    """
+    if projection.linear:
+        law = prior.project(projection)
+        ellipses = gaussian_contours(law, tuple(mass), n_points=vertices or 64)
+        return _by_class(ellipses), dict(enumerate(law.mean))
+    draws = np.repeat(np.arange(prior.n_classes), _DRAWS)
+    z, y = prior.sample(draws, np.random.default_rng(seed))
+    points = projection(z)
+    found = _by_class(empirical_contours(points, y, prior.n_classes, tuple(mass)), vertices)
+    return found, _means(points, y)
+
+
+def empirical_outlines(
+    points: NDArray[np.float64],
+    lat: LatentSet,
+    mass: Sequence[float],
+    *,
+    vertices: int | None = None,
+) -> tuple[Outlines, Centres]:
+    """Return the outlines of q(z|y), estimated from projected latents (N, 2), and its mean."""
+    grid = 96 if vertices is None else 48
+    contours = empirical_contours(points, lat.y, lat.n_classes, tuple(mass), grid=grid)
+    return _by_class(contours, vertices), _means(points, lat.y)
+
+
+def thin(line: NDArray[np.float64], vertices: int | None) -> NDArray[np.float64]:
+    """Return a polyline (P, 2) with at most `vertices` points, spread evenly along it."""
+    if vertices is None or len(line) <= vertices:
+        return line
+    along = np.r_[0.0, np.cumsum(np.hypot(*np.diff(line, axis=0).T))]
+    at = np.linspace(0.0, along[-1], vertices)
+    return np.column_stack([np.interp(at, along, line[:, i]) for i in (0, 1)])
+
+
+def latent_ranges(
+    points: NDArray[np.float64],
+    law: LatentPrior | None = None,
+    *,
+    clip: float = 0.005,
+    mass: float = 0.9,
+) -> tuple[Range, Range]:
+    """Return (x, y) axis ranges of equal length that show the bulk of `points` and of `law`.
+
+    Parameters
+    ----------
+    points : (N, 2) projected latents
+    law : projected p(z|y); its outlines of `mass` are shown as far as they lie within one width
+        of the points, so that a law far away cannot shrink the points to a speck
+    clip : share of the points left out at each end of each axis, so that outliers do not set it
+    """
+    low, high = np.quantile(points, [clip, 1 - clip], axis=0)
+    width = max(float((high - low).max()), 1e-6)
+    if law is not None:
+        reach = law.mass_radius(mass) * np.sqrt(np.diagonal(law.covariance, axis1=1, axis2=2))
+        low = np.minimum(low, np.maximum((law.mean - reach).min(0), low - width))
+        high = np.maximum(high, np.minimum((law.mean + reach).max(0), high + width))
+    centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), 1e-6)
+    (x, y) = ((float(c - half), float(c + half)) for c in centre)
+    return x, y
+
+
+def count_outside(points: NDArray[np.float64], ranges: tuple[Range, Range]) -> int:
+    """Return how many of the (N, 2) points lie outside the axes."""
+    low, high = np.array(ranges).T
+    return int(((points < low) | (points > high)).any(1).sum())
+
+
+def _means(points: NDArray[np.float64], y: NDArray[np.int64]) -> Centres:
+    return {int(k): points[y == k].mean(0) for k in np.unique(y)}
+
+
+def _by_class(contours: Iterable[Contour], vertices: int | None = None) -> Outlines:
+    found: dict[int, list[NDArray[np.float64]]] = {}
+    for contour in contours:
+        for line in _polylines(contour.xy):
+            found.setdefault(contour.label, []).extend([thin(line, vertices), GAP])
+    return {k: np.concatenate(parts[:-1]) for k, parts in found.items()}
+
+
+def _polylines(xy: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    pieces = np.split(xy, np.flatnonzero(np.isnan(xy).any(1)))
+    return [p for p in (q[~np.isnan(q).any(1)] for q in pieces) if len(p) > 1]

@@ -1,0 +1,78 @@
+"""Small pictures of inputs before and after an attack, as one image."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.figures.theme import escape
+from vcviz.records import Trajectory
+
+_EDGE = 1  # transparent pixels between pictures
+
+
+def attack_pictures(path: Trajectory, samples: Sequence[int]) -> dict[str, Any]:
+    """Return an image trace: inputs, attacked inputs and their difference, a column a sample."""
+    clean, attacked = path.x[list(samples)], path.x_adv[list(samples)]
+    change = (attacked - clean) * _gain(path, samples) + 0.5
+    rows = [_rgba(images) for images in (clean, attacked, np.clip(change, 0, 1))]
+    strips = [np.concatenate(list(row), axis=1) for row in rows]
+    return {
+        "type": "image",
+        "source": _data_uri(np.concatenate(strips, axis=0)),
+        "hoverinfo": "skip",
+        "name": "pictures",
+        "meta": {"layer": "pictures"},
+    }
+
+
+def picture_axes(path: Trajectory, samples: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the axes of `attack_pictures`: true class → prediction above, what a row shows."""
+    height, width = (n + _EDGE for n in path.x.shape[-2:])
+    final = path.log_probs[-1].argmax(1)
+    names = path.class_names
+    told = [f"{escape(names[path.y[i]], 8)} → {escape(names[final[i]], 8)}" for i in samples]
+    plain = {"showgrid": False, "showline": False, "ticks": "", "fixedrange": True}
+    x = plain | {
+        "tickvals": [width * (i + 0.5) - 0.5 for i in range(len(samples))],
+        "ticktext": told,
+        "side": "top",
+        "range": [-0.5, width * len(samples) - 0.5],
+        "constrain": "domain",
+    }
+    labels = ["before", "after", f"difference ×{_gain(path, samples):.3g}"]
+    y = plain | {
+        "tickvals": [height * (i + 0.5) - 0.5 for i in range(3)],
+        "ticktext": labels,
+        "range": [3 * height - 0.5, -0.5],
+        "constrain": "domain",
+    }
+    return x, y
+
+
+def _gain(path: Trajectory, samples: Sequence[int]) -> float:
+    largest = float(np.abs(path.x_adv[list(samples)] - path.x[list(samples)]).max())
+    return 0.5 / largest if largest > 0 else 1.0
+
+
+def _rgba(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return (n, h+1, w+1, 4) bytes of images (n, c, h, w) in [0, 1], with a transparent edge."""
+    n, channels, h, w = images.shape
+    colours = images if channels == 3 else np.repeat(images.mean(1, keepdims=True), 3, axis=1)
+    out = np.zeros((n, h + _EDGE, w + _EDGE, 4), np.uint8)
+    out[:, :h, :w, :3] = (colours.transpose(0, 2, 3, 1) * 255).round()
+    out[:, :h, :w, 3] = 255
+    return out
+
+
+def _data_uri(pixels: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,140 @@
+"""Reliability at a temperature, with NLL and ECE along all temperatures beneath."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.figures import theme as style
+from vcviz.figures.grid import beside
+from vcviz.figures.reliability import reliability_spec
+from vcviz.records import ReliabilityCurve
+
+_SWEEP_PX, _GAP_PX = 190, 110
+
+
+@dataclass(frozen=True, eq=False)
+class TemperatureSweep:
+    """What dividing the logits by T does to a classifier.
+
+    Attributes
+    ----------
+    temperature : (S,) values of T, rising
+    nll, ece : (S,) nats, fraction
+    best : the temperature of least NLL
+    name : shown in the legend
+    """
+
+    temperature: NDArray[np.float64]
+    nll: NDArray[np.float64]
+    ece: NDArray[np.float64]
+    best: float
+    name: str
+
+
+def temperature_spec(
+    curves: Sequence[ReliabilityCurve],
+    sweeps: Sequence[TemperatureSweep],
+    temperature: float,
+    *,
+    columns: int = 3,
+) -> dict[str, Any]:
+    """Return the data and layout of reliability diagrams at a temperature above its sweeps.
+
+    Parameters
+    ----------
+    curves : reliability of each run at `temperature`
+    sweeps : of each run, in the same order
+    temperature : marked on the sweeps
+    columns : diagrams in a row
+    """
+    top = reliability_spec(curves, columns=columns)
+    layout = top["layout"]
+    margin = layout["margin"]
+    plot = layout["height"] - margin["t"] - margin["b"]
+    total = plot + _GAP_PX + _SWEEP_PX
+    share = plot / total
+    for name, axis in layout.items():
+        if name.startswith("yaxis"):
+            axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
+    layout["legend"]["y"] = 1 + (layout["legend"]["y"] - 1) * share
+    layout["height"] += _GAP_PX + _SWEEP_PX
+    layout.pop("width", None)
+    data = list(top["data"])
+    cells = beside((0.0, _SWEEP_PX / total), 2, gap_x=0.09, first=80, row=9)
+    for cell, (what, unit) in zip(cells, (("nll", "nats"), ("ece", "fraction")), strict=True):
+        lines: list[dict[str, Any]] = []
+        for i, sweep in enumerate(sweeps):
+            lines += _sweep(sweep, what, temperature, i, legend=what == "nll")
+        data += cell.place(lines)
+        x = {"title": {"text": "temperature T"}, "type": "log", "range": _log_range(sweeps)}
+        x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
+        layout |= cell.axes(x, {"title": {"text": unit}} | _height(sweeps, what))
+        name = "NLL(T)" if what == "nll" else "ECE(T), same bins"
+        layout["annotations"].append(cell.heading(f"{name}: ● now, ○ T = 1, | least NLL"))
+    return {"data": data, "layout": layout}
+
+
+_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
+
+
+def _height(sweeps: Sequence[TemperatureSweep], what: str) -> dict[str, Any]:
+    """Return the range of an axis, the same wherever a slider stands: NLL on a log scale."""
+    values = np.concatenate([getattr(s, what) for s in sweeps])
+    values = values[np.isfinite(values)]
+    if what == "ece":
+        return {"range": [0.0, 0.1 * float(np.ceil(10.2 * values.max(initial=0.01)))]}
+    low, high = max(values.min(initial=1.0), 1e-4), values.max(initial=1.0)
+    bounds = [float(np.log10(low * 0.8)), float(np.log10(high * 1.25))]
+    return {"type": "log", "range": bounds, "dtick": "D2", "tickformat": "~g"}
+
+
+def _log_range(sweeps: Sequence[TemperatureSweep]) -> list[float]:
+    every = np.concatenate([s.temperature for s in sweeps])
+    return [float(np.log10(every.min())) - 0.02, float(np.log10(every.max())) + 0.02]
+
+
+def _sweep(
+    sweep: TemperatureSweep, what: str, temperature: float, i: int, legend: bool
+) -> list[dict[str, Any]]:
+    values = getattr(sweep, what)
+    color, dash, _ = style.run_style(i)
+    name = style.escape(sweep.name, 40)
+    low, high = sweep.temperature[[0, -1]]
+    best = sweep.best if low <= sweep.best <= high else np.nan
+    at = np.array([temperature, 1.0, best])
+    # Between grid points along log T; the marks are on the line that is drawn.
+    height = np.interp(np.log(at), np.log(sweep.temperature), values)
+    common = {"type": "scatter", "legendgroup": f"sweep {i}", "showlegend": False}
+    return [
+        {
+            **common,
+            "x": sweep.temperature,
+            "y": values,
+            "mode": "lines",
+            "line": {"color": color, "dash": dash, "width": 1.8},
+            "name": f"{name}, least NLL at T = {sweep.best:.3g}",
+            "showlegend": legend,
+            "hovertemplate": f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>",
+            "meta": {"layer": what},
+        },
+        {
+            **common,
+            "x": at,
+            "y": height,
+            "mode": "markers",
+            "marker": {
+                "color": color,
+                "size": [10, 9, 9],
+                "symbol": ["circle", "circle-open", "line-ns-open"],
+                "line": {"width": 2},
+            },
+            "name": name,
+            "hoverinfo": "skip",
+            "meta": {"layer": "marks"},
+        },
+    ]

@@ -1,0 +1,139 @@
+"""Colours, markers, line styles and the plotly template: one visual language for every figure.
+
+A class keeps its colour and marker. The anticipated law p(z|y) is drawn solid, the empirical
+law q(z|y) dashed. A run keeps its colour, dash and marker where no class is drawn.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Literal
+
+import plotly.graph_objects as go
+
+from vcviz.errors import unknown
+
+Theme = Literal["auto", "light", "dark"]
+
+#: Okabe & Ito (2008) first, with their black replaced by a grey that shows on a dark page and
+#: their yellow darkened until its lines show on white; then sixteen more, chosen to be far apart
+#: in Lab, also under simulated deuteranopia and protanopia, neither too light nor too dark.
+CLASS_COLORS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F", "#D8CA1E",
+    "#5A2BD8", "#8C1D40", "#9DAF5C", "#B0009A", "#7766FF", "#EEAAAA", "#116633", "#DD8855",
+    "#7799FF", "#774455", "#BB1100", "#44CCDD", "#C9A33A", "#2255BB", "#AA6655", "#C070E0",
+)  # fmt: skip
+
+SYMBOLS = (
+    "circle", "square", "diamond", "triangle-up", "cross", "triangle-down",
+    "pentagon", "star", "hexagon", "hourglass",
+)  # fmt: skip
+
+RUN_COLORS = ("#3B6FB6", "#C4622D", "#3F8F5B", "#8A5FA8", "#A8862B", "#5E7F86")
+RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+ANTICIPATED_DASH = "solid"
+EMPIRICAL_DASH = "4px,3px"
+
+_INK = {  # text, axis lines, grid, background
+    "auto": ("#777777", "rgba(128,128,128,0.55)", "rgba(128,128,128,0.16)", "rgba(0,0,0,0)"),
+    "light": ("#2B2B2B", "#A0A0A0", "#ECECEC", "#FFFFFF"),
+    "dark": ("#E4E4E4", "#8A8A8A", "#303030", "#111111"),
+}
+
+#: readable on white and on black, for marks that belong to no class
+NEUTRAL = "#7A7A7A"
+
+
+def class_color(k: int) -> str:
+    """Return the colour of class `k`; colours repeat after 24 classes."""
+    return CLASS_COLORS[k % len(CLASS_COLORS)]
+
+
+def class_symbol(k: int) -> str:
+    """Return the marker of class `k`: another one each time the colours repeat."""
+    again, place = divmod(k, len(CLASS_COLORS))
+    return SYMBOLS[(place + again) % len(SYMBOLS)]
+
+
+def run_style(i: int) -> tuple[str, str, str]:
+    """Return (colour, dash, marker) of the `i`-th run."""
+    return (
+        RUN_COLORS[i % len(RUN_COLORS)],
+        RUN_DASHES[i % len(RUN_DASHES)],
+        SYMBOLS[i % len(SYMBOLS)],
+    )
+
+
+def escape(text: object, limit: int | None = None) -> str:
+    """Return `text` so that plotly shows it as it is: no tags, no TeX, no ``%{...}`` fields.
+
+    Parameters
+    ----------
+    text : anything with a `str`
+    limit : longest result in characters of the original text; the rest becomes "…"
+    """
+    plain = " ".join(str(text).split())
+    if limit is not None and len(plain) > limit:
+        plain = plain[: max(limit - 1, 0)].rstrip() + "…"
+    plain = html.escape(plain, quote=False)
+    return plain.replace("$", "&#36;").replace("%{", "&#37;{")
+
+
+def ink(theme: Theme = "auto") -> str:
+    """Return the text colour of a theme."""
+    return _inks(theme)[0]
+
+
+def template(theme: Theme = "auto") -> go.layout.Template:
+    """Return the plotly template of a theme.
+
+    ``"auto"`` has no background and grey ink that reads on white and on black pages, because a
+    figure cannot ask the page for its colours; ``"light"`` and ``"dark"`` bring their own.
+    """
+    text, line, grid, background = _inks(theme)
+    axis = {
+        "showgrid": True,
+        "gridcolor": grid,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": line,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": line,
+        "tickfont": {"size": 11},
+        "title": {"font": {"size": 12}, "standoff": 6},
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif", "size": 12.5,
+                     "color": text},
+            "title": {"font": {"size": 15}, "x": 0.0, "xref": "paper", "xanchor": "left",
+                      "y": 1.0, "yanchor": "top", "pad": {"t": 12}},
+            "paper_bgcolor": background,
+            "plot_bgcolor": background,
+            "colorway": list(CLASS_COLORS),
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 62, "r": 20, "t": 64, "b": 54},
+            "hoverlabel": {"font": {"size": 12}, "align": "left"},
+            "hovermode": "closest",
+            "legend": {"font": {"size": 12}, "tracegroupgap": 0,
+                       "bgcolor": "rgba(0,0,0,0)"},
+            "annotationdefaults": {"font": {"size": 12}, "showarrow": False},
+            "sliders": [],
+            "updatemenus": [],
+        }
+    )  # fmt: skip
+
+
+def apply(fig: go.Figure, theme: Theme = "auto", **layout: object) -> go.Figure:
+    """Return `fig` itself with the theme's template and further `layout` properties set."""
+    return fig.update_layout(template=template(theme), **layout)
+
+
+def _inks(theme: Theme) -> tuple[str, str, str, str]:
+    if theme not in _INK:
+        raise unknown("theme", theme, _INK)
+    return _INK[theme]

@@ -1,0 +1,51 @@
+"""The path of an attack through the latents, and what it does to p(y|x) and p(z|y) on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from vcviz.figures import theme as style
+from vcviz.figures.native import Menu
+from vcviz.figures.static import lay_out
+from vcviz.figures.trajectory_scene import Scene
+from vcviz.records import LatentPrior, Projection, Trajectory
+
+
+def plot_trajectory(
+    path: Trajectory,
+    prior: LatentPrior | None = None,
+    *,
+    projection: Projection | None = None,
+    samples: Sequence[int] | None = None,
+    step: int | None = None,
+    mass: Sequence[float] = (0.9,),
+    pictures: bool = True,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return an attack's paths over the anticipated law, with a slider over its steps.
+
+    Parameters
+    ----------
+    path : N inputs under attack, T steps
+    prior : p(z|y), drawn as outlines; with it log p(z|y) is followed too
+    projection : map to two dimensions; default the two axes if D = 2, otherwise PCA of all steps
+    samples : rows of `path` to draw; default twelve, over the classes in turn, first those that
+        were right before the attack
+    step : where the slider starts; default the last step
+    mass : share of each class that an outline encloses
+    pictures : for images, show inputs before and after and their difference
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Colours are those of the true class. A small dot is where a path starts, a cross where the
+    prediction first is not the label, a ring a misclassified sample at the slider's step. Thin
+    curves are the drawn samples; the thick one is the median of all N.
+    """
+    scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
+    steps = tuple(range(path.steps + 1))
+    menu = Menu("step", "Attack step", tuple(map(str, steps)), steps)
+    start = scene.checked(path.steps if step is None else step)
+    return style.apply(lay_out(scene.spec, {"step": start}, slider=menu, progress=False), theme)
