@@ -1,0 +1,9 @@
+"""Explorers: controls tied to figure functions, alive in a notebook or static in a page."""
+
+from vcviz.widgets.adversarial import AdversarialExplorer as AdversarialExplorer
+from vcviz.widgets.bind import Bound as Bound
+from vcviz.widgets.bind import bind as bind
+from vcviz.widgets.calibration import CalibrationExplorer as CalibrationExplorer
+from vcviz.widgets.latent import LatentExplorer as LatentExplorer
+
+__all__ = ["AdversarialExplorer", "Bound", "CalibrationExplorer", "LatentExplorer", "bind"]

@@ -1,0 +1,236 @@
+"""Tie a figure function to controls: alive in a notebook, or as one static figure."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+import plotly.graph_objects as go
+
+from vcviz.errors import InputError, unknown
+from vcviz.figures.differences import differences
+from vcviz.figures.native import Menu
+from vcviz.figures.static import Draw, lay_out
+
+FigureFunction = Callable[..., go.Figure]
+Values = dict[str, Any]
+
+#: figures kept, so that a slider moved back and forth computes nothing twice
+_CACHE = 96
+
+
+class Bound:
+    """A figure function with its controls.
+
+    Attributes
+    ----------
+    controls : name -> control; anything with a `value` trait
+    view : the live figure, a plotly FigureWidget
+    widget : controls above the figure, to be displayed
+    slider : name of the control that becomes the slider of the static figure, or None
+    """
+
+    def __init__(
+        self,
+        figure: FigureFunction,
+        controls: Mapping[str, ipw.Widget],
+        slider: str | None = None,
+        panel: ipw.Widget | None = None,
+    ) -> None:
+        if slider is not None and slider not in controls:
+            raise unknown("control", slider, controls)
+        self.controls = dict(controls)
+        self.slider = slider
+        self._figure = figure
+        self._cache: OrderedDict[Any, go.Figure] = OrderedDict()
+        self._held = 0
+        self._shown = self._drawn(self.values)
+        self.view = go.FigureWidget(self._shown)
+        self.message = ipw.HTML(layout=ipw.Layout(display="none"))
+        shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
+        bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
+        self.widget = ipw.VBox([panel or bar, self.message, self.view])
+        self._start = self.values
+        for control in self.controls.values():
+            control.observe(self._changed, names="value")
+
+    @property
+    def values(self) -> Values:
+        """The controls' present values."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **values: Any) -> None:
+        """Set several controls with one redraw."""
+        for name in values:
+            if name not in self.controls:
+                raise unknown("control", name, self.controls)
+        with self.hold():
+            for name, value in values.items():
+                self.controls[name].value = value
+
+    def reset(self) -> None:
+        """Set every control, and zoom and legend, back to what they were at first."""
+        self.set(**self._start)
+        show(self.view, self._shown)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Redraw once, at the end, whatever changes inside."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held:
+                self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present values; one message to the page if traces keep their number."""
+        try:
+            new = self._drawn(self.values)
+        except InputError as error:
+            self.message.value = f"<b>{html.escape(str(error))}</b>"
+            self.message.layout.display = None
+            return
+        self.message.layout.display = "none"
+        show(self.view, new, self._shown)
+        self._shown = new
+
+    def figure(
+        self,
+        *,
+        menus: Sequence[str] | Mapping[str, Sequence[Any] | None] = (),
+        layers: Sequence[str] = (),
+        frames: int | None = None,
+        draw: Draw | None = None,
+        **fixed: Any,
+    ) -> go.Figure:
+        """Return one static figure that needs no kernel: slider, play and menus are plotly's own.
+
+        Parameters
+        ----------
+        menus : controls whose options become one drop-down list (their combinations, if
+            several); as a mapping, control -> the values to list, None for all
+        layers : on/off controls of the same name as a layer of traces (`meta["layer"]`): a
+            second list shows or hides them, whatever the first list and the slider say
+        frames : most positions of the slider; more are thinned evenly, the ends kept
+        draw : draws instead of the bound function, e.g. smaller; may return the plain data and
+            layout of a figure, which plotly then checks once and not at every step
+        fixed : values of other controls; default their present ones
+
+        Raises
+        ------
+        InputError
+            If a control is unknown or has no options to list.
+        """
+        listed = dict(menus) if isinstance(menus, Mapping) else dict.fromkeys(menus)
+        for name in (*listed, *layers, *fixed):
+            if name not in self.controls:
+                raise unknown("control", name, self.controls)
+        base = self.values | fixed | dict.fromkeys(layers, True)
+        steps = None
+        if self.slider is not None:
+            steps = _menu(self.slider, self.controls[self.slider])
+            if frames is not None:
+                steps = steps.thinned(frames, base[self.slider])
+        return lay_out(
+            draw or self._figure,
+            base,
+            slider=steps,
+            menus=[_menu(name, self.controls[name]).only(keep) for name, keep in listed.items()],
+            layers=list(layers),
+        )
+
+    def _changed(self, _change: object) -> None:
+        if not self._held:
+            self.redraw()
+
+    def _drawn(self, values: Values) -> go.Figure:
+        key = tuple((k, _frozen(v)) for k, v in values.items())
+        if key not in self._cache:
+            self._cache[key] = self._figure(**values)
+            if len(self._cache) > _CACHE:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key]
+
+
+def bind(figure: FigureFunction, *, slider: str | None = None, **controls: ipw.Widget) -> Bound:
+    """Return `figure(**values)` as a widget that is redrawn when a control's value changes.
+
+    Parameters
+    ----------
+    figure : returns a go.Figure for keyword arguments named like the controls. Slow work belongs
+        before it or into a cache; a figure once drawn is kept.
+    slider : the control that becomes the slider of `Bound.figure`; default the first one that is
+        a slider
+    controls : ipywidgets, or anything with a `value` trait
+
+    Examples
+    --------
+    >>> import ipywidgets, plotly.graph_objects as go
+    >>> ui = bind(lambda k: go.Figure(go.Scatter(y=[0, k])), k=ipywidgets.IntSlider(1, 0, 3))
+    >>> ui.controls["k"].value = 2
+    >>> ui.view.data[0].y
+    (0, 2)
+    """
+    if slider is None:
+        kinds = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider, ipw.SelectionSlider)
+        slider = next((n for n, c in controls.items() if isinstance(c, kinds)), None)
+    return Bound(figure, controls, slider)
+
+
+def show(view: go.FigureWidget, new: go.Figure, old: go.Figure | None = None) -> None:
+    """Make `view` show `new`, changing only what differs from `old`, which it shows now.
+
+    If the traces agree in number and type, all differences go to the page in one message;
+    otherwise the traces are replaced. What a person did to the view (zoom, legend) stays unless
+    the figure itself changes it; without `old`, that is undone too.
+    """
+    before = view if old is None else old
+    same = [t.type for t in view.data] == [t.type for t in new.data]
+    if not same:
+        view.data = ()
+        view.add_traces(new.data)
+        before = view
+    with view.batch_update():
+        for mine, was, wanted in zip(view.data, before.data, new.data, strict=True):
+            for path, value in differences(was.to_plotly_json(), wanted.to_plotly_json()).items():
+                if path != "uid":
+                    mine[path] = value
+        layout = differences(before.layout.to_plotly_json(), new.layout.to_plotly_json())
+        for path, value in layout.items():
+            view.layout[path] = value
+
+
+def _menu(name: str, control: ipw.Widget) -> Menu:
+    title = (getattr(control, "description", "") or name).rstrip(":")
+    if hasattr(control, "options"):
+        pairs = [o if isinstance(o, tuple) else (str(o), o) for o in control.options]
+        return Menu(name, title, tuple(str(p[0]) for p in pairs), tuple(p[1] for p in pairs))
+    if isinstance(control, ipw.IntSlider):
+        values = tuple(range(control.min, control.max + 1, control.step))
+    elif isinstance(control, ipw.FloatSlider):
+        n = round((control.max - control.min) / control.step)
+        values = tuple(float(v) for v in control.min + control.step * np.arange(n + 1))
+    elif isinstance(control, ipw.FloatLogSlider):
+        n = round((control.max - control.min) / control.step)
+        values = tuple(
+            float(control.base ** (control.min + control.step * i)) for i in range(n + 1)
+        )
+    elif isinstance(control, ipw.Checkbox):
+        return Menu(name, title, ("off", "on"), (False, True))
+    else:
+        raise InputError(
+            f"control {name!r} ({type(control).__name__}) has no options to list in a static figure"
+        )
+    return Menu(name, title, tuple(f"{v:.3g}" for v in values), values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value

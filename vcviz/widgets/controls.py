@@ -1,0 +1,116 @@
+"""Controls that ipywidgets lacks: a row of check boxes with one value, a slider with play."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets as ipw
+import traitlets
+
+PLAIN = {"description_width": "initial"}
+
+
+class Choices(ipw.Box):
+    """Check boxes whose `value` is the tuple of what is ticked, at least one.
+
+    Parameters
+    ----------
+    options : (label, value) pairs; labels are shown as text
+    description : what is chosen, in words
+    """
+
+    value = traitlets.Tuple()
+
+    def __init__(self, options: Sequence[tuple[str, Any]], *, description: str) -> None:
+        self.options = tuple(options)
+        self.description = description
+        self.boxes = [
+            ipw.Checkbox(
+                True,
+                description=label,
+                indent=False,
+                tooltip=f"show {label}",
+                layout=ipw.Layout(width="auto", margin="0 8px 0 0"),
+            )
+            for label, _ in options
+        ]
+        title = ipw.Label(f"{description}:", layout=ipw.Layout(margin="0 6px 0 0"))
+        super().__init__(
+            [title, *self.boxes], layout=ipw.Layout(flex_flow="row wrap", align_items="center")
+        )
+        self.value = tuple(value for _, value in options)
+        self._following = False
+        for box in self.boxes:
+            box.observe(self._ticked, names="value")
+        self.observe(self._set, names="value")
+
+    def _ticked(self, change: Any) -> None:
+        if self._following:
+            return
+        ticked = tuple(v for (_, v), b in zip(self.options, self.boxes, strict=True) if b.value)
+        if ticked:
+            self.value = ticked
+        else:  # nothing to draw: the last box stays ticked
+            change["owner"].value = True
+
+    def _set(self, _change: Any) -> None:
+        self._following = True
+        for (_, value), box in zip(self.options, self.boxes, strict=True):
+            box.value = value in self.value
+        self._following = False
+
+
+def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int = 400) -> ipw.Box:
+    """Return the slider with a play button that steps through its values."""
+    play = ipw.Play(interval=interval, tooltip=f"play {slider.description}")
+    if isinstance(slider, ipw.SelectionSlider):
+        play.max = len(slider.options) - 1
+        traitlets.link((slider, "index"), (play, "value"))
+    else:
+        for name in ("min", "max", "value"):
+            traitlets.link((slider, name), (play, name))
+    box = ipw.HBox([play, slider], layout=ipw.Layout(flex="1 1 420px", max_width="760px"))
+    box.play = play
+    return box
+
+
+def epoch_slider(epochs: Sequence[int]) -> ipw.SelectionSlider:
+    """Return a slider over epochs that starts at the last."""
+    return ipw.SelectionSlider(
+        options=list(epochs),
+        value=epochs[-1],
+        description="Epoch",
+        style=PLAIN,
+        layout=ipw.Layout(flex="1 1 auto"),
+    )
+
+
+def dropdown(description: str, options: Sequence[tuple[str, Any]], **more: Any) -> ipw.Dropdown:
+    """Return a drop-down list as wide as it needs."""
+    return ipw.Dropdown(
+        options=list(options),
+        description=description,
+        style=PLAIN,
+        layout=ipw.Layout(width="max-content"),
+        **more,
+    )
+
+
+def checkbox(description: str, value: bool = True) -> ipw.Checkbox:
+    """Return a check box without indent."""
+    return ipw.Checkbox(
+        value, description=description, indent=False, layout=ipw.Layout(width="auto")
+    )
+
+
+def reset_button(action: Any) -> ipw.Button:
+    """Return a button that puts everything back."""
+    button = ipw.Button(
+        description="Reset",
+        icon="undo",
+        tooltip="put every control back to where it was",
+        layout=ipw.Layout(width="auto"),
+    )
+    button.on_click(lambda _: action())
+    return button
