@@ -203,6 +203,16 @@ class TestUMAP:
         projection = fit_projection(lat, method="umap", progress=False)
         np.testing.assert_allclose(projection(lat.z), rows["place"], atol=1e-4)
 
+    def test_draws_of_the_law_have_their_own_place(self):
+        # A law far from the latents: its draws form islands where no latent is.
+        lat = latents(n=60, d=4)
+        far = LatentPrior(np.full((4, 4), 500.0), scale=1.0)
+        projection = fit_projection(lat, method="umap", prior=far, progress=False)
+        points = projection(lat.z)
+        drawn = projection(far.sample(60, np.random.default_rng(9))[0])
+        apart = np.linalg.norm(drawn[:, None] - points, axis=2).min(1)
+        assert np.median(apart) > 1
+
     def test_few_points_are_refused(self):
         with pytest.raises(InputError, match="umap needs at least 5 latents, got 4"):
             fit_projection(latents(n=4), method="umap", progress=False)
