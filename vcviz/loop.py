@@ -29,7 +29,7 @@ from vcviz.heads import LossTerms
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
 from vcviz.records import LatentPrior, LatentSet, Split
-from vcviz.schedules import augmented, optimizer_of, schedule
+from vcviz.schedules import augmented, optimizers_of, schedule
 
 # Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
 _LOSS_BLOCK = 100
@@ -64,15 +64,9 @@ class Trainer:
         self.y = torch.as_tensor(train.y.copy(), device=device)
         if self.x.ndim == 4:
             model.to(memory_format=torch.channels_last)
-        critic = model.head.critic
-        critic_ids = set() if critic is None else {id(p) for p in critic.parameters()}
-        self.main = [p for p in model.parameters() if id(p) not in critic_ids]
-        self.optimizer = optimizer_of(config, self.main)
-        self.critic_optimizer = (
-            None
-            if critic is None
-            else torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.5, 0.9))
-        )
+        critic = [] if model.head.critic is None else list(model.head.critic.parameters())
+        main = [p for p in model.parameters() if all(p is not c for c in critic)]
+        self.optimizers = optimizers_of(config, main, critic)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         if config.compile:
             model.encoder.compile()
@@ -118,6 +112,7 @@ class Trainer:
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed)).to(
             self.device
         )
+        main, critic_optimizer = self.optimizers["main"], self.optimizers.get("critic")
         model.train()
         losses = _LossTable(epoch, len(self.batches))
         lr = config.lr
@@ -130,18 +125,18 @@ class Trainer:
                 z = model.encode(x)
             z = z.float()
             loss = model.head.loss(z, y, generator=noise)
-            self.optimizer.zero_grad(set_to_none=True)
+            main.zero_grad(set_to_none=True)
             self.scaler.scale(loss.total).backward()
-            self.scaler.step(self.optimizer)
+            self.scaler.step(main)
             self.scaler.update()
 
             critic = None
-            if self.critic_optimizer is not None:
+            if critic_optimizer is not None:
                 for _ in range(config.critic_steps):
                     critic = model.head.critic_terms(z.detach(), y, generator=noise)
-                    self.critic_optimizer.zero_grad(set_to_none=True)
+                    critic_optimizer.zero_grad(set_to_none=True)
                     critic.total.backward()
-                    self.critic_optimizer.step()
+                    critic_optimizer.step()
             losses.add(step, loss, critic)
         return {**losses.means(), "lr": lr}
 
@@ -151,7 +146,7 @@ class Trainer:
 
     def _set_learning_rate(self, done: float) -> float:
         lr = self.config.lr * schedule(self.config.schedule, done, **self.config.schedule_options)
-        for group in self.optimizer.param_groups:
+        for group in self.optimizers["main"].param_groups:
             group["lr"] = lr
         return lr
 
@@ -201,16 +196,12 @@ class Trainer:
 
     # ---------------------------------------------------------- checkpoints
 
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        both = {"main": self.optimizer, "critic": self.critic_optimizer}
-        return {k: v for k, v in both.items() if v is not None}
-
     def _save(self) -> None:
         arrays = {
             f"model/{k}": v.detach().cpu().numpy() for k, v in self.model.state_dict().items()
         }
         plain: dict[str, Any] = {}
-        for which, optimizer in self._optimizers().items():
+        for which, optimizer in self.optimizers.items():
             for index, values in optimizer.state_dict()["state"].items():
                 for key, value in values.items():
                     if isinstance(value, Tensor):
@@ -229,7 +220,7 @@ class Trainer:
         self.model.load_state_dict(
             {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
         )
-        for which, optimizer in self._optimizers().items():
+        for which, optimizer in self.optimizers.items():
             values: dict[int, dict[str, Any]] = {}
             for source in (tensors, state["optimizer"]):
                 for key, value in source.items():
