@@ -16,25 +16,20 @@ PACKAGE = Path(vcviz.__file__).parent
 #: from the bottom up; a module imports lower layers and, in a package, its own siblings
 LAYERS = (
     {"errors"},
-    {"annotations", "kernels", "lab_kernels", "mathml", "outcomes", "text_table"},
-    {"records", "config", "parameters", "notebook_files"},
-    {"assignments", "lab", "pages", "run_folder"},
-    {"binning", "contours", "energy", "information", "ood"},
-    {"calibration", "densities", "two_sample"},
+    {"records", "config", "headless"},
+    {"lab"},
+    {"calibration", "densities", "information", "ood"},
     {"fit", "projections"},
     {"data"},
     {"heads"},
-    {"adapter", "encoders", "model", "schedules"},
-    {"attack_steps", "batches"},
+    {"encoders", "model"},
     {"latents"},
     {"attacks"},
-    {"loop", "runs"},
+    {"runs"},
     {"compare", "training"},
     {"figures"},
     {"widgets"},
-    {"headless"},
     {"tour"},
-    {"cli_train"},
     {"cli"},
     {"__main__"},
 )
@@ -43,14 +38,10 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NUMBERS = {
     "errors",
     "records",
-    "binning",
-    "contours",
-    "energy",
     "information",
     "ood",
     "calibration",
     "densities",
-    "two_sample",
     "fit",
     "projections",
 }
@@ -58,20 +49,15 @@ TORCH = {
     "heads",
     "encoders",
     "model",
-    "adapter",
-    "batches",
     "latents",
-    "attack_steps",
     "attacks",
-    "schedules",
-    "loop",
     "training",
 }
 #: torch inside functions, so that reading a list of runs stays quick
 TORCH_WHEN_CALLED = {"runs"}
 PLOTLY = {"figures", "widgets"}
 #: plotly's script is written into pages
-PLOTLY_WHEN_CALLED = {"pages"}
+PLOTLY_WHEN_CALLED = {"headless"}
 
 
 class Imports(ast.NodeVisitor):

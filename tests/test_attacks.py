@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vcviz.attack_steps import Plan, start_in_ball
 from vcviz.attacks import attack, attack_gates
+from vcviz.attacks.steps import Plan, start_in_ball
 from vcviz.encoders import build_encoder
 from vcviz.errors import InputError
 from vcviz.heads import build_head

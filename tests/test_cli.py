@@ -17,7 +17,7 @@ import vcviz
 from vcviz import cli, headless, lab
 from vcviz.config import RunConfig
 from vcviz.errors import InputError, TrainingError
-from vcviz.outcomes import Failure, NotebookError, NotebookResult
+from vcviz.headless.outcomes import Failure, NotebookError, NotebookResult
 
 HEAVY = {"torch", "plotly", "pandas", "numpy", "pydantic", "papermill", "nbformat", "rich"}
 TRAIN = typer.main.get_command(cli.app).commands["train"]
@@ -225,7 +225,7 @@ def mine(tmp_path) -> Path:
 
 
 def test_notebooks_are_listed_with_their_titles(monkeypatch, mine, capsys):
-    monkeypatch.setattr("vcviz.notebook_files.list_notebooks", lambda: {"mine": mine})
+    monkeypatch.setattr("vcviz.headless.files.list_notebooks", lambda: {"mine": mine})
     assert run("notebook") == 0
     assert [x.split() for x in capsys.readouterr().out.splitlines()] == [
         ["notebook", "title"],

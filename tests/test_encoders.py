@@ -104,7 +104,7 @@ def test_resnet_pools_down_to_one_pixel_at_a_quarter_of_the_size():
 
 
 def test_padding_does_not_change_a_text():
-    encoder = text_encoder()
+    encoder = text_encoder().eval()
     text = torch.tensor([[3, 5, 5, 10]], dtype=torch.int32)
     padded = torch.tensor([[3, 5, 5, 10, 0, 0, 0]], dtype=torch.int32)
     torch.testing.assert_close(encoder(text), encoder(padded))
@@ -113,7 +113,7 @@ def test_padding_does_not_change_a_text():
 
 
 def test_an_empty_text_has_the_zero_embedding_and_finite_gradients():
-    encoder = text_encoder()
+    encoder = text_encoder(token_dropout=0.0)
     texts = torch.tensor([[0, 0, 0], [4, 0, 0]])
     assert not encoder.embedding(texts)[0].any()
     encoder(texts).square().sum().backward()
@@ -122,6 +122,19 @@ def test_an_empty_text_has_the_zero_embedding_and_finite_gradients():
     assert grad.isfinite().all()
     assert not grad[0].any()
     assert grad[4].any()
+
+
+def test_tokens_are_left_out_in_training_only():
+    encoder = text_encoder(token_dropout=0.25)
+    nn.init.ones_(encoder.embedding.weight)
+    seen = []
+    encoder.embedding.register_forward_hook(lambda _, ids, __: seen.append(ids[0]))
+    x = torch.ones(1000, 6, dtype=torch.int32)
+    encoder(x)
+    encoder.eval()(x)
+    assert seen[0].float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert seen[0].dtype == torch.int32
+    assert torch.equal(seen[1], x)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +153,14 @@ def test_an_empty_text_has_the_zero_embedding_and_finite_gradients():
         ("mlp", "image", (1, 8, 8), {"hidden": [0]}, "hidden must be an integer of at least 1"),
         ("cnn", "image", (1, 8, 8), {"width": 0}, "width must be"),
         ("cnn", "image", (1, 8, 8), {"dropout": 1.0}, "dropout must be below 1"),
+        ("text", "text", (4,), {"token_dropout": 1}, "token_dropout must be below 1, got 1"),
         ("mlp", "sound", (4,), {}, "unknown kind of data 'sound'"),
     ],
 )
 def test_bad_requests_are_refused(name, kind, shape, options, message):
+    tokens = 11 if options else None
     with pytest.raises(InputError, match=message):
-        build_encoder(name, kind=kind, input_shape=shape, latent_dim=2, **options)
+        build_encoder(name, kind=kind, input_shape=shape, latent_dim=2, n_tokens=tokens, **options)
 
 
 def test_latent_dim_is_checked():

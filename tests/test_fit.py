@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from scipy.special import gammaln, hyp1f1, log_softmax
 
 from vcviz.densities import empirical_prior
-from vcviz.energy import (
+from vcviz.errors import InputError
+from vcviz.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
+from vcviz.fit.energy import (
     distance_from_normal,
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
     normal_energy_p_value,
 )
-from vcviz.errors import InputError
-from vcviz.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
+from vcviz.fit.two_sample import held_out_auc
 from vcviz.records import LatentPrior, LatentSet
-from vcviz.two_sample import held_out_auc
 
 LAW = LatentPrior(
     np.array([[0.0, 0, 0], [5, 1, 0], [-4, 2, 9]]),
@@ -162,7 +162,7 @@ class TestEnergyDistance:
 
     @pytest.mark.parametrize("unbiased", [False, True])
     def test_is_its_definition(self, unbiased, monkeypatch):
-        monkeypatch.setattr("vcviz.energy._ELEMENTS", 64)  # many blocks
+        monkeypatch.setattr("vcviz.fit.energy._ELEMENTS", 64)  # many blocks
         rng = np.random.default_rng(1)
         a, b = rng.normal(size=(31, 3)), rng.normal(1, 2, size=(17, 3))
 

@@ -13,8 +13,8 @@ from tiny_notebooks import code, notebook, save, text
 from vcviz import headless
 from vcviz.errors import InputError, MissingError
 from vcviz.headless import NotebookError, run_notebook
-from vcviz.notebook_files import find_notebook, notebook_title, read_notebook
-from vcviz.outcomes import find_failure
+from vcviz.headless.files import find_notebook, notebook_title, read_notebook
+from vcviz.headless.outcomes import find_failure
 
 REPORT = """
 import json, os, sys

@@ -17,7 +17,7 @@ from tiny_notebooks import save, text
 
 from vcviz import lab
 from vcviz.errors import InputError
-from vcviz.kernels import SameInterpreter
+from vcviz.headless.kernels import SameInterpreter
 from vcviz.lab import copy_notebooks, lab_command
 
 

@@ -12,13 +12,12 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, TensorDataset
 
-from vcviz import batches
-from vcviz.adapter import reading
 from vcviz.densities import implied_prior
 from vcviz.encoders import build_encoder
 from vcviz.errors import InputError, MissingError
 from vcviz.heads import build_head
-from vcviz.latents import extract_latents, last_linear, prior_of
+from vcviz.latents import batches, extract_latents, last_linear, prior_of
+from vcviz.latents.adapter import reading
 from vcviz.model import Classifier
 from vcviz.records import Split
 

@@ -11,9 +11,9 @@ import pytest
 from test_pages import Fetches
 
 from vcviz.headless import run_notebook
-from vcviz.notebook_files import list_notebooks, notebook_title, read_notebook
-from vcviz.pages import FIGURE
-from vcviz.parameters import TAG, check_parameters, notebook_parameters
+from vcviz.headless.files import list_notebooks, notebook_title, read_notebook
+from vcviz.headless.pages import FIGURE
+from vcviz.headless.parameters import TAG, check_parameters, notebook_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -10,8 +10,8 @@ from browser import open_page
 from nbformat.v4 import new_output
 from tiny_notebooks import code, notebook, text
 
-from vcviz.mathml import to_mathml
-from vcviz.pages import FIGURE, WIDGET, render_page, write_page
+from vcviz.headless.mathml import to_mathml
+from vcviz.headless.pages import FIGURE, WIDGET, render_page, write_page
 
 PLOTLY_VERSION = re.compile(r"plotly\.js v\d+\.\d+\.\d+\s")
 

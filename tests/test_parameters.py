@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tiny_notebooks import code, notebook, text
 
-from vcviz.assignments import parse_assignments, parse_value
 from vcviz.errors import InputError
-from vcviz.parameters import check_parameters, notebook_parameters
+from vcviz.headless.assignments import parse_assignments, parse_value
+from vcviz.headless.parameters import check_parameters, notebook_parameters
 
 SOURCE = """
 # what to train

@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import vcviz
-from vcviz import InputError, run_folder
-from vcviz.run_folder import read_arrays, write_arrays
+from vcviz import InputError
+from vcviz.runs import folder as run_folder
+from vcviz.runs.folder import read_arrays, write_arrays
 
 
 @pytest.fixture(scope="module")

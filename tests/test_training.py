@@ -15,7 +15,7 @@ from torch import nn
 import vcviz
 from vcviz import InputError, Split
 from vcviz.errors import TrainingError
-from vcviz.schedules import augmented, schedule
+from vcviz.training.schedules import augmented, schedule
 
 QUICK = {"dataset": "digits", "epochs": 4, "n_train": 120, "progress": False, "probe_size": 30}
 
@@ -127,7 +127,7 @@ def test_killed_run_resumes_bit_identically(
 def test_non_finite_loss_names_the_term_and_the_step(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"train/\w+ became .* at step \d+ of \d+ in epoch \d+"):
         vcviz.train(head="softmax", lr=1e30, optimizer="sgd", batch_size=20, out=tmp_path, **QUICK)
-    with pytest.raises(TrainingError, match="the model broke down in epoch 1: .*NaN.*lower lr="):
+    with pytest.raises(TrainingError, match=r"the model broke down in epoch 1: .*NaN.*lower lr="):
         vcviz.train(head="softmax", lr=1e30, optimizer="sgd", out=tmp_path, **QUICK)
     assert vcviz.list_runs(tmp_path) == []
 

@@ -98,6 +98,7 @@ def test_zoom_and_legend_stay_until_reset():
 def test_a_value_once_drawn_is_kept():
     draw = Drawing()
     ui = bind(draw, k=ipw.IntSlider(1, 0, 5))
+    assert ui.view.data[0].y[0] == 1
     for k in (2, 3, 2, 1, 3):
         ui.controls["k"].value = k
     assert draw.calls == 3
@@ -119,6 +120,7 @@ def test_what_cannot_be_drawn_is_said_and_the_old_figure_stays():
         return go.Figure(go.Scatter(y=[k]))
 
     ui = bind(draw, k=ipw.IntSlider(1, 0, 5))
+    assert ui.view.data[0].y == (1,)
     ui.controls["k"].value = 2
     assert "k must not be &lt;2&gt;" in ui.message.value
     assert ui.message.layout.display is None
@@ -221,3 +223,13 @@ def test_every_control_says_what_it_is():
     assert dropdown("Axes", [("a", 1)]).description == "Axes"
     assert epoch_slider([1]).description == "Epoch"
     assert "play Epoch" in player(epoch_slider([0, 1])).play.tooltip
+
+
+def test_the_live_figure_is_made_when_it_is_asked_for():
+    draw = Drawing()
+    ui = bind(draw, k=ipw.IntSlider(1, 0, 5))
+    ui.controls["k"].value = 3
+    ui.figure()
+    assert "view" not in ui.__dict__
+    assert ui.view.data[0].y[0] == 3
+    assert ui.view in ui.widget.children

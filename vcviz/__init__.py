@@ -65,8 +65,8 @@ _PUBLIC = {
     "CalibrationExplorer": "vcviz.widgets",
     "AdversarialExplorer": "vcviz.widgets",
     "run_notebook": "vcviz.headless",
-    "NotebookError": "vcviz.outcomes",
-    "NotebookResult": "vcviz.outcomes",
+    "NotebookError": "vcviz.headless.outcomes",
+    "NotebookResult": "vcviz.headless.outcomes",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -162,10 +163,11 @@ class _ResidualBlock(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Mean of the token embeddings of a text, then dense layers.
+    """Mean of the token embeddings of a text, layer norm, then dense layers.
 
     Token 0 is padding and adds nothing, so the amount of padding does not matter; a text without
-    tokens has the zero vector for its mean.
+    tokens has the zero vector for its mean. Embeddings start near zero, so that a token never
+    seen in training adds next to nothing either; the layer norm makes up for their size.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ class TextEncoder(nn.Module):
     latent_dim : D
     embedding_dim : length of an embedding
     hidden : widths of the hidden layers
-    dropout : share of hidden units dropped in training
+    token_dropout : share of the tokens left out of each text in training
     """
 
     def __init__(
@@ -183,25 +185,30 @@ class TextEncoder(nn.Module):
         *,
         embedding_dim: int = 64,
         hidden: Sequence[int] = (64,),
-        dropout: float = 0.0,
+        token_dropout: float = 0.5,
     ) -> None:
         super().__init__()
         check_count("embedding_dim", embedding_dim)
+        self.token_dropout = _check_share("token_dropout", token_dropout)
         self.embedding = nn.EmbeddingBag(n_tokens, embedding_dim, mode="mean", padding_idx=0)
-        self.net = nn.Sequential(*_dense(embedding_dim, latent_dim, hidden, dropout))
+        nn.init.normal_(self.embedding.weight, std=1e-3)
+        self.net = nn.Sequential(
+            nn.LayerNorm(embedding_dim), *_dense(embedding_dim, latent_dim, hidden)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, D) latents of token ids (B, L)."""
+        if self.training and self.token_dropout:
+            x = x * (torch.rand(x.shape, device=x.device) >= self.token_dropout)
         return self.net(self.embedding(x))
 
 
 def _dense(
-    size: int, out: int, hidden: Sequence[int], dropout: float, *, batch_norm: bool = False
+    size: int, out: int, hidden: Sequence[int], dropout: float = 0.0, *, batch_norm: bool = False
 ) -> list[nn.Module]:
     if isinstance(hidden, str) or not isinstance(hidden, Sequence):
         raise InputError(f"hidden must be a list of layer widths, got {clip(hidden)}")
-    if check_number("dropout", dropout) >= 1:
-        raise InputError(f"dropout must be below 1, got {dropout}")
+    _check_share("dropout", dropout)
     layers: list[nn.Module] = []
     for width in hidden:
         layers.append(nn.Linear(size, check_count("hidden", width), bias=not batch_norm))
@@ -212,6 +219,12 @@ def _dense(
             layers.append(nn.Dropout(dropout))
         size = width
     return [*layers, nn.Linear(size, out)]
+
+
+def _check_share(name: str, value: float) -> float:
+    if check_number(name, value) >= 1:
+        raise InputError(f"{name} must be below 1, got {value}")
+    return float(value)
 
 
 #: encoder name -> module and the kinds of data it takes

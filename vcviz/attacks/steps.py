@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vcviz.adapter import Reader
 from vcviz.errors import InputError
+from vcviz.latents.adapter import Reader
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vcviz.adapter import Inputs
 from vcviz.errors import InputError, MissingError
+from vcviz.latents.adapter import Inputs
 from vcviz.records import Split, as_array
 
 #: rows that take more bytes than this go to a file instead of memory

@@ -24,8 +24,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vcviz.annotations import build_type, describe_type, type_of
 from vcviz.errors import InputError, clip, nearest, unknown
+from vcviz.headless.annotations import build_type, describe_type, type_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

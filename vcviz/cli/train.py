@@ -98,7 +98,7 @@ def train(
 
 
 def _values(pairs: list[str] | None) -> dict[str, Any] | None:
-    from vcviz.assignments import parse_value, split_assignments
+    from vcviz.headless.assignments import parse_value, split_assignments
 
     if not pairs:
         return None

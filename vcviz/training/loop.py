@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vcviz import run_folder
 from vcviz.calibration import (
     brier_score,
     expected_calibration_error,
@@ -29,7 +28,8 @@ from vcviz.heads import LossTerms
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
 from vcviz.records import LatentPrior, LatentSet, Split
-from vcviz.schedules import augmented, optimizers_of, schedule
+from vcviz.runs import folder as run_folder
+from vcviz.training.schedules import augmented, optimizers_of, schedule
 
 # Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
 _LOSS_BLOCK = 100

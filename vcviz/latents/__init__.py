@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vcviz.adapter import Inputs, linears, reading, unwrapped
-from vcviz.batches import Rows, batches_of, length_of
 from vcviz.errors import InputError
+from vcviz.latents.adapter import Inputs, linears, reading, unwrapped
+from vcviz.latents.batches import Rows, batches_of, length_of
 from vcviz.records import LatentPrior, LatentSet, Split, as_labels
 
 __all__ = ["extract_latents", "last_linear", "prior_of"]

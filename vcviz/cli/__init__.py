@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from vcviz import __version__
-from vcviz.cli_train import train
+from vcviz.cli.train import train
 from vcviz.errors import InputError, TrainingError
-from vcviz.outcomes import NotebookError
+from vcviz.headless.outcomes import NotebookError
 
 if TYPE_CHECKING:
     from vcviz.runs import Run
@@ -77,7 +77,7 @@ def tour(
     quiet: Quiet = False,
 ) -> None:
     """Train three heads on digits and compare them: start here."""
-    from vcviz.text_table import text_table
+    from vcviz.cli.table import text_table
     from vcviz.tour import run_tour
 
     given = {} if epochs is None else {"epochs": epochs}
@@ -103,8 +103,8 @@ def runs(
     fit: Annotated[bool, typer.Option("--fit", help="Add the latent fit; takes a while.")] = False,
 ) -> None:
     """List finished runs with their test numbers."""
+    from vcviz.cli.table import text_table
     from vcviz.runs import list_runs
-    from vcviz.text_table import text_table
 
     found = list_runs(folder)
     rows = [_row(run) for run in found]
@@ -153,9 +153,9 @@ def notebook(
 
     Without NAME, list the notebooks.
     """
-    from vcviz.notebook_files import find_notebook, list_notebooks, notebook_title, read_notebook
-    from vcviz.parameters import notebook_parameters
-    from vcviz.text_table import text_table
+    from vcviz.cli.table import text_table
+    from vcviz.headless.files import find_notebook, list_notebooks, notebook_title, read_notebook
+    from vcviz.headless.parameters import notebook_parameters
 
     if help_:
         typer.echo(ctx.get_help())
@@ -172,8 +172,8 @@ def notebook(
         ]
         typer.echo("\n" + (text_table(table) or f"{name} takes no parameters"))
         return
-    from vcviz.assignments import parse_assignments
     from vcviz.headless import run_notebook
+    from vcviz.headless.assignments import parse_assignments
 
     result = run_notebook(
         name,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vcviz.errors import InputError, clip
-from vcviz.parameters import Parameter, check_parameters
+from vcviz.headless.parameters import Parameter, check_parameters
 
 _WORDS = {
     "true": True,

@@ -19,12 +19,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vcviz import __version__
 from vcviz.errors import InputError
-from vcviz.notebook_files import find_notebook, read_notebook
-from vcviz.outcomes import MARKER, Failure, NotebookError, NotebookResult, failure_at, find_failure
-from vcviz.parameters import check_parameters, notebook_parameters
+from vcviz.headless.files import find_notebook, read_notebook
+from vcviz.headless.outcomes import (
+    MARKER,
+    Failure,
+    NotebookError,
+    NotebookResult,
+    failure_at,
+    find_failure,
+)
+from vcviz.headless.parameters import check_parameters, notebook_parameters
 
 if TYPE_CHECKING:
-    from vcviz.kernels import Kernel
+    from vcviz.headless.kernels import Kernel
 
 ENVIRONMENT = {
     "VCVIZ_HEADLESS": "1",
@@ -78,7 +85,7 @@ def run_notebook(
         If a cell failed or took too long, or the kernel died. What ran is kept as
         ``<name>.failed.ipynb`` and a page.
     """
-    from vcviz.kernels import choose_kernel
+    from vcviz.headless.kernels import choose_kernel
 
     source = find_notebook(notebook)
     nb = read_notebook(source)
@@ -135,7 +142,7 @@ def _execute(
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    from vcviz.kernels import Kernel
+    from vcviz.headless.kernels import Kernel
 
     started: list[Kernel] = []
     reached: list[int] = []
@@ -194,7 +201,7 @@ def _keep(partial: Path, result: NotebookResult) -> None:
     }
     nbformat.write(nb, partial)
     if result.page:
-        from vcviz.pages import write_page
+        from vcviz.headless.pages import write_page
 
         failure = f"{result.name} stopped: {result.failure}" if result.failure else None
         write_page(nb, result.page, name=result.name, failure=failure)

@@ -16,7 +16,7 @@ from vcviz.config import RunConfig
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError, MissingError, clip, unknown
 from vcviz.records import LatentPrior, LatentSet, Split, Trajectory
-from vcviz.run_folder import (
+from vcviz.runs.folder import (
     FORMAT,
     Arrays,
     is_run,

@@ -15,8 +15,8 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from vcviz import __version__
-from vcviz.mathml import to_mathml
-from vcviz.notebook_files import notebook_title
+from vcviz.headless.files import notebook_title
+from vcviz.headless.mathml import to_mathml
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-_ASSETS = Path(str(resources.files("vcviz") / "assets"))
+_ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 _SCRIPTS = "<!--vcviz scripts-->"
 _HEIGHT = 450  # plotly's own default, pixels
 

@@ -12,17 +12,17 @@ from scipy.special import digamma
 from scipy.stats import norm
 from tqdm.auto import tqdm
 
-from vcviz.energy import (
+from vcviz.errors import InputError
+from vcviz.fit.energy import (
     energy_distance,
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
     normal_energy_p_value,
 )
-from vcviz.errors import InputError
+from vcviz.fit.two_sample import held_out_auc
 from vcviz.ood import hanley_mcneil_interval
 from vcviz.records import LatentFit, LatentPrior, LatentSet
-from vcviz.two_sample import held_out_auc
 
 __all__ = ["energy_distance", "latent_fit", "moment_kl", "moment_kl_bias"]
 
@@ -73,11 +73,11 @@ def latent_fit(
     the estimate's influence function, plus the variance D(D+3)/(4 n^2) that remains where that
     function vanishes (at equal laws), on the scale log(KL + bias).
 
-    *Energy distance* (`vcviz.energy`): unbiased, 0 for equal laws, so it may be slightly
+    *Energy distance* (`vcviz.fit.energy`): unbiased, 0 for equal laws, so it may be slightly
     negative; bootstrap interval; Monte-Carlo p-value of equal laws.
 
-    *AUC* (`vcviz.two_sample`): 0.5 if a classifier cannot tell held-out latents from draws of the
-    law. Its interval (Newcombe 2006) counts the samples of one half only: under the law the two
+    *AUC* (`vcviz.fit.two_sample`): 0.5 if a classifier cannot tell held-out latents from draws
+    of the law. Its interval (Newcombe 2006) counts the samples of one half only: under the law the two
     halves err together, by how much their means happen to point the same way.
 
     *Whitened variance*: mean over the dimensions of the variance of u, 1 if as anticipated, less

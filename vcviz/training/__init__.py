@@ -17,14 +17,15 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from vcviz import __version__, run_folder, runs
+from vcviz import __version__, runs
 from vcviz.config import RunConfig
 from vcviz.data import fingerprint, load_data
 from vcviz.errors import InputError, clip
-from vcviz.loop import Trainer
 from vcviz.model import Classifier
 from vcviz.records import Split
-from vcviz.schedules import schedule
+from vcviz.runs import folder as run_folder
+from vcviz.training.loop import Trainer
+from vcviz.training.schedules import schedule
 
 
 def train(
@@ -196,7 +197,7 @@ def _provenance(device: torch.device) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of the project that the source lies in; None for an installed package."""
-    here = Path(__file__).parent.parent
+    here = Path(__file__).parent.parent.parent
     if not (here / ".git").exists():
         return None
     done = subprocess.run(

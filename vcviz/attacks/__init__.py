@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vcviz.adapter import Reader, reading
-from vcviz.attack_steps import Plan, Step, noise, start_in_ball, walk
+from vcviz.attacks.steps import Plan, Step, noise, start_in_ball, walk
 from vcviz.errors import InputError, clip, unknown
 from vcviz.latents import class_names, to_numpy
+from vcviz.latents.adapter import Reader, reading
 from vcviz.records import Split, Trajectory, as_labels
 
 METHODS = ("fgsm", "pgd")

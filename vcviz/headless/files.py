@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def notebook_folder() -> Path:
     """Return the folder of vcviz's own notebooks; it may not be writable."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     installed, source = package / "notebooks", package.parent / "notebooks"
     if installed.is_dir():
         return installed

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 
-from vcviz.contours import Contour, empirical_contours, gaussian_contours
+from vcviz.densities.contours import Contour, empirical_contours, gaussian_contours
 from vcviz.errors import InputError
 from vcviz.records import LatentPrior, LatentSet, as_float, as_labels
 

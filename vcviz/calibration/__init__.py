@@ -1,7 +1,7 @@
 """How far a classifier's confidence can be trusted: reliability curves, ECE, scores, temperature.
 
-All calibration errors are fractions, not percentages; likelihoods are in nats. `vcviz.binning`
-says where the edges of the bins lie.
+All calibration errors are fractions, not percentages; likelihoods are in nats.
+`vcviz.calibration.binning` says where the edges of the bins lie.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from vcviz.binning import (
+from vcviz.calibration.binning import (
     Binning,
     bin_edges,
     bootstrap,

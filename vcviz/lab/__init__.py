@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vcviz.errors import InputError
-from vcviz.notebook_files import list_notebooks
+from vcviz.headless.files import list_notebooks
 
 #: remembers what was copied, to tell a notebook that a person changed from an old one of ours
 _RECORD = ".vcviz-notebooks.json"
@@ -80,8 +80,8 @@ def lab_command(
         f"--ServerApp.root_dir={root}",
         "--ip=127.0.0.1",
         f"--LabApp.default_url=/lab/tree/{first}",
-        "--ServerApp.kernel_spec_manager_class=vcviz.kernels.SameInterpreter",
-        "--ServerApp.kernel_manager_class=vcviz.lab_kernels.KernelsHere",
+        "--ServerApp.kernel_spec_manager_class=vcviz.headless.kernels.SameInterpreter",
+        "--ServerApp.kernel_manager_class=vcviz.lab.kernels.KernelsHere",
         "--KernelManager.transport_encryption=auto",
         # It asks no other machine for anything.
         "--LabApp.news_url=None",
