@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from vcviz.encoders import ENCODERS, RESNET_DEPTHS, build_encoder
+from vcviz.encoders import ENCODERS, build_encoder
+from vcviz.encoders.resnet import RESNET_DEPTHS
 from vcviz.errors import InputError
 
 

@@ -72,8 +72,6 @@ def test_without_critic_it_is_the_mixture(covariance, learn_scale):
 def test_the_recommended_settings_are_the_defaults():
     head = variational()
     assert (head.likelihood_weight, head.critic_weight, head.mle_to_encoder) == (0.1, 1.0, False)
-    weights = [variational(d=d).critic_weight for d in (1, 2, 16, 64)]
-    assert weights == [1.0, 1.0, 0.125, 0.03125]
     assert [tuple(p.shape) for p in head.critic.parameters() if p.ndim == 2] == [
         (64, D + C),
         (64, 64),

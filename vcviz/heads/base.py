@@ -65,6 +65,8 @@ class Head(nn.Module, ABC):
     summary: ClassVar[str] = ""
     #: the module that `critic_loss` trains, or None
     critic: nn.Module | None
+    #: (C,) log pi
+    log_class_prior: Tensor
 
     def __init__(self, latent_dim: int, n_classes: int) -> None:
         super().__init__()
@@ -72,9 +74,7 @@ class Head(nn.Module, ABC):
         self.n_classes = check_count("n_classes", n_classes, minimum=2)
         # Not a class attribute: that would hide a submodule of the same name.
         self.register_module("critic", None)
-        self.register_buffer(
-            "log_class_prior", torch.full((n_classes,), -torch.tensor(float(n_classes)).log())
-        )
+        self.register_buffer("log_class_prior", torch.full((n_classes,), -math.log(n_classes)))
 
     def set_class_counts(self, counts: Tensor) -> None:
         """Set log pi to the label frequencies of the training data, their maximum-likelihood value.

@@ -42,9 +42,7 @@ class VariationalHead(GenerativeHead):
     ----------
     latent_dim, n_classes : D, C
     likelihood_weight : lambda >= 0. The paper's algorithm has lambda = beta, its code 0.01 both.
-    critic_weight : beta >= 0, default min(1, 2/D); with 0 the critic only measures. The divergence
-        grows with the dimensions, the cross-entropy does not: with beta = 1 in 16 or 64 dimensions
-        a saturated critic drowns it and accuracy collapses.
+    critic_weight : beta >= 0; with 0 the critic only measures
     mle_to_encoder : let the likelihood term reach the encoder too, as in the authors' code (that
         counts -log p(z|y) twice). With `critic_weight` 0 this is the mixture head without margin.
     critic : "shared", one network on the whitened residual (z - mu_y) / sigma_y and the label; or
@@ -85,7 +83,7 @@ class VariationalHead(GenerativeHead):
         latent_dim: int,
         n_classes: int,
         likelihood_weight: float = 0.1,
-        critic_weight: float | None = None,
+        critic_weight: float = 1.0,
         mle_to_encoder: bool = False,
         critic: str = "shared",
         critic_layers: int | None = None,
@@ -114,8 +112,6 @@ class VariationalHead(GenerativeHead):
             likelihood_weight=likelihood_weight,
             use_class_prior=use_class_prior,
         )
-        if critic_weight is None:
-            critic_weight = min(1.0, 2 / latent_dim)
         self.critic_weight = check_number("critic_weight", critic_weight)
         self.critic_penalty = check_number("critic_penalty", critic_penalty)
         self.mle_to_encoder = check_flag("mle_to_encoder", mle_to_encoder)
