@@ -3,8 +3,7 @@ import pytest
 from fake_runs import NAMES, latents, prior
 
 from vcviz.errors import InputError
-from vcviz.figures import theme
-from vcviz.figures.latents import LatentOptions, LatentPanel, compare_latents, plot_latents
+from vcviz.figures import LatentOptions, LatentPanel, compare_latents, plot_latents, theme
 from vcviz.figures.outlines import (
     anticipated_outlines,
     count_outside,
@@ -206,9 +205,9 @@ def test_points_outside_the_axes_are_counted_on_the_figure():
     assert f"{hidden} point" in fig.layout.annotations[0].text
 
 
-def test_default_projection_is_the_plane_itself_or_discriminants():
+def test_default_projection_is_the_plane_itself_or_principal_components():
     assert plot_latents(latents()).layout.xaxis.title.text == "z₁"
-    assert "LD 1" in plot_latents(latents(dim=4), prior(4)).layout.xaxis.title.text
+    assert "PC 1" in plot_latents(latents(dim=4), prior(4)).layout.xaxis.title.text
 
 
 # ---------------------------------------------------------------- side by side
@@ -286,3 +285,12 @@ def test_what_cannot_be_drawn_is_refused():
     other = LatentSet(np.zeros((3, 2)), np.log(np.full((3, 3), 1 / 3)), [0, 1, 2])
     with pytest.raises(InputError, match="must have the same classes: 'latents' and 'b' differ"):
         compare_latents([LatentPanel(latents()), LatentPanel(other, title="b")])
+
+
+def test_a_compact_figure_has_the_same_traces_when_nothing_is_misclassified():
+    lat = latents()
+    right = LatentSet(lat.z, np.log(0.98 * np.eye(3)[lat.y] + 0.02 / 3), lat.y, class_names=NAMES)
+    some, none = (
+        compare_latents([LatentPanel(x)], LatentOptions(compact=True)) for x in (lat, right)
+    )
+    assert [t.name for t in some.data] == [t.name for t in none.data]

@@ -48,7 +48,7 @@ def test_the_ece_is_the_records_and_stands_beside_its_floor():
     assert text.split("<br>") == [
         "ECE 0.031 [0.025, 0.038]",
         "0.012 expected if calibrated",
-        "n = 35, 4 bins of equal width",
+        "n = 35, 4 bins",
     ]
 
 
@@ -56,7 +56,7 @@ def test_numbers_that_were_not_computed_are_not_printed():
     fields = {name: getattr(curve(), name) for name in curve().__dataclass_fields__}
     fields |= {"ece_interval": (np.nan, np.nan), "ece_if_calibrated": np.nan}
     (text,) = named(plot_reliability(ReliabilityCurve(**fields)), "readout").text
-    assert text.split("<br>") == ["ECE 0.031", "n = 35, 4 bins of equal width"]
+    assert text.split("<br>") == ["ECE 0.031", "n = 35, 4 bins"]
 
 
 def test_axes_are_fractions_from_zero_to_one():

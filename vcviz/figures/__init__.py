@@ -2,8 +2,8 @@
 
 from vcviz.figures.fit import plot_latent_fit as plot_latent_fit
 from vcviz.figures.history import plot_history as plot_history
-from vcviz.figures.latents import LatentOptions as LatentOptions
-from vcviz.figures.latents import LatentPanel as LatentPanel
+from vcviz.figures.latent_panel import LatentOptions as LatentOptions
+from vcviz.figures.latent_panel import LatentPanel as LatentPanel
 from vcviz.figures.latents import compare_latents as compare_latents
 from vcviz.figures.latents import plot_latents as plot_latents
 from vcviz.figures.reliability import plot_reliability as plot_reliability

@@ -63,7 +63,7 @@ def plot_latent_fit(
     wide = len(positive) > 0 and positive.max() > 30 * positive.min()
     log = scale.log and (wide or scale.ideal > 0)
     low = float(positive.min()) / 3 if len(positive) else 0.1
-    layout = {
+    layout: dict[str, Any] = {
         "height": 380,
         "xaxis": {
             "title": {"text": "class"},

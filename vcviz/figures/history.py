@@ -75,6 +75,7 @@ def plot_history(
 
 
 def _named(runs: Any) -> dict[str, History]:
+    found: dict[str, History]
     if isinstance(runs, Mapping):
         found = {str(name): list(history) for name, history in runs.items()}
     else:

@@ -24,23 +24,6 @@ _DASH = {"anticipated": style.ANTICIPATED_DASH, "empirical": style.EMPIRICAL_DAS
 _KEY = {"anticipated": "anticipated p(z|y)", "empirical": "empirical q(z|y)"}
 
 
-def stratified(
-    y: NDArray[np.int64], classes: Sequence[int], limit: int, seed: int
-) -> NDArray[np.int64]:
-    """Return sorted rows of the `classes`: all, or about `limit` with every class represented."""
-    rows = np.flatnonzero(np.isin(y, list(classes)))
-    if len(rows) <= limit:
-        return rows
-    rng = np.random.default_rng(seed)
-    share = limit / len(rows)
-    kept = []
-    for k in classes:
-        of_class = np.flatnonzero(y == k)
-        n = min(len(of_class), max(1, int(share * len(of_class))))
-        kept.append(rng.choice(of_class, n, replace=False))
-    return np.sort(np.concatenate(kept))
-
-
 def point_trace(
     lat: LatentSet,
     points: NDArray[np.float64],
@@ -77,7 +60,7 @@ def point_trace(
             "size": round(float(np.clip(130 / np.sqrt(max(len(rows), 1)), 3.5, 7)), 1),
             "opacity": 0.6,
             # Widths, not symbols: a byte a point in every frame, and quick for plotly to check.
-            "line": {"color": style.NEUTRAL, "width": 2 * (predicted != k).astype(np.uint8)},
+            "line": {"color": style.NEUTRAL, "width": (predicted != k).astype(np.uint8)},
         },
         "name": style.escape(lat.class_names[k], 40),
         "legendgroup": f"class {k}",
@@ -110,7 +93,7 @@ def outline_traces(
         # The name's place comes first so that one text is enough; gaps keep it out of the lines.
         top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
         path = np.concatenate([top[None], GAP, _cross(centre, arm), xy]).astype(np.float32)
-        trace = {
+        trace: Trace = {
             "type": "scatter",
             "x": path[:, 0],
             "y": path[:, 1],
@@ -180,7 +163,7 @@ def legend_traces(
         for layer in layers
     ]
     if wrong:
-        ring = {"symbol": "circle-open", "color": style.NEUTRAL, "size": 8, "line": {"width": 2}}
+        ring = {"symbol": "circle-open", "color": style.NEUTRAL, "size": 8, "line": {"width": 1.5}}
         keys.append(
             {"mode": "markers", "marker": ring, "name": "misclassified", "meta": {"layer": "key"}}
         )

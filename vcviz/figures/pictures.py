@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ from vcviz.records import Trajectory
 _EDGE = 1  # transparent pixels between pictures
 
 
-def attack_pictures(path: Trajectory, samples: Sequence[int]) -> dict[str, Any]:
+def attack_pictures(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any]:
     """Return an image trace: inputs, attacked inputs and their difference, a column a sample."""
-    clean, attacked = path.x[list(samples)], path.x_adv[list(samples)]
+    clean, attacked = path.x[samples], path.x_adv[samples]
     change = (attacked - clean) * _gain(path, samples) + 0.5
     rows = [_rgba(images) for images in (clean, attacked, np.clip(change, 0, 1))]
     strips = [np.concatenate(list(row), axis=1) for row in rows]
@@ -31,7 +30,9 @@ def attack_pictures(path: Trajectory, samples: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def picture_axes(path: Trajectory, samples: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+def picture_axes(
+    path: Trajectory, samples: NDArray[np.int64]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes of `attack_pictures`: true class → prediction above, what a row shows."""
     height, width = (n + _EDGE for n in path.x.shape[-2:])
     final = path.log_probs[-1].argmax(1)
@@ -55,8 +56,8 @@ def picture_axes(path: Trajectory, samples: Sequence[int]) -> tuple[dict[str, An
     return x, y
 
 
-def _gain(path: Trajectory, samples: Sequence[int]) -> float:
-    largest = float(np.abs(path.x_adv[list(samples)] - path.x[list(samples)]).max())
+def _gain(path: Trajectory, samples: NDArray[np.int64]) -> float:
+    largest = float(np.abs(path.x_adv[samples] - path.x[samples]).max())
     return 0.5 / largest if largest > 0 else 1.0
 
 

@@ -53,9 +53,9 @@ def reliability_spec(curves: Sequence[ReliabilityCurve], *, columns: int = 3) ->
     layout: dict[str, Any] = {
         "barmode": "overlay",
         "annotations": [],
-        "height": plot + 190,
-        "margin": {"t": 130, "b": 60, "r": 12},
-        "legend": {"orientation": "h", "y": 1 + 78 / plot, "yanchor": "bottom", "x": 0},
+        "height": plot + 206,
+        "margin": {"t": 146, "b": 60, "r": 12},
+        "legend": {"orientation": "h", "y": 1 + 94 / plot, "yanchor": "bottom", "x": 0},
     }
     if len(curves) == 1:
         layout["width"] = _ALONE_PX
@@ -80,7 +80,8 @@ def ece_text(curve: ReliabilityCurve) -> list[str]:
     lines = [f"ECE {curve.ece:.3f}{between}"]
     if np.isfinite(curve.ece_if_calibrated):
         lines.append(f"{curve.ece_if_calibrated:.3f} expected if calibrated")
-    return [*lines, f"n = {curve.n:,}, {curve.n_bins} bins of equal {curve.binning}"]
+    bins = "bins" if curve.binning == "width" else "equal-mass bins"
+    return [*lines, f"n = {curve.n:,}, {curve.n_bins} {bins}"]
 
 
 def _listed(curves: ReliabilityCurve | Sequence[ReliabilityCurve]) -> list[ReliabilityCurve]:

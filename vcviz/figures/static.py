@@ -95,12 +95,12 @@ class _View:
         self.moves: list[dict[int, dict[str, Any]]] = []
         self.layout_moves: list[dict[str, Any]] = []
         if slider is None:
-            self.data, self.layout = _plain(draw(**values))
+            self.data, self.layout = plain(draw(**values))
             tick()
             return
         steps = []
         for value in slider.values:
-            steps.append(_plain(draw(**{**values, slider.name: value})))
+            steps.append(plain(draw(**{**values, slider.name: value})))
             tick()
         self.data, self.layout = steps[slider.index(values[slider.name])]
         kinds = [trace.get("type", "scatter") for trace in self.data]
@@ -126,7 +126,8 @@ class _View:
         self.layout_moves = [_picked(layout, still) for _, layout in steps]
 
 
-def _plain(figure: go.Figure | Spec) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def plain(figure: go.Figure | Spec) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the traces and the layout of a figure as dictionaries, their arrays in 32 bits."""
     if isinstance(figure, Mapping):
         return [_small(dict(trace)) for trace in figure["data"]], dict(figure["layout"])
     data = [_small(trace.to_plotly_json()) for trace in figure.data]

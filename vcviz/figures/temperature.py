@@ -74,8 +74,8 @@ def temperature_spec(
         x = {"title": {"text": "temperature T"}, "type": "log", "range": _log_range(sweeps)}
         x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
         layout |= cell.axes(x, {"title": {"text": unit}} | _height(sweeps, what))
-        name = "NLL(T)" if what == "nll" else "ECE(T), same bins"
-        layout["annotations"].append(cell.heading(f"{name}: ● now, ○ T = 1, | least NLL"))
+        name = "NLL(T)" if what == "nll" else "ECE(T)"
+        layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | least NLL"))
     return {"data": data, "layout": layout}
 
 

@@ -7,7 +7,9 @@ law q(z|y) dashed. A run keeps its colour, dash and marker where no class is dra
 from __future__ import annotations
 
 import html
-from typing import Literal
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -16,12 +18,12 @@ from vcviz.errors import unknown
 Theme = Literal["auto", "light", "dark"]
 
 #: Okabe & Ito (2008) first, with their black replaced by a grey that shows on a dark page and
-#: their yellow darkened until its lines show on white; then sixteen more, chosen to be far apart
-#: in Lab, also under simulated deuteranopia and protanopia, neither too light nor too dark.
+#: their yellow a little darker, so that its lines show on white; then sixteen more, chosen to be
+#: far apart in Lab, also under simulated deuteranopia and protanopia, on white and on black.
 CLASS_COLORS = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F", "#D8CA1E",
-    "#5A2BD8", "#8C1D40", "#9DAF5C", "#B0009A", "#7766FF", "#EEAAAA", "#116633", "#DD8855",
-    "#7799FF", "#774455", "#BB1100", "#44CCDD", "#C9A33A", "#2255BB", "#AA6655", "#C070E0",
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F", "#E0DC00",
+    "#6A4BE0", "#B03060", "#AABB66", "#884422", "#99CCAA", "#991188", "#EE0044", "#44CCDD",
+    "#557744", "#7788FF", "#DD00BB", "#77CC88", "#5522DD", "#00CCBB", "#77DD55", "#4400FF",
 )  # fmt: skip
 
 SYMBOLS = (
@@ -85,6 +87,7 @@ def ink(theme: Theme = "auto") -> str:
     return _inks(theme)[0]
 
 
+@cache
 def template(theme: Theme = "auto") -> go.layout.Template:
     """Return the plotly template of a theme.
 
@@ -131,6 +134,11 @@ def template(theme: Theme = "auto") -> go.layout.Template:
 def apply(fig: go.Figure, theme: Theme = "auto", **layout: object) -> go.Figure:
     """Return `fig` itself with the theme's template and further `layout` properties set."""
     return fig.update_layout(template=template(theme), **layout)
+
+
+def themed(spec: Mapping[str, Any], theme: Theme = "auto") -> dict[str, Any]:
+    """Return the plain data and layout of a figure with the theme's template in its layout."""
+    return {**spec, "layout": {**spec["layout"], "template": template(theme)}}
 
 
 def _inks(theme: Theme) -> tuple[str, str, str, str]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, beside, cells, stacked, text_above
+from vcviz.figures.latent_panel import default_projection
 from vcviz.figures.latent_traces import outline_traces
 from vcviz.figures.outlines import anticipated_outlines, latent_ranges
 from vcviz.figures.pictures import attack_pictures, picture_axes
-from vcviz.projections import fit_projection
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
 
 SAMPLES = 12
@@ -53,7 +53,7 @@ class Scene:
             np.tile(path.y, n_steps),
             class_names=path.class_names,
         )
-        self.projection = projection or _default_projection(every, prior)
+        self.projection = projection or default_projection(every, prior)
         all_points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)
         self.points = all_points[:, self.samples]
         law = prior.project(self.projection) if prior and self.projection.linear else None
@@ -96,7 +96,7 @@ class Scene:
             },
         )
         heading = left.heading(style.escape(self.path.name, 60))
-        layout["annotations"] = [heading | {"yshift": 18}]
+        layout["annotations"] = [heading | {"yshift": 34}]
         data = left.place([*self._outlines(mass), *self._paths(), *self._marks()])
         for i, (cell, (title, series)) in enumerate(zip(curves, self.series.items(), strict=True)):
             data += cell.place([*self._curves(series, title), self._flips(series)])
@@ -116,8 +116,8 @@ class Scene:
         data += left.place(self._keys())
         height = _LATENTS_PX + (_PICTURES_PX + _GAP_PX if beneath is not None else 0)
         bottom = 56 if beneath is None else 16  # pictures have no axis beneath them
-        layout |= {"height": height + 80 + bottom, "margin": {"t": 80, "b": bottom, "r": 12}}
-        above = 1 + 42 / height
+        layout |= {"height": height + 96 + bottom, "margin": {"t": 96, "b": bottom, "r": 12}}
+        above = 1 + 58 / height
         layout["legend"] = {"orientation": "h", "y": above, "yanchor": "bottom", "x": 0}
         return data, layout, left, curves
 
@@ -289,8 +289,8 @@ class Scene:
 
     def _readout(self, step: int) -> dict[str, Any]:
         lines = [
-            f"accuracy {self.path.accuracy[step]:.3f} of {len(self.path):,} inputs · largest "
-            f"{_norm(self.path.norm)} distance {self.path.distance[step].max():.3g}"
+            f"accuracy {self.path.accuracy[step]:.3f} of {len(self.path):,} inputs",
+            f"largest {_norm(self.path.norm)} distance {self.path.distance[step].max():.3g}",
         ]
         return text_above(lines, self.ranges[0][0], self.ranges[1][1])
 
@@ -347,8 +347,3 @@ def _checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray
         mine = order[path.y[order] == k]
         turn[mine] = np.arange(len(mine))
     return np.sort(np.lexsort((path.y, turn))[:SAMPLES])
-
-
-def _default_projection(every: LatentSet, prior: LatentPrior | None) -> Projection:
-    method = "pair" if every.latent_dim == 2 else "pca"
-    return fit_projection(every, method=method, prior=prior)

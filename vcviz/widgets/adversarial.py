@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,11 +13,11 @@ from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.history import run_titles
 from vcviz.figures.trajectory_scene import SAMPLES, Scene
-from vcviz.projections import fit_projection
-from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
+from vcviz.records import LatentPrior, Projection, Trajectory
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button
 from vcviz.widgets.display import Explorer
+from vcviz.widgets.sources import projected
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -77,15 +76,13 @@ class AdversarialExplorer(Explorer):
 
     def figure(self) -> go.Figure:
         """Return one static figure with a slider over the steps."""
-        scene, _ = self._at(self.bound.values)
-        fig = self.bound.figure(draw=lambda step, **_: scene.spec(min(step, scene.path.steps)))
-        return style.apply(fig, self._theme)
+        return self.bound.figure()
 
     def _controls(self, first: Trajectory, has_runs: bool) -> dict[str, ipw.Widget]:
         controls: dict[str, ipw.Widget] = {}
         wide = ipw.Layout(width="320px")
         if len(self._items) > 1:
-            titles = _titles([item for item, _ in self._items])
+            titles = run_titles([item for item, _ in self._items])
             controls["source"] = dropdown("Attacked", [(t, i) for i, t in enumerate(titles)])
         if has_runs:
             late: dict[str, Any] = {"continuous_update": False, "style": PLAIN, "layout": wide}
@@ -134,18 +131,15 @@ class AdversarialExplorer(Explorer):
 
     # ---------------------------------------------------------- drawing
 
-    def _draw(self, **values: Any) -> go.Figure:
-        scene, step = self._at(values)
-        return style.apply(go.Figure(**scene.spec(step)), self._theme)
-
-    def _at(self, values: dict[str, Any]) -> tuple[Scene, int]:
+    def _draw(self, **values: Any) -> dict[str, Any]:
         scene = self._scene(
             values.get("source", 0),
             self._options(values),
             values.get("axes"),
             tuple(values["classes"]),
         )
-        return scene, min(values["step"], scene.path.steps)
+        step = min(values["step"], scene.path.steps)
+        return style.themed(scene.spec(step), self._theme)
 
     def _options(self, values: dict[str, Any]) -> Options:
         return tuple((name, values[name]) for name in self._start)
@@ -198,10 +192,7 @@ def _projection(
 ) -> Projection | None:
     if axes is None or axes == ("pca",):
         return None  # the scene's own choice
-    method, *dims = axes
-    start: LatentSet = path.at(0)
-    options = {"dims": tuple(dims)} if dims else {}
-    return fit_projection(start, method=method, prior=prior, **options)
+    return projected(path.at(0), prior, axes)
 
 
 def _in_turn(y: Any, rows: Any) -> list[int]:
@@ -229,7 +220,3 @@ def _listed(attacked: Any) -> list[tuple[Any, LatentPrior | None]]:
 
 def _is_pair(item: Any) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Trajectory)
-
-
-def _titles(items: Sequence[Any]) -> list[str]:
-    return run_titles(items)

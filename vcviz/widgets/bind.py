@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import html
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import ipywidgets as ipw
@@ -15,9 +16,10 @@ import plotly.graph_objects as go
 from vcviz.errors import InputError, unknown
 from vcviz.figures.differences import differences
 from vcviz.figures.native import Menu
-from vcviz.figures.static import Draw, lay_out
+from vcviz.figures.static import Draw, lay_out, plain
+from vcviz.widgets.width import fill_width
 
-FigureFunction = Callable[..., go.Figure]
+Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 Values = dict[str, Any]
 
 #: figures kept, so that a slider moved back and forth computes nothing twice
@@ -30,14 +32,13 @@ class Bound:
     Attributes
     ----------
     controls : name -> control; anything with a `value` trait
-    view : the live figure, a plotly FigureWidget
-    widget : controls above the figure, to be displayed
+    message : what is wrong with the present values, if anything
     slider : name of the control that becomes the slider of the static figure, or None
     """
 
     def __init__(
         self,
-        figure: FigureFunction,
+        figure: Draw,
         controls: Mapping[str, ipw.Widget],
         slider: str | None = None,
         panel: ipw.Widget | None = None,
@@ -47,17 +48,27 @@ class Bound:
         self.controls = dict(controls)
         self.slider = slider
         self._figure = figure
-        self._cache: OrderedDict[Any, go.Figure] = OrderedDict()
+        self._cache: OrderedDict[Any, Plain] = OrderedDict()
         self._held = 0
-        self._shown = self._drawn(self.values)
-        self.view = go.FigureWidget(self._shown)
+        self._shown: Plain = ([], {})
+        self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
-        shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
-        bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
-        self.widget = ipw.VBox([panel or bar, self.message, self.view])
         self._start = self.values
         for control in self.controls.values():
             control.observe(self._changed, names="value")
+
+    @cached_property
+    def view(self) -> go.FigureWidget:
+        """The live figure; made when it is first asked for, a static figure does without."""
+        self._shown = self._drawn(self.values)
+        return go.FigureWidget(*self._shown)
+
+    @cached_property
+    def widget(self) -> ipw.Widget:
+        """Controls above the live figure, to be displayed."""
+        shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
+        bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
+        return ipw.VBox([self._panel or bar, self.message, fill_width(self.view), self.view])
 
     @property
     def values(self) -> Values:
@@ -76,7 +87,8 @@ class Bound:
     def reset(self) -> None:
         """Set every control, and zoom and legend, back to what they were at first."""
         self.set(**self._start)
-        show(self.view, self._shown)
+        if "view" in self.__dict__:
+            show(self.view, self._shown)
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -91,6 +103,8 @@ class Bound:
 
     def redraw(self) -> None:
         """Draw the present values; one message to the page if traces keep their number."""
+        if "view" not in self.__dict__:
+            return
         try:
             new = self._drawn(self.values)
         except InputError as error:
@@ -150,23 +164,24 @@ class Bound:
         if not self._held:
             self.redraw()
 
-    def _drawn(self, values: Values) -> go.Figure:
+    def _drawn(self, values: Values) -> Plain:
         key = tuple((k, _frozen(v)) for k, v in values.items())
         if key not in self._cache:
-            self._cache[key] = self._figure(**values)
+            self._cache[key] = plain(self._figure(**values))
             if len(self._cache) > _CACHE:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(key)
         return self._cache[key]
 
 
-def bind(figure: FigureFunction, *, slider: str | None = None, **controls: ipw.Widget) -> Bound:
+def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> Bound:
     """Return `figure(**values)` as a widget that is redrawn when a control's value changes.
 
     Parameters
     ----------
-    figure : returns a go.Figure for keyword arguments named like the controls. Slow work belongs
-        before it or into a cache; a figure once drawn is kept.
+    figure : returns a go.Figure, or a mapping with its plain ``data`` and ``layout`` (which plotly
+        then need not check at every step), for keyword arguments named like the controls. Slow
+        work belongs before it or into a cache; a figure once drawn is kept.
     slider : the control that becomes the slider of `Bound.figure`; default the first one that is
         a slider
     controls : ipywidgets, or anything with a `value` trait
@@ -185,26 +200,24 @@ def bind(figure: FigureFunction, *, slider: str | None = None, **controls: ipw.W
     return Bound(figure, controls, slider)
 
 
-def show(view: go.FigureWidget, new: go.Figure, old: go.Figure | None = None) -> None:
+def show(view: go.FigureWidget, new: Plain, old: Plain | None = None) -> None:
     """Make `view` show `new`, changing only what differs from `old`, which it shows now.
 
     If the traces agree in number and type, all differences go to the page in one message;
     otherwise the traces are replaced. What a person did to the view (zoom, legend) stays unless
     the figure itself changes it; without `old`, that is undone too.
     """
-    before = view if old is None else old
-    same = [t.type for t in view.data] == [t.type for t in new.data]
-    if not same:
+    if [t.type for t in view.data] != [t.get("type", "scatter") for t in new[0]]:
         view.data = ()
-        view.add_traces(new.data)
-        before = view
+        view.add_traces(new[0])
+        old = None
+    was, layout = old or ([t.to_plotly_json() for t in view.data], view.layout.to_plotly_json())
     with view.batch_update():
-        for mine, was, wanted in zip(view.data, before.data, new.data, strict=True):
-            for path, value in differences(was.to_plotly_json(), wanted.to_plotly_json()).items():
+        for trace, mine, wanted in zip(view.data, was, new[0], strict=True):
+            for path, value in differences(mine, wanted).items():
                 if path != "uid":
-                    mine[path] = value
-        layout = differences(before.layout.to_plotly_json(), new.layout.to_plotly_json())
-        for path, value in layout.items():
+                    trace[path] = value
+        for path, value in differences(layout, new[1]).items():
             view.layout[path] = value
 
 
@@ -213,22 +226,19 @@ def _menu(name: str, control: ipw.Widget) -> Menu:
     if hasattr(control, "options"):
         pairs = [o if isinstance(o, tuple) else (str(o), o) for o in control.options]
         return Menu(name, title, tuple(str(p[0]) for p in pairs), tuple(p[1] for p in pairs))
-    if isinstance(control, ipw.IntSlider):
-        values = tuple(range(control.min, control.max + 1, control.step))
-    elif isinstance(control, ipw.FloatSlider):
-        n = round((control.max - control.min) / control.step)
-        values = tuple(float(v) for v in control.min + control.step * np.arange(n + 1))
-    elif isinstance(control, ipw.FloatLogSlider):
-        n = round((control.max - control.min) / control.step)
-        values = tuple(
-            float(control.base ** (control.min + control.step * i)) for i in range(n + 1)
-        )
-    elif isinstance(control, ipw.Checkbox):
+    if isinstance(control, ipw.Checkbox):
         return Menu(name, title, ("off", "on"), (False, True))
-    else:
+    if isinstance(control, ipw.IntSlider):
+        whole = tuple(range(control.min, control.max + 1, control.step))
+        return Menu(name, title, tuple(map(str, whole)), whole)
+    if not isinstance(control, (ipw.FloatSlider, ipw.FloatLogSlider)):
         raise InputError(
             f"control {name!r} ({type(control).__name__}) has no options to list in a static figure"
         )
+    n = round((control.max - control.min) / control.step)
+    values = tuple(float(v) for v in np.linspace(control.min, control.max, n + 1))
+    if isinstance(control, ipw.FloatLogSlider):
+        values = tuple(float(control.base**v) for v in values)
     return Menu(name, title, tuple(f"{v:.3g}" for v in values), values)
 
 

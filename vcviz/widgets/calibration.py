@@ -59,7 +59,10 @@ class CalibrationExplorer(Explorer):
         if any(s.epochs for s in self._sources):
             controls["split"] = dropdown("Split", [("test", "test"), ("train", "train")])
         names = self._sources[0].class_names
-        labels = [("top label", None), *((f"class {n}", k) for k, n in enumerate(names))]
+        labels: list[tuple[str, Any]] = [
+            ("top label", "top"),
+            *((f"class {n}", k) for k, n in enumerate(names)),
+        ]
         controls["label"] = dropdown("Confidence in", labels)
         controls["binning"] = dropdown(
             "Bins of", [("equal width", "width"), ("equal mass", "mass")]
@@ -83,21 +86,18 @@ class CalibrationExplorer(Explorer):
 
     def figure(self, *, bins: tuple[int, ...] = (10, 15, 30), frames: int = 29) -> go.Figure:
         """Return one static figure with a temperature slider and a list of bin numbers."""
-        fig = self.bound.figure(
-            menus={"bins": bins}, frames=frames, draw=lambda **values: self._spec(values)
-        )
-        return style.apply(fig, self._theme)
+        return self.bound.figure(menus={"bins": bins}, frames=frames)
 
-    def _draw(self, **values: Any) -> go.Figure:
-        return style.apply(go.Figure(**self._spec(values)), self._theme)
-
-    def _spec(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _draw(self, **values: Any) -> dict[str, Any]:
         shown = values.get("runs", tuple(range(len(self._sources))))
         split = values.get("split", "test")
-        bins = values["bins"], values["binning"], values["label"]
+        # ipywidgets takes a value of None for "nothing chosen".
+        label = None if values["label"] == "top" else values["label"]
+        bins = values["bins"], values["binning"], label
         temperature = float(values["temperature"])
         curves = [self._curve(i, split, bins, temperature) for i in shown]
-        return temperature_spec(curves, [self._sweep(i, split, bins) for i in shown], temperature)
+        sweeps = [self._sweep(i, split, bins) for i in shown]
+        return style.themed(temperature_spec(curves, sweeps, temperature), self._theme)
 
     def _latents(self, i: int, split: str) -> LatentSet:
         return self._sources[i].latents((split, False), None)[0]  # type: ignore[arg-type]

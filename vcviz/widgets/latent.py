@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.latents import LatentOptions, latent_spec, padded_fit_range
+from vcviz.figures.latent_panel import LatentOptions
+from vcviz.figures.latent_spec import latent_spec, padded_fit_range
 from vcviz.figures.outlines import Range
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import (
@@ -89,7 +90,7 @@ class LatentExplorer(Explorer):
 
         Parameters
         ----------
-        axes : the views, e.g. ``[("lda",), ("pair", 0, 1)]``; default the first two on offer
+        axes : the views, e.g. ``[("pca",), ("pair", 0, 1)]``; default the first two on offer
         frames : most epochs along the slider; default as many as keep the figure below 3 MB
         max_points : most points of a panel; more are sampled
         """
@@ -101,13 +102,12 @@ class LatentExplorer(Explorer):
             menus["split"] = None
         layers = [name for name in ("anticipated", "empirical") if name in self.controls]
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
-        fig = self.bound.figure(
+        return self.bound.figure(
             menus=menus,
             layers=layers,
             frames=frames or self._affordable(views, max_points),
             draw=lambda **values: self._spec(values, compact=True, max_points=max_points),
         )
-        return style.apply(fig, self._theme)
 
     def _affordable(self, views: int, rows: int) -> int:
         """Return how many epochs fit the budget, by what a point and an outline take in JSON."""
@@ -116,8 +116,8 @@ class LatentExplorer(Explorer):
         panels = len(self._sources)
         return max(8, int(_BUDGET / (views * panels * panel)))
 
-    def _draw(self, **values: Any) -> go.Figure:
-        return style.apply(go.Figure(**self._spec(values)), self._theme)
+    def _draw(self, **values: Any) -> dict[str, Any]:
+        return self._spec(values)
 
     def _spec(
         self, values: Mapping[str, Any], *, compact: bool = False, max_points: int | None = None
@@ -135,7 +135,7 @@ class LatentExplorer(Explorer):
         )
         shown = [self._sources[i] for i in values["runs"]]
         panels = [s.panel(values["axes"], rows, values["epoch"]) for s in shown]
-        return latent_spec(panels, options)
+        return style.themed(latent_spec(panels, options), self._theme)
 
     def _fit_range(self, rows: Rows) -> Range | None:
         """Return the range of fits over all runs and epochs, so that their axis stays put."""
@@ -184,7 +184,7 @@ def _axes(latent_dim: int, umap: bool) -> list[tuple[str, Axes]]:
     ]
     if latent_dim == 2 and not umap:
         return pairs
-    found = pairs if latent_dim == 2 else [("LDA", ("lda",)), ("PCA", ("pca",)), *pairs]
+    found = pairs if latent_dim == 2 else [("PCA", ("pca",)), ("LDA", ("lda",)), *pairs]
     return [*found, ("UMAP", ("umap",))] if umap else found
 
 

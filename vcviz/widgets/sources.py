@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures.history import run_titles
-from vcviz.figures.latents import LatentPanel
+from vcviz.figures.latent_panel import LatentPanel
 from vcviz.figures.outlines import Range, latent_ranges
 from vcviz.fit import moment_kl
 from vcviz.projections import fit_projection
@@ -85,9 +85,7 @@ class Source:
     def _projection(self, axes: Axes, split: str) -> Projection:
         """Return the map to the plane, the same at every epoch."""
         lat, prior = self.latents((split, False), None)
-        method, *dims = axes
-        options = {"dims": tuple(dims)} if dims else {}
-        return fit_projection(lat, method=method, prior=prior, **options)
+        return projected(lat, prior, axes)
 
     def _ranges(self, axes: Axes, rows: Rows) -> tuple[Range, Range]:
         """Return axis ranges that show the latents of every epoch and the final law."""
@@ -116,6 +114,12 @@ class Source:
             ranges=self.ranges(axes, rows),
             fit=self.fit(rows, epoch),
         )
+
+
+def projected(lat: LatentSet, prior: LatentPrior | None, axes: Axes) -> Projection:
+    """Return the map to the plane that `axes` name, fitted to `lat`."""
+    method, *dims = axes
+    return fit_projection(lat, method=method, dims=tuple(dims) or (0, 1), prior=prior)
 
 
 def sources(runs: Any) -> list[Source]:

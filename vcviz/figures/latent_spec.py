@@ -1,0 +1,182 @@
+"""A figure of latents as plain data and layout: panels, fits beneath them, one legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells, text_below
+from vcviz.figures.latent_panel import (
+    LatentOptions,
+    LatentPanel,
+    View,
+    checked_classes,
+    shared_names,
+)
+from vcviz.figures.latent_traces import (
+    Layer,
+    Trace,
+    fit_trace,
+    legend_traces,
+    outline_traces,
+    point_trace,
+)
+from vcviz.figures.outlines import Range, anticipated_outlines, empirical_outlines
+
+#: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
+WEBGL_ABOVE = 5000
+#: more classes than this have no name each beneath the fits, and a legend beside the panels
+NAMED_TICKS = 24
+_LATENTS_PX, _FIT_PX, _GAP_PX, _ALONE_PX = 350, 150, 72, 700
+_VERTICES = 13  # enough for an ellipse drawn as a spline
+
+
+def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[str, Any]:
+    """Return `compare_latents` as the plain data and layout of a figure, without a theme."""
+    names = shared_names(panels)
+    shown = checked_classes(options.classes, len(names))
+    views = [View(panel, shown, options) for panel in panels]
+    layers = _layers(views, options)
+    with_fit = any(panel.fit is not None for panel in panels)
+    fit_range = options.fit_range or _fit_range(views)
+    columns = min(options.columns, len(views))
+    webgl = max(len(view.rows) for view in views) > WEBGL_ABOVE
+    upper, lower = _grid(len(views), columns, with_fit)
+    layout: dict[str, Any] = {"annotations": []}
+    data: list[Trace] = []
+    for i, (view, cell) in enumerate(zip(views, upper, strict=False)):
+        traces = [
+            point_trace(view.lat, view.points, view.rows, k, webgl, options.compact, view.texts)
+            for k in shown
+        ]
+        for layer in layers:
+            traces += _outlines(view, layer, layers, options)
+        notes, heading = view.notes(), view.heading
+        if with_fit:
+            corner = -0.45, fit_range[1]
+            data += lower[i].place([fit_trace(view.fit, shown, names), text_below(notes, *corner)])
+            layout |= lower[i].axes(*_fit_axes(names, shown, fit_range, i % columns == 0))
+        elif options.compact:
+            traces.append(text_below(notes, view.ranges[0][0], view.ranges[1][1]))
+        else:
+            heading = [*heading, " · ".join(notes)]
+        data += cell.place(traces)
+        layout |= cell.axes(*_latent_axes(view, cell.suffix))
+        layout["annotations"].append(cell.heading(*(style.escape(line, 120) for line in heading)))
+    # A compact figure has the same traces whatever the data, so that frames can follow it.
+    wrong = options.compact or any(view.lat.accuracy < 1 for view in views)
+    data += upper[0].place(legend_traces(names, shown, layers, wrong))
+    n_rows = -(-len(views) // columns)
+    return {"data": data, "layout": layout | _frame(n_rows, with_fit, len(views), len(shown))}
+
+
+def padded_fit_range(low: float, high: float) -> Range:
+    """Return (low, high) widened for a log axis, with room above for a panel's numbers."""
+    low = max(low, high * 1e-6)
+    decades = max(np.log10(high / low), 1.0)
+    return low * 10 ** (-0.12 * decades), high * 10 ** (0.75 * decades)
+
+
+def _layers(views: Sequence[View], options: LatentOptions) -> list[Layer]:
+    layers: list[Layer] = ["empirical"] if options.empirical else []
+    if options.anticipated and any(view.prior is not None for view in views):
+        layers.append("anticipated")
+    return layers
+
+
+def _outlines(
+    view: View, layer: Layer, layers: Sequence[Layer], options: LatentOptions
+) -> list[Trace]:
+    vertices = _VERTICES if options.compact else None
+    if layer == "empirical":
+        outlines, centres = empirical_outlines(
+            view.points, view.lat, options.mass, vertices=vertices
+        )
+    elif view.prior is not None:
+        outlines, centres = anticipated_outlines(
+            view.prior, view.projection, options.mass, vertices=vertices, seed=options.seed
+        )
+    else:
+        return []
+    return outline_traces(
+        outlines,
+        centres,
+        view.shown,
+        view.lat.class_names,
+        layer,
+        # Names stand at the anticipated law if there is one, else at the empirical.
+        named=layer == "anticipated" or "anticipated" not in layers or view.prior is None,
+        smooth=options.compact,
+        arm=0.012 * (view.ranges[0][1] - view.ranges[0][0]),
+    )
+
+
+def _fit_range(views: Sequence[View]) -> Range:
+    found = np.concatenate([view.fit[list(view.shown)] for view in views])
+    found = found[np.isfinite(found) & (found > 0)]
+    return padded_fit_range(float(found.min()), float(found.max())) if len(found) else (0.1, 10.0)
+
+
+# ---------------------------------------------------------------- layout
+
+
+def _grid(n: int, columns: int, with_fit: bool) -> tuple[list[Cell], list[Cell]]:
+    """Return the cells of the panels and, if there are any, of the fits beneath them."""
+    n_rows = -(-n // columns)
+    heights = [_LATENTS_PX, _FIT_PX] if with_fit else [_LATENTS_PX]
+    rows = cells(heights * n_rows, columns, gap_x=0.22 / columns, gap_y=_GAP_PX)
+    upper = [cell for row in rows[:: len(heights)] for cell in row]
+    return upper, [cell for row in rows[1::2] for cell in row] if with_fit else []
+
+
+def _latent_axes(view: View, suffix: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    x_label, y_label = (style.escape(label, 60) for label in view.projection.labels[:2])
+    x_range, y_range = (list(bounds) for bounds in view.ranges)
+    x = {"title": {"text": x_label}, "range": x_range, "constrain": "domain"}
+    y = {
+        "title": {"text": y_label},
+        "range": y_range,
+        "scaleanchor": f"x{suffix}",
+        "constrain": "domain",
+        "constraintoward": "top",
+    }
+    return x, y
+
+
+def _fit_axes(
+    names: Sequence[str], shown: Sequence[int], fit_range: Range, first: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    x: dict[str, Any] = {
+        "title": {"text": "class"},
+        "range": [-0.6, len(shown) - 0.4],
+        "showgrid": False,
+        "fixedrange": True,
+    }
+    if len(shown) <= NAMED_TICKS:
+        x["tickvals"] = list(range(len(shown)))
+        x["ticktext"] = [style.escape(names[k], 10) for k in shown]
+    y = {
+        "title": {"text": "KL from p(z|y), nats" if first else None},
+        "type": "log",
+        "range": [float(v) for v in np.log10(fit_range)],
+        "dtick": 1 if np.log10(fit_range[1] / fit_range[0]) > 2.5 else "D2",
+        "tickformat": ",~g",
+        "fixedrange": True,
+    }
+    return x, y
+
+
+def _frame(n_rows: int, with_fit: bool, n_panels: int, n_classes: int) -> dict[str, Any]:
+    """Return size, margins and legend: above the panels, or beside a single one."""
+    each = _LATENTS_PX + (_FIT_PX + _GAP_PX if with_fit else 0)
+    plot = n_rows * each + (n_rows - 1) * _GAP_PX
+    frame: dict[str, Any] = {"height": plot + 132, "margin": {"t": 76, "b": 56, "r": 12}}
+    if n_panels == 1:
+        return frame | {"width": _ALONE_PX}
+    if n_classes <= NAMED_TICKS:
+        above = 1 + 46 / plot
+        frame["legend"] = {"orientation": "h", "y": above, "yanchor": "bottom", "x": 0}
+    return frame
