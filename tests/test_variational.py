@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from vcviz.heads import build_head
@@ -77,6 +78,8 @@ def test_the_recommended_settings_are_the_defaults():
         (64, 64),
         (1, 64),
     ]
+    slopes = [m.negative_slope for m in head.critic.modules() if isinstance(m, nn.LeakyReLU)]
+    assert slopes == [0.2, 0.2]
     assert [p.shape for p in variational(critic="per_class").critic.parameters()] == [(C, D), (C,)]
     two = variational(critic="per_class", critic_layers=2).critic
     assert two.hidden_weight.shape == (C, 512, D)
