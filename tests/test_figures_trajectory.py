@@ -40,6 +40,11 @@ def test_crosses_stand_where_the_prediction_first_is_wrong():
     assert len(rows) == 8
     np.testing.assert_allclose(flips.x, path.z[path.first_flip[rows], rows, 0], rtol=1e-5)
     assert flips.text[0] == "flips at step 1"
+    few = np.array([7, 8, 2])
+    on_curve = of(plot_trajectory(path, prior(), samples=few), "flip")[1]
+    np.testing.assert_array_equal(on_curve.x, path.first_flip[[7, 2]])
+    own = path.log_probs[path.first_flip[[7, 2]], [7, 2], path.y[[7, 2]]]
+    np.testing.assert_allclose(on_curve.y, own, rtol=1e-5)
 
 
 def test_curves_are_log_probabilities_and_log_densities_of_the_true_class():

@@ -14,6 +14,7 @@ from vcviz.calibration import (
 from vcviz.errors import InputError
 from vcviz.figures import LatentOptions, LatentPanel, compare_latents
 from vcviz.fit import moment_kl
+from vcviz.records import LatentSet
 from vcviz.widgets import AdversarialExplorer, CalibrationExplorer, LatentExplorer
 from vcviz.widgets.sources import Source, sources
 
@@ -67,6 +68,18 @@ def test_axes_stay_put_while_the_epoch_moves():
         layout = ui.view.layout
         seen.add(tuple(layout[f"{a}axis{i}"].range for a in "xy" for i in ("", 2, 3, 4)))
     assert len(seen) == 1
+
+
+def test_axes_show_the_latents_of_every_epoch():
+    run = FakeRun()
+    late = run.latents
+    run.latents = lambda split="test", epoch=None: (
+        LatentSet(late().z + 30, late().log_probs, late().y) if epoch == 0 else late(split, epoch)
+    )
+    run.class_names = ("0", "1", "2")
+    ranges = Source(run, "x").ranges(("pair", 0, 1), ("test", True))
+    assert ranges[0][1] > 30
+    assert Source(run, "x").ranges(("pair", 0, 1), ("test", False))[0][1] < 30
 
 
 def test_all_rows_of_the_trained_model_switch_the_epoch_off():

@@ -54,7 +54,7 @@ def cells(
     columns: int,
     *,
     gap_x: float,
-    gap_y: float,
+    gap_y: float | Sequence[float],
     widths: Sequence[float] | None = None,
 ) -> list[list[Cell]]:
     """Return rows of cells from the top.
@@ -64,10 +64,11 @@ def cells(
     heights : one a row, in any unit; with the gaps they fill the plot
     columns : cells in a row
     gap_x : space between columns as a share of the plot's width
-    gap_y : space between rows in the unit of `heights`
+    gap_y : space beneath each row but the last, in the unit of `heights`; one for all or one each
     widths : one a column, in any unit; default equal
     """
-    total = sum(heights) + gap_y * (len(heights) - 1)
+    gaps = [gap_y] * len(heights) if isinstance(gap_y, (int, float)) else list(gap_y)
+    total = sum(heights) + sum(gaps[: len(heights) - 1])
     widths = widths or [1.0] * columns
     free = (1 - gap_x * (columns - 1)) / sum(widths)
     rows, top = [], total
@@ -79,7 +80,7 @@ def cells(
             row.append(Cell(r * columns + c + 1, r, c, x, y))
             left += free * width + gap_x
         rows.append(row)
-        top -= height + gap_y
+        top -= height + (gaps[r] if r < len(heights) - 1 else 0)
     return rows
 
 

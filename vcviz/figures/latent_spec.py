@@ -28,9 +28,12 @@ from vcviz.figures.outlines import Range, anticipated_outlines, empirical_outlin
 
 #: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
 WEBGL_ABOVE = 5000
-#: more classes than this have no name each beneath the fits, and a legend beside the panels
-NAMED_TICKS = 24
-_LATENTS_PX, _FIT_PX, _GAP_PX, _ALONE_PX = 350, 150, 72, 700
+#: more classes than this have their legend beside the panels, not above
+LEGEND_ABOVE = 24
+#: letters of all class names together that fit beneath a narrow panel
+_TICK_LETTERS = 24
+_LATENTS_PX, _FIT_PX, _ALONE_PX = 350, 150, 700
+_GAP_PX, _HEADED_GAP_PX = 72, 112  # above fits; above panels, which have a heading
 _VERTICES = 13  # enough for an ellipse drawn as a spline
 
 
@@ -42,9 +45,10 @@ def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[s
     layers = _layers(views, options)
     with_fit = any(panel.fit is not None for panel in panels)
     fit_range = options.fit_range or _fit_range(views)
-    columns = min(options.columns, len(views))
+    n_rows = -(-len(views) // options.columns)
+    columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
     webgl = max(len(view.rows) for view in views) > WEBGL_ABOVE
-    upper, lower = _grid(len(views), columns, with_fit)
+    upper, lower = _grid(n_rows, columns, with_fit)
     layout: dict[str, Any] = {"annotations": []}
     data: list[Trace] = []
     for i, (view, cell) in enumerate(zip(views, upper, strict=False)):
@@ -69,7 +73,6 @@ def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[s
     # A compact figure has the same traces whatever the data, so that frames can follow it.
     wrong = options.compact or any(view.lat.accuracy < 1 for view in views)
     data += upper[0].place(legend_traces(names, shown, layers, wrong))
-    n_rows = -(-len(views) // columns)
     return {"data": data, "layout": layout | _frame(n_rows, with_fit, len(views), len(shown))}
 
 
@@ -123,11 +126,11 @@ def _fit_range(views: Sequence[View]) -> Range:
 # ---------------------------------------------------------------- layout
 
 
-def _grid(n: int, columns: int, with_fit: bool) -> tuple[list[Cell], list[Cell]]:
+def _grid(n_rows: int, columns: int, with_fit: bool) -> tuple[list[Cell], list[Cell]]:
     """Return the cells of the panels and, if there are any, of the fits beneath them."""
-    n_rows = -(-n // columns)
     heights = [_LATENTS_PX, _FIT_PX] if with_fit else [_LATENTS_PX]
-    rows = cells(heights * n_rows, columns, gap_x=0.22 / columns, gap_y=_GAP_PX)
+    gaps = [_GAP_PX, _HEADED_GAP_PX] if with_fit else [_HEADED_GAP_PX]
+    rows = cells(heights * n_rows, columns, gap_x=0.22 / columns, gap_y=gaps * n_rows)
     upper = [cell for row in rows[:: len(heights)] for cell in row]
     return upper, [cell for row in rows[1::2] for cell in row] if with_fit else []
 
@@ -155,9 +158,11 @@ def _fit_axes(
         "showgrid": False,
         "fixedrange": True,
     }
-    if len(shown) <= NAMED_TICKS:
-        x["tickvals"] = list(range(len(shown)))
-        x["ticktext"] = [style.escape(names[k], 10) for k in shown]
+    x["tickvals"] = list(range(len(shown)))
+    if sum(len(names[k]) for k in shown) <= _TICK_LETTERS:
+        x["ticktext"] = [style.escape(names[k]) for k in shown]
+    else:
+        x |= {"showticklabels": False, "title": {"text": "class, in the order of the legend"}}
     y = {
         "title": {"text": "KL from p(z|y), nats" if first else None},
         "type": "log",
@@ -172,11 +177,11 @@ def _fit_axes(
 def _frame(n_rows: int, with_fit: bool, n_panels: int, n_classes: int) -> dict[str, Any]:
     """Return size, margins and legend: above the panels, or beside a single one."""
     each = _LATENTS_PX + (_FIT_PX + _GAP_PX if with_fit else 0)
-    plot = n_rows * each + (n_rows - 1) * _GAP_PX
+    plot = n_rows * each + (n_rows - 1) * _HEADED_GAP_PX
     frame: dict[str, Any] = {"height": plot + 132, "margin": {"t": 76, "b": 56, "r": 12}}
     if n_panels == 1:
         return frame | {"width": _ALONE_PX}
-    if n_classes <= NAMED_TICKS:
+    if n_classes <= LEGEND_ABOVE:
         above = 1 + 46 / plot
         frame["legend"] = {"orientation": "h", "y": above, "yanchor": "bottom", "x": 0}
     return frame
