@@ -58,6 +58,8 @@ _PUBLIC = {
     "reliability_curves": "vcviz.compare",
     "summarise": "vcviz.compare",
     "fit_projection": "vcviz.projections",
+    "compare_latents": "vcviz.figures",
+    "plot_attack_accuracy": "vcviz.figures",
     "plot_latents": "vcviz.figures",
     "plot_latent_fit": "vcviz.figures",
     "plot_reliability": "vcviz.figures",
