@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vcviz.compare import summarise
 from vcviz.headless import run_notebook
@@ -76,7 +76,7 @@ def run_tour(
     seed, device, progress : as for `vcviz.train`
     """
     out = Path(out).resolve()
-    options = {"out": out, "epochs": epochs, "seed": seed, "device": device}
+    options: dict[str, Any] = {"out": out, "epochs": epochs, "seed": seed, "device": device}
     # Small models train on one thread each, so a second process takes the other core.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         space = pool.submit(tour_runs, 16, **options, progress=False)
@@ -84,4 +84,5 @@ def run_tour(
         runs = [*plane, *space.result()]
     parameters = {"runs_folder": str(out), "epochs": epochs, "seed": seed}
     result = run_notebook("tour", parameters, out=reports, progress=progress)
+    assert result.page is not None  # it is asked for by default
     return Tour(tuple(runs), result.page, summarise(runs, progress=progress))

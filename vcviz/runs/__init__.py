@@ -138,7 +138,7 @@ class Run:
 
         Parameters
         ----------
-        split : "test" (all rows) or "train" (up to 5000 rows, stratified)
+        split : "test" (all rows) or "train" (up to 5000 rows, drawn at random)
         epoch : None for the trained model; an epoch of `epochs` for the fixed probe rows
         """
         split = _split_name(split)
@@ -147,13 +147,11 @@ class Run:
         else:
             arrays, prefix, when = self._probe_arrays(epoch), f"{split}.", f"epoch {epoch}"
         try:
-            return LatentSet(
-                *(arrays[prefix + k] for k in ("z", "log_probs", "y", "index")),
-                class_names=self.class_names,
-                name=f"{self.config.head}, {split}, {when}",
-            )
+            fields = {k: arrays[prefix + k] for k in ("z", "log_probs", "y", "index")}
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
+        name = f"{self.config.head}, {split}, {when}"
+        return LatentSet(**fields, class_names=self.class_names, name=name)
 
     def prior(self, epoch: int | None = None) -> LatentPrior | None:
         """Return the law of the latents that the head anticipates, at the end or at an epoch.
@@ -162,13 +160,9 @@ class Run:
         of `vcviz.implied_prior`, with the pooled covariance of the training latents of that epoch.
         """
         arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
-        if "prior.mean" in arrays:
-            return LatentPrior(
-                arrays["prior.mean"],
-                scale=arrays.get("prior.scale"),
-                scale_tril=arrays.get("prior.scale_tril"),
-                log_weight=arrays["prior.log_weight"],
-            )
+        stated = {k[6:]: v for k, v in arrays.items() if k.startswith("prior.")}
+        if stated:
+            return LatentPrior(**stated)
         if "layer.weight" in arrays:
             return implied_prior(
                 arrays["layer.weight"], arrays["layer.bias"], self.latents("train", epoch)

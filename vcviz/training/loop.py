@@ -63,7 +63,7 @@ class Trainer:
         self.x = _on_device(train.x, device)
         self.y = torch.as_tensor(train.y.copy(), device=device)
         if self.x.ndim == 4:
-            model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic = [] if model.head.critic is None else list(model.head.critic.parameters())
         main = [p for p in model.parameters() if all(p is not c for c in critic)]
         self.optimizers = optimizers_of(config, main, critic)

@@ -18,16 +18,16 @@ def optimizers_of(
     """Return the optimiser of a config by name: "main", and "critic" if it has parameters."""
     # One kernel for all parameters: a small model spends a fifth of a step in Adam otherwise.
     fused = main[0].device.type in ("cpu", "cuda")
-    common = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     found: dict[str, torch.optim.Optimizer] = {}
     if config.optimizer == "sgd":
-        momentum = {"momentum": config.momentum, "nesterov": config.momentum > 0}
+        momentum: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.momentum > 0}
         found["main"] = torch.optim.SGD(main, **momentum, **common)
     else:
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
         found["main"] = kind(main, **common)
     if critic:
-        options = {"lr": config.critic_lr, "betas": (0.5, 0.9), "fused": fused}
+        options: dict[str, Any] = {"lr": config.critic_lr, "betas": (0.5, 0.9), "fused": fused}
         found["critic"] = torch.optim.Adam(critic, **options)
     return found
 
