@@ -160,8 +160,9 @@ class Run:
         of `vcviz.implied_prior`, with the pooled covariance of the training latents of that epoch.
         """
         arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
-        stated = {k[6:]: v for k, v in arrays.items() if k.startswith("prior.")}
-        if stated:
+        if "prior.mean" in arrays:
+            parts = ("mean", "scale", "scale_tril", "log_weight")
+            stated: dict[str, Any] = {k: arrays.get(f"prior.{k}") for k in parts}
             return LatentPrior(**stated)
         if "layer.weight" in arrays:
             return implied_prior(
