@@ -112,7 +112,7 @@ def _outlines(
         layer,
         # Names stand at the anticipated law if there is one, else at the empirical.
         named=layer == "anticipated" or "anticipated" not in layers or view.prior is None,
-        smooth=options.compact,
+        compact=options.compact,
         arm=0.012 * (view.ranges[0][1] - view.ranges[0][0]),
     )
 

@@ -79,20 +79,26 @@ def outline_traces(
     layer: Layer,
     *,
     named: bool,
-    smooth: bool,
+    compact: bool,
     arm: float,
 ) -> list[Trace]:
     """Return one line trace per class: its outlines, a cross at its mean and (if `named`) a name.
 
-    `smooth` draws splines through few vertices; `arm` is half a cross in the axes' units.
+    `compact` draws splines through few vertices, and leaves out what only decorates; `arm` is
+    half a cross in the axes' units.
     """
     named = named and len(names) <= NAMED_CLASSES
     traces = []
     for k in classes:
         xy, centre = outlines.get(k, GAP), centres.get(k, GAP[0])
-        # The name's place comes first so that one text is enough; gaps keep it out of the lines.
-        top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
-        path = np.concatenate([top[None], GAP, _cross(centre, arm), xy]).astype(np.float32)
+        parts = [xy]
+        if layer == "anticipated" or not compact:
+            parts = [_cross(centre, arm), xy]
+        if named:
+            # The name's place comes first so that one text is enough; gaps keep it off the lines.
+            top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
+            parts = [top[None], GAP, *parts]
+        path = np.concatenate(parts).astype(np.float32)
         trace: Trace = {
             "type": "scatter",
             "x": path[:, 0],
@@ -102,7 +108,7 @@ def outline_traces(
                 "color": style.class_color(k),
                 "width": 1.6,
                 "dash": _DASH[layer],
-                "shape": "spline" if smooth else "linear",
+                "shape": "spline" if compact else "linear",
             },
             "name": style.escape(names[k], 40),
             "legendgroup": f"class {k}",

@@ -132,7 +132,7 @@ class Scene:
             self.path.class_names,
             "anticipated",
             named=True,
-            smooth=False,
+            compact=False,
             arm=0.012 * (self.ranges[0][1] - self.ranges[0][0]),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as ipw
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.latent_panel import LatentOptions
 from vcviz.figures.latent_spec import latent_spec, padded_fit_range
@@ -25,8 +25,9 @@ from vcviz.widgets.controls import (
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.sources import Axes, Rows, Source, sources
 
+SPLITS = ("test", "train")
 _PAIRS = 8  # axis pairs on offer
-_BUDGET = 2.7e6  # bytes of JSON for the frames of a static figure
+_BUDGET = 1.05e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
 
 
 class LatentExplorer(Explorer):
@@ -36,6 +37,7 @@ class LatentExplorer(Explorer):
     ----------
     runs : a `Run`, a (LatentSet, LatentPrior or None) pair, or a sequence of either; all with
         the same classes
+    split : "test" or "train", the rows shown at first
     mass : share of each class that an outline encloses, one outline each
     max_points : most points drawn in a panel; more are sampled, and the panel says so
     umap : also offer UMAP, fitted on the trained latents; slow, and laws become outlines of draws
@@ -58,18 +60,21 @@ class LatentExplorer(Explorer):
         self,
         runs: Any,
         *,
+        split: str = "test",
         mass: Sequence[float] = (0.9,),
         max_points: int = 5000,
         umap: bool = False,
         theme: style.Theme = "auto",
     ) -> None:
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
         self._sources = sources(runs)
         self._mass, self._max_points, self._theme = tuple(mass), max_points, theme
-        controls = _controls(self._sources, umap)
+        controls = _controls(self._sources, umap, split)
         self._defaults = {
             "runs": tuple(range(len(self._sources))),
             "epoch": None,
-            "split": "test",
+            "split": split,
             "all_rows": "epoch" not in controls,
             "axes": ("pair", 0, 1),
             "classes": tuple(range(len(self._sources[0].class_names))),
@@ -84,14 +89,15 @@ class LatentExplorer(Explorer):
         *,
         axes: Sequence[Axes] | None = None,
         frames: int | None = None,
-        max_points: int = 400,
+        max_points: int = 300,
     ) -> go.Figure:
         """Return one static figure with an epoch slider, a list of axes and a list of lines.
 
         Parameters
         ----------
         axes : the views, e.g. ``[("pca",), ("pair", 0, 1)]``; default the first two on offer
-        frames : most epochs along the slider; default as many as keep the figure below 3 MB
+        frames : most epochs along the slider; default as many as keep the figure
+            near 1 MB, so that a notebook can hold some
         max_points : most points of a panel; more are sampled
         """
         menus: dict[str, Sequence[Any] | None] = {}
@@ -112,9 +118,9 @@ class LatentExplorer(Explorer):
     def _affordable(self, views: int, rows: int) -> int:
         """Return how many epochs fit the budget, by what a point and an outline take in JSON."""
         classes = len(self.controls["classes"].value)
-        panel = rows * 12 + classes * (170 + 2 * 370)
+        panel = 12 * rows + 690 * classes + 400
         panels = len(self._sources)
-        return max(8, int(_BUDGET / (views * panels * panel)))
+        return max(6, int(_BUDGET / (views * panels * panel)))
 
     def _draw(self, **values: Any) -> dict[str, Any]:
         return self._spec(values)
@@ -153,13 +159,13 @@ class LatentExplorer(Explorer):
         self.controls["epoch"].disabled = change["new"]
 
 
-def _controls(made: Sequence[Source], umap: bool) -> dict[str, ipw.Widget]:
+def _controls(made: Sequence[Source], umap: bool, split: str) -> dict[str, ipw.Widget]:
     controls: dict[str, ipw.Widget] = {}
     if len(made) > 1:
         controls["runs"] = Choices([(s.title, i) for i, s in enumerate(made)], description="Runs")
     epochs = sorted(set().union(*(s.epochs for s in made)))
     if epochs:
-        controls["split"] = dropdown("Split", [("test", "test"), ("train", "train")])
+        controls["split"] = dropdown("Split", [(s, s) for s in SPLITS], value=split)
     if len(epochs) > 1:
         controls["epoch"] = epoch_slider(epochs)
         controls["all_rows"] = checkbox("all rows of the trained model", False)
