@@ -110,6 +110,16 @@ def test_axes_classes_and_layers_do_what_they_say():
     assert len(of(ui.view, "anticipated")) == len(of(ui.view, "empirical")) == 3
 
 
+def test_the_split_shown_first_can_be_chosen():
+    run = FakeRun()
+    ui = LatentExplorer(run, split="train")
+    assert ui.controls["split"].value == "train"
+    lat = run.latents("train", 5)
+    np.testing.assert_allclose(of(ui.view, "points", 0)[0].x, lat.z[lat.y == 0, 0], rtol=1e-6)
+    with pytest.raises(InputError, match="unknown split 'tests'; did you mean 'test'"):
+        LatentExplorer(run, split="tests")
+
+
 def test_a_run_can_be_left_out():
     ui = LatentExplorer([FakeRun("softmax"), FakeRun("variational")])
     ui.controls["runs"].boxes[0].value = False

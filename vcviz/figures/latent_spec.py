@@ -32,7 +32,7 @@ WEBGL_ABOVE = 5000
 LEGEND_ABOVE = 24
 #: letters of all class names together that fit beneath a narrow panel
 _TICK_LETTERS = 24
-_LATENTS_PX, _FIT_PX, _ALONE_PX = 350, 150, 700
+_LATENTS_PX, _FIT_PX, _ALONE_PX = 320, 150, 700
 _GAP_PX, _HEADED_GAP_PX = 72, 112  # above fits; above panels, which have a heading
 _VERTICES = 13  # enough for an ellipse drawn as a spline
 

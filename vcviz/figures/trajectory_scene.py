@@ -10,16 +10,22 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, beside, cells, stacked, text_above
+from vcviz.figures.grid import Cell, text_above
 from vcviz.figures.latent_panel import default_projection
 from vcviz.figures.latent_traces import outline_traces
 from vcviz.figures.outlines import anticipated_outlines, latent_ranges
 from vcviz.figures.pictures import attack_pictures, picture_axes
+from vcviz.figures.trajectory_parts import (
+    LATENTS_PX,
+    PICTURES_PX,
+    Traces,
+    checked_samples,
+    legend_keys,
+    norm_name,
+    of_class,
+    scene_grid,
+)
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
-
-SAMPLES = 12
-_LATENTS_PX, _PICTURES_PX, _GAP_PX = 400, 170, 84
-Traces = list[dict[str, Any]]
 
 
 class Scene:
@@ -39,7 +45,7 @@ class Scene:
         pictures: bool = True,
     ) -> None:
         self.path, self.prior = path, prior
-        self.samples = _checked_samples(path, samples)
+        self.samples = checked_samples(path, samples)
         self.y = path.y[self.samples]
         self.classes = [int(k) for k in np.unique(self.y)]
         self.wrong = (path.log_probs.argmax(2) != path.y)[:, self.samples]
@@ -83,7 +89,7 @@ class Scene:
     # ---------------------------------------------------------- what stays
 
     def _lay(self, mass: Sequence[float]) -> tuple[Traces, dict[str, Any], Cell, list[Cell]]:
-        left, curves, beneath = _grid(len(self.series), self._pictures)
+        left, curves, beneath = scene_grid(len(self.series), self._pictures)
         x_label, y_label = (style.escape(label, 60) for label in self.projection.labels[:2])
         layout: dict[str, Any] = left.axes(
             {"title": {"text": x_label}, "range": list(self.ranges[0]), "constrain": "domain"},
@@ -113,8 +119,8 @@ class Scene:
         if beneath is not None:
             data += beneath.place([attack_pictures(self.path, self.samples)])
             layout |= beneath.axes(*picture_axes(self.path, self.samples))
-        data += left.place(self._keys())
-        height = _LATENTS_PX + (_PICTURES_PX + _GAP_PX if beneath is not None else 0)
+        data += left.place(legend_keys(self.classes, self.path.class_names, len(self.path)))
+        height = LATENTS_PX + (PICTURES_PX if beneath is not None else 0)
         bottom = 56 if beneath is None else 16  # pictures have no axis beneath them
         layout |= {"height": height + 96 + bottom, "margin": {"t": 96, "b": bottom, "r": 12}}
         above = 1 + 58 / height
@@ -143,7 +149,7 @@ class Scene:
             joined = np.concatenate([mine, np.full((len(mine), 1, 2), np.nan)], axis=1)
             lines.append(
                 {
-                    **_of_class(k, self.path.class_names),
+                    **of_class(k, self.path.class_names),
                     "x": joined[..., 0].ravel(),
                     "y": joined[..., 1].ravel(),
                     "mode": "lines",
@@ -187,7 +193,7 @@ class Scene:
             joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
             lines.append(
                 {
-                    **_of_class(k, self.path.class_names),
+                    **of_class(k, self.path.class_names),
                     "x": np.tile(steps, len(mine)),
                     "y": joined.ravel(),
                     "mode": "lines",
@@ -224,32 +230,6 @@ class Scene:
             "hoverinfo": "skip",
             "meta": {"layer": "flip"},
         }
-
-    def _keys(self) -> Traces:
-        blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
-        cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
-        ring = {"color": style.NEUTRAL, "symbol": "circle-open", "size": 9, "line": {"width": 2}}
-        keys = [
-            {
-                **_of_class(k, self.path.class_names),
-                **blank,
-                "mode": "markers",
-                "marker": {"color": style.class_color(k), "symbol": style.class_symbol(k)},
-                "showlegend": True,
-            }
-            for k in self.classes
-        ]
-        keys += [
-            {**blank, "mode": "markers", "marker": cross, "name": "prediction flips"},
-            {**blank, "mode": "markers", "marker": ring, "name": "misclassified at this step"},
-            {
-                **blank,
-                "mode": "lines",
-                "line": {"color": style.NEUTRAL, "width": 3},
-                "name": f"median of {len(self.path):,}",
-            },
-        ]
-        return [key | {"meta": {"layer": "key"}} for key in keys]
 
     def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:
         """Return the range of an axis for the drawn samples and the median, outliers cut."""
@@ -290,7 +270,7 @@ class Scene:
     def _readout(self, step: int) -> dict[str, Any]:
         lines = [
             f"accuracy {self.path.accuracy[step]:.3f} of {len(self.path):,} inputs",
-            f"largest {_norm(self.path.norm)} distance {self.path.distance[step].max():.3g}",
+            f"largest {norm_name(self.path.norm)} distance {self.path.distance[step].max():.3g}",
         ]
         return text_above(lines, self.ranges[0][0], self.ranges[1][1])
 
@@ -306,44 +286,3 @@ class Scene:
             "hoverinfo": "skip",
             "meta": {"layer": "cursor"},
         }
-
-
-def _of_class(k: int, names: Sequence[str]) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "name": style.escape(names[k], 40),
-        "legendgroup": f"class {k}",
-        "showlegend": False,
-    }
-
-
-def _norm(norm: str) -> str:
-    return {"linf": "L∞", "l2": "L2"}.get(norm, style.escape(norm))
-
-
-def _grid(n_curves: int, pictures: bool) -> tuple[Cell, list[Cell], Cell | None]:
-    """Return the cells of latents (left), curves (right, stacked) and pictures (beneath)."""
-    heights = [_LATENTS_PX, *([_PICTURES_PX] if pictures else [])]
-    rows = cells(heights, 2, gap_x=0.09, gap_y=_GAP_PX, widths=[1.0, 1.05])
-    left, right = rows[0]
-    # Numbers far from those of `rows`: axes must not be shared.
-    curves = stacked(right, n_curves, gap=0.18, first=10)
-    wide = beside(rows[1][0].y_domain, 1, gap_x=0, first=20, row=1)[0] if pictures else None
-    return left, curves, wide
-
-
-def _checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray[np.int64]:
-    if samples is not None:
-        rows = np.asarray(samples, dtype=np.int64).ravel()
-        if rows.size == 0 or rows.min() < 0 or rows.max() >= len(path):
-            raise InputError(
-                f"samples must be rows in [0, {len(path)}), at least one; got {list(samples)}"
-            )
-        return rows
-    right = path.log_probs[0].argmax(1) == path.y
-    order = np.lexsort((np.arange(len(path)), ~right))
-    turn = np.zeros(len(path), dtype=np.int64)  # the how-manieth of its class, in that order
-    for k in np.unique(path.y):
-        mine = order[path.y[order] == k]
-        turn[mine] = np.arange(len(mine))
-    return np.sort(np.lexsort((path.y, turn))[:SAMPLES])

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.history import run_titles
-from vcviz.figures.trajectory_scene import SAMPLES, Scene
+from vcviz.figures.trajectory_parts import SAMPLES
+from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import LatentPrior, Projection, Trajectory
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button
