@@ -77,8 +77,8 @@ def latent_fit(
     negative; bootstrap interval; Monte-Carlo p-value of equal laws.
 
     *AUC* (`vcviz.fit.two_sample`): 0.5 if a classifier cannot tell held-out latents from draws
-    of the law. Its interval (Newcombe 2006) counts the samples of one half only: under the law the two
-    halves err together, by how much their means happen to point the same way.
+    of the law. Its interval (Newcombe 2006) counts the samples of one half only: under the law
+    the two halves err together, by how much their means happen to point the same way.
 
     *Whitened variance*: mean over the dimensions of the variance of u, 1 if as anticipated, less
     than 1 for latents that collapsed.

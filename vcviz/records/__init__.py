@@ -1,0 +1,26 @@
+"""The frozen records that flow through vcviz, with their shape checks: NumPy only.
+
+Symbols, here and everywhere
+----------------------------
+N samples, B batch, C classes, D latent dimensions, S Monte-Carlo draws, T attack steps, K bins.
+
+``x`` input, ``z`` latent (the input of the last layer, pre-softmax), ``y`` label,
+``log_probs`` natural-log p(y|x) with rows that sum to one after exp.
+q(z|y) is the empirical law of the latents of class y, p(z|y) the law that the head
+*anticipates* (its "prior"), pi_y the class prior.
+A name says its scale: ``scale`` is a standard deviation, ``log_weight`` a logarithm.
+An out-of-distribution score is higher for stranger inputs.
+"""
+
+from vcviz.records.checks import as_array as as_array
+from vcviz.records.checks import as_float as as_float
+from vcviz.records.checks import as_labels as as_labels
+from vcviz.records.checks import as_log_probs as as_log_probs
+from vcviz.records.latents import LatentSet as LatentSet
+from vcviz.records.latents import Projection as Projection
+from vcviz.records.latents import Trajectory as Trajectory
+from vcviz.records.prior import LatentPrior as LatentPrior
+from vcviz.records.results import LatentFit as LatentFit
+from vcviz.records.results import ReliabilityCurve as ReliabilityCurve
+from vcviz.records.split import Kind as Kind
+from vcviz.records.split import Split as Split

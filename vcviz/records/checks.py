@@ -1,0 +1,122 @@
+"""Checks at the boundary: whatever enters a record is an array of the right shape and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.errors import InputError
+
+_BLOCK = 8192
+
+
+def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[Any]:
+    """Return `value` as an array, refusing ragged input and a wrong number of axes.
+
+    A torch tensor is taken as it is, on whatever device and with or without a gradient.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:  # torch refuses bfloat16 with the latter
+        raise InputError(f"{name} must be a rectangular array: {error}") from None
+    if array.dtype == object:
+        raise InputError(f"{name} must be a numeric array, got dtype object; convert it first")
+    if ndim is not None and array.ndim != ndim:
+        raise InputError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    return array
+
+
+def as_float(
+    name: str, value: ArrayLike, ndim: int | None = None, dtype: type = np.float32
+) -> NDArray[Any]:
+    """Return `value` as a finite float array of `dtype`."""
+    array = as_array(name, value, ndim)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):  # what overflows float32 is refused below, as infinite
+        array = np.asarray(array, dtype=dtype)
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise InputError(
+            f"{name} has {int((~finite).sum())} NaN or infinite values; remove them first"
+        )
+    return array
+
+
+def as_labels(
+    name: str, value: ArrayLike, n: int | None = None, n_classes: int | None = None
+) -> NDArray[np.int64]:
+    """Return `value` as (N,) int64 labels in [0, `n_classes`), one per row of `n`."""
+    array = as_array(name, value)
+    if n is not None and array.shape != (n,):
+        raise InputError(f"{name} must have shape ({n},), one label per row, got {array.shape}")
+    if array.ndim != 1:
+        raise InputError(f"{name} must have one axis, got shape {array.shape}")
+    whole = array.dtype.kind == "f" and np.array_equal(array, np.round(array))
+    if whole and (np.abs(array) < 2**53).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{name} must hold integer labels, got dtype {array.dtype}")
+    array = array.astype(np.int64)
+    if n_classes is not None and array.size and (array.min() < 0 or array.max() >= n_classes):
+        raise InputError(
+            f"{name} must lie in [0, {n_classes}), got labels from {array.min()} to {array.max()}"
+        )
+    return array
+
+
+def as_log_probs(
+    value: ArrayLike, name: str = "log_probs", dtype: type | None = np.float64
+) -> NDArray[Any]:
+    """Return `value` as (N, C) natural-log probabilities whose rows sum to one.
+
+    Minus infinity is a legal log-probability; NaN and plus infinity are not. A `dtype` of None
+    keeps float32 and float64 as they are.
+    """
+    array = as_array(name, value, 2)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    if array.shape[1] < 2:
+        raise InputError(f"{name} must have at least 2 classes, got shape {array.shape}")
+    if dtype is None:
+        dtype = array.dtype.type if array.dtype in (np.float32, np.float64) else np.float64
+    worst = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = array.astype(dtype, copy=False)
+        for start in range(0, len(array), _BLOCK):  # in cache: a million rows in 20 ms
+            total = np.einsum("nc->n", np.exp(array[start : start + _BLOCK]))
+            worst = float(np.maximum(worst, np.abs(total - 1).max()))
+    if worst < 1e-2:  # false for NaN too
+        return array
+    if np.isnan(array).any() or np.isposinf(array).any():
+        raise InputError(f"{name} holds NaN or +inf values; they are not log-probabilities")
+    hint = (
+        " (these look like probabilities: pass their log)"
+        if (array.min() >= 0 and np.allclose(array.sum(1), 1, atol=1e-2))
+        else " (for raw logits subtract their logsumexp first)"
+    )
+    raise InputError(f"rows of {name} must sum to 1 after exp, one is off by {worst:.3g}{hint}")
+
+
+def class_names_of(names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:
+    """Return C names: those given, or the numbers of the classes."""
+    if names is None:
+        return tuple(str(k) for k in range(n_classes))
+    names = tuple(str(n) for n in names)
+    if len(names) != n_classes:
+        raise InputError(f"class_names must have {n_classes} entries, got {len(names)}")
+    return names
+
+
+def freeze(record: object, **values: object) -> None:
+    """Set fields of a frozen record; arrays become read-only views."""
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+        object.__setattr__(record, name, value)

@@ -1,0 +1,221 @@
+"""Latents: of a split, along an attack, and the maps that bring them into the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.errors import InputError
+from vcviz.records.checks import as_array, as_float, as_labels, as_log_probs, class_names_of, freeze
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSet:
+    """Latents of a split with what the classifier said about them.
+
+    Parameters
+    ----------
+    z : (N, D) float array, the input of the classifier's last layer
+    log_probs : (N, C) float array, natural-log p(y|x), rows sum to 1 after exp
+    y : (N,) int array in [0, C)
+    index : (N,) int array, optional; row of each sample in its split, default 0..N-1
+    class_names : C strings, optional
+    name : shown in titles and legends
+    """
+
+    z: NDArray[np.float32]
+    log_probs: NDArray[np.float32]
+    y: NDArray[np.int64]
+    index: NDArray[np.int64] = None  # type: ignore[assignment]
+    class_names: tuple[str, ...] = None  # type: ignore[assignment]
+    name: str = "latents"
+
+    def __post_init__(self) -> None:
+        z = as_float("z", self.z, 2)
+        if z.shape[0] == 0 or z.shape[1] == 0:
+            raise InputError(f"z must hold at least one latent, got shape {z.shape}")
+        log_probs = as_log_probs(self.log_probs, dtype=np.float32)
+        if len(log_probs) != len(z):
+            raise InputError(f"log_probs must have {len(z)} rows to match z, got {len(log_probs)}")
+        y = as_labels("y", self.y, len(z), log_probs.shape[1])
+        index = np.arange(len(z)) if self.index is None else as_labels("index", self.index, len(z))
+        freeze(
+            self,
+            z=z,
+            log_probs=log_probs,
+            y=y,
+            index=index,
+            class_names=class_names_of(self.class_names, log_probs.shape[1]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def n_classes(self) -> int:
+        """C, the number of classes."""
+        return self.log_probs.shape[1]
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the number of latent dimensions."""
+        return self.z.shape[1]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of samples whose most probable class is the label (a fraction)."""
+        return float((self.log_probs.argmax(1) == self.y).mean())
+
+    def take(self, rows: ArrayLike) -> LatentSet:
+        """Return the latents of `rows` (integer positions or a boolean mask)."""
+        rows = np.asarray(rows)
+        return replace(
+            self,
+            z=self.z[rows],
+            log_probs=self.log_probs[rows],
+            y=self.y[rows],
+            index=self.index[rows],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """An attack with every step kept.
+
+    Attributes
+    ----------
+    z : (T+1, N, D) latents along the way; step 0 is the clean input
+    log_probs : (T+1, N, C)
+    distance : (T+1, N) distance from the clean input in `norm`
+    x, x_adv : (N, …) clean and final inputs, in [0, 1]
+    y : (N,) labels
+    epsilon, norm, method : radius, "linf" or "l2", name of the attack
+    index : (N,) rows in the split
+    class_names, name
+    """
+
+    z: NDArray[np.float32]
+    log_probs: NDArray[np.float32]
+    distance: NDArray[np.float32]
+    x: NDArray[np.float32]
+    x_adv: NDArray[np.float32]
+    y: NDArray[np.int64]
+    epsilon: float
+    norm: Literal["linf", "l2"]
+    method: str
+    index: NDArray[np.int64] = None  # type: ignore[assignment]
+    class_names: tuple[str, ...] = None  # type: ignore[assignment]
+    name: str = "attack"
+
+    def __post_init__(self) -> None:
+        z = as_float("z", self.z, 3)
+        log_probs = as_array("log_probs", self.log_probs, 3).astype(np.float32)
+        if log_probs.shape[:2] != z.shape[:2]:
+            raise InputError(
+                f"log_probs must start with {z.shape[:2]} like z, got {log_probs.shape}"
+            )
+        distance = as_float("distance", self.distance, 2)
+        if distance.shape != z.shape[:2]:
+            raise InputError(f"distance must have shape {z.shape[:2]}, got {distance.shape}")
+        n, c = z.shape[1], log_probs.shape[2]
+        index = np.arange(n) if self.index is None else as_labels("index", self.index, n)
+        freeze(
+            self,
+            z=z,
+            log_probs=log_probs,
+            distance=distance,
+            index=index,
+            x=as_float("x", self.x),
+            x_adv=as_float("x_adv", self.x_adv),
+            y=as_labels("y", self.y, n, c),
+            class_names=class_names_of(self.class_names, c),
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps."""
+        return len(self.z) - 1
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """(T+1,) accuracy after each step (a fraction)."""
+        return (self.log_probs.argmax(2) == self.y).mean(1)
+
+    @property
+    def first_flip(self) -> NDArray[np.int64]:
+        """(N,) first step at which the prediction is not the label; -1 if it never happens."""
+        wrong = self.log_probs.argmax(2) != self.y
+        return np.where(wrong.any(0), wrong.argmax(0), -1)
+
+    def at(self, step: int) -> LatentSet:
+        """Return the latents after `step` attack steps."""
+        return LatentSet(
+            self.z[step],
+            self.log_probs[step],
+            self.y,
+            self.index,
+            self.class_names,
+            name=f"{self.name}, step {step}",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A fitted map (N, D) to (N, k) with k of 2 or 3.
+
+    Attributes
+    ----------
+    method : "pair", "pca", "lda" or "umap"
+    labels : k axis titles
+    matrix : (D, k) array of a linear map, ``(z - offset) @ matrix``; None if it is not linear
+    offset : (D,) array, default zeros
+    embed : callable (N, D) -> (N, k) for maps that are not linear
+    """
+
+    method: str
+    labels: tuple[str, ...]
+    matrix: NDArray[np.float64] = None  # type: ignore[assignment]
+    offset: NDArray[np.float64] = None  # type: ignore[assignment]
+    embed: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.matrix is None) == (self.embed is None):
+            raise InputError(
+                "a projection needs exactly one of matrix (linear) and embed (not linear)"
+            )
+        if self.matrix is not None:
+            matrix = as_float("matrix", self.matrix, 2, np.float64)
+            offset = (
+                np.zeros(len(matrix))
+                if self.offset is None
+                else as_float("offset", self.offset, 1, np.float64)
+            )
+            if offset.shape != (len(matrix),) or matrix.shape[1] != len(self.labels):
+                raise InputError(
+                    f"matrix {matrix.shape}, offset {offset.shape} and "
+                    f"{len(self.labels)} labels disagree"
+                )
+            freeze(self, matrix=matrix, offset=offset)
+
+    @property
+    def linear(self) -> bool:
+        """Whether the map is linear, so that laws can be projected exactly."""
+        return self.matrix is not None
+
+    def __call__(self, z: ArrayLike) -> NDArray[np.float64]:
+        """Return (N, k) projected latents."""
+        z = as_float("z", z, 2, np.float64)
+        if self.embed is not None:
+            return np.asarray(self.embed(z), dtype=np.float64)
+        if z.shape[1] != len(self.matrix):
+            raise InputError(
+                f"z must have {len(self.matrix)} columns for this projection, got {z.shape[1]}"
+            )
+        return (z - self.offset) @ self.matrix

@@ -1,0 +1,127 @@
+"""What is measured: reliability and fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.records.checks import as_float, freeze
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityCurve:
+    """Accuracy against confidence in bins, with every number a figure needs.
+
+    All arrays have length K (bins) except `edges` (K+1). Empty bins have count 0 and NaN
+    elsewhere. `ece` and friends are fractions, not percentages. Intervals hold 95 % unless
+    `level` says otherwise.
+
+    Attributes
+    ----------
+    edges : bin k covers (edges[k], edges[k+1]], the first also its left edge
+    count, confidence, accuracy : per bin
+    band_low, band_high : bootstrap interval of each bin's accuracy
+    consistency_low, consistency_high : where the accuracy of a perfectly calibrated model of
+        this size would fall (Broecker & Smith 2007)
+    ece, ece_interval : the estimate and its bootstrap interval
+    ece_if_calibrated, ece_if_calibrated_interval : mean and interval of the ECE of a perfectly
+        calibrated model with these confidences (the finite-sample floor)
+    n, binning, level, name : sample count; "width" or "mass"; interval mass; title
+    """
+
+    edges: NDArray[np.float64]
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    band_low: NDArray[np.float64]
+    band_high: NDArray[np.float64]
+    consistency_low: NDArray[np.float64]
+    consistency_high: NDArray[np.float64]
+    ece: float
+    ece_interval: tuple[float, float]
+    ece_if_calibrated: float
+    ece_if_calibrated_interval: tuple[float, float]
+    n: int
+    binning: Literal["width", "mass"] = "width"
+    level: float = 0.95
+    name: str = "reliability"
+
+    def __post_init__(self) -> None:
+        edges = as_float("edges", self.edges, 1, np.float64)
+        per_bin = {
+            name: np.asarray(getattr(self, name))
+            for name in (
+                "count",
+                "confidence",
+                "accuracy",
+                "band_low",
+                "band_high",
+                "consistency_low",
+                "consistency_high",
+            )
+        }
+        for name, value in per_bin.items():
+            if value.shape != (len(edges) - 1,):
+                raise InputError(f"{name} must have shape ({len(edges) - 1},), got {value.shape}")
+        freeze(self, edges=edges, **per_bin)
+
+    @property
+    def n_bins(self) -> int:
+        """K, the number of bins."""
+        return len(self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class LatentFit:
+    """How well the anticipated law p(z|y) describes the latents, class by class.
+
+    All arrays have length C; a class with too few samples has NaN.
+
+    Attributes
+    ----------
+    class_names : C strings
+    count : samples per class
+    kl, kl_interval : moment KL in nats, KL(N(mean, cov of the latents) || p(z|y)), closed form,
+        with its interval (C, 2)
+    energy, energy_interval, energy_p : energy distance of the whitened residuals from a standard
+        normal (0 = equal laws), bootstrap interval (C, 2), Monte-Carlo p-value
+    auc, auc_interval : held-out AUC of a classifier that tells latents from draws of p(z|y)
+        (0.5 = indistinguishable), interval (C, 2)
+    whitened_variance : mean variance of the whitened residuals (1 = as anticipated)
+    name, level
+    """
+
+    class_names: tuple[str, ...]
+    count: NDArray[np.int64]
+    kl: NDArray[np.float64]
+    kl_interval: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    energy_interval: NDArray[np.float64]
+    energy_p: NDArray[np.float64]
+    auc: NDArray[np.float64]
+    auc_interval: NDArray[np.float64]
+    whitened_variance: NDArray[np.float64]
+    name: str = "fit"
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        c = len(self.class_names)
+        arrays = {}
+        for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):
+            arrays[name] = np.asarray(getattr(self, name))
+            if arrays[name].shape != (c,):
+                raise InputError(f"{name} must have shape ({c},), got {arrays[name].shape}")
+        for name in ("kl_interval", "energy_interval", "auc_interval"):
+            arrays[name] = np.asarray(getattr(self, name))
+            if arrays[name].shape != (c, 2):
+                raise InputError(f"{name} must have shape ({c}, 2), got {arrays[name].shape}")
+        freeze(self, **arrays)
+
+    def mean(self, statistic: str) -> float:
+        """Return the mean of a per-class statistic over the classes that have one."""
+        values = np.asarray(getattr(self, statistic), dtype=float)
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
