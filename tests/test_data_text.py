@@ -19,7 +19,7 @@ def _id(ngram: str, n_tokens: int) -> int:
 
 
 def test_ids_are_hashes_of_words_then_pairs():
-    ids = encode_texts(TEXTS, n_tokens=1000, max_length=12)
+    ids = encode_texts(TEXTS, n_tokens=1000, ngrams=(1, 2), max_length=12)
     assert ids.shape == (4, 12)
     assert ids.dtype == np.int32
     expected = [_id(g, 1000) for g in ("i", "am", "a", "cat", "i am", "am a", "a cat")]
@@ -50,13 +50,13 @@ def test_the_usual_length_is_the_99th_percentile():
 
 
 def test_long_texts_lose_their_pairs_first():
-    short = encode_texts(TEXTS[:1], max_length=6)
+    short = encode_texts(TEXTS[:1], ngrams=(1, 2), max_length=6)
     assert np.array_equal(short, encode_texts(TEXTS[:1], ngrams=(1, 1), max_length=6))
 
 
 def test_new_texts_follow_the_split():
     preprocessing = {"kind": "text", "n_tokens": 99, "ngrams": [1, 2], "max_length": 5}
-    expected = encode_texts(TEXTS, n_tokens=99, max_length=5)
+    expected = encode_texts(TEXTS, n_tokens=99, ngrams=(1, 2), max_length=5)
     assert np.array_equal(apply_preprocessing(preprocessing, TEXTS), expected)
 
 

@@ -52,7 +52,7 @@ def read_inputs(
     folder: Path | None = None,
     image_size: int | Sequence[int] | None = None,
     n_tokens: int = 2**16,
-    ngrams: Sequence[int] = (1, 2),
+    ngrams: Sequence[int] = (1, 1),
     max_length: int | None = None,
     progress: bool = True,
 ) -> Inputs:

@@ -44,7 +44,7 @@ def load_stored(
     extra_labels: str | Sequence[str] | None = None,
     image_size: int | Sequence[int] | None = None,
     n_tokens: int = 2**16,
-    ngrams: Sequence[int] = (1, 2),
+    ngrams: Sequence[int] = (1, 1),
     max_length: int | None = None,
     progress: bool = True,
 ) -> tuple[Split, Split]:
