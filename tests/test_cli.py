@@ -323,3 +323,28 @@ def test_tour_prints_the_table_and_what_to_open(monkeypatch, tmp_path, capsys):
     assert (tmp_path / "tour.html").as_uri() in out
     assert run("tour") == 0
     assert "epochs" not in calls[1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [("InputError: unknown head 'softmx'", 2), ("ZeroDivisionError: division by zero", 1)],
+)
+def test_a_value_that_the_library_refuses_in_a_notebook_is_bad_input(
+    tmp_path, monkeypatch, capsys, reason, status
+):
+    failure = Failure("error", 5, "runs = vcviz.train_heads(", reason)
+    result = NotebookResult("mine", tmp_path / "mine.failed.ipynb", None, {}, 1.0, failure)
+
+    def fails(*_args, **_options):
+        raise NotebookError(result)
+
+    monkeypatch.setattr("vcviz.headless.run_notebook", fails)
+    assert run("notebook", "latent_space", "--quiet") == status
+    assert capsys.readouterr().err.startswith("vcviz: mine failed: cell 5")
+
+
+def test_a_damaged_run_is_named_and_hides_no_other(tmp_path, capsys):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{")
+    assert run("runs", tmp_path) == 0
+    assert "broken/config.json is damaged or not JSON" in capsys.readouterr().err

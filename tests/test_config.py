@@ -20,7 +20,7 @@ def test_key_follows_what_determines_the_result_only() -> None:
     [
         ({"heads": "softmax"}, "unknown setting 'heads'; did you mean 'head'"),
         ({"epochs": 0}, "epochs should be greater than or equal to 1, got 0"),
-        ({"lr": "fast"}, "lr should be valid number.* got 'fast'"),
+        ({"lr": "fast"}, "lr should be a valid number.* got 'fast'"),
         ({"validation": 1.0}, "validation should be less than 1"),
         ({"schedule": "cosin"}, "schedule should be 'constant', 'step' or 'cosine', got 'cosin'"),
     ],

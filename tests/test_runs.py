@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import vcviz
 from vcviz import InputError
+from vcviz.errors import RunWarning
 from vcviz.runs import folder as run_folder
 from vcviz.runs.folder import read_arrays, write_arrays
 
@@ -76,6 +77,24 @@ def missing_weights(folder: Path) -> None:
     arrays.pop(next(iter(arrays)))
     arrays["stranger"] = np.zeros(2, np.float32)
     save_file(arrays, path)
+
+
+@pytest.mark.parametrize("damage", [damage_weights, foreign_weights])
+def test_a_damaged_run_is_not_taken_for_finished_and_hides_no_other(
+    folder: Path, trained: vcviz.Run, damage
+) -> None:
+    good = Path(shutil.copytree(trained.path, folder.parent / "good"))
+    damage(folder)
+    with pytest.warns(RunWarning, match=r"weights.safetensors is damaged.*train again"):
+        assert [r.path for r in vcviz.list_runs(folder.parent)] == [good]
+    with pytest.raises(InputError, match=r"weights.safetensors is damaged"):
+        vcviz.train(trained.config, out=folder.parent, name=folder.name, progress=False)
+
+
+def test_metrics_of_another_program_are_named(folder: Path) -> None:
+    (folder / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match=r"metrics.json lacks accuracy, ece"):
+        vcviz.load_run(folder)
 
 
 @pytest.mark.parametrize(

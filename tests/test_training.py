@@ -15,6 +15,7 @@ from torch import nn
 import vcviz
 from vcviz import InputError, Split
 from vcviz.errors import TrainingError
+from vcviz.training.loop import Trainer
 from vcviz.training.schedules import augmented, schedule
 
 QUICK = {"dataset": "digits", "epochs": 4, "n_train": 120, "progress": False, "probe_size": 30}
@@ -129,7 +130,7 @@ def test_non_finite_loss_names_the_term_and_the_step(tmp_path: Path) -> None:
         vcviz.train(head="softmax", lr=1e30, optimizer="sgd", batch_size=20, out=tmp_path, **QUICK)
     with pytest.raises(TrainingError, match=r"the model broke down in epoch 1: .*NaN.*lower lr="):
         vcviz.train(head="softmax", lr=1e30, optimizer="sgd", out=tmp_path, **QUICK)
-    assert vcviz.list_runs(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_settings_under_the_same_name_are_refused(tmp_path: Path) -> None:
@@ -174,6 +175,8 @@ def test_own_splits_and_own_encoder(tmp_path: Path, rng: np.random.Generator) ->
         ({"schedule_options": {"gama": 1}}, "no option 'gama'"),
         ({"name": "../escape"}, "a run's name may hold"),
         ({"n_train": 3}, "3"),
+        ({"validation": 0.999}, "validation|fraction|rows"),
+        ({"lr": float("inf")}, "lr should be a finite number"),
     ],
 )
 def test_bad_settings_leave_nothing_behind(tmp_path: Path, settings: dict, message: str) -> None:
@@ -181,6 +184,73 @@ def test_bad_settings_leave_nothing_behind(tmp_path: Path, settings: dict, messa
         vcviz.train(out=tmp_path / "runs", **QUICK | settings)
     assert not list(tmp_path.glob("**/*.safetensors"))
     assert not [p for p in tmp_path.glob("runs/*") if p.is_dir()]
+
+
+def table(folder: Path, rows: int, seed: int = 0) -> str:
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows) % 3
+    lines = [
+        f"{a:.4f},{b:.4f},{k}" for (a, b), k in zip(rng.normal(size=(rows, 2)), y, strict=True)
+    ]
+    (folder / "data.csv").write_text("\n".join(["a,b,label", *lines]))
+    return f"path:{folder / 'data.csv'}"
+
+
+def test_changed_data_are_noticed(tmp_path: Path) -> None:
+    settings = {"dataset": table(tmp_path, 60), "epochs": 1, "progress": False}
+    run = vcviz.train(out=tmp_path / "runs", **settings)
+    assert vcviz.train(out=tmp_path / "runs", **settings).history == run.history
+    table(tmp_path, 45)
+    message = r"the train rows of .* have changed since .*: 40 rows \(.*became 30 .*another name="
+    with pytest.raises(InputError, match=message):
+        vcviz.train(out=tmp_path / "runs", **settings)
+    with pytest.raises(InputError, match=message):
+        run.splits()
+
+
+def test_an_interrupted_run_does_not_go_on_with_other_data(tmp_path: Path, monkeypatch) -> None:
+    settings = {"dataset": table(tmp_path, 60), "epochs": 3, "progress": False}
+    real = Trainer._keep_probe
+
+    def interrupted(self, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return real(self, epoch)
+
+    monkeypatch.setattr(Trainer, "_keep_probe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        vcviz.train(out=tmp_path / "runs", checkpoint_every=0, **settings)
+    monkeypatch.undo()
+    table(tmp_path, 60, seed=1)
+    with pytest.raises(InputError, match="have changed since it was trained"):
+        vcviz.train(out=tmp_path / "runs", **settings)
+    table(tmp_path, 60)
+    assert len(vcviz.train(out=tmp_path / "runs", **settings).history) == 3
+
+
+def test_batches_of_one_row(tmp_path: Path) -> None:
+    settings = QUICK | {"n_train": 12, "epochs": 1, "batch_size": 1}
+    run = vcviz.train(out=tmp_path, **settings)
+    assert np.isfinite(run.history[0]["train/total"])
+    with pytest.raises(InputError, match="batch_size must be at least 2 for an encoder with batch"):
+        vcviz.train(out=tmp_path, encoder="cnn", **settings)
+
+
+def test_a_string_is_the_dataset_and_a_pair_of_splits_is_one_too(tmp_path: Path) -> None:
+    settings = {k: v for k, v in QUICK.items() if k != "dataset"}
+    by_name = vcviz.train("digits", out=tmp_path, **settings)
+    assert by_name.config.dataset == "digits"
+    pair = vcviz.load_data("digits", n_train=120)
+    own = vcviz.train(dataset=pair, out=tmp_path, epochs=1, progress=False)
+    assert own.config.dataset == "custom:digits train"
+    with pytest.raises(InputError, match="train split must be a Split, got ndarray; build one"):
+        vcviz.train(splits=(pair[0].x, pair[0].y), out=tmp_path)
+
+
+def test_own_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(60, 2))
+    with pytest.raises(InputError, match=r"cannot take inputs of shape \(B, 1, 8, 8\): mat1"):
+        vcviz.train(encoder=encoder, out=tmp_path, **QUICK)
 
 
 def test_one_class_is_refused(tmp_path: Path) -> None:
@@ -210,6 +280,12 @@ def test_train_heads_gives_each_head_its_own_options(tmp_path: Path) -> None:
     assert [r.config.head_options for r in runs] == [{}, {"margin": 0.2}]
     with pytest.raises(InputError, match="not among"):
         vcviz.train_heads(["softmax"], head_options=options, out=tmp_path, **QUICK)
+    with pytest.raises(InputError, match="unknown head 'vari'"):
+        vcviz.train_heads(["softmax", "vari"], out=tmp_path / "none", **QUICK)
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(InputError, match="at least one"):
+        vcviz.train_heads([], **QUICK)
+    assert vcviz.train_heads("softmax", out=tmp_path, **QUICK)[0].name == runs[0].name
 
 
 def test_schedules_by_hand() -> None:

@@ -39,12 +39,12 @@ class RunConfig(BaseModel):
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(200, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(2e-3, gt=0, description="learning rate")
+    lr: float = Field(2e-3, gt=0, allow_inf_nan=False, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD only, Nesterov")
     weight_decay: float = Field(0.0, ge=0)
     schedule: Schedule = "step"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
-    critic_lr: float = Field(5e-3, gt=0)
+    critic_lr: float = Field(5e-3, gt=0, allow_inf_nan=False)
     critic_steps: int = Field(2, ge=1, description="critic updates per batch")
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     augment: Literal["none", "crop", "crop-flip"] = "none"
@@ -96,8 +96,9 @@ def readable(error: ValidationError, known: list[str]) -> str:
     for item in error.errors():
         name = ".".join(str(p) for p in item["loc"])
         if item["type"] == "extra_forbidden":
-            parts.append(f"unknown setting {name!r}{nearest(name, known)}")
+            close = nearest(name, known) or f"; choose from: {', '.join(known)}"
+            parts.append(f"unknown setting {name!r}{close}")
         else:
-            message = item["msg"].removeprefix("Input should be ").removeprefix("a ")
+            message = item["msg"].removeprefix("Input should be ")
             parts.append(f"{name} should be {message}, got {clip(item['input'])}")
     return "; ".join(parts)

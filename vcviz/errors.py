@@ -38,5 +38,16 @@ def clip(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def expect(name: str, value: object, kind: type, hint: str = "") -> None:
+    """Raise an `InputError` unless `value` is of that kind."""
+    if not isinstance(value, kind):
+        advice = f"; {hint}" if hint else ""
+        raise InputError(f"{name} must be a {kind.__name__}, got {type(value).__name__}{advice}")
+
+
+class RunWarning(UserWarning):
+    """A run folder was passed over because it is damaged."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on; the message is one line saying at which step and why."""

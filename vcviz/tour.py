@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vcviz.compare import summarise
+from vcviz.errors import InputError
 from vcviz.headless import run_notebook
 from vcviz.runs import Run
 from vcviz.training import train_heads
@@ -76,6 +77,12 @@ def run_tour(
     seed, device, progress : as for `vcviz.train`
     """
     out = Path(out).resolve()
+    try:
+        Path(reports).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write in {reports}: {error.strerror}; choose another reports="
+        ) from None
     options: dict[str, Any] = {"out": out, "epochs": epochs, "seed": seed, "device": device}
     # Small models train on one thread each, so a second process takes the other core.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -12,7 +13,7 @@ from typer.core import TyperGroup
 
 from vcviz import __version__
 from vcviz.cli.train import train
-from vcviz.errors import InputError, TrainingError
+from vcviz.errors import InputError, RunWarning, TrainingError
 from vcviz.headless.outcomes import NotebookError
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except InputError as error:
             _stop(str(error), 2)
-        except (NotebookError, TrainingError) as error:
+        except NotebookError as error:
+            # A parameter that only the library could judge is bad input all the same.
+            _stop(str(error), 2 if error.is_bad_input else 1)
+        except TrainingError as error:
             _stop(str(error), 1)
         except OSError as error:
             if error.filename is None:
@@ -106,7 +110,11 @@ def runs(
     from vcviz.cli.table import text_table
     from vcviz.runs import list_runs
 
-    found = list_runs(folder)
+    with warnings.catch_warnings(record=True) as damaged:
+        warnings.simplefilter("always", RunWarning)
+        found = list_runs(folder)
+    for warning in damaged:
+        typer.echo(f"vcviz: {warning.message}", err=True)
     rows = [_row(run) for run in found]
     if fit and found:
         from vcviz.compare import summarise
@@ -193,7 +201,9 @@ def lab(
     folder: Annotated[Path, typer.Option(help="Folder for your copy of the notebooks.")] = Path(
         "vcviz-notebooks"
     ),
-    port: Annotated[int | None, typer.Option(help="Port; default the first free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; default the first free one.")
+    ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")
     ] = True,

@@ -22,7 +22,7 @@ def _pairs(name: str, text: str) -> Any:
 
 def train(
     dataset: Annotated[
-        str | None, _setting("digits, mixture, hub:<owner/name> or path:<folder>", "digits")
+        str | None, _setting("digits, mixture, hub:<owner/name> or path:<folder or file>", "digits")
     ] = None,
     head: Annotated[str | None, _setting("Head of the classifier", "softmax")] = None,
     latent_dim: Annotated[int | None, _setting("D, latent dimensions", 2)] = None,
@@ -35,7 +35,9 @@ def train(
     optimizer: Annotated[str | None, _setting("adam, adamw or sgd", "adam")] = None,
     lr: Annotated[float | None, _setting("Learning rate", 0.002)] = None,
     weight_decay: Annotated[float | None, _setting("Weight decay", 0.0)] = None,
-    schedule: Annotated[str | None, _setting("Of the learning rate", "step")] = None,
+    schedule: Annotated[
+        str | None, _setting("Learning rate: constant, step or cosine", "step")
+    ] = None,
     precision: Annotated[str | None, _setting("float32, bfloat16, float16", "float32")] = None,
     augment: Annotated[str | None, _setting("none, crop or crop-flip", "none")] = None,
     device: Annotated[str | None, _setting("auto, cpu, cuda, cuda:0 or mps", "auto")] = None,
@@ -45,9 +47,11 @@ def train(
     dataset_option: Annotated[
         list[str] | None, _pairs("--dataset-option", "E.g. label=fine_label")
     ] = None,
-    encoder_option: Annotated[list[str] | None, _pairs("--encoder-option", "E.g. width=64")] = None,
+    encoder_option: Annotated[
+        list[str] | None, _pairs("--encoder-option", "E.g. dropout=0.2")
+    ] = None,
     others: Annotated[
-        list[str] | None, _pairs("--set", "Any other setting, e.g. critic_steps=4")
+        list[str] | None, _pairs("--set", "Any other field of vcviz.RunConfig, e.g. critic_steps=4")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     name: Annotated[str | None, _setting("Name of the run; default made of its settings")] = None,

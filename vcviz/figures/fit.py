@@ -95,7 +95,7 @@ def plot_latent_fit(
 
 
 def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
-    found = [fits] if isinstance(fits, LatentFit) else list(fits)
+    found: list[Any] = list(fits) if isinstance(fits, (list, tuple)) else [fits]
     if not found or not all(isinstance(f, LatentFit) for f in found):
         raise InputError("plot_latent_fit draws LatentFit records, at least one")
     for fit in found[1:]:

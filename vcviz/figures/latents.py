@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from vcviz.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel
 from vcviz.figures.latent_spec import latent_spec
@@ -56,6 +57,7 @@ def plot_latents(
         max_points=max_points,
         seed=seed,
     )
+    expect("lat", lat, LatentSet, "of a run it is run.latents()")
     panel = LatentPanel(lat, prior, projection, title=title, texts=hover)
     return compare_latents([panel], options, theme=theme)
 

@@ -85,7 +85,7 @@ def ece_text(curve: ReliabilityCurve) -> list[str]:
 
 
 def _listed(curves: ReliabilityCurve | Sequence[ReliabilityCurve]) -> list[ReliabilityCurve]:
-    found = [curves] if isinstance(curves, ReliabilityCurve) else list(curves)
+    found: list[Any] = list(curves) if isinstance(curves, (list, tuple)) else [curves]
     if not found or not all(isinstance(c, ReliabilityCurve) for c in found):
         raise InputError("plot_reliability draws ReliabilityCurve records, at least one")
     return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from vcviz.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.native import Menu
 from vcviz.figures.static import lay_out
@@ -44,6 +45,7 @@ def plot_trajectory(
     prediction first is not the label, a ring a misclassified sample at the slider's step. Thin
     curves are the drawn samples; the thick one is the median of all N.
     """
+    expect("path", path, Trajectory, "see vcviz.attack")
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
     steps = tuple(range(path.steps + 1))
     menu = Menu("step", "Attack step", tuple(map(str, steps)), steps)

@@ -12,7 +12,7 @@ from scipy.special import digamma
 from scipy.stats import norm
 from tqdm.auto import tqdm
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, expect
 from vcviz.fit.energy import (
     energy_distance,
     normal_energy,
@@ -158,6 +158,8 @@ def moment_kl_bias(n: int, dim: int) -> float:
 
 
 def _check(lat: LatentSet, prior: LatentPrior) -> None:
+    expect("lat", lat, LatentSet, "see extract_latents")
+    expect("prior", prior, LatentPrior, "a softmax layer states none, see implied_prior")
     for what, ours, theirs in (
         ("classes", lat.n_classes, prior.n_classes),
         ("dimensions", lat.latent_dim, prior.latent_dim),

@@ -35,6 +35,11 @@ class Failure:
     reason: str
     last_output: str = ""
 
+    @property
+    def is_bad_input(self) -> bool:
+        """Whether vcviz refused a value that the notebook was given."""
+        return self.reason.startswith(("InputError:", "MissingError:"))
+
     def __str__(self) -> str:
         where = f"cell {self.cell}, {self.source!r}: " if self.cell else ""
         said = f"; it last printed: {self.last_output}" if self.last_output else ""
@@ -73,6 +78,8 @@ class NotebookError(RuntimeError):
 
     def __init__(self, result: NotebookResult) -> None:
         self.result = result
+        #: whether vcviz refused a value that the notebook was given
+        self.is_bad_input = result.failure is not None and result.failure.is_bad_input
         kept = " and ".join(str(p) for p in (result.path, result.page) if p)
         super().__init__(f"{result.name} failed: {result.failure}; kept: {kept}")
 

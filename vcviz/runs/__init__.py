@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -14,11 +15,13 @@ import numpy as np
 
 from vcviz.config import RunConfig
 from vcviz.densities import implied_prior
-from vcviz.errors import InputError, MissingError, clip, unknown
+from vcviz.errors import InputError, MissingError, RunWarning, clip, unknown
 from vcviz.records import LatentPrior, LatentSet, Split, Trajectory
 from vcviz.runs.folder import (
     FORMAT,
     Arrays,
+    check_arrays,
+    data_changed,
     is_run,
     read_arrays,
     read_history,
@@ -112,7 +115,8 @@ class Run:
         )
         if problems:
             raise InputError(
-                f"weights of {self.name!r} do not fit: {'; '.join(sorted(problems)[:5])}"
+                f"weights of {self.name!r} do not fit: {'; '.join(sorted(problems)[:5])}; "
+                "remove that folder and train again"
             )
         model.load_state_dict(weights)
         return model.to(device).eval()
@@ -125,9 +129,18 @@ class Run:
                 f"run {self.name!r} was trained on splits passed in memory ({config.dataset}); "
                 "vcviz cannot load them again, use your own"
             )
-        return _load_splits(
-            config.dataset, json.dumps(config.dataset_options), config.n_train, config.seed
-        )
+        train, test = load_splits(config)
+        self.check_data(train, test)
+        return train, test
+
+    def check_data(self, train: Split, test: Split) -> None:
+        """Raise an `InputError` unless these are the rows that the run was trained on."""
+        from vcviz.data import fingerprint
+
+        for which, split in (("train", train), ("test", test)):
+            now = {"rows": len(split), "fingerprint": fingerprint(split)}
+            if self.data[which]["fingerprint"] != now["fingerprint"]:
+                raise InputError(data_changed(self.path, which, self.data[which], now))
 
     def split(self, name: str = "test") -> Split:
         """Return one of the run's splits."""
@@ -224,22 +237,39 @@ def load_run(path: str | Path) -> Run:
     missing = {"config", "data"} - record.keys()
     if missing:
         raise InputError(f"{path}/config.json lacks {', '.join(sorted(missing))}")
+    metrics = read_json(path / "metrics.json")
+    if missing := {"accuracy", "nll", "ece", "ece_if_calibrated"} - metrics.keys():
+        raise InputError(
+            f"{path}/metrics.json lacks {', '.join(sorted(missing))}; "
+            "remove that folder and train again"
+        )
+    check_arrays(path / "weights.safetensors")
     return Run(
         path=path,
         config=RunConfig(**record["config"]),
         data=record["data"],
         history=tuple(read_history(path / "history.jsonl")),
-        metrics=read_json(path / "metrics.json"),
+        metrics=metrics,
         record=record,
     )
 
 
 def list_runs(folder: str | Path = "runs") -> list[Run]:
-    """Return the finished runs in a folder, by name; unfinished ones are not listed."""
+    """Return the finished runs in a folder, by name; unfinished ones are not listed.
+
+    A damaged run hides no other: it is passed over with a `RunWarning` that says what is wrong.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingError(f"no folder {str(folder)!r}; train a run first: vcviz train")
-    return [load_run(path) for path in sorted(folder.iterdir()) if is_run(path)]
+    found = []
+    for path in sorted(folder.iterdir()):
+        if is_run(path):
+            try:
+                found.append(load_run(path))
+            except InputError as error:
+                warnings.warn(str(error), RunWarning, stacklevel=2)
+    return found
 
 
 def finished_run(out: str | Path, name: str, config: RunConfig) -> Run | None:
@@ -270,7 +300,7 @@ def build_model(
 
     if encoder is None:
         if config.encoder == "custom":
-            raise InputError("this run was trained with an encoder of your own; pass encoder=")
+            raise InputError("encoder 'custom' stands for a module of your own; pass encoder=")
         encoder = build_encoder(
             config.encoder,
             kind=data["kind"],
@@ -294,11 +324,30 @@ def _split_name(name: str) -> str:
     return name
 
 
-@lru_cache(maxsize=4)
-def _load_splits(dataset: str, options: str, n_train: int | None, seed: int) -> tuple[Split, Split]:
+def load_splits(config: RunConfig) -> tuple[Split, Split]:
+    """Return the (train, test) splits of a config; the last few are kept in memory."""
+    options = json.dumps(config.dataset_options)
+    stamp = _stamp(config.dataset)
+    return _load_splits(config.dataset, options, config.n_train, config.seed, stamp)
+
+
+@lru_cache(maxsize=2)
+def _load_splits(
+    dataset: str, options: str, n_train: int | None, seed: int, stamp: int
+) -> tuple[Split, Split]:
     from vcviz.data import load_data
 
     return load_data(dataset, seed=seed, n_train=n_train, **json.loads(options))
+
+
+def _stamp(dataset: str) -> int:
+    """Return a number that changes with a local file, so that what is kept of it goes stale."""
+    kind, _, place = dataset.partition(":")
+    if kind != "path" or not Path(place).exists():
+        return 0
+    files = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]
+    return hash(tuple((f.name, (s := f.stat()).st_mtime_ns, s.st_size) for f in files))
+
 
 
 def short_names(runs: Sequence[Run]) -> list[str]:

@@ -64,6 +64,12 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
+def check_arrays(path: Path) -> None:
+    """Raise an `InputError` if a file is no whole safetensors file; its arrays are not read."""
+    with reading(path), safe_open(path, framework="numpy"):
+        pass
+
+
 def read_arrays(path: Path) -> Arrays:
     """Return all arrays of a safetensors file."""
     with reading(path), safe_open(path, framework="numpy") as file:
@@ -81,11 +87,11 @@ class reading:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, FileNotFoundError):
-            raise MissingError(f"{self.path} is missing; the run is not complete") from None
+            raise MissingError(f"{self.path} is missing; remove that folder and train again") from None
         if isinstance(error, SafetensorError):
-            raise InputError(f"{self.path} is damaged or not a safetensors file: {error}") from None
+            raise InputError(f"{self.path} is damaged or not a safetensors file ({error}); remove that folder and train again") from None
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
-            raise InputError(f"{self.path} is damaged or not JSON: {error}") from None
+            raise InputError(f"{self.path} is damaged or not JSON ({error}); remove that folder and train again") from None
 
 
 # ---------------------------------------------------------------- writing
@@ -111,8 +117,12 @@ def start(out: str | Path, name: str, config: RunConfig, record: Mapping[str, An
     folder = partial_folder(out, name)
     existing = folder / "config.json"
     if existing.exists():
-        before = RunConfig(**read_json(existing)["config"])
-        refuse_if_different(folder, before, config)
+        before = read_json(existing)
+        refuse_if_different(folder, RunConfig(**before["config"]), config)
+        for which in ("train", "test"):
+            old, new = before["data"][which], record["data"][which]
+            if old["fingerprint"] != new["fingerprint"]:
+                raise InputError(data_changed(folder, which, old, new))
         if (folder / "checkpoint" / "state.safetensors").exists():
             return folder
     try:
@@ -141,6 +151,20 @@ def refuse_if_different(path: Path, before: RunConfig, now: RunConfig) -> None:
         f"{path} holds a run with other settings ({'; '.join(changes)}); "
         "choose another name= or remove that folder"
     )
+
+
+def data_changed(path: Path, which: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the message for a run whose data are no longer those it was trained on."""
+    return (
+        f"the {which} rows of {path} have changed since it was trained: {old['rows']} rows "
+        f"(fingerprint {old['fingerprint']}) became {new['rows']} ({new['fingerprint']}); "
+        "choose another name= or remove that folder"
+    )
+
+
+def discard(folder: Path) -> None:
+    """Remove an unfinished run."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

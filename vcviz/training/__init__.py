@@ -19,17 +19,18 @@ from torch import nn
 
 from vcviz import __version__, runs
 from vcviz.config import RunConfig
-from vcviz.data import fingerprint, load_data
-from vcviz.errors import InputError, clip
+from vcviz.data import fingerprint
+from vcviz.errors import InputError, TrainingError, clip, expect, unknown
+from vcviz.heads import HEADS
 from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
-from vcviz.training.loop import Trainer
+from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
 
 
 def train(
-    config: RunConfig | None = None,
+    config: RunConfig | str | None = None,
     *,
     out: str | Path = "runs",
     name: str | None = None,
@@ -44,7 +45,8 @@ def train(
     Parameters
     ----------
     config, settings : a `RunConfig`, or its fields as keywords, e.g. ``head="variational"``,
-        ``dataset="digits"``, ``latent_dim=2``, ``epochs=30``, ``seed=0``, ``head_options={…}``
+        ``dataset="digits"``, ``latent_dim=2``, ``epochs=30``, ``seed=0``, ``head_options={…}``;
+        a string alone is the dataset
     out : folder of runs
     name : the run's folder; default made of dataset, head, D, seed and a hash of the settings
     splits : (train, test) of your own instead of `dataset`
@@ -61,12 +63,21 @@ def train(
     Raises
     ------
     InputError
-        For settings that do not fit, or a finished run of that name with other settings.
+        For settings that do not fit, or a run of that name with other settings or other data.
     TrainingError
         If the loss stops being finite; the message names the term and the step.
     """
+    if isinstance(config, str):
+        settings["dataset"], config = config, None
     if isinstance(encoder, str):
         settings["encoder"], encoder = encoder, None
+    if isinstance(settings.get("dataset"), tuple):
+        splits = settings.pop("dataset")
+    if splits is not None:
+        for which, split in zip(("train split", "test split"), splits, strict=True):
+            expect(which, split, Split, "build one from arrays: vcviz.Split(x, y)")
+    if encoder is not None:
+        expect("encoder", encoder, nn.Module)
     if config is not None and settings:
         raise InputError(
             f"give a config or settings, not both (got config and {', '.join(settings)})"
@@ -77,12 +88,12 @@ def train(
     if encoder is not None:
         config = _with_own_encoder(config, encoder)
     name = run_folder.check_name(name or config.default_name)
-    if (done := runs.finished_run(out, name, config)) is not None:
+    done = runs.finished_run(out, name, config)
+    train_split, test_split = splits or runs.load_splits(config)
+    if done is not None:
+        done.check_data(train_split, test_split)
         return done
     device = pick_device(config.device)
-    train_split, test_split = splits or load_data(
-        config.dataset, seed=config.seed, n_train=config.n_train, **config.dataset_options
-    )
     _check_splits(train_split, test_split)
     data = describe(train_split, test_split)
     with _seeded(config.seed):
@@ -92,9 +103,13 @@ def train(
     with _locked(Path(out), name), _threads(config), _seeded(config.seed):
         record = {"config": config.model_dump(), "data": data, **_provenance(device)}
         folder = run_folder.start(out, name, config, record)
-        Trainer(model.to(device), train_split, test_split, config, folder, device).run(
-            checkpoint_every, progress
-        )
+        try:
+            Trainer(model.to(device), train_split, test_split, config, folder, device).run(
+                checkpoint_every, progress
+            )
+        except (InputError, TrainingError):
+            run_folder.discard(folder)  # the same settings would only fail again
+            raise
         return runs.load_run(run_folder.finish(folder, name))
 
 
@@ -112,6 +127,12 @@ def train_heads(
     head_options : options by head, e.g. ``{"variational": {"critic_weight": 0.5}}``
     settings : as for `train`
     """
+    heads = [heads] if isinstance(heads, str) else list(heads)
+    if not heads:
+        raise InputError(f"heads must name at least one of {', '.join(HEADS)}")
+    for head in heads:
+        if head not in HEADS:
+            raise unknown("head", head, HEADS)
     own = dict(head_options or {})
     if stray := own.keys() - set(heads):
         raise InputError(f"head_options names {sorted(stray)}, which are not among {list(heads)}")
@@ -178,9 +199,11 @@ def _locked(out: Path, name: str) -> Iterator[None]:
         raise InputError(
             f"cannot write runs in {out}: {error.strerror}; choose another out="
         ) from None
-    with lock:
-        yield
-    path.unlink(missing_ok=True)
+    try:
+        with lock:
+            yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _provenance(device: torch.device) -> dict[str, Any]:
@@ -242,9 +265,18 @@ def _check_shapes(model: Classifier, split: Split, config: RunConfig) -> None:
         )
     was_training = model.training
     model.eval()
-    with torch.no_grad():
-        z = model.encode(torch.as_tensor(np.array(split.x[:2])))
+    try:
+        with torch.no_grad():
+            z = model.encode(torch.as_tensor(np.array(split.x[:2])))
+    except (RuntimeError, TypeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"the encoder cannot take inputs of shape (B, {', '.join(map(str, split.x.shape[1:]))})"
+            f": {reason}"
+        ) from None
     model.train(was_training)
+    if config.batch_size == 1 and has_batch_norm(model):
+        raise InputError("batch_size must be at least 2 for an encoder with batch norm, got 1")
     if z.shape != (len(split.x[:2]), config.latent_dim):
         raise InputError(
             f"the encoder should give (B, {config.latent_dim}) latents, gave {tuple(z.shape)}"

@@ -72,7 +72,8 @@ class Trainer:
             model.encoder.compile()
         n, b = len(self.y), config.batch_size
         # A last batch of a single row would leave batch norm without a variance.
-        self.batches = [s for s in range(0, n, b) if min(s + b, n) - s > 1 or n == 1]
+        smallest = 2 if has_batch_norm(model) else 1
+        self.batches = [s for s in range(0, n, b) if min(s + b, n) - s >= smallest]
         self.done = 0
 
     # ---------------------------------------------------------- the loop
@@ -269,6 +270,11 @@ class _LossTable:
 
     def means(self) -> dict[str, float]:
         return {k: float(v) / self.seen for k, v in zip(self.names, self.sum, strict=True)}
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Return whether a module normalises over the batch, which takes at least two rows."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
 
 
 def quick_scores(latents: LatentSet) -> dict[str, float]:
