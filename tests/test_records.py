@@ -259,6 +259,9 @@ class TestLatentPrior:
         law = prior(kind)
         turn = Projection("pca", ("a", "b"), np.array([[0.6, -0.8], [2.0, 1.0]]), np.array([1, 2]))
         projected = law.project(turn)
+        by_matrix = law.project(turn.matrix)
+        np.testing.assert_allclose(by_matrix.mean, law.mean @ turn.matrix)
+        np.testing.assert_allclose(by_matrix.covariance, projected.covariance)
         np.testing.assert_allclose(projected.mean, (law.mean - [1, 2]) @ turn.matrix)
         for k in range(C):
             np.testing.assert_allclose(

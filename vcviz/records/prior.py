@@ -165,17 +165,25 @@ class LatentPrior:
             noise[y == k] = noise[y == k] @ self.scale_tril[k].T
         return self.mean[y] + noise, y
 
-    def project(self, projection: Projection) -> LatentPrior:
+    def project(self, projection: Projection | ArrayLike) -> LatentPrior:
         """Return the law of the projected latents: exact, as a linear map keeps it Gaussian.
 
         An axis along which nothing varies (the second of one-dimensional latents) gets a
         standard deviation of 1e-6 of the others, so that the law keeps a density.
+
+        Parameters
+        ----------
+        projection : a linear `Projection`, or the (D, k) matrix of one
 
         Raises
         ------
         InputError
             If the projection is not linear.
         """
+        if not isinstance(projection, Projection):
+            matrix = as_float("projection", projection, 2, np.float64)
+            labels = tuple(f"axis {i + 1}" for i in range(matrix.shape[1]))
+            projection = Projection("matrix", labels, matrix)
         if projection.matrix is None:
             raise InputError(
                 f"a law can only be projected linearly, {projection.method!r} is not linear"

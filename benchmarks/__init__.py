@@ -1,0 +1,1 @@
+"""Paired timings of vcviz beside the bare computation and its peers: ``python -m benchmarks``."""
