@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,7 @@ class Trainer:
         if self.x.ndim == 4:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic = [] if model.head.critic is None else list(model.head.critic.parameters())
-        main = [p for p in model.parameters() if all(p is not c for c in critic)]
+        main = [*model.encoder.parameters(), *model.head.main_parameters()]
         self.optimizers = optimizers_of(config, main, critic)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         if config.compile:
@@ -83,9 +84,15 @@ class Trainer:
         config = self.config
         self._resume()
         last_saved = time.monotonic()
-        title = f"{config.head} D={config.latent_dim}"
+        # A bar that is redrawn ten times a second fills a log file with itself.
+        in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules
         with tqdm(
-            total=config.epochs, initial=self.done, desc=title, unit="epoch", disable=not progress
+            total=config.epochs,
+            initial=self.done,
+            desc=f"{config.head} D={config.latent_dim}",
+            unit="epoch",
+            mininterval=10 if in_log else 0.1,
+            disable=not progress,
         ) as bar:
             if self.done == 0:
                 self._keep_probe(0)
