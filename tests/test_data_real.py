@@ -18,8 +18,8 @@ pytestmark = pytest.mark.data
         ("cifar10", "image", (50000, 3, 32, 32), 10000, 10),
         ("usps", "image", (7291, 1, 16, 16), 2007, 10),
         ("notmnist", "image", (6667, 1, 28, 28), 3333, 10),
-        ("ag_news", "text", (10000, 161), 7600, 4),
-        ("trec6", "text", (5452, 39), 500, 6),
+        ("ag_news", "text", (10000, 81), 7600, 4),
+        ("trec6", "text", (5452, 20), 500, 6),
     ],
 )
 def test_a_dataset_loads(data_folder, name, kind, shape, n_test, n_classes):
