@@ -15,7 +15,7 @@ PACKAGE = Path(vcviz.__file__).parent
 
 #: from the bottom up; a module imports lower layers and, in a package, its own siblings
 LAYERS = (
-    {"errors"},
+    {"errors", "titles"},
     {"records", "config", "headless"},
     {"lab"},
     {"calibration", "densities", "information", "ood"},
@@ -37,6 +37,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 NUMBERS = {
     "errors",
+    "titles",
     "records",
     "information",
     "ood",

@@ -4,7 +4,7 @@ from fake_runs import FakeRun
 
 from vcviz.errors import InputError
 from vcviz.figures import plot_history, theme
-from vcviz.figures.history import run_titles
+from vcviz.titles import run_titles
 
 HISTORY = [
     {"epoch": 1, "lr": 0.1, "train/cross_entropy": 2.0, "train/total": 2.5, "critic/loss": 1.4,

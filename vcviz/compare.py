@@ -13,7 +13,8 @@ from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError, unknown
 from vcviz.fit import latent_fit
 from vcviz.records import LatentFit, ReliabilityCurve, Trajectory
-from vcviz.runs import Run, short_names
+from vcviz.runs import Run
+from vcviz.titles import run_titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> 
     """Return the latent fit of each run that anticipates a law; `options` as for `latent_fit`."""
     return [
         replace(latent_fit(run.latents(split), prior, **options), name=f"{name}, {split}")
-        for run, name in zip(runs, short_names(runs), strict=True)
+        for run, name in zip(runs, run_titles(runs), strict=True)
         if (prior := run.prior()) is not None
     ]
 
@@ -58,7 +59,7 @@ def reliability_curves(
     latents = [run.latents(split) for run in runs]
     return [
         reliability_curve(lat.log_probs, lat.y, name=f"{name}, {split}", **options)
-        for lat, name in zip(latents, short_names(runs), strict=True)
+        for lat, name in zip(latents, run_titles(runs), strict=True)
     ]
 
 
@@ -69,7 +70,7 @@ def attack_runs(
     bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
     return [
         replace(run.attack(n, progress=False, **options), name=name)
-        for run, name in zip(bar, short_names(runs), strict=True)
+        for run, name in zip(bar, run_titles(runs), strict=True)
     ]
 
 

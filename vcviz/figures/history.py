@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
+from vcviz.titles import run_titles
 
 History = Sequence[Mapping[str, Any]]
 
@@ -91,20 +92,6 @@ def _named(runs: Any) -> dict[str, History]:
     if not found:
         raise InputError("no run has a history yet: train for at least one epoch")
     return found
-
-
-def run_titles(runs: Sequence[Any]) -> list[str]:
-    """Return short titles that differ: the head's name if that is enough, else more."""
-    heads = [str(getattr(getattr(run, "config", None), "head", run.name)) for run in runs]
-    sized = [
-        f"{head}, D = {run.config.latent_dim}" if hasattr(run, "config") else head
-        for head, run in zip(heads, runs, strict=True)
-    ]
-    names = [str(run.name) for run in runs]
-    for titles in (heads, sized, names):
-        if len(set(titles)) == len(titles):
-            return titles
-    return [f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
 def _panels(histories: Mapping[str, History]) -> dict[str, list[str]]:

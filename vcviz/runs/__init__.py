@@ -347,13 +347,3 @@ def _stamp(dataset: str) -> int:
         return 0
     files = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]
     return hash(tuple((f.name, (s := f.stat()).st_mtime_ns, s.st_size) for f in files))
-
-
-
-def short_names(runs: Sequence[Run]) -> list[str]:
-    """Return short, distinct titles for runs: the head, with what tells equal heads apart."""
-    heads = [r.config.head for r in runs]
-    if len(set(heads)) == len(heads):
-        return heads
-    full = [f"{r.config.head} · D={r.config.latent_dim} · seed {r.config.seed}" for r in runs]
-    return full if len(set(full)) == len(full) else [r.name for r in runs]

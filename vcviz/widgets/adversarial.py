@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.history import run_titles
 from vcviz.figures.trajectory_parts import SAMPLES
 from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import LatentPrior, Projection, Trajectory
+from vcviz.titles import run_titles
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button
 from vcviz.widgets.display import Explorer

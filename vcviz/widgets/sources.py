@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.figures.history import run_titles
 from vcviz.figures.latent_panel import LatentPanel
 from vcviz.figures.outlines import Range, latent_ranges
 from vcviz.fit import moment_kl
 from vcviz.projections import fit_projection
 from vcviz.records import LatentPrior, LatentSet, Projection
+from vcviz.titles import run_titles
 
 #: ("test", True) = the probe rows of the test split that were kept at every epoch,
 #: ("test", False) = all its rows, of the trained model
