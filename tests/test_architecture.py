@@ -16,12 +16,13 @@ PACKAGE = Path(vcviz.__file__).parent
 #: from the bottom up; a module imports lower layers and, in a package, its own siblings
 LAYERS = (
     {"errors", "titles"},
+    {"options"},
     {"records", "config", "headless"},
     {"lab"},
     {"calibration", "densities", "information", "ood"},
     {"fit", "projections"},
     {"data"},
-    {"heads"},
+    {"heads", "posterior"},
     {"encoders", "model"},
     {"latents"},
     {"attacks"},
@@ -50,6 +51,7 @@ TORCH = {
     "heads",
     "encoders",
     "model",
+    "posterior",
     "latents",
     "attacks",
     "training",

@@ -15,6 +15,7 @@ from vcviz.attacks.steps import Plan, start_in_ball
 from vcviz.encoders import build_encoder
 from vcviz.errors import InputError
 from vcviz.heads import build_head
+from vcviz.heads.softmax import SoftmaxHead
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
 from vcviz.records import Split
@@ -236,7 +237,7 @@ def test_every_head_can_be_attacked(image_split, head):
     }
 
 
-class NoisyHead(nn.Module):
+class NoisyHead(SoftmaxHead):
     """Draws the weights of each pass, around a mean."""
 
     def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
@@ -244,20 +245,12 @@ class NoisyHead(nn.Module):
         return F.log_softmax(z @ weight.T, 1)
 
 
-class NoisyModel(nn.Module):
-    """What `Classifier` looks like from outside, with a stochastic head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = NoisyHead()
-        self.body = seeded(nn.Linear, FEATURES, D)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.body(x)
+def noisy_model() -> Classifier:
+    return Classifier(seeded(nn.Linear, FEATURES, D), NoisyHead(latent_dim=D, n_classes=C))
 
 
 def test_draws_of_a_stochastic_head_are_averaged(table_split):
-    model = NoisyModel()
+    model = noisy_model()
     options = {"method": "fgsm", "norm": "l2", "epsilon": 1.0}
     many = attack(model, table_split, draws=400, **options)
     again = attack(model, table_split, draws=400, **options)
@@ -275,7 +268,7 @@ def test_draws_of_a_stochastic_head_are_averaged(table_split):
 
 
 def test_noise_is_the_same_at_every_recorded_step(table_split):
-    path = attack(NoisyModel(), table_split, epsilon=0, steps=3)
+    path = attack(noisy_model(), table_split, epsilon=0, steps=3)
     np.testing.assert_array_equal(path.log_probs, path.log_probs[:1].repeat(4, axis=0))
 
 

@@ -147,11 +147,11 @@ def test_tokens_are_left_out_in_training_only():
         ("resnet20", "image", (3, 32, 32), {"depth": 32}, "unknown option"),
         ("cnn", "table", (4,), {}, "'cnn' does not take table data; use mlp"),
         ("mlp", "text", (4,), {}, "'mlp' does not take text data; use text"),
-        ("text", "text", (4,), {}, "n_tokens must be an integer of at least 2, got None"),
+        ("text", "text", (4,), {}, "n_tokens must be a whole number of at least 2, got None"),
         ("cnn", "image", (1, 7, 20), {}, "8 x 8 or more"),
         ("cnn", "image", (1, 8), {}, r"\(channels, height, width\), got \(1, 8\)"),
         ("mlp", "image", (1, 8, 8), {"hidden": 64}, "hidden must be a list of layer widths"),
-        ("mlp", "image", (1, 8, 8), {"hidden": [0]}, "hidden must be an integer of at least 1"),
+        ("mlp", "image", (1, 8, 8), {"hidden": [0]}, "hidden must be a whole number of at least 1"),
         ("cnn", "image", (1, 8, 8), {"width": 0}, "width must be"),
         ("cnn", "image", (1, 8, 8), {"dropout": 1.0}, "dropout must be below 1"),
         ("text", "text", (4,), {"token_dropout": 1}, "token_dropout must be below 1, got 1"),
@@ -165,7 +165,7 @@ def test_bad_requests_are_refused(name, kind, shape, options, message):
 
 
 def test_latent_dim_is_checked():
-    with pytest.raises(InputError, match="latent_dim must be an integer of at least 1, got 0"):
+    with pytest.raises(InputError, match="latent_dim must be a whole number of at least 1, got 0"):
         image_encoder("mlp", latent_dim=0)
 
 

@@ -307,7 +307,7 @@ def test_repelled_means_come_close_to_the_best_known_packings(c, d, best):
         ("softmx", {}, "unknown head 'softmx'; did you mean 'softmax'"),
         ("gaussian_mixture", {"margins": 1}, "option of head.*did you mean 'margin'"),
         ("softmax", {"margin": 1}, "unknown option"),
-        ("gaussian_mixture", {"margin": -1}, "margin must be a number at least 0, got -1"),
+        ("gaussian_mixture", {"margin": -1}, "margin must be a number of at least 0, got -1"),
         ("gaussian_mixture", {"likelihood_weight": float("nan")}, "likelihood_weight must be"),
         ("gaussian_mixture", {"separation": 0}, "separation must be a number above 0"),
         ("gaussian_mixture", {"initial_scale": 0.0}, "initial_scale must be a number above 0.001"),
@@ -318,8 +318,8 @@ def test_repelled_means_come_close_to_the_best_known_packings(c, d, best):
         ("variational", {"critic": "perclass"}, "did you mean 'per_class'"),
         ("variational", {"critic": "per_class", "critic_layers": 3}, "must be 1 or 2"),
         ("variational", {"critic": "per_class", "critic_width": 9}, "a linear critic has no width"),
-        ("variational", {"critic_layers": 0}, "critic_layers must be an integer of at least 1"),
-        ("variational", {"critic_width": 2.5}, "critic_width must be an integer"),
+        ("variational", {"critic_layers": 0}, "critic_layers must be a whole number of at least 1"),
+        ("variational", {"critic_width": 2.5}, "critic_width must be a whole number"),
     ],
 )
 def test_bad_options_are_refused(name, options, message):
@@ -329,7 +329,7 @@ def test_bad_options_are_refused(name, options, message):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_bad_shapes_are_refused(name):
-    with pytest.raises(InputError, match="n_classes must be an integer of at least 2, got 1"):
+    with pytest.raises(InputError, match="n_classes must be a whole number of at least 2, got 1"):
         build_head(name, latent_dim=D, n_classes=1)
     head = build_head(name, latent_dim=D, n_classes=C)
     with pytest.raises(InputError, match=r"z must have shape \(B, 2\), got \(7, 3\)"):

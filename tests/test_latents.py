@@ -16,6 +16,7 @@ from vcviz.densities import implied_prior
 from vcviz.encoders import build_encoder
 from vcviz.errors import InputError, MissingError
 from vcviz.heads import build_head
+from vcviz.heads.softmax import SoftmaxHead
 from vcviz.latents import batches, extract_latents, last_linear, prior_of
 from vcviz.latents.adapter import reading
 from vcviz.model import Classifier
@@ -42,28 +43,16 @@ class Net(nn.Module):
         return self.wrap(self.fc(self.features(x)))
 
 
-class NoisyHead(nn.Module):
-    """Logits with Gaussian noise, as a stochastic head of ours gives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(D, C)
+class NoisyHead(SoftmaxHead):
+    """Logits with Gaussian noise."""
 
     def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         noise = torch.randn(len(z), C, generator=generator)
         return F.log_softmax(self.linear(z) + noise, 1)
 
 
-class NoisyModel(nn.Module):
-    """What `Classifier` looks like from outside, with a stochastic head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = NoisyHead()
-        self.body = nn.Linear(FEATURES, D)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.body(x)
+def noisy_model() -> Classifier:
+    return Classifier(nn.Linear(FEATURES, D), NoisyHead(latent_dim=D, n_classes=C))
 
 
 def seeded(make, *args, **kwargs):
@@ -234,7 +223,7 @@ def test_another_layer_of_a_classifier_can_be_named(image_split, tiny_model):
 
 
 def test_a_stochastic_head_repeats_itself_by_its_seed(rows):
-    model = seeded(NoisyModel)
+    model = seeded(noisy_model)
     one, same, other = (extract_latents(model, rows, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(one.log_probs, same.log_probs)
     assert np.abs(one.log_probs - other.log_probs).max() > 0.01
@@ -379,8 +368,9 @@ def test_a_plain_wrapper_keeps_its_own_preprocessing(net, rows):
 def test_reading_keeps_gradients_to_the_input(net, rows):
     x = torch.tensor(rows[0], requires_grad=True)
     with reading(net) as read:
-        z, log_probs = read(x)
+        z, log_probs, energy = read(x)
     assert not z.requires_grad
+    assert not energy.requires_grad
     (gradient,) = torch.autograd.grad(log_probs[:, 0].sum(), x)
     assert gradient.abs().sum() > 0
 

@@ -141,7 +141,7 @@ class TestScores:
         ("arguments", "message"),
         [
             ({"method": "entrop"}, "unknown score 'entrop'; did you mean 'entropy'"),
-            ({"method": "energy"}, "needs logits"),
+            ({"method": "energy"}, "needs latents with energy, or logits="),
             ({"method": "energy", "logits": np.zeros((2, 3))}, "logits must have 3 rows"),
             ({"method": "log_marginal"}, "needs prior="),
         ],

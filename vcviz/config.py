@@ -36,6 +36,12 @@ class RunConfig(BaseModel):
     head: str = Field("softmax", description="name of the head")
     head_options: dict[str, Any] = Field(default_factory=dict, description="options of the head")
     latent_dim: int = Field(2, ge=1, description="D, dimensions of the latent space")
+    stochastic: bool = Field(False, description="encoder gives a Gaussian q(z|x), not a point")
+    draws: int = Field(1, ge=1, description="S, latents drawn per input and training step")
+    predict_draws: int = Field(16, ge=1, description="S, latents drawn per prediction")
+    rate_weight: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="weight of KL(q(z|x) || N(0, I)), as in VIB"
+    )
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(200, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -60,6 +66,10 @@ class RunConfig(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise InputError(readable(error, list(type(self).model_fields))) from None
+        if not self.stochastic and (self.draws > 1 or self.rate_weight):
+            raise InputError(
+                "draws and rate_weight are of a stochastic encoder; add stochastic=true"
+            )
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
@@ -78,8 +88,11 @@ class RunConfig(BaseModel):
 
     @property
     def key(self) -> str:
-        """Hash of what determines the result; two configs with one key are the same run."""
-        values = self.model_dump(exclude={"device", "threads", "compile"})
+        """Hash of what determines the result; two configs with one key are the same run.
+
+        Of what differs from the defaults, so that a new setting leaves the old keys as they are.
+        """
+        values = self.model_dump(exclude={"device", "threads", "compile"}, exclude_defaults=True)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
     @property

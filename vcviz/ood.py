@@ -45,10 +45,10 @@ def score(
     ----------
     lat : the latents to judge
     method : ``"max_prob"``: -max_k log p(k|x); ``"entropy"``: of p(y|x); ``"energy"``:
-        -logsumexp of `logits`, which normalised log-probabilities no longer contain;
+        -logsumexp of the logits, from ``lat.energy``;
         ``"log_marginal"``: -log p(z) under `prior`
     prior : the anticipated law, for ``"log_marginal"``
-    logits : (N, C) array before normalisation, for ``"energy"``
+    logits : (N, C) array before normalisation, for ``"energy"`` of latents that have none
 
     Raises
     ------
@@ -69,8 +69,12 @@ def score(
         finite = np.where(np.isneginf(log_probs), 0.0, log_probs)
         return -(np.exp(log_probs) * finite).sum(1)
     if method == "energy":
+        if logits is None and lat.energy is not None:
+            return lat.energy.astype(np.float64)
         if logits is None:
-            raise InputError("the energy score needs logits=(N, C), before normalisation")
+            raise InputError(
+                "the energy score needs latents with energy, or logits=(N, C) before normalisation"
+            )
         logits = as_float("logits", logits, 2, np.float64)
         if len(logits) != len(lat):
             raise InputError(f"logits must have {len(lat)} rows to match, got {len(logits)}")

@@ -181,7 +181,7 @@ class _Path:
 def _look(read: Reader, x: Tensor, split: Split, seed: int) -> tuple[tuple[str, ...], bool]:
     """Return the class names, and whether the model answers differently to different noise."""
     with torch.no_grad():
-        one, other = (read(x, noise(read, s))[1] for s in (seed, seed + 1))
+        one, other = (read(x, noise(read, s)).log_probs for s in (seed, seed + 1))
     return class_names(split.class_names, one.shape[1]), not torch.equal(one, other)
 
 

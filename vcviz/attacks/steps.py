@@ -52,7 +52,7 @@ def walk(
         x = x.detach().requires_grad_()
         with torch.set_grad_enabled(t < plan.steps):
             # A copy: a model may work in place on its input.
-            z, log_probs = read(x.clone(), noise(read, plan.seed))
+            z, log_probs, _ = read(x.clone(), noise(read, plan.seed))
         yield Step(x.detach(), z, log_probs.detach(), _length(x.detach() - clean, plan.norm))
         if t == plan.steps:
             return
@@ -64,7 +64,7 @@ def walk(
         gradient = torch.zeros_like(clean)
         for _ in range(plan.draws if stochastic else 1):
             with torch.enable_grad():
-                log_probs = read(x.clone(), fresh)[1]
+                log_probs = read(x.clone(), fresh).log_probs
             gradient += _gradient(log_probs, x, goal)
         x = _next(plan, x, clean, gradient)
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcviz.data.checks import check_count, check_fraction
 from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
 from vcviz.data.mixture import load_mixture, true_prior
@@ -18,6 +17,7 @@ from vcviz.data.stored import load_stored
 from vcviz.data.subsets import stratified_split, subset
 from vcviz.data.text import encode_texts
 from vcviz.errors import InputError, clip, unknown
+from vcviz.options import check_count, check_fraction
 from vcviz.records import Split
 
 #: names that need no more; adding a dataset is a loader and a line here

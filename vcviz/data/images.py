@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from vcviz.data.checks import check_count
 from vcviz.errors import InputError, MissingError, clip
+from vcviz.options import check_count
 
 #: modes that hold grey values only; every other mode becomes RGB
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
 
-from vcviz.data.checks import check_count, check_fraction, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
 from vcviz.data.truth import noisy, true_numbers
 from vcviz.errors import InputError, unknown
+from vcviz.options import check_count, check_fraction, check_number
 from vcviz.records import LatentPrior, Split, as_float
 
 ARRANGEMENTS = ("circle", "diagonal", "random")
@@ -180,7 +180,7 @@ def _arranged(
     name: str | None, n_classes: int, dim: int, separation: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return (C, dim) means whose smallest distance is `separation` (a step for "diagonal")."""
-    separation = check_number("separation", separation, positive=True)
+    separation = check_number("separation", separation, above=0)
     name = name or ("circle" if dim > 1 else "diagonal")
     if name == "diagonal":
         steps = np.arange(n_classes) - (n_classes - 1) / 2

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.data.checks import check_count
 from vcviz.data.columns import assign_roles, class_names
 from vcviz.data.inputs import Part, read_inputs
 from vcviz.data.joins import join_labels
@@ -16,6 +15,7 @@ from vcviz.data.labels import encode_further, encode_labels
 from vcviz.data.sources import open_source, source_folder, source_title
 from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
 from vcviz.errors import InputError, unknown
+from vcviz.options import check_count
 from vcviz.records import Split, as_float
 
 if TYPE_CHECKING:

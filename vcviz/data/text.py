@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from vcviz.data.checks import check_count
 from vcviz.errors import InputError, clip
+from vcviz.options import check_count
 
 #: texts longer than this are cut when no length is asked for
 LONGEST = 256

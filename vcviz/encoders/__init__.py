@@ -13,7 +13,7 @@ from vcviz.encoders.mlp import MLPEncoder
 from vcviz.encoders.resnet import RESNET_DEPTHS, ResNetEncoder
 from vcviz.encoders.text import TextEncoder
 from vcviz.errors import InputError, unknown
-from vcviz.heads.base import check_choice, check_count, check_options
+from vcviz.options import check_choice, check_count, check_options
 
 __all__ = ["ENCODERS", "build_encoder"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vcviz.encoders.mlp import dense
-from vcviz.heads.base import check_count
+from vcviz.options import check_count
 
 
 class CNNEncoder(nn.Module):

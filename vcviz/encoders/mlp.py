@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vcviz.errors import InputError, clip
-from vcviz.heads.base import check_count, check_number
+from vcviz.options import check_count, check_number
 
 
 class MLPEncoder(nn.Module):
@@ -61,6 +61,6 @@ def dense(
 
 def check_share(name: str, value: float) -> float:
     """Return `value` if it is a number in [0, 1)."""
-    if check_number(name, value) >= 1:
+    if check_number(name, value, least=0) >= 1:
         raise InputError(f"{name} must be below 1, got {value}")
     return float(value)

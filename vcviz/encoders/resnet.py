@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vcviz.heads.base import check_count
+from vcviz.options import check_count
 
 #: the published depths 6n + 2
 RESNET_DEPTHS = (20, 32, 44, 56, 110)

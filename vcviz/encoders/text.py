@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vcviz.encoders.mlp import check_share, dense
-from vcviz.heads.base import check_count
+from vcviz.options import check_count
 
 
 class TextEncoder(nn.Module):

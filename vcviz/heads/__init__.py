@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from vcviz.errors import unknown
-from vcviz.heads.base import Head, LossTerms, check_options, head_options
+from vcviz.heads.base import Head, LossTerms, head_options
 from vcviz.heads.gaussian_mixture import GaussianMixtureHead
 from vcviz.heads.softmax import SoftmaxHead
 from vcviz.heads.variational import VariationalHead
+from vcviz.options import check_options
 
 HEADS: dict[str, type[Head]] = {
     "softmax": SoftmaxHead,

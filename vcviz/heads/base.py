@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from vcviz.errors import InputError, clip, unknown
+from vcviz.errors import InputError
+from vcviz.options import check_count
 from vcviz.records import LatentPrior
 
 
@@ -55,9 +55,10 @@ class Head(nn.Module, ABC):
 
     Notes
     -----
-    A subclass writes `log_probs` and `loss`; one that anticipates an explicit law p(z|y) also
-    writes `prior`; one that trains a critic sets `critic` to a module and writes `critic_loss`
-    (and `critic_terms` if more than that loss is minimised).
+    A subclass writes `logits` and `loss`; one whose prediction is more than a softmax of the
+    logits also writes `log_probs`; one that anticipates an explicit law p(z|y) writes `prior`;
+    one whose latents live on a surface writes `place`; one that trains a critic sets `critic` to
+    a module and writes `critic_loss` (and `critic_terms` if more than that loss is minimised).
     Nothing is remembered between calls: randomness comes from the `generator` argument alone.
     """
 
@@ -93,12 +94,33 @@ class Head(nn.Module, ABC):
         self.log_class_prior.copy_((counts / counts.sum()).log())
 
     @abstractmethod
+    def logits(self, z: Tensor) -> Tensor:
+        """Return (B, C) scores of latents (B, D) before normalisation, without noise.
+
+        Minus their logsumexp is the energy, an out-of-distribution score.
+        """
+
     def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Return (B, C) log p(y|z) of latents (B, D); rows have logsumexp 0."""
+        return self.logits(z).log_softmax(1).to(self.checked(z).dtype)
 
     @abstractmethod
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the training loss of latents (B, D) with labels (B,), averaged over the batch."""
+
+    def predict(
+        self, z: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return `log_probs` (B, C) and the energies (B,), the logits computed once."""
+        logits = self.logits(z)
+        energy = -logits.logsumexp(1).to(self.checked(z).dtype)
+        if type(self).log_probs is Head.log_probs:
+            return logits.log_softmax(1).to(energy.dtype), energy
+        return self.log_probs(z, generator=generator), energy
+
+    def place(self, z: Tensor) -> Tensor:
+        """Return latents moved onto the support of the head's law: for most heads, `z` itself."""
+        return z
 
     def prior(self) -> LatentPrior | None:
         """Return the law p(z|y) that the head states, or None if it states none."""
@@ -119,6 +141,10 @@ class Head(nn.Module, ABC):
     def main_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the main optimiser owns: all but the critic's."""
         return [p for name, p in self.named_parameters() if not name.startswith("critic.")]
+
+    def undecayed_parameters(self) -> list[nn.Parameter]:
+        """Return those of `main_parameters` that weight decay leaves alone: by default none."""
+        return []
 
     def checked(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return `z`, in float32 at least, after a check of the shapes of latents and labels.
@@ -144,41 +170,3 @@ def head_options(head: type[Head]) -> dict[str, inspect.Parameter]:
     """Return the keyword options of a head class with their defaults."""
     parameters = inspect.signature(head.__init__).parameters
     return {n: p for n, p in parameters.items() if n not in ("self", "latent_dim", "n_classes")}
-
-
-def check_options(kind: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse an option that `known` does not list, with the nearest name."""
-    for name in options:
-        if name not in known:
-            raise unknown(f"option of {kind}", name, known)
-
-
-def check_count(name: str, value: Any, *, minimum: int = 1) -> int:
-    """Return `value` if it is an integer of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise InputError(f"{name} must be an integer of at least {minimum}, got {clip(value)}")
-    return int(value)
-
-
-def check_number(name: str, value: Any, *, above: float | None = None) -> float:
-    """Return `value` if it is a finite number, non-negative or larger than `above`."""
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or (value < 0 if above is None else value <= above):
-        bound = "at least 0" if above is None else f"above {above:g}"
-        raise InputError(f"{name} must be a number {bound}, got {clip(value)}")
-    return float(value)
-
-
-def check_flag(name: str, value: Any) -> bool:
-    """Return `value` if it is True or False (a string such as "false" would count as true)."""
-    if not isinstance(value, bool):
-        raise InputError(f"{name} must be true or false, got {clip(value)}")
-    return value
-
-
-def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
-    """Return `value` if it is one of `choices`."""
-    choices = list(choices)
-    if value not in choices:
-        raise unknown(name, value, choices)
-    return value

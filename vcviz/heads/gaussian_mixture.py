@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vcviz.heads.base import LossTerms, check_number
+from vcviz.heads.base import LossTerms
 from vcviz.heads.gaussian import GaussianLaw
 from vcviz.heads.generative import GenerativeHead
+from vcviz.options import check_number
 
 
 class GaussianMixtureHead(GenerativeHead):
@@ -77,12 +78,12 @@ class GaussianMixtureHead(GenerativeHead):
             likelihood_weight=likelihood_weight,
             use_class_prior=use_class_prior,
         )
-        self.margin = check_number("margin", margin)
+        self.margin = check_number("margin", margin, least=0)
 
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the terms ``cross_entropy`` and ``likelihood``."""
         z = self.checked(z, y)
-        logits = self.log_joint(z)
+        logits = self.logits(z)
         if self.margin:
             distance = 0.5 * self.law.whiten(z, y).square().sum(1)
             own = F.one_hot(y, self.n_classes)

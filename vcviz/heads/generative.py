@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from vcviz.heads.base import Head, check_flag, check_number, without_autocast
+from vcviz.heads.base import Head, without_autocast
 from vcviz.heads.gaussian import GaussianLaw
+from vcviz.options import check_flag, check_number
 from vcviz.records import LatentPrior
 
 
@@ -32,7 +32,7 @@ class GenerativeHead(Head):
     ) -> None:
         super().__init__(latent_dim, n_classes)
         self.law = law
-        self.likelihood_weight = check_number("likelihood_weight", likelihood_weight)
+        self.likelihood_weight = check_number("likelihood_weight", likelihood_weight, least=0)
         self.use_class_prior = check_flag("use_class_prior", use_class_prior)
 
     @property
@@ -43,15 +43,11 @@ class GenerativeHead(Head):
         uniform = torch.zeros_like(self.log_class_prior)
         return uniform.log_softmax(0)
 
-    def log_joint(self, z: Tensor) -> Tensor:
-        """Return (B, C) logits a_y = log pi_y + log p(z|y) in nats, float64 where possible."""
+    def logits(self, z: Tensor) -> Tensor:
+        """Return (B, C) log pi_y + log p(z|y) in nats, float64 where possible."""
         z = self.checked(z)
         with without_autocast(z):
             return self.law.log_prob(z) + self.log_weight
-
-    def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Return (B, C) log p(y|z)."""
-        return F.log_softmax(self.log_joint(z), dim=1).to(self.checked(z).dtype)
 
     def likelihood(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the scalar mean of -log p(z|y) in nats, the likelihood term."""

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vcviz.heads.base import check_count, check_number
+from vcviz.options import check_count, check_number
 
 _REPULSION_STEPS = 200
 

@@ -32,14 +32,13 @@ class SoftmaxHead(Head):
         super().__init__(latent_dim, n_classes)
         self.linear = nn.Linear(latent_dim, n_classes)
 
-    def log_probs(self, z: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Return (B, C) log p(y|z)."""
+    def logits(self, z: Tensor) -> Tensor:
+        """Return (B, C) W z + b."""
         z = self.checked(z)
         with without_autocast(z):
-            return F.log_softmax(self.linear(z), dim=1)
+            return self.linear(z)
 
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the term ``cross_entropy``."""
         z = self.checked(z, y)
-        with without_autocast(z):
-            return LossTerms({"cross_entropy": F.cross_entropy(self.linear(z), y)})
+        return LossTerms({"cross_entropy": F.cross_entropy(self.logits(z), y)})

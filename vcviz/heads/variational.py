@@ -8,10 +8,11 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from vcviz.errors import InputError
-from vcviz.heads.base import LossTerms, check_choice, check_count, check_flag, check_number
+from vcviz.heads.base import LossTerms
 from vcviz.heads.critics import LinearCritics, SharedCritic, TanhCritics
 from vcviz.heads.gaussian import GaussianLaw
 from vcviz.heads.generative import GenerativeHead
+from vcviz.options import check_choice, check_count, check_flag, check_number
 
 
 class VariationalHead(GenerativeHead):
@@ -112,8 +113,8 @@ class VariationalHead(GenerativeHead):
             likelihood_weight=likelihood_weight,
             use_class_prior=use_class_prior,
         )
-        self.critic_weight = check_number("critic_weight", critic_weight)
-        self.critic_penalty = check_number("critic_penalty", critic_penalty)
+        self.critic_weight = check_number("critic_weight", critic_weight, least=0)
+        self.critic_penalty = check_number("critic_penalty", critic_penalty, least=0)
         self.mle_to_encoder = check_flag("mle_to_encoder", mle_to_encoder)
         self.critic = _build_critic(critic, latent_dim, n_classes, critic_layers, critic_width)
 
@@ -122,7 +123,7 @@ class VariationalHead(GenerativeHead):
         z = self.checked(z, y)
         return LossTerms(
             {
-                "cross_entropy": F.cross_entropy(self.log_joint(z), y).to(z.dtype),
+                "cross_entropy": F.cross_entropy(self.logits(z), y).to(z.dtype),
                 "likelihood": self.likelihood(z if self.mle_to_encoder else z.detach(), y),
                 "critic": self._frozen_critic(self._critic_input(z, y), y).mean(),
             },

@@ -53,12 +53,13 @@ def extract_latents(
         mapped in any case, in an unnamed temporary file, and so are log-probabilities.
     name : of the result; default the split's
     progress : show a bar if it takes more than 2 s
-    seed : of the noise of a stochastic head
+    seed : of the noise of a stochastic encoder or head
 
     Returns
     -------
     LatentSet
-        `index` counts the rows in the order in which they came.
+        `index` counts the rows in the order in which they came. Of a stochastic encoder `z` is one
+        draw of q(z|x) for each row. `energy` is None if the model normalises its own output.
 
     Raises
     ------
@@ -76,6 +77,7 @@ def extract_latents(
         Rows(out, n) as latents,
         Rows(None, n) as outputs,
         Rows(None, n) as labels,
+        Rows(None, n) as energies,
         tqdm(total=n, unit=" rows", desc=title, delay=2, disable=not progress) as bar,
         torch.no_grad(),
     ):
@@ -83,19 +85,25 @@ def extract_latents(
         for x, y in batches_of(data, batch_size):
             if np.size(y) == 0:
                 continue
-            z, log_probs = read(x, generator)
+            z, log_probs, energy = read(x, generator)
             rows, n_classes = log_probs.shape
             names = class_names(names, n_classes)
             labels.add(as_labels("y", y, rows, n_classes))
             outputs.add(to_numpy(log_probs))
             latents.add(to_numpy(z))
+            energies.add(to_numpy(energy))
             bar.update(rows)
         if not len(labels):
             raise InputError(
                 "data gave no batches; a split, arrays or a loader with rows is needed"
             )
         return LatentSet(
-            latents.finish(), outputs.finish(), labels.finish(), class_names=names, name=title
+            latents.finish(),
+            outputs.finish(),
+            labels.finish(),
+            class_names=names,
+            name=title,
+            energy=_energy(energies.finish()),
         )
 
 
@@ -144,6 +152,11 @@ def last_linear(
         what = kind if layer is None else f"layer {layer!r} of {kind}"
         raise InputError(f"{what} is not an nn.Linear and has none that makes the logits")
     return found
+
+
+def _energy(values: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    # A model that gives log-probabilities has thrown the scale of its logits away.
+    return values if np.abs(values).max() > 1e-4 else None
 
 
 def class_names(names: tuple[str, ...], n_classes: int) -> tuple[str, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vcviz.errors import InputError, unknown
+from vcviz.model import Classifier
 
 Inputs = Tensor | Mapping[str, Tensor]
 
@@ -64,14 +65,30 @@ def reading(
             module.training = training
 
 
+class Reading(NamedTuple):
+    """What a classifier says of a batch, at least float32.
+
+    Attributes
+    ----------
+    z : (B, D) latents, detached; of a stochastic encoder one draw of q(z|x) for each input, since
+        the law of the draws is what an anticipated law is compared with
+    log_probs : (B, C) natural-log p(y|x)
+    energy : (B,) minus the logsumexp of the logits, detached; zero if the model normalises itself
+    """
+
+    z: Tensor
+    log_probs: Tensor
+    energy: Tensor
+
+
 class Reader:
-    """A classifier as a function of a batch: ``z, log_probs = read(x)``; made by `reading`.
+    """A classifier as a function of a batch, see `Reading`; made by `reading`.
 
     Attributes
     ----------
     model : the module behind wrappers such as `nn.DataParallel`
     layer : name of the module whose input is the latent, None = found by itself
-    ours : whether the latent comes from ``model.encode`` and the rest from ``model.head``
+    ours : whether the model is a `Classifier`, whose own methods give all of it
     last : name and module whose input was read last; None for our models
     """
 
@@ -88,17 +105,15 @@ class Reader:
         """The device the model is on."""
         return own_device(self.model)
 
-    def __call__(
-        self, x: Inputs, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return detached latents (B, D) and log-probabilities (B, C), at least float32.
+    def __call__(self, x: Inputs, generator: torch.Generator | None = None) -> Reading:
+        """Return what the model says of a batch.
 
         Parameters
         ----------
         x : (B, …) batch on any device, or a mapping of keyword arguments for the model (ours takes
             the first). Token ids become int64. Images in uint8 stay so for our models, which
             scale them themselves; for other models they become floats in [0, 1].
-        generator : source of the noise of a stochastic head; other models have none
+        generator : source of the noise of a stochastic encoder or head; other models have none
 
         Raises
         ------
@@ -108,29 +123,38 @@ class Reader:
         x = self._prepared(x)
         self._input = self.last = None
         try:
-            z, output = self._forward(x, generator)
+            z, output, energy = self._forward(x, generator)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, IndexError) as error:
             reason = str(error).strip().split("\n")[0]
             raise InputError(f"the model failed on a batch of {_described(x)}: {reason}") from error
-        log_probs = output if z is not None else self._log_probs(output)
+        if energy is None:
+            logits = self._logits(output)
+            log_probs, energy = logits.log_softmax(1), -logits.logsumexp(1)
+        else:
+            log_probs = output
         z = (z if z is not None else self._latent(log_probs)).detach()
         for what, values in (("latents", z), ("output", log_probs.detach())):
             bad = int(values.isnan().any(1).sum())
             if bad:
                 raise InputError(f"the model's {what} are NaN in {bad} of {len(values)} rows")
-        return _at_least_float(z), _at_least_float(log_probs)
+        return Reading(
+            _at_least_float(z), _at_least_float(log_probs), _at_least_float(energy.detach())
+        )
 
-    def _forward(self, x: Any, generator: torch.Generator | None) -> tuple[Tensor | None, Any]:
-        """Return the latents, None where the hooks have them, and what the model gave."""
+    def _forward(
+        self, x: Any, generator: torch.Generator | None
+    ) -> tuple[Tensor | None, Any, Tensor | None]:
+        """Return latents (None where the hooks have them), what the model gave, and energies."""
         model: Any = self.model
-        if self.ours and self.layer is None:
-            z = model.encode(x)
-            return z, model.head.log_probs(z, generator=generator)
-        if self.ours:
-            return None, model(x, generator=generator)
-        return None, model(**x) if isinstance(x, Mapping) else model(x)
+        if not self.ours:
+            return None, model(**x) if isinstance(x, Mapping) else model(x), None
+        q = model.posterior(x)
+        log_probs, energy = model.predict(q, generator=generator)
+        if self.layer is not None:
+            return None, log_probs, energy
+        return model.head.place(q.draw(1, generator)), log_probs, energy
 
     def _prepared(self, x: Any) -> Any:
         if isinstance(x, Mapping):
@@ -144,7 +168,7 @@ class Reader:
             return x.to(_float_type(self.model))
         return x if x.dtype == torch.bool else x.long()
 
-    def _log_probs(self, output: Any) -> Tensor:
+    def _logits(self, output: Any) -> Tensor:
         logits = _logits(output)
         if logits.ndim != 2 or logits.shape[1] < 2:
             hint = (
@@ -164,7 +188,7 @@ class Reader:
                     "logits or log-probabilities are needed: leave out its last softmax"
                 )
             self._looked_for_probabilities = True
-        return _at_least_float(logits).log_softmax(1)
+        return _at_least_float(logits)
 
     def _latent(self, log_probs: Tensor) -> Tensor:
         if self.last is None:
@@ -208,9 +232,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def is_ours(model: nn.Module) -> bool:
-    """Return whether the model has `encode` and a head with `log_probs`, as `Classifier` has."""
-    head = getattr(model, "head", None)
-    return callable(getattr(model, "encode", None)) and callable(getattr(head, "log_probs", None))
+    """Return whether the model is a `Classifier`."""
+    return isinstance(model, Classifier)
 
 
 def own_device(model: nn.Module) -> torch.device:

@@ -25,6 +25,8 @@ class LatentSet:
     index : (N,) int array, optional; row of each sample in its split, default 0..N-1
     class_names : C strings, optional
     name : shown in titles and legends
+    energy : (N,) float array, optional; minus the logsumexp of the logits before they were
+        normalised, which `log_probs` no longer know
     """
 
     z: NDArray[np.float32]
@@ -33,6 +35,7 @@ class LatentSet:
     index: NDArray[np.int64] = None  # type: ignore[assignment]
     class_names: tuple[str, ...] = None  # type: ignore[assignment]
     name: str = "latents"
+    energy: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 2)
@@ -43,6 +46,9 @@ class LatentSet:
             raise InputError(f"log_probs must have {len(z)} rows to match z, got {len(log_probs)}")
         y = as_labels("y", self.y, len(z), log_probs.shape[1])
         index = np.arange(len(z)) if self.index is None else as_labels("index", self.index, len(z))
+        energy = None if self.energy is None else as_float("energy", self.energy, 1)
+        if energy is not None and len(energy) != len(z):
+            raise InputError(f"energy must have {len(z)} values to match z, got {len(energy)}")
         freeze(
             self,
             z=z,
@@ -50,6 +56,7 @@ class LatentSet:
             y=y,
             index=index,
             class_names=class_names_of(self.class_names, log_probs.shape[1]),
+            energy=energy,
         )
 
     def __len__(self) -> int:
@@ -79,6 +86,7 @@ class LatentSet:
             log_probs=self.log_probs[rows],
             y=self.y[rows],
             index=self.index[rows],
+            energy=None if self.energy is None else self.energy[rows],
         )
 
 

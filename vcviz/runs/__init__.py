@@ -160,7 +160,10 @@ class Run:
         else:
             arrays, prefix, when = self._probe_arrays(epoch), f"{split}.", f"epoch {epoch}"
         try:
-            fields = {k: arrays[prefix + k] for k in ("z", "log_probs", "y", "index")}
+            fields: dict[str, Any] = {
+                k: arrays[prefix + k] for k in ("z", "log_probs", "y", "index")
+            }
+            fields["energy"] = arrays.get(f"{prefix}energy")
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
         name = f"{self.config.head}, {split}, {when}"
@@ -305,7 +308,7 @@ def build_model(
             config.encoder,
             kind=data["kind"],
             input_shape=tuple(data["input_shape"]),
-            latent_dim=config.latent_dim,
+            latent_dim=config.latent_dim * (2 if config.stochastic else 1),
             n_tokens=data.get("n_tokens"),
             **config.encoder_options,
         )
@@ -315,7 +318,9 @@ def build_model(
         n_classes=len(data["class_names"]),
         **config.head_options,
     )
-    return Classifier(encoder, head)
+    return Classifier(
+        encoder, head, stochastic=config.stochastic, predict_draws=config.predict_draws
+    )
 
 
 def _split_name(name: str) -> str:

@@ -28,6 +28,7 @@ from vcviz.errors import InputError, TrainingError
 from vcviz.heads import LossTerms
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
+from vcviz.posterior import LatentPosterior
 from vcviz.records import LatentPrior, LatentSet, Split
 from vcviz.runs import folder as run_folder
 from vcviz.training.schedules import augmented, optimizers_of, schedule
@@ -67,7 +68,9 @@ class Trainer:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic = [] if model.head.critic is None else list(model.head.critic.parameters())
         main = [*model.encoder.parameters(), *model.head.main_parameters()]
-        self.optimizers = optimizers_of(config, main, critic)
+        self.optimizers = optimizers_of(
+            config, main, critic, undecayed=model.head.undecayed_parameters()
+        )
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         if config.compile:
             model.encoder.compile()
@@ -130,9 +133,10 @@ class Trainer:
             x, y = augmented(self.x[rows], config.augment, noise), self.y[rows]
 
             with self._autocast():
-                z = model.encode(x)
-            z = z.float()
-            loss = model.head.loss(z, y, generator=noise)
+                q = model.posterior(x)
+            z = model.head.place(q.draw(config.draws, noise).float())
+            y = y.repeat(config.draws)
+            loss = self._with_rate(model.head.loss(z, y, generator=noise), q)
             main.zero_grad(set_to_none=True)
             self.scaler.scale(loss.total).backward()
             self.scaler.step(main)
@@ -147,6 +151,13 @@ class Trainer:
                     critic_optimizer.step()
             losses.add(step, loss, critic)
         return {**losses.means(), "lr": lr}
+
+    def _with_rate(self, loss: LossTerms, q: LatentPosterior) -> LossTerms:
+        """Return the loss with the term ``rate`` if the settings give it a weight."""
+        weight = self.config.rate_weight
+        if not weight:
+            return loss
+        return LossTerms({**loss.terms, "rate": q.rate()}, {**loss.weights, "rate": weight})
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         dtype = getattr(torch, self.config.precision)
@@ -322,7 +333,8 @@ def _probe_rows(split: Split, n: int, seed: int) -> NDArray[np.int64]:
 
 
 def _latent_arrays(latents: LatentSet) -> dict[str, Any]:
-    return {k: getattr(latents, k) for k in ("z", "log_probs", "y", "index")}
+    arrays = {k: getattr(latents, k) for k in ("z", "log_probs", "y", "index", "energy")}
+    return {k: v for k, v in arrays.items() if v is not None}
 
 
 def _law_arrays(model: Classifier) -> dict[str, Any]:

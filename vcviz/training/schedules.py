@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,19 +14,30 @@ from vcviz.errors import InputError
 
 
 def optimizers_of(
-    config: RunConfig, main: list[nn.Parameter], critic: list[nn.Parameter]
+    config: RunConfig,
+    main: list[nn.Parameter],
+    critic: list[nn.Parameter],
+    *,
+    undecayed: Sequence[nn.Parameter] = (),
 ) -> dict[str, torch.optim.Optimizer]:
-    """Return the optimiser of a config by name: "main", and "critic" if it has parameters."""
+    """Return the optimiser of a config by name: "main", and "critic" if it has parameters.
+
+    Weight decay leaves those of `main` alone that are `undecayed`.
+    """
     # One kernel for all parameters: a small model spends a fifth of a step in Adam otherwise.
     fused = main[0].device.type in ("cpu", "cuda")
     common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     found: dict[str, torch.optim.Optimizer] = {}
+    spared = {id(p) for p in undecayed} if config.weight_decay else set()
+    groups: list[dict[str, Any]] = [{"params": [p for p in main if id(p) not in spared]}]
+    if spared:
+        groups.append({"params": list(undecayed), "weight_decay": 0.0})
     if config.optimizer == "sgd":
         momentum: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.momentum > 0}
-        found["main"] = torch.optim.SGD(main, **momentum, **common)
+        found["main"] = torch.optim.SGD(groups, **momentum, **common)
     else:
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-        found["main"] = kind(main, **common)
+        found["main"] = kind(groups, **common)
     if critic:
         options: dict[str, Any] = {"lr": config.critic_lr, "betas": (0.5, 0.9), "fused": fused}
         found["critic"] = torch.optim.Adam(critic, **options)

@@ -1,0 +1,59 @@
+"""What an encoder says about the latents of an input: a point, or a Gaussian around it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Added before the softplus, so that an untrained encoder starts with scales near 0.13: noise that
+# is felt, and small beside the unit scale of the heads' laws.
+_SCALE_OFFSET = -2.0
+#: no scale is smaller, so that its log stays finite
+SMALLEST_SCALE = 1e-4
+
+
+class LatentPosterior(NamedTuple):
+    """The law q(z|x) of the latents of a batch: N(mean, diag(scale^2)), or a point.
+
+    Attributes
+    ----------
+    mean : (B, D)
+    scale : (B, D) standard deviations; None for a point
+    """
+
+    mean: Tensor
+    scale: Tensor | None = None
+
+    @classmethod
+    def from_features(cls, features: Tensor) -> LatentPosterior:
+        """Return the Gaussian of (B, 2 D) features: means, then scales before a softplus."""
+        mean, raw = features.chunk(2, dim=1)
+        return cls(mean, F.softplus(raw + _SCALE_OFFSET) + SMALLEST_SCALE)
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return (n B, D) latents, reparameterised: the batch n times, each with fresh noise.
+
+        A point gives itself n times. The noise is drawn on the generator's device.
+        """
+        if self.scale is None:
+            return self.mean.repeat(n, 1)
+        device = self.mean.device if generator is None else generator.device
+        noise = torch.randn(
+            (n, *self.mean.shape), generator=generator, device=device, dtype=self.mean.dtype
+        ).to(self.mean.device)
+        return (self.mean + self.scale * noise).flatten(0, 1)
+
+    def rate(self) -> Tensor:
+        """Return the scalar mean over the batch of KL(q(z|x) || N(0, I)) in nats.
+
+        An upper bound on the information I(X; Z) that the latents carry about the input: the rate
+        of the variational information bottleneck (Alemi et al., ICLR 2017, arXiv:1612.00410).
+        Infinite for a point.
+        """
+        if self.scale is None:
+            return self.mean.new_full((), torch.inf)
+        squares = self.mean.square() + self.scale.square() - 1 - 2 * self.scale.log()
+        return 0.5 * squares.sum(1).mean()
