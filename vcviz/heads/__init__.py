@@ -7,6 +7,7 @@ from typing import Any
 from vcviz.errors import unknown
 from vcviz.heads.base import Head, LossTerms, head_options
 from vcviz.heads.gaussian_mixture import GaussianMixtureHead
+from vcviz.heads.pc_softmax import PCSoftmaxHead
 from vcviz.heads.softmax import SoftmaxHead
 from vcviz.heads.variational import VariationalHead
 from vcviz.options import check_options
@@ -14,6 +15,7 @@ from vcviz.options import check_options
 HEADS: dict[str, type[Head]] = {
     "softmax": SoftmaxHead,
     "gaussian_mixture": GaussianMixtureHead,
+    "pc_softmax": PCSoftmaxHead,
     "variational": VariationalHead,
 }
 

@@ -126,6 +126,18 @@ class Head(nn.Module, ABC):
         """Return the law p(z|y) that the head states, or None if it states none."""
         return None
 
+    @property
+    def log_predict_prior(self) -> Tensor:
+        """(C,) log of the label frequencies that `log_probs` is for: those of training, mostly."""
+        return self.log_class_prior
+
+    def linear_layer(self) -> nn.Linear | None:
+        """Return the linear layer whose softmax `log_probs` is, or None if it is of another form.
+
+        Its weight and bias imply laws of the latents, see `vcviz.implied_prior`.
+        """
+        return None
+
     def critic_loss(
         self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -38,6 +38,10 @@ class SoftmaxHead(Head):
         with without_autocast(z):
             return self.linear(z)
 
+    def linear_layer(self) -> nn.Linear:
+        """Return the linear layer."""
+        return self.linear
+
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the term ``cross_entropy``."""
         z = self.checked(z, y)

@@ -140,7 +140,8 @@ def last_linear(
         if layer is not None:
             found = read.model.get_submodule(layer)
         elif read.ours:
-            found = getattr(read.model.head, "linear", None)
+            head: Any = read.model.head
+            found = head.linear_layer()
         elif example is not None:
             with torch.no_grad():
                 read(example)

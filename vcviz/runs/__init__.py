@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vcviz.config import RunConfig
 from vcviz.densities import implied_prior
@@ -76,6 +77,15 @@ class Run:
         if "prior.mean" in names:
             return "stated"
         return "implied" if "layer.weight" in names else None
+
+    @property
+    def predict_prior(self) -> NDArray[np.float64] | None:
+        """(C,) label frequencies that the log-probabilities are for; None for an older run.
+
+        Those of training for most heads; uniform for a head that leaves them out.
+        """
+        found = self._final_arrays("test").get("log_predict_prior")
+        return None if found is None else np.exp(found)
 
     @cached_property
     def epochs(self) -> list[int]:

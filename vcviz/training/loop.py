@@ -201,6 +201,7 @@ class Trainer:
             self.train.take(_probe_rows(self.train, _LARGEST_TRAIN_LATENTS, self.config.seed))
         )
         law = _law_arrays(self.model)
+        law["log_predict_prior"] = self.model.head.log_predict_prior.cpu().double().numpy()
         for split, latents in (("train", train), ("test", test)):
             run_folder.write_arrays(
                 self.folder / "latents" / f"{split}.safetensors", _latent_arrays(latents) | law
@@ -343,8 +344,8 @@ def _law_arrays(model: Classifier) -> dict[str, Any]:
     if prior is not None:
         keys = ("mean", "scale", "scale_tril", "log_weight")
         return {f"prior.{k}": v for k in keys if (v := getattr(prior, k)) is not None}
-    layer = getattr(model.head, "linear", None)
-    if not isinstance(layer, nn.Linear):
+    layer = model.head.linear_layer()
+    if layer is None:
         return {}
     bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
     return {
