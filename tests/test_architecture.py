@@ -22,6 +22,7 @@ LAYERS = (
     {"calibration", "densities", "information", "ood"},
     {"fit", "projections"},
     {"data"},
+    {"laws"},
     {"heads", "posterior"},
     {"encoders", "model"},
     {"latents"},
@@ -48,6 +49,7 @@ NUMBERS = {
     "projections",
 }
 TORCH = {
+    "laws",
     "heads",
     "encoders",
     "model",

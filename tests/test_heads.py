@@ -11,11 +11,11 @@ from scipy.spatial.distance import pdist
 from scipy.stats import multivariate_normal
 from torch.nn import functional as F
 
-import vcviz.heads.gaussian as gaussian
+import vcviz.laws.gaussian as gaussian
 from vcviz.errors import InputError
 from vcviz.heads import HEADS, build_head
-from vcviz.heads.gaussian import SMALLEST_SCALE, GaussianLaw
-from vcviz.heads.means import spread_means
+from vcviz.laws.gaussian import SMALLEST_SCALE, GaussianLaw
+from vcviz.laws.means import spread_means
 
 N, C, D = 7, 3, 2
 MIXTURES = ("gaussian_mixture", "variational")

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vcviz.heads.base import LossTerms
-from vcviz.heads.gaussian import GaussianLaw
 from vcviz.heads.generative import GenerativeHead
+from vcviz.laws.gaussian import GaussianLaw
 from vcviz.options import check_number
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vcviz.heads.base import Head, without_autocast
-from vcviz.heads.gaussian import GaussianLaw
+from vcviz.laws.gaussian import GaussianLaw
 from vcviz.options import check_flag, check_number
 from vcviz.records import LatentPrior
 

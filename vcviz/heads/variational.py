@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
 from vcviz.heads.critics import LinearCritics, SharedCritic, TanhCritics
-from vcviz.heads.gaussian import GaussianLaw
 from vcviz.heads.generative import GenerativeHead
+from vcviz.laws.gaussian import GaussianLaw
 from vcviz.options import check_choice, check_count, check_flag, check_number
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vcviz.heads.means import spread_means
+from vcviz.laws.means import spread_means
 from vcviz.options import check_choice, check_flag, check_number
 from vcviz.records import LatentPrior
 
