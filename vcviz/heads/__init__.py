@@ -6,6 +6,7 @@ from typing import Any
 
 from vcviz.errors import unknown
 from vcviz.heads.base import Head, LossTerms, head_options
+from vcviz.heads.dropmax import DropMaxHead
 from vcviz.heads.gaussian_mixture import GaussianMixtureHead
 from vcviz.heads.pc_softmax import PCSoftmaxHead
 from vcviz.heads.softmax import SoftmaxHead
@@ -17,6 +18,7 @@ HEADS: dict[str, type[Head]] = {
     "gaussian_mixture": GaussianMixtureHead,
     "pc_softmax": PCSoftmaxHead,
     "variational": VariationalHead,
+    "dropmax": DropMaxHead,
 }
 
 __all__ = ["HEADS", "Head", "LossTerms", "build_head"]
