@@ -161,14 +161,23 @@ def test_rows_are_normalised_and_terms_are_finite_scalars(name, dtype, n, c, d):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_permuting_the_classes_permutes_the_columns(name):
-    head, permuted = head64(name), head64(name)
+    # Noise is drawn class by class, so that only its mean over many draws can agree.
+    options = {"predict_draws": 100_000} if name == "heteroscedastic" else {}
+    head, permuted = head64(name, **options), head64(name, **options)
     order = torch.tensor([2, 0, 1])
     with torch.no_grad():
         for key, value in head.state_dict().items():
             if not key.startswith("critic.") and len(value) == C:
                 permuted.state_dict()[key].copy_(value[order])
     z = latents(dtype=torch.float64)
-    torch.testing.assert_close(permuted.log_probs(z), head.log_probs(z)[:, order])
+    found, expected = (
+        permuted.log_probs(z, generator=seeded()),
+        head.log_probs(z, generator=seeded()),
+    )
+    if options:
+        torch.testing.assert_close(found.exp(), expected.exp()[:, order], rtol=0, atol=0.01)
+    else:
+        torch.testing.assert_close(found, expected[:, order])
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -205,9 +214,9 @@ def test_half_precision_ends_at_the_head(name):
     head = build_head(name, latent_dim=D, n_classes=C)
     z, y = latents(), labels()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = head.log_probs(z)
+        inside = head.log_probs(z, generator=seeded())
         loss = head.loss(z.bfloat16(), y)
-    torch.testing.assert_close(inside, head.log_probs(z), rtol=0, atol=0)
+    torch.testing.assert_close(inside, head.log_probs(z, generator=seeded()), rtol=0, atol=0)
     assert all(term.dtype == torch.float32 for term in loss.terms.values())
 
 
@@ -339,7 +348,7 @@ def test_bad_shapes_are_refused(name):
     with pytest.raises(InputError, match="n_classes must be a whole number of at least 2, got 1"):
         build_head(name, latent_dim=D, n_classes=1)
     head = build_head(name, latent_dim=D, n_classes=C)
-    with pytest.raises(InputError, match=r"z must have shape \(B, 2\), got \(7, 3\)"):
+    with pytest.raises(InputError, match=r"z must have shape \(B, 2\).*, got \(7, 3\)"):
         head.log_probs(torch.zeros(7, 3))
     with pytest.raises(InputError, match=r"y must be 7 int64 labels.*got \(7, 1\)"):
         head.loss(latents(), labels()[:, None])

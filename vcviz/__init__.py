@@ -32,6 +32,7 @@ _PUBLIC = {
     "build_encoder": "vcviz.encoders",
     "build_head": "vcviz.heads",
     "HEADS": "vcviz.heads",
+    "noisy_log_softmax": "vcviz.heads",
     "train": "vcviz.training",
     "train_heads": "vcviz.training",
     "Run": "vcviz.runs",

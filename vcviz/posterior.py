@@ -39,7 +39,7 @@ class LatentPosterior(NamedTuple):
         A point gives itself n times. The noise is drawn on the generator's device.
         """
         if self.scale is None:
-            return self.mean.repeat(n, 1)
+            return self.mean.expand(n, *self.mean.shape).flatten(0, 1)
         device = self.mean.device if generator is None else generator.device
         noise = torch.randn(
             (n, *self.mean.shape), generator=generator, device=device, dtype=self.mean.dtype

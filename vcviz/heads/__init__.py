@@ -8,6 +8,8 @@ from vcviz.errors import unknown
 from vcviz.heads.base import Head, LossTerms, head_options
 from vcviz.heads.dropmax import DropMaxHead
 from vcviz.heads.gaussian_mixture import GaussianMixtureHead
+from vcviz.heads.heteroscedastic import HeteroscedasticHead
+from vcviz.heads.noisy_softmax import noisy_log_softmax
 from vcviz.heads.pc_softmax import PCSoftmaxHead
 from vcviz.heads.softmax import SoftmaxHead
 from vcviz.heads.variational import VariationalHead
@@ -19,9 +21,10 @@ HEADS: dict[str, type[Head]] = {
     "pc_softmax": PCSoftmaxHead,
     "variational": VariationalHead,
     "dropmax": DropMaxHead,
+    "heteroscedastic": HeteroscedasticHead,
 }
 
-__all__ = ["HEADS", "Head", "LossTerms", "build_head"]
+__all__ = ["HEADS", "Head", "LossTerms", "build_head", "noisy_log_softmax"]
 
 
 def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) -> Head:

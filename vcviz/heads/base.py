@@ -57,13 +57,16 @@ class Head(nn.Module, ABC):
     -----
     A subclass writes `logits` and `loss`; one whose prediction is more than a softmax of the
     logits also writes `log_probs`; one that anticipates an explicit law p(z|y) writes `prior`;
-    one whose latents live on a surface writes `place`; one that trains a critic sets `critic` to
+    one whose latents live on a surface writes `place`; one that computes along axis 1, whatever
+    axes follow, sets `dense`; one that trains a critic sets `critic` to
     a module and writes `critic_loss` (and `critic_terms` if more than that loss is minimised).
     Nothing is remembered between calls: randomness comes from the `generator` argument alone.
     """
 
     #: one line for menus and help
     summary: ClassVar[str] = ""
+    #: whether latents may also be maps (B, D, …) with a label for each place
+    dense: ClassVar[bool] = False
     #: the module that `critic_loss` trains, or None
     critic: nn.Module | None
     #: (C,) log pi
@@ -162,13 +165,21 @@ class Head(nn.Module, ABC):
         """Return `z`, in float32 at least, after a check of the shapes of latents and labels.
 
         Mixed precision ends here: densities and losses are never computed in half precision.
+        A dense head takes maps too: latents (B, D, …) with labels (B, …).
         """
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise InputError(f"z must have shape (B, {self.latent_dim}), got {tuple(z.shape)}")
-        if y is not None and (y.shape != z.shape[:1] or y.dtype != torch.int64):
+        axes_fit = z.ndim == 2 or (self.dense and z.ndim > 2)
+        if not axes_fit or z.shape[1] != self.latent_dim:
+            maps = f" or (B, {self.latent_dim}, …)" if self.dense else ""
             raise InputError(
-                f"y must be {len(z)} int64 labels, one per row of z, "
-                f"got {tuple(y.shape)} {str(y.dtype).removeprefix('torch.')}"
+                f"z must have shape (B, {self.latent_dim}){maps}, got {tuple(z.shape)}"
+            )
+        places = (len(z), *z.shape[2:])
+        if y is not None and (y.shape != places or y.dtype != torch.int64):
+            wanted = f"{len(z)} int64 labels, one per row of z"
+            if z.ndim > 2:
+                wanted = f"int64 labels of shape {places}, one per place of z"
+            raise InputError(
+                f"y must be {wanted}, got {tuple(y.shape)} {str(y.dtype).removeprefix('torch.')}"
             )
         return z.to(torch.promote_types(z.dtype, torch.float32))
 

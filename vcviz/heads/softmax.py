@@ -23,10 +23,12 @@ class SoftmaxHead(Head):
 
     Notes
     -----
-    The loss has one term, ``cross_entropy`` = -log p(y|z).
+    The loss has one term, ``cross_entropy`` = -log p(y|z). Latents may also be maps (B, D, H, W)
+    with labels (B, H, W).
     """
 
     summary = "linear layer and softmax: no stated law of the latents"
+    dense = True
 
     def __init__(self, *, latent_dim: int, n_classes: int) -> None:
         super().__init__(latent_dim, n_classes)
@@ -36,7 +38,7 @@ class SoftmaxHead(Head):
         """Return (B, C) W z + b."""
         z = self.checked(z)
         with without_autocast(z):
-            return self.linear(z)
+            return self.linear(z.movedim(1, -1)).movedim(-1, 1)
 
     def linear_layer(self) -> nn.Linear:
         """Return the linear layer."""
