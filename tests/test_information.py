@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm
 
 from vcviz.errors import InputError
-from vcviz.information import mutual_information, pointwise_information
+from vcviz.information import (
+    class_information,
+    mutual_information,
+    pointwise_information,
+    shift_prior,
+)
 from vcviz.records import LatentSet
 
 MEANS = np.array([0.0, 2, -2, 4, -4])
@@ -100,3 +105,127 @@ def test_refuses(change, message):
     lat = LatentSet(np.zeros((3, 2)), np.log(np.full((3, 3), 1 / 3)), [0, 1, 2])
     with pytest.raises(InputError, match=message):
         mutual_information(lat, **change)
+
+
+# ---------------------------------------------------------------- other label frequencies
+
+
+def skewed(n: int, seed: int = 0) -> tuple[LatentSet, np.ndarray]:
+    """Rows drawn with weights 1..5, their posterior exact for those weights."""
+    weights = np.array([1, 2, 3, 4, 5]) / 15
+    return mixture(n, weights, seed), weights
+
+
+def exact_for(lat: LatentSet, weights: np.ndarray) -> np.ndarray:
+    return log_softmax(norm.logpdf(lat.z.astype(float), MEANS) + np.log(weights), axis=1)
+
+
+def test_shifting_the_prior_gives_the_posterior_of_the_other_prior():
+    lat, weights = skewed(50)
+    other = np.array([0.5, 0.1, 0.1, 0.2, 0.1])
+    given = exact_for(lat, weights)
+    np.testing.assert_allclose(
+        shift_prior(given, weights, other), exact_for(lat, other), atol=1e-12
+    )
+    back = shift_prior(shift_prior(given, weights, other), other, weights)
+    np.testing.assert_allclose(back, given, atol=1e-12)
+    np.testing.assert_allclose(shift_prior(given, weights, weights), given, atol=1e-12)
+    np.testing.assert_allclose(logsumexp(shift_prior(given, weights, other), axis=1), 0, atol=1e-12)
+
+
+def test_a_class_can_be_ruled_out_but_not_everything():
+    with np.errstate(divide="ignore"):
+        log_probs = np.log([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    found = np.exp(shift_prior(log_probs[:1], [0.5, 0.25, 0.25], [0, 0.5, 0.5]))
+    np.testing.assert_allclose(found, [[0, 1, 0]])
+    with pytest.raises(InputError, match="rules out every class that row 1 of log_probs allows"):
+        shift_prior(log_probs, [0.5, 0.25, 0.25], [0, 0.5, 0.5])
+
+
+def test_the_model_s_own_prior_does_not_matter_once_it_is_said():
+    lat, weights = skewed(20_000)
+    truth = by_quadrature(weights)
+    uniform = np.full(5, 0.2)
+    for built_in in (uniform, weights[::-1]):
+        moved = LatentSet(lat.z, exact_for(lat, built_in), lat.y)
+        found = mutual_information(moved, prior_probs=weights, model_prior=built_in)
+        same = mutual_information(lat, prior_probs=weights)
+        assert found.estimate == pytest.approx(same.estimate, abs=1e-6)
+        assert found.interval[0] < truth < found.interval[1]
+        assert mutual_information(moved, prior_probs=weights).interval[1] < truth
+
+
+def test_it_is_the_papers_bound_with_scores_free_of_the_prior():
+    lat, weights = skewed(200)
+    f = norm.logpdf(lat.z.astype(float), MEANS) + np.random.default_rng(1).normal(size=(200, 1))
+    uniform = LatentSet(lat.z, log_softmax(f, axis=1), lat.y)
+    own = f[np.arange(200), lat.y]
+    bound = (own - np.log((weights * np.exp(f)).sum(1))).mean()
+    found = mutual_information(uniform, prior_probs=weights, model_prior=np.full(5, 0.2))
+    assert found.estimate == pytest.approx(bound, abs=1e-6)
+
+
+def test_adding_log_c_overestimates_imbalanced_data_by_log_c_minus_the_entropy():
+    lat, weights = skewed(20_000)
+    offset = np.log(5) + (weights * np.log(weights)).sum()
+    assert offset == pytest.approx(0.1196, abs=1e-4)
+    trap = mutual_information(lat, prior_probs=np.full(5, 0.2))
+    right = mutual_information(lat)
+    frequencies = np.bincount(lat.y) / len(lat)
+    exact = np.log(5) + (frequencies * np.log(frequencies)).sum()
+    assert trap.estimate - right.estimate == pytest.approx(exact, abs=1e-12)
+    assert trap.estimate - by_quadrature(weights) == pytest.approx(0.1196, abs=0.03)
+    assert trap.interval[0] > by_quadrature(weights)
+
+
+@pytest.mark.parametrize("model_prior", [None, np.full(5, 0.2)])
+def test_interval_covers_the_truth_with_counted_frequencies_at_a_hundred_to_one(model_prior):
+    weights = np.geomspace(100, 1, 5) / np.geomspace(100, 1, 5).sum()
+    truth = by_quadrature(weights)
+    hits = 0
+    for seed in range(200):
+        lat = mixture(1000, weights, seed)
+        if model_prior is not None:
+            lat = LatentSet(lat.z, exact_for(lat, model_prior), lat.y)
+        low, high = mutual_information(lat, model_prior=model_prior).interval
+        hits += low <= truth <= high
+    assert 0.9 < hits / 200 < 0.99
+
+
+# ---------------------------------------------------------------- class by class
+
+
+def test_classes_add_up_to_the_whole():
+    lat, weights = skewed(3000)
+    by_class = class_information(lat, prior_probs=weights)
+    whole = mutual_information(lat, prior_probs=weights)
+    assert (by_class.estimate * by_class.count).sum() / 3000 == pytest.approx(whole.estimate)
+    assert (by_class.estimate < by_class.ceiling).all()
+    np.testing.assert_allclose(by_class.ceiling, -np.log(weights))
+    own = pointwise_information(lat, prior_probs=weights)[lat.y == 3]
+    assert by_class.estimate[3] == pytest.approx(own.mean())
+    assert by_class.standard_error[3] == pytest.approx(own.std(ddof=1) / np.sqrt(len(own)))
+    width = by_class.interval[:, 1] - by_class.interval[:, 0]
+    np.testing.assert_allclose(width, 2 * norm.ppf(0.975) * by_class.standard_error)
+
+
+def test_classes_of_no_and_of_one_sample():
+    lat = LatentSet(np.zeros((3, 1)), np.log(np.full((3, 3), 1 / 3)), [0, 0, 2])
+    found = class_information(lat, prior_probs=[1 / 3] * 3)
+    np.testing.assert_allclose(found.estimate, [0, np.nan, 0], atol=1e-7)
+    np.testing.assert_array_equal(found.count, [2, 0, 1])
+    assert found.standard_error[2] == np.inf
+    assert np.isnan(found.interval[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("priors", "message"),
+    [
+        (([0.5, 0.5], [0.5, 0.5]), "from_prior must hold 3 probabilities"),
+        (([0.5, 0.25, 0.25], [0.5, 0.25, 0.5]), "to_prior must hold 3 .* with sum 1.25"),
+        (([0.5, 0.5, 0.0], [0.5, 0.25, 0.25]), "from_prior gives class 2 probability 0"),
+    ],
+)
+def test_shift_refuses(priors, message):
+    with pytest.raises(InputError, match=message):
+        shift_prior(np.log(np.full((2, 3), 1 / 3)), *priors)

@@ -1,17 +1,38 @@
-"""How many nats a classifier knows about the label."""
+"""How many nats a classifier knows about the label.
+
+The pointwise information of a sample is log p(y|x) / p(y) of its own label; its mean estimates
+I(X; Y). Log-probabilities of any head will do, but they must be for the label frequencies p(y) at
+which they are judged. Where they are for others (a head that predicts for equally likely classes,
+training data more or less balanced than the test data), `model_prior` says for which, and the
+estimate is that of Qin, Kim & Gedeon's bound with the scores f = log p(y|x) - log model_prior:
+
+    E[ f_y(x) - log sum_k p(k) exp f_k(x) ]  =  I(X; Y) - E_x KL( p(y|x) || p_f(y|x) ).
+
+A trap: log C - NLL ("softmax + log C", ``prior_probs`` uniform without `model_prior`) is the
+information only of balanced data; otherwise it is too large by log C - H(Y), whatever x is.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp, xlogy
 from scipy.stats import norm
 
 from vcviz.errors import InputError
-from vcviz.records import LatentSet, as_float
+from vcviz.records import LatentSet, as_float, as_log_probs
 
-__all__ = ["Information", "mutual_information", "pointwise_information"]
+__all__ = [
+    "ClassInformation",
+    "Information",
+    "class_information",
+    "mutual_information",
+    "pointwise_information",
+    "shift_prior",
+]
 
 
 class Information(NamedTuple):
@@ -34,8 +55,35 @@ class Information(NamedTuple):
     n: int
 
 
+@dataclass(frozen=True, eq=False)
+class ClassInformation:
+    """What a classifier knows about the samples of each class, in nats; arrays of length C.
+
+    Attributes
+    ----------
+    estimate : mean pointwise information of the samples of a class; weighted by the label
+        frequencies of the data they sum to I(X; Y). NaN for a class without samples.
+    standard_error : of each mean; infinite for a single sample
+    interval : (C, 2) normal intervals at `level`
+    ceiling : -log p(k), what is known of a class that is always recognised with certainty
+    count, class_names, level : samples of each class; names; mass of the intervals
+    """
+
+    estimate: NDArray[np.float64]
+    standard_error: NDArray[np.float64]
+    interval: NDArray[np.float64]
+    ceiling: NDArray[np.float64]
+    count: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    level: float
+
+
 def mutual_information(
-    lat: LatentSet, *, prior_probs: ArrayLike | None = None, level: float = 0.95
+    lat: LatentSet,
+    *,
+    prior_probs: ArrayLike | None = None,
+    model_prior: ArrayLike | None = None,
+    level: float = 0.95,
 ) -> Information:
     """Return the mutual information between input and label that the classifier attains.
 
@@ -46,8 +94,11 @@ def mutual_information(
     Parameters
     ----------
     lat : latents with log p(y|x) and labels
-    prior_probs : (C,) label probabilities p(y); default the label frequencies of `lat`, whose
-        entropy is too small by about (C - 1) / 2N nats
+    prior_probs : (C,) label probabilities p(y) of the data; default the label frequencies of
+        `lat`, whose entropy is too small by about (C - 1) / 2N nats
+    model_prior : (C,) label probabilities that the log-probabilities of `lat` are for, where they
+        differ from p(y), e.g. ``run.predict_prior``: they are re-weighted first (`shift_prior`).
+        Default: p(y), nothing is re-weighted.
     level : mass of the interval
 
     Returns
@@ -56,17 +107,20 @@ def mutual_information(
         If a label was given probability 0 the estimate is minus infinity, and the interval is
         everything.
 
+    Notes
+    -----
+    The interval holds the noise of the samples, of their label frequencies too; not that the
+    classifier falls short of the true p(y|x).
+
     References
     ----------
     Qin, Kim & Gedeon, Rethinking Softmax with Cross-Entropy, 2019, arXiv 1911.10688.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
+    _check_level(level)
     prior = _label_probs(lat, prior_probs)
-    pointwise = _pointwise(lat, prior)
+    pointwise = _pointwise(lat, prior, model_prior)
     n = len(pointwise)
-    present = prior > 0
-    entropy = float(-(prior[present] * np.log(prior[present])).sum())
+    entropy = float(-xlogy(prior, prior).sum())
     if np.isneginf(pointwise).any():
         return Information(-np.inf, np.inf, (-np.inf, np.inf), entropy, level, n)
     estimate = float(pointwise.mean())
@@ -75,20 +129,106 @@ def mutual_information(
     return Information(estimate, error, (estimate - reach, estimate + reach), entropy, level, n)
 
 
+def class_information(
+    lat: LatentSet,
+    *,
+    prior_probs: ArrayLike | None = None,
+    model_prior: ArrayLike | None = None,
+    level: float = 0.95,
+) -> ClassInformation:
+    """Return the mean of log p(k|x) / p(k) over the samples of each class k, with intervals.
+
+    A rare class can carry much: up to -log p(k). The parameters are those of
+    `mutual_information`, which is the mean of these weighted by how often each class occurs.
+    """
+    _check_level(level)
+    prior = _label_probs(lat, prior_probs)
+    pointwise = _pointwise(lat, prior, model_prior)
+    estimate, error = np.full((2, lat.n_classes), np.nan)
+    for k in np.unique(lat.y):
+        own = pointwise[lat.y == k]
+        estimate[k] = own.mean()
+        certain = len(own) > 1 and np.isfinite(estimate[k])
+        error[k] = own.std(ddof=1) / np.sqrt(len(own)) if certain else np.inf
+    reach = norm.ppf((1 + level) / 2) * error
+    with np.errstate(divide="ignore"):
+        ceiling = -np.log(prior)
+    return ClassInformation(
+        estimate=estimate,
+        standard_error=error,
+        interval=np.stack([estimate - reach, estimate + reach], axis=1),
+        ceiling=ceiling,
+        count=np.bincount(lat.y, minlength=lat.n_classes),
+        class_names=lat.class_names,
+        level=level,
+    )
+
+
 def pointwise_information(
-    lat: LatentSet, *, prior_probs: ArrayLike | None = None
+    lat: LatentSet,
+    *,
+    prior_probs: ArrayLike | None = None,
+    model_prior: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Return (N,) log p(y|x) / p(y) in nats of each sample's own label.
 
     At most -log p(y), when the classifier is certain and right; negative where the input speaks
-    against the label, minus infinity where it was given probability 0. `prior_probs` as for
-    `mutual_information`.
+    against the label, minus infinity where it was given probability 0. The parameters are those
+    of `mutual_information`.
     """
-    return _pointwise(lat, _label_probs(lat, prior_probs))
+    return _pointwise(lat, _label_probs(lat, prior_probs), model_prior)
 
 
-def _pointwise(lat: LatentSet, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    own = lat.log_probs[np.arange(len(lat)), lat.y].astype(np.float64)
+def shift_prior(
+    log_probs: ArrayLike, from_prior: ArrayLike, to_prior: ArrayLike
+) -> NDArray[np.float64]:
+    """Return (N, C) log-probabilities for other label frequencies, by Bayes' rule.
+
+    log p'(y|x) = log p(y|x) - log p(y) + log p'(y) + const: right if p(x|y) stays as it was
+    (label shift). From the training frequencies to equal ones it is the post-hoc logit
+    adjustment, whose argmax has the best mean accuracy per class.
+
+    Parameters
+    ----------
+    log_probs : (N, C) natural-log p(y|x); rows sum to 1 after exp
+    from_prior : (C,) label probabilities that they are for, all positive
+    to_prior : (C,) label probabilities to go to; a class of probability 0 is ruled out
+
+    Raises
+    ------
+    InputError
+        If a prior is not C probabilities, or rules out all that a row allows.
+
+    References
+    ----------
+    Saerens, Latinne & Decaestecker, Adjusting the Outputs of a Classifier to New a Priori
+    Probabilities, Neural Computation 14, 2002, eq. 2.2.
+
+    Menon et al., Long-tail Learning via Logit Adjustment, ICLR 2021, section 4.1.
+    """
+    log_probs = as_log_probs(log_probs)
+    n_classes = log_probs.shape[1]
+    before = _probs("from_prior", from_prior, n_classes)
+    after = _probs("to_prior", to_prior, n_classes)
+    if (before == 0).any():
+        k = int(np.flatnonzero(before == 0)[0])
+        raise InputError(f"from_prior gives class {k} probability 0, which nothing can undo")
+    with np.errstate(divide="ignore"):
+        moved = log_probs + (np.log(after) - np.log(before))
+    total = logsumexp(moved, axis=1, keepdims=True)
+    if np.isneginf(total).any():
+        row = int(np.flatnonzero(np.isneginf(total[:, 0]))[0])
+        raise InputError(f"to_prior rules out every class that row {row} of log_probs allows")
+    return moved - total
+
+
+def _pointwise(
+    lat: LatentSet, prior: NDArray[np.float64], model_prior: ArrayLike | None
+) -> NDArray[np.float64]:
+    log_probs: NDArray[np.floating] = lat.log_probs
+    if model_prior is not None:
+        log_probs = shift_prior(log_probs, _probs("model_prior", model_prior, lat.n_classes), prior)
+    own = log_probs[np.arange(len(lat)), lat.y].astype(np.float64)
     return own - np.log(prior[lat.y])
 
 
@@ -96,13 +236,23 @@ def _label_probs(lat: LatentSet, prior_probs: ArrayLike | None) -> NDArray[np.fl
     counts = np.bincount(lat.y, minlength=lat.n_classes)
     if prior_probs is None:
         return counts / counts.sum()
-    prior = as_float("prior_probs", prior_probs, 1, np.float64)
-    if prior.shape != (lat.n_classes,) or prior.min() < 0 or abs(prior.sum() - 1) > 1e-3:
-        raise InputError(
-            f"prior_probs must hold {lat.n_classes} probabilities that sum to 1, "
-            f"got shape {prior.shape} with sum {prior.sum():.3g}"
-        )
+    prior = _probs("prior_probs", prior_probs, lat.n_classes)
     if (prior[counts > 0] == 0).any():
         k = int(np.flatnonzero((prior == 0) & (counts > 0))[0])
         raise InputError(f"prior_probs gives class {k} probability 0, but samples have that label")
-    return prior / prior.sum()
+    return prior
+
+
+def _probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]:
+    probs = as_float(name, value, 1, np.float64)
+    if probs.shape != (n_classes,) or probs.min() < 0 or abs(probs.sum() - 1) > 1e-3:
+        raise InputError(
+            f"{name} must hold {n_classes} probabilities that sum to 1, "
+            f"got shape {probs.shape} with sum {probs.sum():.3g}"
+        )
+    return probs / probs.sum()
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, got {level}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
 from vcviz.data.sources import HUB_ID, SHAPES, exists
 from vcviz.data.stored import load_stored
-from vcviz.data.subsets import stratified_split, subset
+from vcviz.data.subsets import imbalanced, stratified_split, subset
 from vcviz.data.text import encode_texts
 from vcviz.errors import InputError, clip, unknown
-from vcviz.options import check_count, check_fraction
+from vcviz.options import check_count, check_fraction, check_options
 from vcviz.records import Split
 
 #: names that need no more; adding a dataset is a loader and a line here
@@ -32,6 +32,7 @@ __all__ = [
     "dataset_options",
     "encode_texts",
     "fingerprint",
+    "imbalanced",
     "load_data",
     "stratified_split",
     "subset",
@@ -45,6 +46,7 @@ def load_data(
     seed: int = 0,
     test_fraction: float | None = None,
     n_train: int | None = None,
+    train_imbalance: float | Mapping[str, Any] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> tuple[Split, Split]:
@@ -59,6 +61,9 @@ def load_data(
         own test split where it has one
     n_train : keep this many training rows, stratified (see `subset`), of inputs made ready by all
         of them
+    train_imbalance : keep training rows such that some classes are so many times rarer than
+        others; the test split stays as it is. A ratio, or the options of `imbalanced`, e.g.
+        ``{"ratio": 20, "kind": "step", "largest": 100}``. Comes before `n_train`.
     progress : whether work longer than two seconds shows a bar
     options : of that dataset: see `load_digits`, `load_mixture` and, for hub: and path:,
         `load_stored`; `dataset_options` lists them
@@ -86,13 +91,23 @@ def load_data(
     train, test = loader(**{k: v for k, v in common.items() if k in taken}, **options)
     if (train.class_counts > 0).sum() < 2:
         raise InputError(f"{train.name!r} holds one class only; a classifier needs at least 2")
+    if train_imbalance is not None:
+        train = _imbalanced(train, train_imbalance, seed)
     return (train if n_train is None else subset(train, n_train, seed=seed)), test
 
 
 def dataset_options(name: str) -> list[str]:
     """Return the options that `load_data` takes for a dataset, beside its own arguments."""
-    common = ("seed", "test_fraction", "n_train", "progress")
+    common = ("seed", "test_fraction", "n_train", "train_imbalance", "progress")
     return [p for p in inspect.signature(_loader(name)).parameters if p not in common]
+
+
+def _imbalanced(train: Split, wanted: float | Mapping[str, Any], seed: int) -> Split:
+    options = dict(wanted) if isinstance(wanted, Mapping) else {"ratio": wanted}
+    check_options("train_imbalance", options, ("ratio", "kind", "largest"))
+    if "ratio" not in options:
+        raise InputError("train_imbalance must say its ratio, e.g. {'ratio': 100}")
+    return imbalanced(train, options.pop("ratio"), seed=seed, **options)
 
 
 def _loader(name: str) -> Callable[..., tuple[Split, Split]]:

@@ -1,4 +1,4 @@
-"""Stratified splits and low-data subsets, by a seed."""
+"""Stratified splits, low-data and imbalanced subsets, by a seed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.options import check_count, check_fraction
+from vcviz.options import check_choice, check_count, check_fraction, check_number
 from vcviz.records import Split
 
 #: share of the rows that become the test split where the data has none of its own
 TEST_FRACTION = 1 / 3
+IMBALANCES = ("step", "exponential")
 
 
 def subset(split: Split, n: int, *, seed: int = 0) -> Split:
@@ -30,6 +31,65 @@ def subset(split: Split, n: int, *, seed: int = 0) -> Split:
         If `n` is smaller than the number of classes or larger than the split.
     """
     return split.take(subset_rows(split.y, n, seed=seed, name=split.name))
+
+
+def imbalanced(
+    split: Split,
+    ratio: float,
+    *,
+    kind: str = "step",
+    largest: int | None = None,
+    seed: int = 0,
+) -> Split:
+    """Return rows of a split in which some classes are `ratio` times rarer, in source order.
+
+    With one seed, the rows of a class in a choice that keeps fewer of it are among those of one
+    that keeps more.
+
+    Parameters
+    ----------
+    split : the rows to choose from
+    ratio : rows of the most frequent class over those of the rarest, 1 or more
+    kind : "step": classes 0, 2, 4, … are rare, the others frequent (Qin et al.'s even and odd
+        digits); "exponential": the rows fall geometrically from class 0 to the last (a long tail)
+    largest : rows of the most frequent class; default as many as the data allow
+    seed : which rows are chosen
+
+    Raises
+    ------
+    InputError
+        If a class has too few rows for it, or the rarest would be left without any.
+    """
+    rows = imbalanced_rows(
+        split.class_counts, check_number("ratio", ratio, least=1), kind, largest, split.name
+    )
+    return split.take(_choose(split.y, rows, seed))
+
+
+def imbalanced_rows(
+    counts: NDArray[np.int64], ratio: float, kind: str, largest: int | None, name: str = "data"
+) -> NDArray[np.int64]:
+    """Return how many rows of each class `imbalanced` keeps of `counts`."""
+    check_choice("kind", kind, IMBALANCES)
+    n_classes = len(counts)
+    place = np.arange(n_classes)
+    rarity = (place % 2 == 0) if kind == "step" else place / (n_classes - 1)
+    share = ratio ** -np.asarray(rarity, float)
+    room = counts / share
+    scarce = int(room.argmin())
+    most = int(room.min()) if largest is None else check_count("largest", largest)
+    if most > room.min() + 0.5 / share[scarce]:
+        raise InputError(
+            f"{most} rows of the largest class at {ratio:g}:1 take {round(most * share[scarce])} "
+            f"of class {scarce} of {name!r}, which has {counts[scarce]}; lower largest="
+        )
+    if most * share.min() < 0.5:
+        raise InputError(
+            f"at {ratio:g}:1 the rarest of the classes of {name!r} would have no rows, the largest "
+            f"having {most}; choose a smaller ratio"
+        )
+    rows = np.minimum(np.rint(most * share).astype(np.int64), counts)
+    return np.maximum(rows, 1)
 
 
 def stratified_split(split: Split, fraction: float, *, seed: int = 0) -> tuple[Split, Split]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from vcviz.accuracy import balanced_accuracy
 from vcviz.calibration import (
     brier_score,
     expected_calibration_error,
@@ -311,6 +312,7 @@ def final_metrics(latents: LatentSet) -> dict[str, Any]:
     return {
         "n_test": len(latents),
         "accuracy": latents.accuracy,
+        "balanced_accuracy": balanced_accuracy(latents.log_probs, latents.y),
         "nll": negative_log_likelihood(latents.log_probs, latents.y),
         "brier": brier_score(latents.log_probs, latents.y),
         "ece": curve.ece,
