@@ -19,8 +19,9 @@ LAYERS = (
     {"options"},
     {"records", "config", "headless"},
     {"lab"},
-    {"accuracy", "calibration", "densities", "information", "ood"},
-    {"fit", "projections"},
+    {"accuracy", "calibration", "densities", "information"},
+    {"ood"},
+    {"fit", "posthoc", "projections"},
     {"data"},
     {"laws"},
     {"heads", "posterior"},
@@ -40,6 +41,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NUMBERS = {
     "errors",
     "titles",
+    "options",
     "records",
     "accuracy",
     "information",
@@ -47,6 +49,7 @@ NUMBERS = {
     "calibration",
     "densities",
     "fit",
+    "posthoc",
     "projections",
 }
 TORCH = {

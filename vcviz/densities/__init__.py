@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vcviz.densities.contours import Contour, empirical_contours, gaussian_contours
+from vcviz.densities.moments import class_means, invertible, pooled_covariance
 from vcviz.errors import InputError
-from vcviz.records import LatentPrior, LatentSet, as_float, as_labels
+from vcviz.records import LatentPrior, LatentSet, as_float
 
 __all__ = [
     "Contour",
@@ -76,9 +77,9 @@ def implied_prior(
         raise InputError(f"bias must have shape ({n_classes},), got {bias.shape}")
     if not 0 < scale < np.inf:
         raise InputError(f"scale must be positive and finite, got {scale}")
-    means, counts = _class_means(latents)
+    means, counts = class_means(latents)
     tril = scale * np.linalg.cholesky(
-        _invertible(pooled_covariance(latents.z, latents.y, n_classes))
+        invertible(pooled_covariance(latents.z, latents.y, n_classes))
     )
     slope = weight @ tril @ tril.T
     if shift is None:
@@ -105,53 +106,19 @@ def empirical_prior(lat: LatentSet) -> LatentPrior:
     within-class covariance; one without points also gets the overall mean, and weight 0. A
     covariance that is singular still gets a ridge of 1e-6 of its mean variance.
     """
-    means, counts = _class_means(lat)
+    means, counts = class_means(lat)
     z = lat.z.astype(np.float64)
     pooled = None
     tril = np.empty((lat.n_classes, lat.latent_dim, lat.latent_dim))
     for k in range(lat.n_classes):
         if counts[k] > lat.latent_dim:
             residual = z[lat.y == k] - means[k]
-            tril[k] = np.linalg.cholesky(_invertible(residual.T @ residual / counts[k]))
+            tril[k] = np.linalg.cholesky(invertible(residual.T @ residual / counts[k]))
             continue
         if pooled is None:
-            pooled = np.linalg.cholesky(_invertible(pooled_covariance(lat.z, lat.y, lat.n_classes)))
+            pooled = np.linalg.cholesky(invertible(pooled_covariance(lat.z, lat.y, lat.n_classes)))
         tril[k] = pooled
     means[counts == 0] = z.mean(0)
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())
     return LatentPrior(mean=means, scale_tril=tril, log_weight=log_weight)
-
-
-def pooled_covariance(z: ArrayLike, y: ArrayLike, n_classes: int) -> NDArray[np.float64]:
-    """Return the (D, D) within-class covariance of all classes together, unbiased.
-
-    The sum of squares about the class means is divided by N minus the number of classes present.
-    """
-    z = as_float("z", z, 2, np.float64)
-    y = as_labels("y", y, len(z), n_classes)
-    scatter = np.zeros((z.shape[1], z.shape[1]))
-    present = np.unique(y)
-    for k in present:
-        residual = z[y == k]
-        residual = residual - residual.mean(0)
-        scatter += residual.T @ residual
-    return scatter / max(len(z) - len(present), 1)
-
-
-def _class_means(lat: LatentSet) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return (C, D) means, zero for a class without latents, and (C,) counts."""
-    counts = np.bincount(lat.y, minlength=lat.n_classes)
-    sums = np.stack(
-        [np.bincount(lat.y, column, minlength=lat.n_classes) for column in lat.z.T], axis=1
-    )
-    return sums / np.maximum(counts, 1)[:, None], counts
-
-
-def _invertible(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return `covariance`, with a ridge where whitening by it would lose too many digits."""
-    values = np.linalg.eigvalsh(covariance)
-    if values[0] > 1e-7 * values[-1]:
-        return covariance
-    ridge = 1e-6 * np.trace(covariance) / len(covariance)
-    return covariance + (ridge if ridge > 0 else 1e-6) * np.eye(len(covariance))
