@@ -30,6 +30,7 @@ LAYERS = (
     {"attacks"},
     {"runs"},
     {"compare", "training"},
+    {"sweeps"},
     {"figures"},
     {"widgets"},
     {"tour"},
@@ -62,8 +63,8 @@ TORCH = {
     "attacks",
     "training",
 }
-#: torch inside functions, so that reading a list of runs stays quick
-TORCH_WHEN_CALLED = {"runs"}
+#: torch inside functions, so that reading a list of runs and starting a sweep stay quick
+TORCH_WHEN_CALLED = {"runs", "sweeps"}
 PLOTLY = {"figures", "widgets"}
 #: plotly's script is written into pages
 PLOTLY_WHEN_CALLED = {"headless"}

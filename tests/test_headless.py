@@ -64,7 +64,11 @@ def test_parameters_environment_and_interpreter_reach_the_cells(tmp_path, monkey
 
     assert result.ok
     assert result.parameters == {"n": 7, "label": "a"}
-    assert sorted(p.name for p in (folder / "out").iterdir()) == ["tiny.html", "tiny.ipynb"]
+    assert sorted(p.name for p in (folder / "out").iterdir()) == [
+        "tiny.html",
+        "tiny.ipynb",
+        "tiny.json",
+    ]
     assert (result.path, result.page) == (folder / "out/tiny.ipynb", folder / "out/tiny.html")
     assert source.read_bytes() == before
     nb = read_notebook(result.path)
@@ -101,6 +105,7 @@ def test_an_error_in_a_cell_is_named_and_what_ran_is_kept(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "bad.failed.html",
         "bad.failed.ipynb",
+        "bad.failed.json",
     ]
     cells = read_notebook(kept.path).cells
     assert cells[-2].outputs[-1].ename == "ValueError"

@@ -82,6 +82,7 @@ _PUBLIC = {
     "CalibrationExplorer": "vcviz.widgets",
     "AdversarialExplorer": "vcviz.widgets",
     "run_notebook": "vcviz.headless",
+    "sweep": "vcviz.sweeps",
     "NotebookError": "vcviz.headless.outcomes",
     "NotebookResult": "vcviz.headless.outcomes",
 }

@@ -49,5 +49,9 @@ class RunWarning(UserWarning):
     """A run folder was passed over because it is damaged."""
 
 
+class SweepError(RuntimeError):
+    """A sweep cannot go on; what is finished is kept and the same command continues."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on; the message is one line saying at which step and why."""

@@ -12,8 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 from vcviz import __version__
+from vcviz.cli.sweep import sweep
 from vcviz.cli.train import train
-from vcviz.errors import InputError, RunWarning, TrainingError
+from vcviz.errors import InputError, RunWarning, SweepError, TrainingError
 from vcviz.headless.outcomes import NotebookError
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ class Commands(TyperGroup):
         except NotebookError as error:
             # A parameter that only the library could judge is bad input all the same.
             _stop(str(error), 2 if error.is_bad_input else 1)
-        except TrainingError as error:
+        except (TrainingError, SweepError) as error:
             _stop(str(error), 1)
         except OSError as error:
             if error.filename is None:
                 raise
             _stop(f"{error.strerror}: {error.filename}", 2)
-        except KeyboardInterrupt:
-            _stop("interrupted", 130)
+        except KeyboardInterrupt as interrupt:
+            _stop("; ".join(["interrupted", *map(str, interrupt.args)]), 130)
 
 
 app = typer.Typer(
@@ -98,6 +99,7 @@ def tour(
 
 
 app.command()(train)
+app.command()(sweep)
 
 
 @app.command()
@@ -152,6 +154,10 @@ def notebook(
     timeout: Annotated[float | None, typer.Option(help="Longest time for a cell, in s.")] = None,
     kernel: Annotated[str | None, typer.Option(help="Jupyter kernel; default this Python.")] = None,
     html: Annotated[bool, typer.Option("--html/--no-html", help="Write the page too.")] = True,
+    images: Annotated[
+        bool | None,
+        typer.Option("--images/--no-images", help="Figures as PNG too; default if possible."),
+    ] = None,
     quiet: Quiet = False,
     help_: Annotated[
         bool, typer.Option("--help", "-h", help="Show this, and the parameters of NAME.")
@@ -188,6 +194,7 @@ def notebook(
         parse_assignments(declared, parameter or []),
         out=out,
         html=html,
+        images=images,
         timeout=timeout,
         kernel=kernel,
         progress=not quiet,

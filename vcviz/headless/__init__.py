@@ -7,10 +7,13 @@ Papermill runs the notebook, in this Python interpreter. While it runs, the kern
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
+import json
 import logging
 import math
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vcviz import __version__
 from vcviz.errors import InputError
-from vcviz.headless.files import find_notebook, read_notebook
+from vcviz.headless.files import find_notebook, read_notebook, source_fingerprint
 from vcviz.headless.outcomes import (
     MARKER,
     Failure,
@@ -28,9 +31,12 @@ from vcviz.headless.outcomes import (
     failure_at,
     find_failure,
 )
+from vcviz.headless.outputs import write_outputs
 from vcviz.headless.parameters import check_parameters, notebook_parameters
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from vcviz.headless.kernels import Kernel
 
 ENVIRONMENT = {
@@ -50,6 +56,7 @@ def run_notebook(
     *,
     out: str | os.PathLike[str] | None = None,
     html: bool = True,
+    images: bool | None = None,
     timeout: float | None = None,
     kernel: str | None = None,
     env: Mapping[str, str] | None = None,
@@ -64,6 +71,8 @@ def run_notebook(
     parameters : values for its cell tagged ``parameters``; checked before a kernel starts
     out : a folder, or the file to write (.ipynb); default ``reports/<name>.ipynb``
     html : also write one self-contained page beside it
+    images : write the figures as PNG too, in ``<name>_files``; default if kaleido and a browser
+        for it are there. Figures as JSON and tables as CSV are written there in any case.
     timeout : longest time for a cell, seconds
     kernel : name of a Jupyter kernel; default this very Python interpreter, or the notebook's own
         kernel if it is not in Python
@@ -75,7 +84,7 @@ def run_notebook(
     -------
     NotebookResult
         The source is never written to. While it runs, the notebook so far is in
-        ``<name>.partial.ipynb``.
+        ``<name>.partial.ipynb``. What other programs need to know is in ``<name>.json``.
 
     Raises
     ------
@@ -118,11 +127,14 @@ def run_notebook(
             seconds=time.monotonic() - start,
             failure=failure,
         )
-        _keep(partial, result)
+        nb = _keep(partial, result)
+        files = write_outputs(nb, kept.with_name(f"{kept.stem}_files"), images=images)
+        _write_record(result, source, files)
     if failure:
         raise NotebookError(result)
-    for stale in (".failed.ipynb", ".failed.html"):
+    for stale in (".failed.ipynb", ".failed.html", ".failed.json"):
         target.with_name(target.stem + stale).unlink(missing_ok=True)
+    shutil.rmtree(target.with_name(f"{target.stem}.failed_files"), ignore_errors=True)
     return result
 
 
@@ -185,8 +197,8 @@ def _execute(
     return failure_at(kind, reason, nb, reached[-1] if reached else None)
 
 
-def _keep(partial: Path, result: NotebookResult) -> None:
-    """Write the executed notebook and its page where they belong."""
+def _keep(partial: Path, result: NotebookResult) -> NotebookNode:
+    """Write the executed notebook and its page where they belong, and return it."""
     import nbformat
 
     nb = read_notebook(partial)
@@ -206,6 +218,29 @@ def _keep(partial: Path, result: NotebookResult) -> None:
         failure = f"{result.name} stopped: {result.failure}" if result.failure else None
         write_page(nb, result.page, name=result.name, failure=failure)
     os.replace(partial, result.path)
+    return nb
+
+
+def _write_record(result: NotebookResult, source: Path, files: list[str]) -> None:
+    """Write what became of the notebook as JSON, last: where it is, the rest is complete."""
+    failure = result.failure
+    record = {
+        "format": "vcviz.notebook/1",
+        "notebook": result.name,
+        "source": source_fingerprint(source),
+        "version": __version__,
+        "parameters": dict(result.parameters),
+        "seconds": round(result.seconds, 3),
+        "failure": None if failure is None else dataclasses.asdict(failure),
+        "executed": result.path.name,
+        "page": None if result.page is None else result.page.name,
+        "files": [f"{result.path.stem}_files/{name}" for name in files],
+        "sizes": {p.name: p.stat().st_size for p in (result.path, result.page) if p},
+    }
+    path = result.path.with_suffix(".json")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def _targets(source: Path, out: str | os.PathLike[str] | None) -> tuple[Path, Path]:

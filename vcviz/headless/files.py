@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vcviz.errors import InputError, MissingError, unknown
 
@@ -76,3 +78,24 @@ def notebook_title(nb: NotebookNode, default: str = "") -> str:
                 if line.startswith("#"):
                     return line.lstrip("#").strip()
     return default
+
+
+def source_fingerprint(path: Path) -> str:
+    """Return a hash of a notebook's cells."""
+    sources = [(cell.cell_type, cell.source) for cell in read_notebook(path).cells]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return what a run of a notebook wrote last; None if it failed or is not whole.
+
+    The files that it names must be there with the sizes that they had.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(
+            (path.parent / name).stat().st_size == size for name, size in record["sizes"].items()
+        )
+        return record if whole and record["failure"] is None else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

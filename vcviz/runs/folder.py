@@ -260,12 +260,19 @@ def _replace(path: Path, write: Callable[[Path], Any], *, durable: bool = True) 
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(
-            error.errno,
-            f"cannot write {path.name} ({error.strerror}); what was written before is intact, "
-            "free some space or choose another out= and start again to go on",
-            str(path.parent),
-        ) from None
+        raise _unwritten(path, error.errno, error.strerror) from None
     except SafetensorError as error:
+        # The library hides the system's error in a text of its own.
         temporary.unlink(missing_ok=True)
-        raise OSError(None, f"cannot write {path.name}: {error}", str(path.parent)) from None
+        code = re.search(r"os error (\d+)", str(error))
+        reason = os.strerror(int(code[1])) if code else str(error)
+        raise _unwritten(path, int(code[1]) if code else None, reason) from None
+
+
+def _unwritten(path: Path, number: int | None, reason: str | None) -> OSError:
+    return OSError(
+        number,
+        f"cannot write {path.name} ({reason}); what was written before is intact, "
+        "free some space or choose another out= and start again to go on",
+        str(path.parent),
+    )

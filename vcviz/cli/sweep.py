@@ -1,0 +1,91 @@
+"""``vcviz sweep``: a grid of trainings or notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vcviz.errors import InputError
+
+
+def sweep(
+    file: Annotated[
+        Path | None, typer.Argument(help="YAML file with grid, fixed, notebook and options.")
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--grid", "-g", metavar="NAME=A,B", help="Values to try; 0:5 is a range."),
+    ] = None,
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="One value for all runs."),
+    ] = None,
+    notebook: Annotated[
+        str | None, typer.Option(help="Notebook to run; default is to train.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the sweep [sweeps].")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; default by cores.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each [1].")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, e.g. tcp://host:8786.")
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(min=0, help="How often a failed run is tried again [0].")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Longest time for a notebook's cell, in s.")
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Print the command of each run and do none.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")] = False,
+) -> None:
+    """Run a grid of trainings, or of a notebook; what is done already is not repeated.
+
+    Without FILE, give at least one -g. Interrupted, the same command goes on.
+    """
+    from vcviz.headless.assignments import parse_value, split_assignments
+    from vcviz.sweeps.grid import Plan, expand, parse_grid, read_plan
+    from vcviz.sweeps.tasks import tasks_of
+
+    if file is None and not grid:
+        raise InputError("give a sweep file or a grid, for example -g head=softmax,variational")
+    plan = Plan(parse_grid(grid or []))
+    if file is not None:
+        plan = read_plan(file)
+        if grid:
+            raise InputError("give a sweep file or -g, not both; -p adds to either")
+    shared: dict[str, Any] = dict(plan.fixed)
+    shared |= {k: parse_value(v) for k, v in split_assignments(fixed or []).items()}
+    given = {
+        "out": out,
+        "workers": workers,
+        "threads": threads,
+        "scheduler": scheduler,
+        "retries": retries,
+        "timeout": timeout,
+    }
+    options = {**plan.options, **{k: v for k, v in given.items() if v is not None}}
+    which = notebook or plan.notebook
+    if list_:
+        folder = Path(options.get("out", "sweeps"))
+        for task in tasks_of(expand(plan.grid, shared), folder, which):
+            typer.echo(task.command)
+        return
+    from vcviz.sweeps import sweep as run_sweep
+
+    result = run_sweep(plan.grid, fixed=shared, notebook=which, progress=not quiet, **options)
+    done = len(result.runs) - len(result.failures)
+    typer.echo(
+        f"{result.folder}: {done} of {len(result.runs)} runs are done, "
+        f"{len(result.runs) - result.repeated} were there before\n"
+        f"next: vcviz report {options.get('out', 'sweeps')}"
+    )
+    for failure in result.failures:
+        typer.echo(
+            f"failed: {failure['name']}: {failure['reason']}\n  {failure['command']}", err=True
+        )
+    if result.failures:
+        raise typer.Exit(1)

@@ -1,0 +1,146 @@
+"""What a notebook showed, as files for other programs: figures as JSON and PNG, tables as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vcviz.errors import MissingError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+FIGURE = "application/vnd.plotly.v1+json"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Pixels; figures without a height have plotly's own. Doubled, so that text stays sharp in print.
+_WIDTH, _HEIGHT, _SCALE = 900, 450, 2
+
+
+def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None) -> list[str]:
+    """Write the figures and tables that the cells show, and return the files' names.
+
+    Parameters
+    ----------
+    nb : executed notebook
+    folder : folder for the files; replaced as a whole, and left out if there are none
+    images : write figures as PNG too; default if kaleido and a browser are there
+
+    Raises
+    ------
+    MissingError
+        If images are asked for and cannot be made.
+    """
+    figures, tables = list(_figures(nb)), list(_tables(nb))
+    shutil.rmtree(folder, ignore_errors=True)
+    if not figures and not tables:
+        return []
+    if images is None:
+        images = can_write_images()
+    elif images and not can_write_images():
+        raise MissingError(
+            "PNG files need kaleido and Chromium or Chrome: pip install 'vcviz[export]'"
+        )
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        for number, figure in enumerate(figures, 1):
+            path = temporary / f"figure-{number:02d}.json"
+            path.write_text(json.dumps(figure, separators=(",", ":")), encoding="utf-8")
+        if images and figures:
+            _write_images(figures, temporary)
+        for number, rows in enumerate(tables, 1):
+            path = temporary / f"table-{number:02d}.csv"
+            with path.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows(rows)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sorted(path.name for path in folder.iterdir())
+
+
+def can_write_images() -> bool:
+    """Return whether kaleido and a browser for it are installed."""
+    return find_spec("kaleido") is not None and any(map(shutil.which, _BROWSERS))
+
+
+def _figures(nb: NotebookNode) -> Iterator[Mapping[str, Any]]:
+    for output in _outputs(nb):
+        figure = output.get("data", {}).get(FIGURE)
+        if figure is not None:
+            yield {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
+
+
+def _tables(nb: NotebookNode) -> Iterator[list[list[str]]]:
+    for output in _outputs(nb):
+        data = output.get("data", {})
+        if FIGURE not in data and "<table" in data.get("text/html", ""):
+            parser = _Tables()
+            parser.feed(data["text/html"])
+            yield from (table for table in parser.found if table)
+
+
+def _outputs(nb: NotebookNode) -> Iterator[Mapping[str, Any]]:
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            yield from cell.outputs
+
+
+def _write_images(figures: list[Mapping[str, Any]], folder: Path) -> None:
+    import kaleido
+
+    # One browser for all of them: starting it takes seconds.
+    kaleido.start_sync_server(silence_warnings=True)
+    try:
+        for number, figure in enumerate(figures, 1):
+            layout = {**figure.get("layout", {}), "paper_bgcolor": "white"}
+            picture = kaleido.calc_fig_sync(
+                {"data": figure.get("data", []), "layout": layout},
+                opts={
+                    "format": "png",
+                    "width": _WIDTH,
+                    "height": layout.get("height", _HEIGHT),
+                    "scale": _SCALE,
+                },
+            )
+            (folder / f"figure-{number:02d}.png").write_bytes(picture)
+    finally:
+        kaleido.stop_sync_server(silence_warnings=True)
+
+
+class _Tables(HTMLParser):
+    """The tables of a piece of HTML as rows of text, without those within others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[list[list[str]]] = []
+        self._depth = 0
+        self._in_cell = False
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag == "table":
+            self._depth += 1
+            if self._depth == 1:
+                self.found.append([])
+        elif self._depth == 1 and tag == "tr":
+            self.found[-1].append([])
+        elif self._depth == 1 and tag in ("td", "th") and self.found[-1]:
+            self.found[-1][-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self._depth -= 1
+        elif tag in ("td", "th") and self._depth == 1:
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._depth == 1 and self._in_cell:
+            self.found[-1][-1][-1] += data.strip()

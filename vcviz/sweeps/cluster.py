@@ -1,0 +1,182 @@
+"""Where a sweep's runs are done: within this process, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vcviz.errors import InputError, MissingError, SweepError
+from vcviz.sweeps.tasks import Task, failed, run_task
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_CONNECT_TIMEOUT = 20
+# Every library that starts threads of its own, so that workers do not fight over the cores.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+class Pool(Protocol):
+    """Takes tasks, also while it is iterated over, and gives them back with their outcomes."""
+
+    #: address of a page that shows what the workers do, or None
+    dashboard: str | None
+
+    def submit(self, task: Task, attempt: int) -> None:
+        """Add a task."""
+
+    def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
+        """Yield tasks with their outcomes (see `run_task`) as they end, until none is left."""
+
+
+class Here:
+    """Does one task after another within this process."""
+
+    dashboard: str | None = None
+
+    def __init__(self, threads: int, timeout: float | None) -> None:
+        self.threads, self.timeout = threads, timeout
+        self._waiting: deque[Task] = deque()
+
+    def submit(self, task: Task, attempt: int) -> None:
+        """Add a task; it runs when its turn comes."""
+        self._waiting.append(task)
+
+    def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
+        """Yield tasks with their outcomes."""
+        while self._waiting:
+            task = self._waiting.popleft()
+            yield task, run_task(task, self.threads, self.timeout)
+
+
+class Cluster:
+    """Gives tasks to the workers of a Dask client."""
+
+    def __init__(self, client: Client, threads: int, timeout: float | None) -> None:
+        from distributed import as_completed
+
+        self.client, self.threads, self.timeout = client, threads, timeout
+        self.dashboard = client.dashboard_link or None
+        self._tasks: dict[Future, Task] = {}
+        self._ended = as_completed(raise_errors=False)
+
+    def submit(self, task: Task, attempt: int) -> None:
+        """Add a task; each attempt has a key of its own, or Dask would answer with the first."""
+        future = self.client.submit(
+            run_task, task, self.threads, self.timeout, key=f"{task.name}-try{attempt}", pure=False
+        )
+        self._tasks[future] = task
+        self._ended.add(future)
+
+    def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
+        """Yield tasks with their outcomes.
+
+        Raises
+        ------
+        SweepError
+            If the scheduler is lost.
+        """
+        for future in self._ended:
+            task = self._tasks.pop(future)
+            if future.status == "finished":
+                yield task, future.result()
+            elif future.status == "error":
+                yield task, _error(future.exception())
+            else:
+                raise SweepError("the Dask scheduler was lost")
+
+
+def _error(error: BaseException | None) -> dict[str, Any]:
+    if type(error).__name__ == "KilledWorker":
+        # Final, because the scheduler has tried again itself.
+        return failed("the worker died; it may have been killed for its memory", final=True)
+    return failed(f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def open_pool(
+    scheduler: str | None,
+    *,
+    workers: int | None,
+    threads: int,
+    retries: int,
+    timeout: float | None,
+) -> Iterator[Pool]:
+    """Give a pool that lives as long as the block.
+
+    Parameters
+    ----------
+    scheduler : address such as "tcp://host:8786"; None for processes of our own on this machine,
+        which listen on the loopback interface only
+    workers : number of these; default as many as the cores allow with so many threads each; 0 is
+        one run at a time within this process
+    threads : CPU threads of each
+    retries : how often a run is tried again whose worker died
+    timeout : longest time for a cell of a notebook, seconds
+
+    Raises
+    ------
+    MissingError
+        If no scheduler answers at that address.
+    """
+    if scheduler is not None and workers is not None:
+        raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
+    if workers == 0:
+        yield Here(threads, timeout)
+        return
+    with _client(scheduler, workers or default_workers(threads), threads, retries) as client:
+        yield Cluster(client, threads, timeout)
+
+
+@contextlib.contextmanager
+def _client(scheduler: str | None, workers: int, threads: int, retries: int) -> Iterator[Client]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=_CONNECT_TIMEOUT)
+        except (OSError, TimeoutError, ValueError) as error:
+            reason = str(error).splitlines()[0] or type(error).__name__
+            raise MissingError(f"no Dask scheduler answers at {scheduler}: {reason}") from None
+        with client:
+            yield client
+        return
+    settings = {
+        # A run whose worker died is blamed alone: nothing else waits at the worker.
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.scheduler.allowed-failures": retries,
+        "distributed.nanny.pre-spawn-environ": {name: str(threads) for name in _THREAD_VARIABLES},
+        # A run may take any time, and hold the interpreter for a while.
+        "distributed.scheduler.worker-ttl": None,
+        "distributed.admin.tick.limit": "1h",
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            memory_limit=None,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def default_workers(threads: int) -> int:
+    """Return how many workers of so many threads the cores of this machine hold, at least one."""
+    return max(1, len(os.sched_getaffinity(0)) // threads)

@@ -1,0 +1,174 @@
+"""The runs of a sweep: each with its own folder, and how one is done on a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcviz.config import RunConfig
+from vcviz.errors import InputError, TrainingError, unknown
+from vcviz.headless.files import (
+    find_notebook,
+    read_notebook,
+    read_record,
+    source_fingerprint,
+)
+from vcviz.headless.outcomes import NotebookError
+from vcviz.headless.parameters import check_parameters, notebook_parameters
+from vcviz.sweeps.grid import Cell, nested
+
+#: settings that the commands below spell as options of their own
+_FLAGS = ("dataset", "head", "latent_dim", "epochs", "seed")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a sweep.
+
+    Attributes
+    ----------
+    name : of its folder within the sweep's
+    folder : the sweep's, absolute
+    parameters : its settings, flat
+    notebook : path of the notebook to run; None to train
+    source : fingerprint of the notebook
+    """
+
+    name: str
+    folder: str
+    parameters: Mapping[str, Any]
+    notebook: str | None = None
+    source: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The task's own folder."""
+        return Path(self.folder) / self.name
+
+    @property
+    def command(self) -> str:
+        """The command that repeats it alone."""
+        if self.notebook is not None:
+            given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in self.parameters.items()]
+            out = shlex.quote(str(self.path))
+            return " ".join(["vcviz notebook", shlex.quote(self.notebook), *given, "--out", out])
+        return train_command(RunConfig(**nested(self.parameters)), self.folder)
+
+    def finished(self) -> bool:
+        """Return whether its result is there, complete, and of these settings."""
+        if self.notebook is None:
+            from vcviz.runs import finished_run
+
+            return (
+                finished_run(self.folder, self.name, RunConfig(**nested(self.parameters)))
+                is not None
+            )
+        record = read_record(self.path / f"{Path(self.notebook).stem}.json")
+        return record is not None and record["source"] == self.source
+
+
+def tasks_of(cells: Sequence[Cell], folder: Path, notebook: str | None) -> list[Task]:
+    """Return the tasks of a grid's cells, each checked before any of them starts.
+
+    Raises
+    ------
+    InputError
+        For an unknown setting or parameter, with the nearest name, or a wrong value.
+    """
+    if notebook is None:
+        return _training_tasks(cells, folder)
+    source = find_notebook(notebook)
+    declared = notebook_parameters(read_notebook(source))
+    digest = source_fingerprint(source)
+    found: dict[str, Task] = {}
+    for cell in cells:
+        values = check_parameters(declared, nested(cell))
+        key = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        name = f"{source.stem}-{key}"
+        found.setdefault(name, Task(name, str(folder), values, str(source), digest))
+    return list(found.values())
+
+
+def _training_tasks(cells: Sequence[Cell], folder: Path) -> list[Task]:
+    from vcviz.heads import HEADS
+    from vcviz.heads.base import head_options
+    from vcviz.options import check_options
+
+    found: dict[str, Task] = {}
+    for cell in cells:
+        config = RunConfig(**nested(cell))
+        if config.head not in HEADS:
+            raise unknown("head", config.head, HEADS)
+        check_options(
+            f"head {config.head!r}", config.head_options, head_options(HEADS[config.head])
+        )
+        found.setdefault(config.default_name, Task(config.default_name, str(folder), dict(cell)))
+    return list(found.values())
+
+
+def train_command(config: RunConfig, out: str | Path) -> str:
+    """Return the command that trains a run of these settings."""
+    values = config.model_dump(exclude_defaults=True)
+    words = ["vcviz train"]
+    for name, value in values.items():
+        if name in _FLAGS:
+            words.append(f"--{name.replace('_', '-')} {shlex.quote(_text(value))}")
+        else:
+            words.append(f"--set {shlex.quote(f'{name}={_text(value)}')}")
+    return " ".join([*words, "--out", shlex.quote(str(out))])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def run_task(task: Task, threads: int, timeout: float | None) -> dict[str, Any]:
+    """Do a task, on a worker, and return what became of it; nothing is raised.
+
+    Returns
+    -------
+    dict
+        ``state`` ("done" or "failed"), ``reason``, ``final`` (whether trying again is pointless),
+        ``seconds``.
+    """
+    start = time.monotonic()
+    outcome: dict[str, Any] = {"state": "done", "reason": None, "final": False}
+    try:
+        _do(task, threads, timeout)
+    except InputError as error:
+        outcome = failed(str(error), final=True)
+    except (TrainingError, NotebookError) as error:
+        outcome = failed(str(error))
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        outcome = failed(f"{error.strerror or error}{where}")
+    except Exception as error:
+        # Whatever it is, the other runs go on and this one is reported.
+        outcome = failed(f"{type(error).__name__}: {error}")
+    return outcome | {"seconds": round(time.monotonic() - start, 2)}
+
+
+def failed(reason: str, *, final: bool = False) -> dict[str, Any]:
+    """Return the outcome of a task that failed; `final` if trying again is pointless."""
+    return {"state": "failed", "reason": " ".join(reason.split()), "final": final, "seconds": None}
+
+
+def _do(task: Task, threads: int, timeout: float | None) -> None:
+    if task.notebook is not None:
+        from vcviz.headless import run_notebook
+
+        run_notebook(task.notebook, task.parameters, out=task.path, timeout=timeout, progress=False)
+        return
+    import torch
+
+    from vcviz.training import train
+
+    torch.set_num_threads(threads)
+    config = RunConfig(**nested(task.parameters))
+    train(config, out=task.folder, name=task.name, progress=False)
