@@ -27,7 +27,7 @@ LAYERS = (
     {"heads", "posterior"},
     {"encoders", "model"},
     {"latents"},
-    {"attacks"},
+    {"attacks", "cam"},
     {"runs"},
     {"compare", "training"},
     {"sweeps"},
@@ -61,6 +61,7 @@ TORCH = {
     "posterior",
     "latents",
     "attacks",
+    "cam",
     "training",
 }
 #: torch inside functions, so that reading a list of runs and starting a sweep stay quick

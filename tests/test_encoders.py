@@ -29,7 +29,7 @@ def text_encoder(latent_dim=5, n_tokens=11, **options):
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 64])
-@pytest.mark.parametrize("name", ["mlp", "cnn", "resnet20"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "gap", "resnet20"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9), (1, 28, 28)])
 def test_images_become_latents_of_any_dimension(name, shape, latent_dim):
     encoder = image_encoder(name, shape, latent_dim)
@@ -142,7 +142,7 @@ def test_tokens_are_left_out_in_training_only():
     ("name", "kind", "shape", "options", "message"),
     [
         ("resnet18", "image", (3, 32, 32), {}, "unknown encoder 'resnet18'; did you mean"),
-        ("mpl", "table", (4,), {}, "did you mean 'mlp'.*auto, cnn, mlp"),
+        ("mpl", "table", (4,), {}, "did you mean 'mlp'.*auto, cnn, gap, mlp"),
         ("mlp", "image", (1, 8, 8), {"hiden": [8]}, "did you mean 'hidden'"),
         ("resnet20", "image", (3, 32, 32), {"depth": 32}, "unknown option"),
         ("cnn", "table", (4,), {}, "'cnn' does not take table data; use mlp"),
@@ -153,6 +153,8 @@ def test_tokens_are_left_out_in_training_only():
         ("mlp", "image", (1, 8, 8), {"hidden": 64}, "hidden must be a list of layer widths"),
         ("mlp", "image", (1, 8, 8), {"hidden": [0]}, "hidden must be a whole number of at least 1"),
         ("cnn", "image", (1, 8, 8), {"width": 0}, "width must be"),
+        ("gap", "image", (1, 8, 8), {"widths": 8}, "widths must be a list of channels, got 8"),
+        ("gap", "image", (1, 8, 8), {"widths": [8, 0]}, "widths must be a whole number"),
         ("cnn", "image", (1, 8, 8), {"dropout": 1.0}, "dropout must be below 1"),
         ("text", "text", (4,), {"token_dropout": 1}, "token_dropout must be below 1, got 1"),
         ("mlp", "sound", (4,), {}, "unknown kind of data 'sound'"),

@@ -45,6 +45,8 @@ _PUBLIC = {
     "prior_of": "vcviz.latents",
     "implied_prior": "vcviz.densities",
     "empirical_prior": "vcviz.densities",
+    "ActivationMaps": "vcviz.records",
+    "info_cam": "vcviz.cam",
     "attack": "vcviz.attacks",
     "attack_gates": "vcviz.attacks",
     "reliability_curve": "vcviz.calibration",

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from vcviz.encoders.cnn import CNNEncoder
+from vcviz.encoders.gap import GAPEncoder
 from vcviz.encoders.mlp import MLPEncoder
 from vcviz.encoders.resnet import RESNET_DEPTHS, ResNetEncoder
 from vcviz.encoders.text import TextEncoder
@@ -24,6 +25,7 @@ _SMALL_IMAGE = 16
 ENCODERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "mlp": (MLPEncoder, ("image", "table")),
     "cnn": (CNNEncoder, ("image",)),
+    "gap": (GAPEncoder, ("image",)),
     **{f"resnet{depth}": (ResNetEncoder, ("image",)) for depth in RESNET_DEPTHS},
     "text": (TextEncoder, ("text",)),
 }

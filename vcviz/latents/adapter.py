@@ -143,6 +143,18 @@ class Reader:
             _at_least_float(z), _at_least_float(log_probs), _at_least_float(energy.detach())
         )
 
+    def scores(self, x: Inputs) -> Tensor:
+        """Return (B, C) scores of a batch before they are normalised, without noise.
+
+        Our heads give their `logits`, of the mean of a stochastic encoder; of another model they
+        are what it returns.
+        """
+        x = self._prepared(x)
+        if self.ours:
+            model: Any = self.model
+            return model.head.logits(model.encode(x))
+        return self._logits(self._forward(x, None)[1])
+
     def _forward(
         self, x: Any, generator: torch.Generator | None
     ) -> tuple[Tensor | None, Any, Tensor | None]:

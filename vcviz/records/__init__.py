@@ -12,6 +12,7 @@ A name says its scale: ``scale`` is a standard deviation, ``log_weight`` a logar
 An out-of-distribution score is higher for stranger inputs.
 """
 
+from vcviz.records.cams import ActivationMaps as ActivationMaps
 from vcviz.records.checks import as_array as as_array
 from vcviz.records.checks import as_float as as_float
 from vcviz.records.checks import as_labels as as_labels
