@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn import metrics
+from sklearn.covariance import EmpiricalCovariance
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.neighbors import KDTree
 
+from vcviz.encoders import build_encoder
 from vcviz.errors import InputError
+from vcviz.heads import HEADS, build_head
+from vcviz.latents import extract_latents
+from vcviz.model import Classifier
 from vcviz.ood import (
+    METHODS,
     aupr,
+    aupr_interval,
     auroc,
     auroc_interval,
+    available,
     fpr_at_tpr,
+    fpr_interval,
     hanley_mcneil_interval,
+    roc_curve,
     score,
+    separation,
+    separations,
     threshold_at_tpr,
 )
 from vcviz.records import LatentPrior, LatentSet
@@ -48,9 +63,16 @@ class TestAgainstOthers:
 
     def test_fpr(self, scores):
         hit, values = stacked(scores)
-        fpr, tpr, _ = roc_curve(1 - hit, -values, drop_intermediate=False)
+        fpr, tpr, _ = metrics.roc_curve(1 - hit, -values, drop_intermediate=False)
         for rate in (0.5, 0.95, 1):
             assert fpr_at_tpr(*scores, tpr=rate) == pytest.approx(fpr[tpr >= rate - 1e-9][0])
+
+    def test_roc(self, scores):
+        hit, values = stacked(scores)
+        theirs = metrics.roc_curve(1 - hit, -values, drop_intermediate=False)[:2]
+        np.testing.assert_allclose(roc_curve(*scores), theirs)
+        strange, known = roc_curve(*scores)
+        assert np.trapezoid(known, strange) == pytest.approx(auroc(*scores))
 
     def test_threshold_accepts_no_less_and_no_more_than_it_must(self):
         known = np.arange(1, 101)
@@ -117,6 +139,41 @@ class TestIntervals:
         small, large = (hanley_mcneil_interval(0.7, n, n) for n in (100, 10_000))
         assert np.diff(small)[0] == pytest.approx(10 * np.diff(large)[0], rel=0.02)
 
+    def test_bootstrap_covers_true_fpr_and_aupr(self):
+        rng = np.random.default_rng(4)
+        distance, n, m = 1.5, 150, 100
+        true_fpr = norm.cdf(norm.ppf(0.95) - distance)
+        large = rng.normal(size=300_000), rng.normal(distance, size=200_000)
+        true_aupr = aupr(*large)
+        hits = np.zeros(2)
+        for seed in range(200):
+            inside, outside = rng.normal(size=n), rng.normal(distance, size=m)
+            for i, (interval, truth) in enumerate(
+                [(fpr_interval, true_fpr), (aupr_interval, true_aupr)]
+            ):
+                low, high = interval(inside, outside, resamples=150, seed=seed)
+                hits[i] += low <= truth <= high
+        assert (hits / 200 > 0.88).all(), hits
+        assert (hits / 200 < 0.99).all(), hits
+
+    def test_a_bootstrap_that_sees_no_spread_keeps_a_width(self):
+        known, strange = np.arange(30), np.arange(20) + 100
+        low, high = fpr_interval(known, strange)
+        assert low == 0
+        assert 0.05 < high < 0.2
+        low, high = aupr_interval(known, strange)
+        assert high == 1
+        assert 0.8 < low < 0.95
+
+    def test_intervals_repeat_by_seed_and_hold_the_value(self, scores):
+        for measure, interval in ((aupr, aupr_interval), (fpr_at_tpr, fpr_interval)):
+            low, high = interval(*scores, seed=3)
+            assert low <= measure(*scores) <= high
+            assert interval(*scores, seed=3) == (low, high)
+            wide = interval(*scores, seed=3, level=0.99)
+            assert wide[0] <= low < high <= wide[1]
+        assert aupr_interval(*scores, positive="in") != aupr_interval(*scores)
+
 
 class TestScores:
     def latents(self) -> LatentSet:
@@ -124,11 +181,18 @@ class TestScores:
         with np.errstate(divide="ignore"):
             return LatentSet(np.array([[0, 0], [9, 9], [1, 0]]), np.log(probs), [0, 1, 0])
 
-    @pytest.mark.parametrize("method", ["max_prob", "entropy", "energy", "log_marginal"])
+    def train(self) -> LatentSet:
+        rng = np.random.default_rng(0)
+        y = np.arange(60) % 3
+        z = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        turned = rng.standard_normal((60, 2)) @ [[0.5, 0.2], [0.0, 0.3]]
+        return LatentSet(z[y] + turned, np.full((60, 3), -np.log(3)), y)
+
+    @pytest.mark.parametrize("method", METHODS)
     def test_stranger_scores_higher(self, method):
         law = LatentPrior(np.zeros((3, 2)), scale=1.0)
         logits = np.array([[9, 1, 1], [1, 0.5, 0.5], [20, 0, 0]])
-        values = score(self.latents(), method, prior=law, logits=logits)
+        values = score(self.latents(), method, prior=law, logits=logits, train=self.train())
         assert values.shape == (3,)
         assert values.argmax() == 1
 
@@ -137,6 +201,57 @@ class TestScores:
         assert score(lat, "entropy")[0] == pytest.approx(np.log(4))
         assert score(self.latents(), "entropy")[2] == 0
 
+    def test_the_most_confident_are_told_apart(self):
+        # In float32 log p of 1 - 1e-9 is 0, as is that of 1 - 1e-12.
+        rest = np.array([1e-9, 1e-12, 0.3])
+        log_probs = np.log(np.stack([1 - rest, rest], axis=1)).astype(np.float32)
+        lat = LatentSet(np.zeros((3, 1)), log_probs, [0, 0, 0])
+        np.testing.assert_allclose(score(lat), -np.log1p(-rest), rtol=1e-5)
+
+    def test_mahalanobis_is_sklearns_on_centred_rows(self):
+        train, lat = self.train(), self.latents()
+        z, y = train.z.astype(float), train.y
+        means = np.stack([z[y == k].mean(0) for k in range(3)])
+        tied = EmpiricalCovariance(assume_centered=True).fit(z - means[y])
+        theirs = [
+            EmpiricalCovariance.mahalanobis(tied, lat.z.astype(float) - m) * 57 / 60 for m in means
+        ]
+        np.testing.assert_allclose(
+            score(lat, "mahalanobis", train=train), np.min(theirs, 0), rtol=1e-6
+        )
+        overall = EmpiricalCovariance().fit(z).mahalanobis(lat.z.astype(float))
+        np.testing.assert_allclose(
+            score(lat, "relative_mahalanobis", train=train), np.min(theirs, 0) - overall, rtol=1e-6
+        )
+
+    @pytest.mark.parametrize("turn", [np.eye(2), np.array([[3.0, 1.0], [0.0, 0.2]])])
+    def test_mahalanobis_has_no_units(self, turn):
+        train, lat = self.train(), self.latents()
+        moved = [LatentSet(v.z @ turn + 5, v.log_probs, v.y) for v in (lat, train)]
+        for method in ("mahalanobis", "relative_mahalanobis"):
+            np.testing.assert_allclose(
+                score(moved[0], method, train=moved[1]), score(lat, method, train=train), rtol=1e-3
+            )
+
+    def test_mahalanobis_survives_dead_units_and_absent_classes(self):
+        train = self.train()
+        z = np.c_[train.z, np.zeros(60)]
+        wider = LatentSet(z, np.full((60, 5), -np.log(5)), train.y)
+        lat = LatentSet(np.c_[self.latents().z, [0, 0, 0]], self.latents().log_probs, [0, 1, 0])
+        for method in ("mahalanobis", "relative_mahalanobis"):
+            assert score(lat, method, train=wider).argmax() == 1
+
+    @pytest.mark.parametrize("normalise", [False, True])
+    @pytest.mark.parametrize("k", [1, 7])
+    def test_knn_is_the_kth_distance(self, k, normalise):
+        train, lat = self.train(), self.latents().take([1, 2])
+        a, b = (v.z.astype(float) for v in (train, lat))
+        if normalise:
+            a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+        theirs = KDTree(a).query(b, k)[0][:, -1]
+        ours = score(lat, "knn", train=train, neighbours=k, normalise=normalise)
+        np.testing.assert_allclose(ours, theirs)
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
@@ -144,11 +259,78 @@ class TestScores:
             ({"method": "energy"}, "needs latents with energy, or logits="),
             ({"method": "energy", "logits": np.zeros((2, 3))}, "logits must have 3 rows"),
             ({"method": "log_marginal"}, "needs prior="),
+            ({"method": "knn"}, "the knn score needs train="),
+            ({"method": "mahalanobis"}, "the mahalanobis score needs train="),
         ],
     )
     def test_says_what_it_needs(self, arguments, message):
         with pytest.raises(InputError, match=message):
             score(self.latents(), **arguments)
+
+    def test_says_what_does_not_fit(self):
+        train = self.train()
+        with pytest.raises(InputError, match="neighbours must be at most the 60 rows of train"):
+            score(self.latents(), "knn", train=train, neighbours=61)
+        flat = LatentSet(train.z[:, :1], train.log_probs, train.y)
+        with pytest.raises(InputError, match="train must have latents of 2 dimensions, got 1"):
+            score(self.latents(), "knn", train=flat)
+
+
+class TestSeparation:
+    def test_a_record_holds_the_numbers_of_the_functions(self, scores):
+        found = separation(*scores, method="mine", tpr=0.9, seed=2)
+        assert found.auroc == auroc(*scores)
+        assert found.auroc_interval == auroc_interval(*scores)
+        assert found.aupr == aupr(*scores)
+        assert found.aupr_interval == aupr_interval(*scores, seed=2)
+        assert found.fpr == fpr_at_tpr(*scores, tpr=0.9)
+        assert found.fpr_interval == fpr_interval(*scores, tpr=0.9, seed=2)
+        assert found.threshold == threshold_at_tpr(scores[0], tpr=0.9)
+        assert (found.known <= found.threshold).mean() >= 0.9
+        with pytest.raises(ValueError, match="read-only"):
+            found.known[0] = 0
+
+    def test_every_score_that_can_be_had(self):
+        scores = TestScores()
+        known, train = scores.latents(), scores.train()
+        strange = LatentSet(known.z + 20, known.log_probs, known.y, name="<far>")
+        law = LatentPrior(np.zeros((3, 2)), scale=1.0)
+        assert available(known) == ("max_prob", "entropy")
+        assert [s.method for s in separations(known, strange)] == ["max_prob", "entropy"]
+        found = separations(known, strange, train=train, prior=law, neighbours=3)
+        assert [s.method for s in found] == [m for m in METHODS if m != "energy"]
+        by_name = {s.method: s for s in found}
+        assert by_name["knn"].auroc == by_name["log_marginal"].auroc == 1
+        assert by_name["max_prob"].auroc == 0.5
+        assert {(s.name, s.against) for s in found} == {("latents", "<far>")}
+        np.testing.assert_allclose(
+            by_name["knn"].strange, score(strange, "knn", train=train, neighbours=3)
+        )
+        with pytest.raises(InputError, match="needs latents with energy"):
+            separations(known, strange, ["energy"])
+        with pytest.raises(InputError, match="both must come from one model"):
+            separations(known, LatentSet(np.zeros((2, 3)), known.log_probs[:2], [0, 1]))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_gives_every_score_that_its_model_allows(head, image_split):
+    torch.manual_seed(0)
+    encoder = build_encoder("mlp", kind="image", input_shape=(1, 8, 8), latent_dim=4)
+    model = Classifier(encoder, build_head(head, latent_dim=4, n_classes=3)).eval()
+    lat = extract_latents(model, image_split, progress=False)
+    scores = available(lat, train=lat, prior=model.head.prior())
+    lacking = {"log_marginal"} if model.head.prior() is None else set()
+    assert set(METHODS) - set(scores) == lacking
+    for method in scores:
+        values = score(lat, method, train=lat, prior=model.head.prior(), neighbours=2)
+        assert values.shape == (12,)
+        assert np.isfinite(values).all()
+        assert np.ptp(values) > 0
+    with torch.no_grad():
+        logits = model.head.logits(torch.tensor(lat.z))
+    np.testing.assert_allclose(
+        score(lat, "energy"), -logits.logsumexp(1).numpy(), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,6 +343,8 @@ class TestScores:
         (lambda: auroc_interval([0], [1], level=95), "level must lie between 0 and 1"),
         (lambda: fpr_at_tpr([0], [1], tpr=0), r"tpr must lie in \(0, 1\], got 0"),
         (lambda: aupr([0], [1], positive="ood"), "unknown side 'ood'"),
+        (lambda: fpr_interval([0], [1], resamples=0), "resamples must be a whole number of at"),
+        (lambda: aupr_interval([0], [1], level=2), "level must lie between 0 and 1, got 2"),
     ],
 )
 def test_errors(call, message):
@@ -171,7 +355,6 @@ def test_errors(call, message):
 @pytest.mark.oracle
 def test_torchmetrics_agrees_inside_the_unit_interval():
     pytest.importorskip("torchmetrics")
-    import torch
     from torchmetrics.functional.classification import binary_auroc
 
     rng = np.random.default_rng(0)

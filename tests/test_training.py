@@ -14,7 +14,9 @@ from torch import nn
 
 import vcviz
 from vcviz import InputError, Split
+from vcviz.calibration import negative_log_likelihood
 from vcviz.errors import TrainingError
+from vcviz.latents import extract_latents
 from vcviz.training.loop import Trainer
 from vcviz.training.schedules import augmented, schedule
 
@@ -269,7 +271,21 @@ def test_validation_rows_are_held_out(tmp_path: Path) -> None:
     run = vcviz.train(validation=0.25, out=tmp_path, **QUICK)
     assert len(run.latents("train")) == 90
     assert "validation/accuracy" in run.history[0]
-    assert "validation/nll" in run.metrics
+    kept, rows = run.latents("validation"), run.split("validation")
+    assert len(kept) == 30
+    np.testing.assert_array_equal(kept.y, rows.y)
+    assert not set(kept.index) & set(run.latents("train").index)
+    assert run.metrics["validation/nll"] == negative_log_likelihood(kept.log_probs, kept.y)
+    again = extract_latents(run.model(), rows, progress=False)
+    np.testing.assert_allclose(kept.z, again.z, atol=1e-5)
+
+
+def test_a_run_without_validation_rows_says_so(tmp_path: Path) -> None:
+    run = vcviz.train(out=tmp_path, **QUICK)
+    with pytest.raises(InputError, match=r"kept no validation latents; train with validation=0\.2"):
+        run.latents("validation")
+    with pytest.raises(InputError, match="kept no validation latents of epoch 0"):
+        run.latents("validation", 0)
 
 
 def test_train_heads_gives_each_head_its_own_options(tmp_path: Path) -> None:

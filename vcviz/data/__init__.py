@@ -14,6 +14,7 @@ from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
 from vcviz.data.sources import HUB_ID, SHAPES, exists
 from vcviz.data.stored import load_stored
+from vcviz.data.strangers import HeldOut, hold_out_classes, make_strangers
 from vcviz.data.subsets import imbalanced, stratified_split, subset
 from vcviz.data.text import encode_texts
 from vcviz.errors import InputError, clip, unknown
@@ -28,12 +29,15 @@ DATASETS: dict[str, Callable[..., tuple[Split, Split]]] = {
 
 __all__ = [
     "DATASETS",
+    "HeldOut",
     "apply_preprocessing",
     "dataset_options",
     "encode_texts",
     "fingerprint",
+    "hold_out_classes",
     "imbalanced",
     "load_data",
+    "make_strangers",
     "stratified_split",
     "subset",
     "true_prior",

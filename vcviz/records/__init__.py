@@ -24,5 +24,6 @@ from vcviz.records.mixture import MixturePrior as MixturePrior
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit
 from vcviz.records.results import ReliabilityCurve as ReliabilityCurve
+from vcviz.records.separation import Separation as Separation
 from vcviz.records.split import Kind as Kind
 from vcviz.records.split import Split as Split

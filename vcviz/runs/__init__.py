@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vcviz.model import Classifier
 
 SPLITS = ("train", "test")
+KEPT = (*SPLITS, "validation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,18 +154,26 @@ class Run:
                 raise InputError(data_changed(self.path, which, self.data[which], now))
 
     def split(self, name: str = "test") -> Split:
-        """Return one of the run's splits."""
-        return self.splits()[SPLITS.index(_split_name(name))]
+        """Return one of the run's splits; "validation" is the part of "train" that was held out."""
+        if _split_name(name) == "validation":
+            return self.splits()[0].take(self.latents(name).index, name)
+        return self.splits()[SPLITS.index(name)]
 
     def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
         """Return latents that were kept.
 
         Parameters
         ----------
-        split : "test" (all rows) or "train" (up to 5000 rows, drawn at random)
+        split : "test" (all rows), "train" (up to 5000 rows, drawn at random) or "validation" (all
+            rows, if some were held out with ``validation=``)
         epoch : None for the trained model; an epoch of `epochs` for the fixed probe rows
         """
         split = _split_name(split)
+        if split == "validation" and (self.config.validation == 0 or epoch is not None):
+            raise InputError(
+                f"run {self.name!r} kept no validation latents"
+                + (f" of epoch {epoch}" if epoch is not None else "; train with validation=0.2")
+            )
         if epoch is None:
             arrays, prefix, when = self._final_arrays(split), "", "trained"
         else:
@@ -334,8 +343,8 @@ def build_model(
 
 
 def _split_name(name: str) -> str:
-    if name not in SPLITS:
-        raise unknown("split", name, SPLITS)
+    if name not in KEPT:
+        raise unknown("split", name, KEPT)
     return name
 
 

@@ -8,7 +8,8 @@ complete, so that a folder in the list is always a finished run.
 ``weights.safetensors`` the classifier's parameters and buffers
 ``history.jsonl``       one line per epoch
 ``metrics.json``        numbers on the test split
-``latents/``            ``probe-<epoch>`` (fixed rows, every epoch), ``test``, ``train``
+``latents/``            ``probe-<epoch>`` (fixed rows, every epoch), ``test``, ``train`` and, where
+                        rows were held out, ``validation``
 ``checkpoint/``         while training only: everything needed to go on
 ======================  =====================================================================
 """

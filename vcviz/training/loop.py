@@ -203,15 +203,18 @@ class Trainer:
         )
         law = _law_arrays(self.model)
         law["log_predict_prior"] = self.model.head.log_predict_prior.cpu().double().numpy()
-        for split, latents in (("train", train), ("test", test)):
+        kept = {"train": train, "test": test}
+        if self.held_out is not None:
+            kept["validation"] = self._latents(self.held_out)
+        for split, latents in kept.items():
             run_folder.write_arrays(
                 self.folder / "latents" / f"{split}.safetensors", _latent_arrays(latents) | law
             )
         weights = {k: v.detach().cpu().numpy() for k, v in self.model.state_dict().items()}
         run_folder.write_arrays(self.folder / "weights.safetensors", weights)
         metrics = final_metrics(test)
-        if self.held_out is not None:
-            scores = quick_scores(self._latents(self.held_out))
+        if "validation" in kept:
+            scores = quick_scores(kept["validation"])
             metrics |= {f"validation/{k}": v for k, v in scores.items()}
         run_folder.write_json(self.folder / "metrics.json", metrics)
 

@@ -10,6 +10,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.calibration import reliability_curve
+from vcviz.compare.strangers import ood_table as ood_table
+from vcviz.compare.strangers import separate_strangers as separate_strangers
 from vcviz.errors import InputError, unknown
 from vcviz.fit import latent_fit
 from vcviz.records import LatentFit, ReliabilityCurve, Trajectory

@@ -1,7 +1,7 @@
-"""Out-of-distribution scores and how well they separate: by ranks, so that no scale matters.
+"""How well scores separate strangers from known samples: by ranks, so that no scale matters.
 
-A score is higher for stranger inputs. `scores_in` are those of samples of the training law,
-`scores_out` those of strangers; any real numbers and infinities will do, only their order counts.
+`scores_in` are those of samples of the training law, `scores_out` those of strangers; any real
+numbers and infinities will do, only their order counts.
 """
 
 from __future__ import annotations
@@ -11,77 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit
 from scipy.stats import norm
 
 from vcviz.errors import InputError, unknown
-from vcviz.records import LatentPrior, LatentSet, as_array, as_float
+from vcviz.records import as_array
 
-Method = Literal["max_prob", "entropy", "energy", "log_marginal"]
-METHODS: tuple[str, ...] = ("max_prob", "entropy", "energy", "log_marginal")
-
-__all__ = [
-    "METHODS",
-    "aupr",
-    "auroc",
-    "auroc_interval",
-    "fpr_at_tpr",
-    "hanley_mcneil_interval",
-    "score",
-    "threshold_at_tpr",
-]
-
-
-def score(
-    lat: LatentSet,
-    method: Method = "max_prob",
-    *,
-    prior: LatentPrior | None = None,
-    logits: ArrayLike | None = None,
-) -> NDArray[np.float64]:
-    """Return (N,) scores in nats, higher for stranger inputs.
-
-    Parameters
-    ----------
-    lat : the latents to judge
-    method : ``"max_prob"``: -max_k log p(k|x); ``"entropy"``: of p(y|x); ``"energy"``:
-        -logsumexp of the logits, from ``lat.energy``;
-        ``"log_marginal"``: -log p(z) under `prior`
-    prior : the anticipated law, for ``"log_marginal"``
-    logits : (N, C) array before normalisation, for ``"energy"`` of latents that have none
-
-    Raises
-    ------
-    InputError
-        If the method is unknown or lacks what it needs.
-
-    References
-    ----------
-    Hendrycks & Gimpel, ICLR 2017 (max_prob); Liu et al., Energy-based Out-of-distribution
-    Detection, NeurIPS 2020 (energy).
-    """
-    if method not in METHODS:
-        raise unknown("score", method, METHODS)
-    log_probs = lat.log_probs.astype(np.float64)
-    if method == "max_prob":
-        return -log_probs.max(1)
-    if method == "entropy":
-        finite = np.where(np.isneginf(log_probs), 0.0, log_probs)
-        return -(np.exp(log_probs) * finite).sum(1)
-    if method == "energy":
-        if logits is None and lat.energy is not None:
-            return lat.energy.astype(np.float64)
-        if logits is None:
-            raise InputError(
-                "the energy score needs latents with energy, or logits=(N, C) before normalisation"
-            )
-        logits = as_float("logits", logits, 2, np.float64)
-        if len(logits) != len(lat):
-            raise InputError(f"logits must have {len(lat)} rows to match, got {len(logits)}")
-        return -logsumexp(logits, axis=1)
-    if prior is None:
-        raise InputError("the log_marginal score needs prior=, the law of the latents")
-    return -prior.log_marginal(lat.z)
+Side = Literal["out", "in"]
 
 
 def auroc(scores_in: ArrayLike, scores_out: ArrayLike) -> float:
@@ -114,7 +50,7 @@ def auroc_interval(
     variance = sum(s.var(ddof=1) / len(s) if len(s) > 1 else np.nan for s in shares)
     if not variance > 0 or not 0 < area < 1:
         return hanley_mcneil_interval(area, len(inside), len(outside), level=level)
-    reach = _normal(level) * np.sqrt(variance) / (area * (1 - area))
+    reach = normal_quantile(level) * np.sqrt(variance) / (area * (1 - area))
     return float(expit(logit(area) - reach)), float(expit(logit(area) + reach))
 
 
@@ -130,7 +66,7 @@ def hanley_mcneil_interval(
     ----------
     Newcombe, Statistics in Medicine 25, 2006, part 2, method 5.
     """
-    quantile, mean_size = _normal(level), (n_in + n_out) / 2 - 1
+    quantile, mean_size = normal_quantile(level), (n_in + n_out) / 2 - 1
 
     def lower(estimate: float) -> float:
         def gap(t: float) -> float:
@@ -145,11 +81,16 @@ def hanley_mcneil_interval(
 
 def threshold_at_tpr(scores_in: ArrayLike, *, tpr: float = 0.95) -> float:
     """Return the smallest score t such that a share `tpr` of the known samples scores at most t."""
+    scores = _scores("scores_in", scores_in)
+    accepted = accepted_rows(len(scores), tpr)
+    return float(np.partition(scores, accepted - 1)[accepted - 1])
+
+
+def accepted_rows(n: int, tpr: float) -> int:
+    """Return the least number of `n` rows that is a share `tpr` of them."""
     if not 0 < tpr <= 1:
         raise InputError(f"tpr must lie in (0, 1], got {tpr}")
-    scores = _scores("scores_in", scores_in)
-    accepted = int(np.ceil(tpr * len(scores) - 1e-9))  # the margin undoes 0.55 * 100 > 55
-    return float(np.partition(scores, accepted - 1)[accepted - 1])
+    return int(np.ceil(tpr * n - 1e-9))  # the margin undoes 0.55 * 100 > 55
 
 
 def fpr_at_tpr(scores_in: ArrayLike, scores_out: ArrayLike, *, tpr: float = 0.95) -> float:
@@ -163,23 +104,50 @@ def fpr_at_tpr(scores_in: ArrayLike, scores_out: ArrayLike, *, tpr: float = 0.95
     return float((_scores("scores_out", scores_out) <= threshold).mean())
 
 
-def aupr(
-    scores_in: ArrayLike, scores_out: ArrayLike, *, positive: Literal["out", "in"] = "out"
-) -> float:
+def aupr(scores_in: ArrayLike, scores_out: ArrayLike, *, positive: Side = "out") -> float:
     """Return the area under precision over recall (average precision), strangers as positives.
 
     Unlike `auroc` it depends on the share of positives, which is its value at chance.
     """
+    known, strange = ranked(scores_in, scores_out)
+    return average_precision(*sides(known, strange, positive))
+
+
+def roc_curve(
+    scores_in: ArrayLike, scores_out: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shares (P,) of strangers and of known samples that score at most t, for rising t.
+
+    From (0, 0) to (1, 1); the area under the second over the first is `auroc`.
+    """
+    shares = [np.append(0, c.cumsum() / c.sum()) for c in ranked(scores_in, scores_out)]
+    return shares[1], shares[0]
+
+
+def ranked(
+    scores_in: ArrayLike, scores_out: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many known samples and how many strangers have each distinct score, rising."""
     inside, outside = _scores("scores_in", scores_in), _scores("scores_out", scores_out)
+    values, place = np.unique(np.concatenate([inside, outside]), return_inverse=True)
+    known, strange = place[: len(inside)], place[len(inside) :]
+    return np.bincount(known, minlength=len(values)), np.bincount(strange, minlength=len(values))
+
+
+def sides(
+    known: NDArray[np.int64], strange: NDArray[np.int64], positive: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return counts of positives and of negatives by score, the most positive score first."""
     if positive not in ("out", "in"):
         raise unknown("side", positive, ("out", "in"))
-    values, is_out = np.concatenate([inside, outside]), np.arange(len(inside) + len(outside))
-    hit = (is_out >= len(inside)) if positive == "out" else (is_out < len(inside))
-    order = np.argsort(-values if positive == "out" else values, kind="stable")
-    values, hit = values[order], hit[order]
-    last = np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1)  # of each tie
-    found = hit.cumsum()[last]
-    return float((np.diff(found, prepend=0) / hit.sum() * found / (last + 1)).sum())
+    return (strange[::-1], known[::-1]) if positive == "out" else (known, strange)
+
+
+def average_precision(hits: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    """Return sum_k (recall_k - recall_k-1) precision_k of counts by score, the best first."""
+    found = hits.cumsum()
+    called = np.maximum(found + others.cumsum(), 1)
+    return float((hits * (found / called)).sum() / found[-1])
 
 
 def _share_below(scores: NDArray, others: NDArray) -> NDArray[np.float64]:
@@ -199,7 +167,8 @@ def _scores(name: str, value: ArrayLike) -> NDArray[np.float64]:
     return scores
 
 
-def _normal(level: float) -> float:
+def normal_quantile(level: float) -> float:
+    """Return the quantile of N(0, 1) whose central interval holds `level`."""
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, got {level}")
     return float(norm.ppf((1 + level) / 2))

@@ -1,0 +1,39 @@
+"""Out-of-distribution scores, and how well they tell strangers from samples of the training law.
+
+A score is higher for stranger inputs. `scores_in` are those of samples of the training law,
+`scores_out` those of strangers.
+"""
+
+from vcviz.ood.bootstrap import aupr_interval as aupr_interval
+from vcviz.ood.bootstrap import fpr_interval as fpr_interval
+from vcviz.ood.ranks import aupr as aupr
+from vcviz.ood.ranks import auroc as auroc
+from vcviz.ood.ranks import auroc_interval as auroc_interval
+from vcviz.ood.ranks import fpr_at_tpr as fpr_at_tpr
+from vcviz.ood.ranks import hanley_mcneil_interval as hanley_mcneil_interval
+from vcviz.ood.ranks import roc_curve as roc_curve
+from vcviz.ood.ranks import threshold_at_tpr as threshold_at_tpr
+from vcviz.ood.scores import METHODS as METHODS
+from vcviz.ood.scores import Method as Method
+from vcviz.ood.scores import available as available
+from vcviz.ood.scores import score as score
+from vcviz.ood.separation import separation as separation
+from vcviz.ood.separation import separations as separations
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "aupr",
+    "aupr_interval",
+    "auroc",
+    "auroc_interval",
+    "available",
+    "fpr_at_tpr",
+    "fpr_interval",
+    "hanley_mcneil_interval",
+    "roc_curve",
+    "score",
+    "separation",
+    "separations",
+    "threshold_at_tpr",
+]

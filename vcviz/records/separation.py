@@ -1,0 +1,45 @@
+"""How well one score tells strangers from known samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.records.checks import freeze
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """One out-of-distribution score of known samples and of strangers, higher for stranger.
+
+    Attributes
+    ----------
+    method : name of the score
+    known, strange : (N,) and (M,) scores
+    auroc, aupr, fpr : area under the ROC curve; average precision with strangers as positives;
+        share of strangers accepted at the threshold. Fractions.
+    auroc_interval, aupr_interval, fpr_interval : (low, high) at `level`
+    threshold : the score up to which a share `tpr` of the known samples is accepted
+    tpr, level : shares; "FPR95" is `fpr` at a `tpr` of 0.95
+    name, against : what was scored, and who the strangers are
+    """
+
+    method: str
+    known: NDArray[np.float64]
+    strange: NDArray[np.float64]
+    auroc: float
+    auroc_interval: tuple[float, float]
+    aupr: float
+    aupr_interval: tuple[float, float]
+    fpr: float
+    fpr_interval: tuple[float, float]
+    threshold: float
+    tpr: float = 0.95
+    level: float = 0.95
+    name: str = "latents"
+    against: str = "strangers"
+
+    def __post_init__(self) -> None:
+        freeze(self, known=np.asarray(self.known), strange=np.asarray(self.strange))
