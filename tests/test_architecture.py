@@ -33,7 +33,7 @@ LAYERS = (
     {"sweeps"},
     {"figures"},
     {"widgets"},
-    {"tour"},
+    {"reports", "tour"},
     {"cli"},
     {"__main__"},
 )

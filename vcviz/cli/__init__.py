@@ -107,10 +107,27 @@ def runs(
     folder: Annotated[Path, typer.Argument(help="Folder of the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all settings.")] = False,
     fit: Annotated[bool, typer.Option("--fit", help="Add the latent fit; takes a while.")] = False,
+    diff: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--diff", metavar="A B", help="Show what differs between two runs instead."),
+    ] = None,
 ) -> None:
-    """List finished runs with their test numbers."""
+    """List finished runs with their test numbers, or compare two."""
     from vcviz.cli.table import text_table
     from vcviz.runs import list_runs
+
+    if diff is not None:
+        from vcviz.compare import differences
+        from vcviz.runs import load_run
+
+        pair = [path if path.is_dir() else folder / path for path in diff]
+        found_changes = differences(*map(load_run, pair))
+        changes = found_changes.astype(object).to_dict("records")
+        if as_json:
+            typer.echo(json.dumps(changes, indent=2, default=str))
+        else:
+            typer.echo(text_table(changes) or "nothing differs: settings, data, software, numbers")
+        return
 
     with warnings.catch_warnings(record=True) as damaged:
         warnings.simplefilter("always", RunWarning)
@@ -138,6 +155,25 @@ def runs(
         typer.echo(text_table(rows))
     else:
         typer.echo(f"no finished runs in {folder}; train one: vcviz train")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs, sweeps or notebooks.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="html, csv, parquet or markdown.")
+    ] = "html",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default report.* in FOLDER.")
+    ] = None,
+    per_run: Annotated[
+        bool, typer.Option("--per-run", help="Tables: a line per run, seeds not put together.")
+    ] = False,
+) -> None:
+    """Summarise runs: mean, interval and number of seeds; figures; failures; commands."""
+    from vcviz.reports import report as write_report
+
+    typer.echo(write_report(folder, format=format_, out=out, per_run=per_run))  # type: ignore[arg-type]
 
 
 @app.command(context_settings={"help_option_names": []})

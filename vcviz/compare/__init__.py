@@ -76,6 +76,41 @@ def attack_runs(
     ]
 
 
+def differences(one: Run, other: Run) -> pd.DataFrame:
+    """Return what differs between two runs: one row each, with the value in both.
+
+    The column ``what`` says where it is from: a setting, the data, the software, the device, or a
+    number on the test split. Nothing differing gives no rows.
+    """
+    import pandas as pd
+
+    sides = [_described(run) for run in (one, other)]
+    rows = [
+        {"what": what, "name": name, one.name: values[0], other.name: values[1]}
+        for what, name in dict.fromkeys(key for side in sides for key in side)
+        if (values := [side.get((what, name)) for side in sides])[0] != values[1]
+    ]
+    return pd.DataFrame(rows, columns=["what", "name", one.name, other.name])
+
+
+def _described(run: Run) -> dict[tuple[str, str], Any]:
+    record = run.record
+    device = record.get("device") or {}
+    found: dict[tuple[str, str], Any] = {
+        ("setting", name): value for name, value in run.config.model_dump().items()
+    }
+    for which in ("train", "test"):
+        for name in ("rows", "fingerprint"):
+            found["data", f"{which} {name}"] = run.data[which][name]
+    for name, version in (record.get("versions") or {}).items():
+        found["software", name] = version
+    found["software", "commit"] = record.get("commit")
+    found["device", "type"], found["device", "name"] = device.get("type"), device.get("name")
+    for name, value in run.metrics.items():
+        found["number", name] = value
+    return found
+
+
 def summarise(
     runs: Sequence[Run],
     *,

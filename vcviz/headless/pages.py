@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
     page = {
         "title": notebook_title(nb, name or "notebook"),
         "version": __version__,
-        "style": _style(),
+        "style": page_style(),
         "failure": failure,
         "has_code": any(c.cell_type == "code" and c.source.strip() for c in nb.cells),
         "footer": f"{name or 'notebook'} · made with vcviz {__version__}",
@@ -77,7 +77,7 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
     html, _ = exporter.from_notebook_node(nb, resources={"page": page})
     # Scripts are put in last: they are large, and HTML filters must not touch them.
     before, after = html.rsplit(_SCRIPTS, 1)
-    return before + _scripts(figures) + after
+    return before + page_scripts(figures) + after
 
 
 class _Renderer(IPythonRenderer):
@@ -134,7 +134,8 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
     return bool(output["data"])
 
 
-def _scripts(figures: list[Mapping[str, Any]]) -> str:
+def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Return the scripts that draw figures into ``<div data-figure="0">``, ``1``, … of a page."""
     page_script = f"<script>\n{_asset('page.js')}</script>"
     if not figures:
         return page_script
@@ -164,7 +165,8 @@ def _json(figure: Mapping[str, Any]) -> str:
     return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _style() -> str:
+def page_style() -> str:
+    """Return the style sheet of our pages."""
     from pygments.formatters import HtmlFormatter
 
     light, dark = (
