@@ -42,7 +42,7 @@ def sweep(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")] = False,
 ) -> None:
-    """Run a grid of trainings, or of a notebook; what is done already is not repeated.
+    """Run a grid of trainings or notebooks; go on where it stopped.
 
     Without FILE, give at least one -g. Interrupted, the same command goes on.
     """
