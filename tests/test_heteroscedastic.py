@@ -218,13 +218,13 @@ def test_the_error_shrinks_with_the_root_of_the_draws():
 
 def test_the_probability_has_no_bias_and_its_log_the_predicted_one():
     draws = 20
-    single = spread_of(1, repeats=200_000).exp()
-    p, variance = single.mean().item(), single.var().item()
+    single = spread_of(1, repeats=100_000).exp()
     log_p = spread_of(draws, repeats=200_000)
-    assert log_p.exp().mean().item() == pytest.approx(p, abs=2e-3)
+    p = log_p.exp().mean().item()
+    assert single.mean().item() == pytest.approx(p, abs=5e-3)
     bias = log_p.mean().item() - math.log(p)
     assert bias < 0
-    assert bias == pytest.approx(-variance / (2 * p**2 * draws), rel=0.15)
+    assert bias == pytest.approx(-single.var().item() / (2 * p**2 * draws), rel=0.1)
 
 
 def test_more_draws_and_another_temperature_need_no_training():
@@ -267,9 +267,9 @@ def test_utilities_have_the_stated_covariance(covariance):
     assert factor.shape == (2, C, R)
     e = noisy_softmax._shared(factor.detach(), 200_000, 1, seeded())
     for row in range(2):
-        found = torch.cov(e[:, row].T)
+        found = torch.cov(e[row])
         torch.testing.assert_close(found, factor[row] @ factor[row].T, rtol=0.05, atol=0.01)
-    assert e.mean(0).abs().max() < 0.01
+    assert e.mean(-1).abs().max() < 0.01
 
 
 def test_the_efficient_factor_is_one_matrix_times_a_function_of_the_input():

@@ -26,7 +26,7 @@ from vcviz.calibration.binning import (
     jeffreys,
 )
 from vcviz.errors import InputError
-from vcviz.records import ReliabilityCurve, as_log_probs
+from vcviz.records import ReliabilityCurve, as_float, as_log_probs
 
 __all__ = [
     "BrierParts",
@@ -289,6 +289,25 @@ def negative_log_likelihood(log_probs: ArrayLike, y: ArrayLike) -> float:
 
 
 # ---------------------------------------------------------------- temperature
+
+
+def mean_kl(label_probs: ArrayLike, log_probs: ArrayLike) -> float:
+    """Return the mean over rows of KL(true p(y|x) || predicted p(y|x)) in nats.
+
+    What the expected NLL has above its smallest possible value, without the noise of labels.
+
+    Parameters
+    ----------
+    label_probs : (N, C) true or human label distributions
+    log_probs : (N, C) predicted log-probabilities
+    """
+    log_probs, truth = as_log_probs(log_probs), as_float("label_probs", label_probs, 2, np.float64)
+    if truth.shape != log_probs.shape:
+        raise InputError(
+            f"label_probs must have the shape {log_probs.shape} of log_probs, got {truth.shape}"
+        )
+    used = truth > 0
+    return float(np.sum(truth[used] * (np.log(truth[used]) - log_probs[used])) / len(truth))
 
 
 def apply_temperature(log_probs: ArrayLike, temperature: float) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from vcviz.data.stored import load_stored
 from vcviz.data.strangers import HeldOut, hold_out_classes, make_strangers
 from vcviz.data.subsets import imbalanced, stratified_split, subset
 from vcviz.data.text import encode_texts
+from vcviz.data.utilities import load_utilities, true_utilities
 from vcviz.errors import InputError, clip, unknown
 from vcviz.options import check_count, check_fraction, check_options
 from vcviz.records import Split
@@ -25,6 +26,7 @@ from vcviz.records import Split
 DATASETS: dict[str, Callable[..., tuple[Split, Split]]] = {
     "digits": load_digits,
     "mixture": load_mixture,
+    "utilities": load_utilities,
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "stratified_split",
     "subset",
     "true_prior",
+    "true_utilities",
 ]
 
 
@@ -59,7 +62,8 @@ def load_data(
     Parameters
     ----------
     name : "digits" (scikit-learn's, no network), "mixture" (Gaussians whose truth is known),
-        "hub:<owner/name>" (Hugging Face Hub) or "path:<folder or file>"
+        "utilities" (noise of labels that depends on the input, known too), "hub:<owner/name>"
+        (Hugging Face Hub) or "path:<folder or file>"
     seed : of every random choice of rows
     test_fraction : share of the rows that becomes the test split; default a third, or the data's
         own test split where it has one
@@ -69,8 +73,8 @@ def load_data(
         others; the test split stays as it is. A ratio, or the options of `imbalanced`, e.g.
         ``{"ratio": 20, "kind": "step", "largest": 100}``. Comes before `n_train`.
     progress : whether work longer than two seconds shows a bar
-    options : of that dataset: see `load_digits`, `load_mixture` and, for hub: and path:,
-        `load_stored`; `dataset_options` lists them
+    options : of that dataset: see `load_digits`, `load_mixture`, `load_utilities` and, for
+        hub: and path:, `load_stored`; `dataset_options` lists them
 
     Raises
     ------

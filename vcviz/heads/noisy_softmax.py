@@ -85,18 +85,20 @@ def noisy_log_softmax(
         y = _as_index(y, mean, dim)
     step = max(1, _BLOCK // mean.numel())
     with without_autocast(mean):
-        # Large logits would otherwise round the noise away.
-        centred = mean - mean.amax(dim, keepdim=True).detach()
+        # Large logits would otherwise round the noise away. Draws are the last axis: a softmax
+        # over a short last axis is slow.
+        centred = (mean - mean.amax(dim, keepdim=True).detach())[..., None]
+        scale = scale.expand_as(mean)[..., None]
         total: Tensor | None = None
         for start in range(0, draws, step):
             n = min(step, draws - start)
-            u = centred + scale * _standard(noise, (n, *mean.shape), dtype, mean.device, generator)
+            u = centred + scale * _standard(noise, (*mean.shape, n), dtype, mean.device, generator)
             if factor is not None:
                 u = u + _shared(factor.to(dtype), n, dim, generator)
-            ell = (u / temperature).log_softmax(dim + 1)
+            ell = (u / temperature).log_softmax(dim)
             if y is not None:
-                ell = ell.gather(dim + 1, y.expand(n, *y.shape)).squeeze(dim + 1)
-            part = ell.logsumexp(0)
+                ell = ell.gather(dim, y[..., None].expand(*y.shape, n)).squeeze(dim)
+            part = ell.logsumexp(-1)
             total = part if total is None else torch.logaddexp(total, part)
         assert total is not None
         return total - math.log(draws)
@@ -134,11 +136,11 @@ def _as_index(y: Tensor, mean: Tensor, dim: int) -> Tensor:
 
 
 def _shared(factor: Tensor, n: int, dim: int, generator: torch.Generator | None) -> Tensor:
-    """Return (n, …) draws of factor e, by one matrix product per row."""
+    """Return (…, n) draws of factor e, by one matrix product per row."""
     factor = factor.movedim(dim, -2)
     shape = (*factor.shape[:-2], factor.shape[-1], n)
     e = _standard("normal", shape, factor.dtype, factor.device, generator)
-    return (factor @ e).movedim(-1, 0).movedim(-1, dim + 1)
+    return (factor @ e).movedim(-2, dim)
 
 
 def _standard(

@@ -20,6 +20,7 @@ from vcviz.records.checks import as_log_probs as as_log_probs
 from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
 from vcviz.records.latents import Trajectory as Trajectory
+from vcviz.records.logit_law import LogitLaw as LogitLaw
 from vcviz.records.mixture import MixturePrior as MixturePrior
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit

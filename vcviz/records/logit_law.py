@@ -1,0 +1,110 @@
+"""Logits with noise: what a heteroscedastic softmax says of an input before its softmax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.options import check_choice, check_number
+from vcviz.records.checks import as_float, class_names_of, freeze
+
+#: standard deviation of each noise at scale 1
+NOISE_STD = {"normal": 1.0, "logistic": np.pi / np.sqrt(3), "gumbel": np.pi / np.sqrt(6)}
+
+
+@dataclass(frozen=True, eq=False)
+class LogitLaw:
+    """Utilities u = mean + factor e + scale * e' of N inputs; the label is softmax(u / tau).
+
+    Attributes
+    ----------
+    mean : (N, C)
+    scale : (N, C) scale parameter of the independent noise
+    factor : (N, C, R) of the noise that classes share, or None
+    temperature : tau > 0
+    noise : "normal", "logistic" or "gumbel"
+    class_names : C strings; default "0", "1", …
+    name : shown in titles
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit or a negative scale.
+
+    Notes
+    -----
+    mean, scale, factor and tau times one number are the same law of labels, and so is mean plus
+    one number for all classes: look at `contrast_std`, which neither changes, not at `scale`.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    factor: NDArray[np.float64] | None = None
+    temperature: float = 1.0
+    noise: str = "normal"
+    class_names: tuple[str, ...] = None  # type: ignore[assignment]
+    name: str = "logits"
+
+    def __post_init__(self) -> None:
+        mean = as_float("mean", self.mean, 2, np.float64)
+        scale = as_float("scale", self.scale, 2, np.float64)
+        factor = self.factor
+        if mean.shape[1] < 2 or scale.shape != mean.shape:
+            raise InputError(
+                "mean and scale must be (N, C) with two classes or more, "
+                f"got {mean.shape} and {scale.shape}"
+            )
+        if scale.min(initial=0) < 0:
+            raise InputError(f"scale must not be negative, got {scale.min():.3g}")
+        if factor is not None:
+            factor = as_float("factor", factor, 3, np.float64)
+            if factor.shape[:2] != mean.shape:
+                raise InputError(f"factor must be (*{mean.shape}, R), got {factor.shape}")
+        check_number("temperature", self.temperature, above=0)
+        check_choice("noise", self.noise, NOISE_STD)
+        names = class_names_of(self.class_names, mean.shape[1])
+        freeze(self, mean=mean, scale=scale, factor=factor, class_names=names)
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+        return self.mean.shape[1]
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """(N, C, C) covariance of the utilities."""
+        own = (NOISE_STD[self.noise] * self.scale) ** 2
+        total = own[:, :, None] * np.eye(self.n_classes)
+        return total if self.factor is None else total + self.factor @ self.factor.swapaxes(1, 2)
+
+    @property
+    def contrast_mean(self) -> NDArray[np.float64]:
+        """(N, C, C) mean of (u_k - u_j) / tau."""
+        return (self.mean[:, :, None] - self.mean[:, None]) / self.temperature
+
+    @property
+    def contrast_std(self) -> NDArray[np.float64]:
+        """(N, C, C) standard deviation of (u_k - u_j) / tau: the noise, free of its gauge."""
+        covariance = self.covariance
+        own = np.diagonal(covariance, axis1=1, axis2=2)
+        variance = own[:, :, None] + own[:, None] - 2 * covariance
+        return np.sqrt(np.maximum(variance, 0)) / self.temperature
+
+    def take(self, rows: NDArray[np.int64] | list[int]) -> LogitLaw:
+        """Return the law of some of the inputs."""
+        factor = None if self.factor is None else self.factor[rows]
+        return LogitLaw(
+            self.mean[rows],
+            self.scale[rows],
+            factor,
+            self.temperature,
+            self.noise,
+            self.class_names,
+            self.name,
+        )
