@@ -12,8 +12,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from vcviz.densities import (
     empirical_contours,
     empirical_prior,
-    gaussian_contours,
     implied_prior,
+    law_contours,
     pooled_covariance,
 )
 from vcviz.errors import InputError
@@ -162,23 +162,23 @@ class TestGaussianContours:
 
     def test_hold_their_mass(self):
         z, y = self.law.sample(np.repeat([0, 1], 20_000), np.random.default_rng(0))
-        contours = gaussian_contours(self.law, (0.3, 0.9), n_points=200)
+        contours = law_contours(self.law, mass=(0.3, 0.9), n_points=200)
         assert [(c.label, c.mass) for c in contours] == [(0, 0.3), (0, 0.9), (1, 0.3), (1, 0.9)]
         for contour in contours:
             share = inside(z[y == contour.label], contour.xy).mean()
             assert share == pytest.approx(contour.mass, abs=0.012)
 
     def test_are_closed_and_of_equal_density(self):
-        contour = gaussian_contours(self.law, n_points=33)[0]
+        contour = law_contours(self.law, n_points=33)[0]
         assert contour.xy.shape == (33, 2)
         np.testing.assert_array_equal(contour.xy[0], contour.xy[-1])
         assert np.ptp(self.law.log_prob(contour.xy)[:, 0]) < 1e-9
 
     def test_need_two_dimensions(self):
-        with pytest.raises(InputError, match="2 dimensions, got 3; project it first"):
-            gaussian_contours(LatentPrior(np.zeros((2, 3)), scale=1.0))
+        with pytest.raises(InputError, match="2 dimensions, got 3; pass a projection"):
+            law_contours(LatentPrior(np.zeros((2, 3)), scale=1.0))
         with pytest.raises(InputError, match="mass must hold shares between 0 and 1"):
-            gaussian_contours(self.law, (50, 90))
+            law_contours(self.law, mass=(50, 90))
 
 
 class TestEmpiricalContours:

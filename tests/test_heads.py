@@ -11,10 +11,11 @@ from scipy.spatial.distance import pdist
 from scipy.stats import multivariate_normal
 from torch.nn import functional as F
 
-import vcviz.laws.gaussian as gaussian
+import vcviz.laws.location_scale as location_scale
 from vcviz.errors import InputError
 from vcviz.heads import HEADS, build_head
-from vcviz.laws.gaussian import SMALLEST_SCALE, GaussianLaw
+from vcviz.laws.gaussian import GaussianLaw
+from vcviz.laws.location_scale import SMALLEST_SCALE
 from vcviz.laws.means import spread_means
 
 N, C, D = 7, 3, 2
@@ -74,7 +75,7 @@ def test_one_shared_isotropic_covariance_is_a_softmax_layer(name):
 @pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
 @pytest.mark.parametrize("direct_size", [4096, 0])
 def test_log_density_agrees_with_scipy(covariance, direct_size, monkeypatch):
-    monkeypatch.setattr(gaussian, "_DIRECT_SIZE", direct_size)
+    monkeypatch.setattr(location_scale, "_DIRECT_SIZE", direct_size)
     head = head64("gaussian_mixture", covariance=covariance)
     z = latents(dtype=torch.float64)
     mean, scale = head.prior().mean, head.prior().scale
@@ -183,7 +184,7 @@ def test_permuting_the_classes_permutes_the_columns(name):
 @pytest.mark.parametrize("name", MIXTURES)
 @pytest.mark.parametrize("direct_size", [4096, 0])
 def test_far_latents_keep_their_posterior_in_float32(name, direct_size, monkeypatch):
-    monkeypatch.setattr(gaussian, "_DIRECT_SIZE", direct_size)
+    monkeypatch.setattr(location_scale, "_DIRECT_SIZE", direct_size)
     head = build_head(name, latent_dim=D, n_classes=C)
     # Half way between classes 1 and 2, 1e4 away: the posterior is moderate there.
     mean = head.law.mean.detach()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
-from vcviz.densities.contours import Contour, empirical_contours, gaussian_contours
+from vcviz.densities.contours import Contour, empirical_contours, law_contours
 from vcviz.densities.moments import class_means, invertible, pooled_covariance
 from vcviz.errors import InputError
 from vcviz.records import LatentPrior, LatentSet, as_float
@@ -15,8 +15,8 @@ __all__ = [
     "Contour",
     "empirical_contours",
     "empirical_prior",
-    "gaussian_contours",
     "implied_prior",
+    "law_contours",
     "pooled_covariance",
 ]
 

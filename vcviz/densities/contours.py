@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from vcviz.errors import InputError
-from vcviz.records import LatentPrior, as_float, as_labels
+from vcviz.records import LatentPrior, Projection, as_float, as_labels
 
-__all__ = ["Contour", "empirical_contours", "gaussian_contours"]
+__all__ = ["Contour", "empirical_contours", "law_contours"]
 
 #: classes with fewer points have no empirical outline
 MIN_POINTS = 5
@@ -36,38 +36,68 @@ class Contour:
     xy: NDArray[np.float64]
 
 
-def gaussian_contours(
-    prior: LatentPrior, mass: Sequence[float] = (0.5, 0.9), n_points: int = 64
+def law_contours(
+    prior: LatentPrior,
+    projection: Projection | None = None,
+    mass: Sequence[float] = (0.5, 0.9),
+    *,
+    n_points: int = 64,
+    draws: int = 2000,
+    seed: int = 0,
 ) -> list[Contour]:
-    """Return the ellipses that hold `mass` of each class of a law in two dimensions.
-
-    These are the exact highest-density regions. Project a law in D dimensions first
-    (`LatentPrior.project`).
+    """Return the outlines of the smallest regions that hold `mass` of each class of a law.
 
     Parameters
     ----------
-    prior : law with D = 2
+    prior : law p(z|y)
+    projection : map to two dimensions; default none, for a law with D = 2
     mass : shares inside, each in (0, 1)
     n_points : vertices of an ellipse; the last is the first again
+    draws, seed : draws of each class where there is no closed form
 
     Returns
     -------
     list of Contour
         Class by class, in the order of `mass`.
+
+    Notes
+    -----
+    Exact where the projected law has a closed form (`LatentPrior.keeps`): ellipses of a Gaussian
+    or Student-t under a linear map, diamonds of a Laplace law on two of its own axes. Otherwise
+    `empirical_contours` of seeded draws, projected.
     """
-    if prior.latent_dim != 2:
-        raise InputError(
-            f"contours need a law in 2 dimensions, got {prior.latent_dim}; project it first"
+    shares = _masses(mass)
+    if projection is None:
+        projection = Projection("pair", ("1", "2"), np.eye(prior.latent_dim)[:, :2])
+        if prior.latent_dim != 2:
+            raise InputError(
+                f"contours need a law in 2 dimensions, got {prior.latent_dim}; pass a projection"
+            )
+    if not prior.keeps(projection):
+        z, y = prior.sample(
+            np.repeat(np.arange(prior.n_classes), draws), np.random.default_rng(seed)
         )
+        return empirical_contours(projection(z)[:, :2], y, prior.n_classes, shares)
+    law = prior.project(projection)
+    ball = _diamond() if law.family == "laplace" else _circle(n_points)
+    factor = np.linalg.cholesky(law.dispersion)
+    radius = np.stack([law.mass_radius(share) for share in shares], axis=1)
+    return [
+        Contour(k, share, law.mean[k] + radius[k, i] * ball @ factor[k].T)
+        for k in range(law.n_classes)
+        for i, share in enumerate(shares)
+    ]
+
+
+def _circle(n_points: int) -> NDArray[np.float64]:
     angle = np.linspace(0, 2 * np.pi, n_points)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     circle[-1] = circle[0]
-    tril = np.linalg.cholesky(prior.covariance)
-    return [
-        Contour(k, share, prior.mean[k] + prior.mass_radius(share) * circle @ tril[k].T)
-        for k in range(prior.n_classes)
-        for share in _masses(mass)
-    ]
+    return circle
+
+
+def _diamond() -> NDArray[np.float64]:
+    return np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1], [1, 0]])
 
 
 def empirical_contours(

@@ -83,8 +83,7 @@ class View:
         self.shown = shown
         self.projection = panel.projection or default_projection(lat, prior)
         self.points = self.projection(lat.z)
-        law = prior.project(self.projection) if prior and self.projection.linear else None
-        self.ranges = panel.ranges or latent_ranges(self.points, law)
+        self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)
         self.rows = stratified(lat.y, shown, options.max_points, options.seed)
         self.heading = [title_of(panel), *([panel.subtitle] if panel.subtitle else [])]
         self.fit = np.full(lat.n_classes, np.nan) if panel.fit is None else panel.fit

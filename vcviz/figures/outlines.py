@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.densities.contours import Contour, empirical_contours, gaussian_contours
+from vcviz.densities.contours import Contour, empirical_contours, law_contours
 from vcviz.records import LatentPrior, LatentSet, Projection
 
 Range = tuple[float, float]
@@ -16,7 +16,7 @@ Outlines = dict[int, NDArray[np.float64]]
 #: class -> (2,) point
 Centres = dict[int, NDArray[np.float64]]
 
-#: draws per class that stand for a law which a non-linear projection does not keep Gaussian
+#: draws per class by which the extent of a law without closed form is judged
 _DRAWS = 400
 GAP = np.full((1, 2), np.nan)
 
@@ -29,19 +29,11 @@ def anticipated_outlines(
     vertices: int | None = None,
     seed: int = 0,
 ) -> tuple[Outlines, Centres]:
-    """Return the outlines of p(z|y) and its mean, per class.
-
-    Exact ellipses for a linear projection; for another one, outlines of `seed`ed draws.
-    """
-    if projection.linear:
-        law = prior.project(projection)
-        ellipses = gaussian_contours(law, tuple(mass), n_points=vertices or 64)
-        return _by_class(ellipses), dict(enumerate(law.mean))
-    draws = np.repeat(np.arange(prior.n_classes), _DRAWS)
-    z, y = prior.sample(draws, np.random.default_rng(seed))
-    points = projection(z)
-    found = _by_class(empirical_contours(points, y, prior.n_classes, tuple(mass)), vertices)
-    return found, _means(points, y)
+    """Return the outlines of p(z|y) and its mean, per class; `law_contours` says how exact."""
+    contours = law_contours(prior, projection, mass, n_points=vertices or 64, seed=seed)
+    exact = prior.keeps(projection)
+    centres = projection(prior.mean)[:, :2]
+    return _by_class(contours, None if exact else vertices), dict(enumerate(centres))
 
 
 def empirical_outlines(
@@ -69,6 +61,7 @@ def thin(line: NDArray[np.float64], vertices: int | None) -> NDArray[np.float64]
 def latent_ranges(
     points: NDArray[np.float64],
     law: LatentPrior | None = None,
+    projection: Projection | None = None,
     *,
     clip: float = 0.005,
     mass: float = 0.9,
@@ -78,19 +71,38 @@ def latent_ranges(
     Parameters
     ----------
     points : (N, 2) projected latents
-    law : projected p(z|y); its outlines of `mass` are shown as far as they lie within one width
-        of the points, so that a law far away cannot shrink the points to a speck
+    law : p(z|y); its outlines of `mass` are shown as far as they lie within one width of the
+        points, so that a law far away cannot shrink the points to a speck
+    projection : map of the law to the plane; default none, for a law of the plane. One that is
+        not linear may put draws of a law anywhere: the law is then left out
     clip : share of the points left out at each end of each axis, so that outliers do not set it
     """
     low, high = np.quantile(points, [clip, 1 - clip], axis=0)
     width = max(float((high - low).max()), 1e-6)
-    if law is not None:
-        reach = law.mass_radius(mass) * np.sqrt(np.diagonal(law.covariance, axis1=1, axis2=2))
-        low = np.minimum(low, np.maximum((law.mean - reach).min(0), low - width))
-        high = np.maximum(high, np.minimum((law.mean + reach).max(0), high + width))
+    if law is not None and (projection is None or projection.linear):
+        law_low, law_high = _law_box(law, projection, mass)
+        low = np.minimum(low, np.maximum(law_low, low - width))
+        high = np.maximum(high, np.minimum(law_high, high + width))
     centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), 1e-6)
     (x, y) = ((float(c - half), float(c + half)) for c in centre)
     return x, y
+
+
+def _law_box(
+    law: LatentPrior, projection: Projection | None, mass: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the corners (2,), (2,) of a box around the region of `mass` of every class."""
+    projection = projection or Projection("pair", ("1", "2"), np.eye(2))
+    if law.keeps(projection):
+        flat = law.project(projection)
+        scale = np.sqrt(np.diagonal(flat.dispersion, axis1=1, axis2=2))
+        reach = flat.mass_radius(mass)[:, None] * scale
+        return (flat.mean - reach).min(0), (flat.mean + reach).max(0)
+    labels = np.repeat(np.arange(law.n_classes), _DRAWS)
+    points = projection(law.sample(labels, np.random.default_rng(0))[0])[:, :2]
+    by_class = points.reshape(law.n_classes, _DRAWS, 2)
+    low, high = np.quantile(by_class, [(1 - mass) / 2, (1 + mass) / 2], axis=1)
+    return low.min(0), high.max(0)
 
 
 def count_outside(points: NDArray[np.float64], ranges: tuple[Range, Range]) -> int:

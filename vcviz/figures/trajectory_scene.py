@@ -62,8 +62,7 @@ class Scene:
         self.projection = projection or default_projection(every, prior)
         all_points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)
         self.points = all_points[:, self.samples]
-        law = prior.project(self.projection) if prior and self.projection.linear else None
-        self.ranges = latent_ranges(self.points.reshape(-1, 2), law)
+        self.ranges = latent_ranges(self.points.reshape(-1, 2), prior, self.projection)
         own = np.arange(n)
         self.series = {"log p(y|x) of the true class": path.log_probs[:, own, path.y].astype(float)}
         if prior is not None:

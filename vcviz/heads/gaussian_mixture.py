@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vcviz.heads.base import LossTerms
 from vcviz.heads.generative import GenerativeHead
-from vcviz.laws.gaussian import GaussianLaw
+from vcviz.laws import build_law
 from vcviz.options import check_number
 
 
@@ -29,10 +33,16 @@ class GaussianMixtureHead(GenerativeHead):
     latent_dim, n_classes : D, C
     likelihood_weight : lambda >= 0
     margin : alpha >= 0, in the training loss only; 0 is the plain mixture (GM)
-    covariance : "isotropic" or "diagonal", one covariance a class
+    law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
+        unit sphere), see `vcviz.laws`; or a `torch.distributions` object of your own with
+        batch_shape (C,) and event_shape (D,)
+    law_options : what one family alone has, e.g. ``{"df": 3}`` or ``{"concentration": 50}``
+    covariance : "isotropic", "diagonal" or (Gaussian and Student-t) "full"
+    shared_scale : one scale for all classes rather than one a class
     learn_mean, learn_scale : whether the law is trained or fixed
-    separation : smallest distance between initial means, in units of `initial_scale`
-    initial_scale : initial standard deviation
+    separation : smallest distance between initial means, in units of `initial_scale`; default 6 for
+        a Gaussian, and where neighbours overlap as much for other families.
+    initial_scale : initial scale, for a Gaussian the standard deviation; default 1
     use_class_prior : take pi from the training labels; otherwise uniform, as in the paper
 
     Notes
@@ -55,26 +65,32 @@ class GaussianMixtureHead(GenerativeHead):
         n_classes: int,
         likelihood_weight: float = 0.1,
         margin: float = 0.0,
+        law: str | Mapping[str, Any] | Distribution = "gaussian",
+        law_options: Mapping[str, Any] | None = None,
         covariance: str = "isotropic",
+        shared_scale: bool = False,
         learn_mean: bool = True,
         learn_scale: bool = False,
-        separation: float = 6.0,
-        initial_scale: float = 1.0,
+        separation: float | None = None,
+        initial_scale: float | None = None,
         use_class_prior: bool = True,
     ) -> None:
-        law = GaussianLaw(
-            latent_dim,
-            n_classes,
+        built = build_law(
+            law,
+            latent_dim=latent_dim,
+            n_classes=n_classes,
             covariance=covariance,
+            shared_scale=shared_scale,
             learn_mean=learn_mean,
             learn_scale=learn_scale,
             separation=separation,
             initial_scale=initial_scale,
+            **(law_options or {}),
         )
         super().__init__(
             latent_dim,
             n_classes,
-            law,
+            built,
             likelihood_weight=likelihood_weight,
             use_class_prior=use_class_prior,
         )
@@ -85,7 +101,7 @@ class GaussianMixtureHead(GenerativeHead):
         z = self.checked(z, y)
         logits = self.logits(z)
         if self.margin:
-            distance = 0.5 * self.law.whiten(z, y).square().sum(1)
+            distance = self.law.excess(z, y)
             own = F.one_hot(y, self.n_classes)
             logits = logits - self.margin * distance[:, None] * own
         return LossTerms(

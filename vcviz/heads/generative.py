@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vcviz.heads.base import Head, without_autocast
-from vcviz.laws.gaussian import GaussianLaw
+from vcviz.laws import Law
 from vcviz.options import check_flag, check_number
 from vcviz.records import LatentPrior
 
@@ -16,7 +16,7 @@ class GenerativeHead(Head):
 
     Parameters
     ----------
-    law : module with `log_prob`, `whiten`, `sample` and `prior`, see `GaussianLaw`
+    law : p(z|y), see `vcviz.laws`
     likelihood_weight : lambda, weight of the term -log p(z|y)
     use_class_prior : take pi from the training labels (`set_class_counts`); otherwise uniform
     """
@@ -25,7 +25,7 @@ class GenerativeHead(Head):
         self,
         latent_dim: int,
         n_classes: int,
-        law: GaussianLaw,
+        law: Law,
         *,
         likelihood_weight: float,
         use_class_prior: bool,
@@ -59,6 +59,10 @@ class GenerativeHead(Head):
         z = self.checked(z, y)
         with without_autocast(z):
             return -self.law.log_prob(z, y).mean().to(z.dtype)
+
+    def place(self, z: Tensor) -> Tensor:
+        """Return latents (B, D) on the support of the law."""
+        return self.law.place(z)
 
     def prior(self) -> LatentPrior:
         """Return p(z|y) and pi as a NumPy record."""

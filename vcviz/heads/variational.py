@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -11,7 +15,7 @@ from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
 from vcviz.heads.critics import LinearCritics, SharedCritic, TanhCritics
 from vcviz.heads.generative import GenerativeHead
-from vcviz.laws.gaussian import GaussianLaw
+from vcviz.laws import build_law
 from vcviz.options import check_choice, check_count, check_flag, check_number
 
 
@@ -54,11 +58,17 @@ class VariationalHead(GenerativeHead):
         the critic wins beyond a few latent dimensions and accuracy collapses; with it T
         underestimates the log ratio while the laws still differ
     critic_width : units of each hidden layer, default 64 ("shared") or 512 ("per_class")
-    covariance : "isotropic" or "diagonal", one covariance a class
+    law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
+        unit sphere), see `vcviz.laws`; or a `torch.distributions` object of your own with
+        batch_shape (C,) and event_shape (D,)
+    law_options : what one family alone has, e.g. ``{"df": 3}`` or ``{"concentration": 50}``
+    covariance : "isotropic", "diagonal" or (Gaussian and Student-t) "full"
+    shared_scale : one scale for all classes rather than one a class
     learn_mean, learn_scale : whether the law is trained or fixed
-    separation : smallest distance between initial means, in units of `initial_scale`; below about
-        6 the classes must overlap once the latents follow the law, and accuracy falls
-    initial_scale : initial standard deviation
+    separation : smallest distance between initial means, in units of `initial_scale`; default 6 for
+        a Gaussian, and where neighbours overlap as much for other families. Below
+        that classes must overlap once the latents follow the law, and accuracy falls
+    initial_scale : initial scale, for a Gaussian the standard deviation; default 1
     use_class_prior : take pi from the training labels; the authors' code leaves pi out
 
     Notes
@@ -90,26 +100,32 @@ class VariationalHead(GenerativeHead):
         critic_layers: int | None = None,
         critic_width: int | None = None,
         critic_penalty: float = 1.0,
+        law: str | Mapping[str, Any] | Distribution = "gaussian",
+        law_options: Mapping[str, Any] | None = None,
         covariance: str = "isotropic",
+        shared_scale: bool = False,
         learn_mean: bool = True,
         learn_scale: bool = False,
-        separation: float = 6.0,
-        initial_scale: float = 1.0,
+        separation: float | None = None,
+        initial_scale: float | None = None,
         use_class_prior: bool = True,
     ) -> None:
-        law = GaussianLaw(
-            latent_dim,
-            n_classes,
+        built = build_law(
+            law,
+            latent_dim=latent_dim,
+            n_classes=n_classes,
             covariance=covariance,
+            shared_scale=shared_scale,
             learn_mean=learn_mean,
             learn_scale=learn_scale,
             separation=separation,
             initial_scale=initial_scale,
+            **(law_options or {}),
         )
         super().__init__(
             latent_dim,
             n_classes,
-            law,
+            built,
             likelihood_weight=likelihood_weight,
             use_class_prior=use_class_prior,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,6 +38,12 @@ def spread_means(n_classes: int, dim: int, separation: float, *, seed: int = 0) 
     check_count("n_classes", n_classes, minimum=2)
     check_count("dim", dim)
     check_number("separation", separation, above=0)
+    return torch.from_numpy(_unit_means(n_classes, dim, seed) * separation)
+
+
+@lru_cache(maxsize=16)
+def _unit_means(n_classes: int, dim: int, seed: int) -> NDArray[np.float64]:
+    """Return means whose smallest distance is 1; kept, as a thousand classes take seconds."""
     if dim == 1:
         points = np.arange(n_classes, dtype=np.float64)[:, None]
     elif dim == 2 or dim >= n_classes - 1:
@@ -43,7 +51,7 @@ def spread_means(n_classes: int, dim: int, separation: float, *, seed: int = 0) 
     else:
         points = _repelled(n_classes, dim, seed)
     points = points - points.mean(0)
-    return torch.from_numpy(points * (separation / _smallest_distance(points)))
+    return points / _smallest_distance(points)
 
 
 def _trigonometric(n_classes: int, dim: int) -> NDArray[np.float64]:

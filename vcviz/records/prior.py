@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
-from scipy.stats import chi2
 
 from vcviz.errors import InputError, unknown
 from vcviz.records.checks import as_array, as_float, as_labels, freeze
+from vcviz.records.families import FAMILIES, Density, Family
 from vcviz.records.latents import Projection
+from vcviz.records.sphere import unit_rows
+
+_FIELDS = ("scale", "scale_tril", "df", "concentration", "density")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +24,22 @@ class LatentPrior:
 
     Parameters
     ----------
-    mean : (C, D) array
-    scale : (C, D) array of standard deviations; give this or `scale_tril`
-    scale_tril : (C, D, D) array, lower Cholesky factors of the covariances
+    mean : (C, D) array; for "von_mises_fisher" the mean directions, divided by their length here
+    scale : (C, D) array of scales, one a coordinate: standard deviations of a Gaussian, elsewhere
+        the scale of `scipy.stats`. Give this or `scale_tril`
+    scale_tril : (C, D, D) array of lower triangular factors L; z = mean + L e
     log_weight : (C,) array, log pi; normalised here; default uniform
-    family : "gaussian"
+    family : "gaussian"; "student_t" (with `df`); "laplace" (independent coordinates, `scale`
+        only); "von_mises_fisher" (on the unit sphere, with `concentration` and no scale);
+        "custom" (with `density`; mean and scale are then its moments)
+    df : (C,) degrees of freedom
+    concentration : (C,) concentrations
+    density : object with `log_prob(z)` -> (N, C) and `sample(y, rng)` -> (N, D)
 
     Raises
     ------
     InputError
-        If shapes disagree, a scale is not positive, or the family is unknown.
+        If shapes disagree, a scale is not positive, a family is unknown, or lacks a field.
     """
 
     mean: NDArray[np.float64]
@@ -37,49 +47,47 @@ class LatentPrior:
     scale_tril: NDArray[np.float64] = None  # type: ignore[assignment]
     log_weight: NDArray[np.float64] = None  # type: ignore[assignment]
     family: str = "gaussian"
+    df: NDArray[np.float64] = None  # type: ignore[assignment]
+    concentration: NDArray[np.float64] = None  # type: ignore[assignment]
+    density: Density = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.family != "gaussian":
-            raise unknown("family", self.family, ("gaussian",))
+        if self.family not in FAMILIES:
+            raise unknown("family", self.family, FAMILIES)
         mean = as_float("mean", self.mean, 2, np.float64)
         if mean.size == 0:
             raise InputError(f"mean must be (C, D) with at least one of each, got {mean.shape}")
         c, d = mean.shape
-        if (self.scale is None) == (self.scale_tril is None):
+        self._check_fields(d)
+        if self.family == "von_mises_fisher":
+            mean = unit_rows(mean, "mean")
+        parts: dict[str, Any] = {"mean": mean, "log_weight": _log_weights(self.log_weight, c)}
+        if self.scale is not None:
+            parts["scale"] = _positive("scale", self.scale, (c, d))
+        if self.scale_tril is not None:
+            parts["scale_tril"] = _factors(self.scale_tril, c, d)
+        for name in ("df", "concentration"):
+            if getattr(self, name) is not None:
+                parts[name] = _positive(name, getattr(self, name), (c,))
+        freeze(self, **parts)
+
+    def _check_fields(self, dim: int) -> None:
+        wanted = self._law.fields
+        given = [name for name in _FIELDS if getattr(self, name) is not None]
+        if stray := [name for name in given if name not in wanted]:
+            raise InputError(f"a {self.family} law has no {stray[0]}; leave it out")
+        if missing := [n for n in wanted if n not in given and not n.startswith("scale")]:
+            raise InputError(f"a {self.family} law needs {missing[0]}=")
+        if "scale_tril" in wanted and (self.scale is None) == (self.scale_tril is None):
             raise InputError("give exactly one of scale (C, D) and scale_tril (C, D, D)")
-        scale, tril = self.scale, self.scale_tril
-        if scale is not None:
-            scale = as_float("scale", scale, None, np.float64)
-            try:
-                scale = np.array(np.broadcast_to(scale, (c, d)))
-            except ValueError:
-                raise InputError(
-                    f"scale must have shape ({c}, {d}) like mean, got {scale.shape}"
-                ) from None
-            if scale.min() <= 0:
-                raise InputError(
-                    f"scale must be positive, got a smallest value of {scale.min():.3g}"
-                )
-        if tril is not None:
-            tril = as_float("scale_tril", tril, 3, np.float64)
-            if tril.shape != (c, d, d):
-                raise InputError(f"scale_tril must have shape ({c}, {d}, {d}), got {tril.shape}")
-            if np.diagonal(tril, axis1=1, axis2=2).min() <= 0 or np.abs(np.triu(tril, 1)).max() > 0:
-                raise InputError("scale_tril must be lower triangular with a positive diagonal")
-        if self.log_weight is None:
-            log_weight = np.full(c, -np.log(c))
-        else:
-            # -inf is legal: a class that never occurred in training.
-            log_weight = as_array("log_weight", self.log_weight, 1)
-            if (
-                log_weight.shape != (c,)
-                or log_weight.dtype.kind not in "fiu"
-                or not np.isfinite(log_weight.max())
-            ):
-                raise InputError(f"log_weight must be ({c},) logs of class weights")
-            log_weight = log_weight.astype(np.float64)
-            log_weight = log_weight - logsumexp(log_weight)
-        freeze(self, mean=mean, scale=scale, scale_tril=tril, log_weight=log_weight)
+        if wanted == ("scale",) and self.scale is None:
+            raise InputError(f"a {self.family} law needs scale=")
+        if self.family == "von_mises_fisher" and dim < 2:
+            raise InputError("a von_mises_fisher law needs 2 dimensions or more, got 1")
+
+    @property
+    def _law(self) -> Family:
+        return FAMILIES[self.family]
 
     @property
     def n_classes(self) -> int:
@@ -92,40 +100,46 @@ class LatentPrior:
         return self.mean.shape[1]
 
     @property
-    def covariance(self) -> NDArray[np.float64]:
-        """(C, D, D) covariance matrices."""
-        tril = self._tril()
-        return tril @ tril.transpose(0, 2, 1)
-
-    def _tril(self) -> NDArray[np.float64]:
+    def dispersion(self) -> NDArray[np.float64]:
+        """(C, D, D) matrices L L', L the scale: covariances up to a factor of the family."""
         if self.scale_tril is not None:
-            return self.scale_tril
-        return np.einsum("cd,de->cde", self.scale, np.eye(self.latent_dim))
+            return self.scale_tril @ self.scale_tril.transpose(0, 2, 1)
+        if self.scale is None:
+            raise InputError(f"a {self.family} law has no scale matrix; take its covariance")
+        return np.einsum("cd,de->cde", self.scale**2, np.eye(self.latent_dim))
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """(C, D, D) covariance matrices; of a Student-t with 2 degrees or fewer all infinite."""
+        return self._law.covariance(self)
+
+    @property
+    def normal_residuals(self) -> bool:
+        """Whether `whiten` gives standard normal residuals: so for all but a custom law."""
+        return self._law.normal_residuals
 
     def whiten(self, z: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-        """Return (N, D) residuals of `z` under the law of label `y`; where it fits, N(0, I)."""
+        """Return (N, D) residuals of `z` under the law of label `y`: N(0, I) if the law holds.
+
+        L^-1 (z - mean) for a Gaussian. Any other family is mapped onto the normal one to one: the
+        lengths of a Student-t's residuals, the coordinates of a Laplace law, and the angles of a
+        von Mises-Fisher law are replaced by those that a standard normal exceeds as often; the
+        latter leaves (N, D - 1) residuals, in the tangent plane. A custom law has residuals of
+        mean 0 and variance 1 that are not normal.
+        """
         z = self._latents(z)
         y = as_labels("y", y, len(z), self.n_classes)
-        if self.scale is not None:
-            return (z - self.mean[y]) / self.scale[y]
-        out = np.empty_like(z)
+        out = None
         for k in np.unique(y):
             rows = y == k
-            out[rows] = _solve_lower(self.scale_tril[k], z[rows] - self.mean[k])
-        return out
+            residuals = self._law.residuals(self, z[rows], k)
+            out = np.empty((len(z), residuals.shape[1])) if out is None else out
+            out[rows] = residuals
+        return np.empty_like(z) if out is None else out
 
     def log_prob(self, z: ArrayLike) -> NDArray[np.float64]:
-        """Return (N, C) log densities log p(z|y) in nats."""
-        z = self._latents(z)
-        out = np.empty((len(z), self.n_classes))
-        for k in range(self.n_classes):
-            if self.scale is not None:
-                u, logdet = (z - self.mean[k]) / self.scale[k], np.log(self.scale[k]).sum()
-            else:
-                tril = self.scale_tril[k]
-                u, logdet = _solve_lower(tril, z - self.mean[k]), np.log(np.diagonal(tril)).sum()
-            out[:, k] = -0.5 * (u**2).sum(1) - logdet - 0.5 * self.latent_dim * np.log(2 * np.pi)
-        return out
+        """Return (N, C) log densities log p(z|y) in nats; on a sphere with respect to its area."""
+        return self._law.log_prob(self, self._latents(z))
 
     def log_marginal(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return (N,) log p(z) = log sum_y pi_y p(z|y) in nats."""
@@ -158,18 +172,20 @@ class LatentPrior:
             y = rng.choice(self.n_classes, size=size, p=np.exp(self.log_weight))
         else:
             y = as_labels("n", n, None, self.n_classes)
-        noise = rng.standard_normal((len(y), self.latent_dim))
-        if self.scale is not None:
-            return self.mean[y] + self.scale[y] * noise, y
-        for k in np.unique(y):
-            noise[y == k] = noise[y == k] @ self.scale_tril[k].T
-        return self.mean[y] + noise, y
+        return self._law.draw(self, y, rng), y
+
+    def keeps(self, projection: Projection | ArrayLike) -> bool:
+        """Return whether `project` gives the law of the projected latents exactly."""
+        matrix = _as_projection(projection).matrix
+        return matrix is not None and self._law.keeps(self, matrix)
 
     def project(self, projection: Projection | ArrayLike) -> LatentPrior:
-        """Return the law of the projected latents: exact, as a linear map keeps it Gaussian.
+        """Return the law of the projected latents, exactly.
 
-        An axis along which nothing varies (the second of one-dimensional latents) gets a
-        standard deviation of 1e-6 of the others, so that the law keeps a density.
+        A linear map keeps a Gaussian Gaussian and a Student-t a Student-t; a Laplace law it keeps
+        if each axis is one of the coordinates. An axis along which nothing varies (the second of
+        one-dimensional latents) gets a scale of 1e-6 of the others, so that the law keeps a
+        density.
 
         Parameters
         ----------
@@ -178,30 +194,44 @@ class LatentPrior:
         Raises
         ------
         InputError
-            If the projection is not linear.
+            If the projection is not linear, or the law is not of its family any more: `keeps`
+            says so beforehand.
         """
-        if not isinstance(projection, Projection):
-            matrix = as_float("projection", projection, 2, np.float64)
-            labels = tuple(f"axis {i + 1}" for i in range(matrix.shape[1]))
-            projection = Projection("matrix", labels, matrix)
+        projection = _as_projection(projection)
         if projection.matrix is None:
             raise InputError(
                 f"a law can only be projected linearly, {projection.method!r} is not linear"
             )
-        covariance = projection.matrix.T @ self.covariance @ projection.matrix
-        variance = np.diagonal(covariance, axis1=1, axis2=2).copy()
+        if not self.keeps(projection):
+            raise InputError(
+                f"a {self.family} law projected by {projection.method!r} is of no known family; "
+                "project draws of it instead"
+            )
+        dispersion = projection.matrix.T @ self.dispersion @ projection.matrix
+        variance = np.diagonal(dispersion, axis1=1, axis2=2).copy()
         axes = np.arange(variance.shape[1])
-        covariance[:, axes, axes] = np.maximum(variance, 1e-12 * variance.max(1, keepdims=True))
+        variance = np.maximum(variance, 1e-12 * variance.max(1, keepdims=True))
+        dispersion[:, axes, axes] = variance
+        scale: dict[str, Any] = (
+            {"scale_tril": np.linalg.cholesky(dispersion)}
+            if "scale_tril" in self._law.fields
+            else {"scale": np.sqrt(variance)}
+        )
         return LatentPrior(
             mean=projection(self.mean),
-            scale_tril=np.linalg.cholesky(covariance),  # type: ignore[arg-type]
             log_weight=self.log_weight,
             family=self.family,
+            df=self.df,
+            **scale,
         )
 
-    def mass_radius(self, mass: float) -> float:
-        """Return the Mahalanobis radius of the region that holds `mass` of each class."""
-        return float(np.sqrt(chi2.ppf(mass, self.latent_dim)))
+    def mass_radius(self, mass: float) -> NDArray[np.float64]:
+        """Return (C,) radii of the smallest regions that hold `mass` of each class.
+
+        In |L^-1 (z - mean)| for a Gaussian or Student-t, in the sum of its coordinates' absolute
+        values for a Laplace law, and in radians from the mean direction on the sphere.
+        """
+        return self._law.mass_radius(self, mass)
 
     def _latents(self, z: ArrayLike) -> NDArray[np.float64]:
         z = as_float("z", z, 2, np.float64)
@@ -212,7 +242,44 @@ class LatentPrior:
         return z
 
 
-def _solve_lower(tril: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.linalg import solve_triangular
+def _as_projection(projection: Projection | ArrayLike) -> Projection:
+    if isinstance(projection, Projection):
+        return projection
+    matrix = as_float("projection", projection, 2, np.float64)
+    return Projection("matrix", tuple(f"axis {i + 1}" for i in range(matrix.shape[1])), matrix)
 
-    return solve_triangular(tril, rows.T, lower=True).T
+
+def _positive(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    found = as_float(name, value, None, np.float64)
+    try:
+        found = np.array(np.broadcast_to(found, shape))
+    except ValueError:
+        like = " like mean" if len(shape) == 2 else ""
+        raise InputError(f"{name} must have shape {shape}{like}, got {found.shape}") from None
+    if found.min() <= 0:
+        raise InputError(f"{name} must be positive, got a smallest value of {found.min():.3g}")
+    return found
+
+
+def _factors(value: ArrayLike, c: int, d: int) -> NDArray[np.float64]:
+    tril = as_float("scale_tril", value, 3, np.float64)
+    if tril.shape != (c, d, d):
+        raise InputError(f"scale_tril must have shape ({c}, {d}, {d}), got {tril.shape}")
+    if np.diagonal(tril, axis1=1, axis2=2).min() <= 0 or np.abs(np.triu(tril, 1)).max() > 0:
+        raise InputError("scale_tril must be lower triangular with a positive diagonal")
+    return tril
+
+
+def _log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
+    if value is None:
+        return np.full(c, -np.log(c))
+    # -inf is legal: a class that never occurred in training.
+    log_weight = as_array("log_weight", value, 1)
+    if (
+        log_weight.shape != (c,)
+        or log_weight.dtype.kind not in "fiu"
+        or not np.isfinite(log_weight.max())
+    ):
+        raise InputError(f"log_weight must be ({c},) logs of class weights")
+    log_weight = log_weight.astype(np.float64)
+    return log_weight - logsumexp(log_weight)

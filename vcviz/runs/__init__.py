@@ -31,6 +31,8 @@ from vcviz.runs.folder import (
     refuse_if_different,
 )
 
+from vcviz.runs.laws import stored_law
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -196,9 +198,7 @@ class Run:
         """
         arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
         if "prior.mean" in arrays:
-            parts = ("mean", "scale", "scale_tril", "log_weight")
-            stated: dict[str, Any] = {k: arrays.get(f"prior.{k}") for k in parts}
-            return LatentPrior(**stated)
+            return stored_law(arrays, self.config)
         if "layer.weight" in arrays:
             return implied_prior(
                 arrays["layer.weight"], arrays["layer.bias"], self.latents("train", epoch)

@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
+from torch.distributions import Distribution
 
 from vcviz import __version__, runs
 from vcviz.config import RunConfig
 from vcviz.data import fingerprint
 from vcviz.errors import InputError, TrainingError, clip, expect, unknown
 from vcviz.heads import HEADS
+from vcviz.laws import describe as describe_law
 from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
@@ -45,7 +47,8 @@ def train(
     Parameters
     ----------
     config, settings : a `RunConfig`, or its fields as keywords, e.g. ``head="variational"``,
-        ``dataset="digits"``, ``latent_dim=2``, ``epochs=30``, ``seed=0``, ``head_options={…}``;
+        ``dataset="digits"``, ``latent_dim=2``, ``epochs=30``, ``seed=0``, ``head_options={…}``
+        (a `torch.distributions` object as its ``law`` is kept as JSON, `vcviz.laws.describe`);
         a string alone is the dataset
     out : folder of runs
     name : the run's folder; default made of dataset, head, D, seed and a hash of the settings
@@ -82,7 +85,7 @@ def train(
         raise InputError(
             f"give a config or settings, not both (got config and {', '.join(settings)})"
         )
-    config = config or RunConfig(**settings)
+    config = _with_described_law(config or RunConfig(**settings))
     if splits is not None:
         config = _with_own_splits(config, splits)
     if encoder is not None:
@@ -244,6 +247,15 @@ def _with_own_encoder(config: RunConfig, encoder: nn.Module) -> RunConfig:
         digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     options = {"class": type(encoder).__qualname__, "initial_weights": digest.hexdigest()[:16]}
     return RunConfig(**config.model_dump() | {"encoder": "custom", "encoder_options": options})
+
+
+def _with_described_law(config: RunConfig) -> RunConfig:
+    """Return the config with a `torch.distributions` object among its options made JSON."""
+    law = config.head_options.get("law")
+    if not isinstance(law, Distribution):
+        return config
+    options = {**config.head_options, "law": describe_law(law)}
+    return RunConfig(**dict(config) | {"head_options": options})
 
 
 def _check_splits(train: Split, test: Split) -> None:

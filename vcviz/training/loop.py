@@ -32,6 +32,7 @@ from vcviz.model import Classifier
 from vcviz.posterior import LatentPosterior
 from vcviz.records import LatentPrior, LatentSet, Split
 from vcviz.runs import folder as run_folder
+from vcviz.runs.laws import law_arrays
 from vcviz.training.schedules import augmented, optimizers_of, schedule
 
 # Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
@@ -347,8 +348,9 @@ def _law_arrays(model: Classifier) -> dict[str, Any]:
     """Return what the head anticipates: its own law, or the linear layer that implies one."""
     prior: LatentPrior | None = model.head.prior()
     if prior is not None:
-        keys = ("mean", "scale", "scale_tril", "log_weight")
-        return {f"prior.{k}": v for k in keys if (v := getattr(prior, k)) is not None}
+        law: nn.Module = getattr(model.head, "law", nn.Module())
+        state = {k: v.detach().cpu().numpy() for k, v in law.state_dict().items()}
+        return law_arrays(prior, state)
     layer = model.head.linear_layer()
     if layer is None:
         return {}

@@ -94,8 +94,7 @@ class Source:
         epochs = self.epochs if probe and projection.linear and self.epochs else [None]
         points = np.concatenate([projection(self.latents(rows, e)[0].z) for e in epochs])
         prior = self.latents(rows, epochs[-1])[1]
-        law = prior.project(projection) if prior is not None and projection.linear else None
-        return latent_ranges(points, law)
+        return latent_ranges(points, prior, projection)
 
     def _fit(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
         """Return (C,) moment KL in nats, or None without a law."""

@@ -1,0 +1,242 @@
+"""The families of laws that a `LatentPrior` can be of: densities, draws and residuals of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import chdtri, gammaincinv, gammaln, ndtri_exp
+from scipy.stats import chi2, f, gamma, vonmises_fisher
+
+from vcviz.errors import InputError
+from vcviz.records import sphere
+
+if TYPE_CHECKING:
+    from vcviz.records.prior import LatentPrior
+
+Array = NDArray[np.float64]
+
+
+class Density(Protocol):
+    """A law of the user's own, as arrays: what `LatentPrior` asks of its field `density`."""
+
+    def log_prob(self, z: Array) -> Array:
+        """Return (N, C) log densities in nats of (N, D) latents."""
+
+    def sample(self, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Return (N, D) draws, one for each label."""
+
+
+class Family(ABC):
+    """What a family does for a law `p` of it; the functions are those of `LatentPrior`."""
+
+    #: the fields of a `LatentPrior`, beside mean and log_weight, that hold its parameters
+    fields: ClassVar[tuple[str, ...]] = ("scale", "scale_tril")
+    #: whether residuals are standard normal under the law
+    normal_residuals: ClassVar[bool] = True
+
+    @abstractmethod
+    def log_prob(self, p: LatentPrior, z: Array) -> Array:
+        """Return (N, C) log densities in nats."""
+
+    @abstractmethod
+    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Return (N, D) draws, one for each label."""
+
+    @abstractmethod
+    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
+        """Return (N, D) residuals of latents of class `k`, or (N, D - 1) on a sphere."""
+
+    @abstractmethod
+    def covariance(self, p: LatentPrior) -> Array:
+        """Return (C, D, D) covariances."""
+
+    @abstractmethod
+    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+        """Return (C,) radii."""
+
+    def keeps(self, p: LatentPrior, matrix: Array) -> bool:
+        """Return whether the law of ``z @ matrix`` is of this family too."""
+        return False
+
+
+class _Gaussian(Family):
+    """Normal, and the base of what is elliptical: z = mu + L e with e of a law of |e| alone."""
+
+    def log_radial(self, p: LatentPrior, square: Array, k: int) -> Array:
+        """Return the log density of e, from |e|^2."""
+        return -0.5 * (square + p.latent_dim * np.log(2 * np.pi))
+
+    def log_prob(self, p: LatentPrior, z: Array) -> Array:
+        out = np.empty((len(z), p.n_classes))
+        for k in range(p.n_classes):
+            square = (standardised(p, z, k) ** 2).sum(1)
+            out[:, k] = self.log_radial(p, square, k) - log_det(p, k)
+        return out
+
+    def noise(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Return (N, D) draws of e."""
+        return rng.standard_normal((len(y), p.latent_dim))
+
+    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        noise = self.noise(p, y, rng)
+        if p.scale is not None:
+            return p.mean[y] + p.scale[y] * noise
+        for k in np.unique(y):
+            noise[y == k] = noise[y == k] @ p.scale_tril[k].T
+        return p.mean[y] + noise
+
+    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
+        return standardised(p, z, k)
+
+    def covariance(self, p: LatentPrior) -> Array:
+        return p.dispersion
+
+    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+        return np.full(p.n_classes, np.sqrt(chi2.ppf(mass, p.latent_dim)))
+
+    def keeps(self, p: LatentPrior, matrix: Array) -> bool:
+        return True
+
+
+class _StudentT(_Gaussian):
+    """Multivariate t: a normal divided by the root of a chi-squared over its `df`."""
+
+    fields = ("scale", "scale_tril", "df")
+
+    def log_radial(self, p: LatentPrior, square: Array, k: int) -> Array:
+        df, d = p.df[k], p.latent_dim
+        constant = gammaln((df + d) / 2) - gammaln(df / 2) - 0.5 * d * np.log(df * np.pi)
+        return constant - 0.5 * (df + d) * np.log1p(square / df)
+
+    def noise(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        normal = rng.standard_normal((len(y), p.latent_dim))
+        df = p.df[y]
+        return normal / np.sqrt(rng.chisquare(df) / df)[:, None]
+
+    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
+        u, df, d = standardised(p, z, k), p.df[k], p.latent_dim
+        square = (u**2).sum(1)
+        above = f.sf(square / d, d, df)
+        with np.errstate(divide="ignore"):
+            normal = np.where(
+                above < 0.5,
+                chdtri(d, above),
+                2 * gammaincinv(d / 2, np.minimum(f.cdf(square / d, d, df), 0.5)),
+            )
+        # Where the mass beyond is no longer a number: what its logarithm tends to.
+        normal = np.where(above > 1e-290, normal, (df + d) * np.log1p(square / df))
+        return u * np.sqrt(normal / np.where(square > 0, square, 1))[:, None]
+
+    def covariance(self, p: LatentPrior) -> Array:
+        factor = np.where(p.df > 2, p.df / np.maximum(p.df - 2, 1e-300), 1)[:, None, None]
+        return np.where(p.df[:, None, None] > 2, factor * p.dispersion, np.inf)
+
+    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+        return np.sqrt(p.latent_dim * f.ppf(mass, p.latent_dim, p.df))
+
+
+class _Laplace(Family):
+    """Independent Laplace coordinates; `scale` is b, the standard deviation sqrt(2) b."""
+
+    fields = ("scale",)
+
+    def log_prob(self, p: LatentPrior, z: Array) -> Array:
+        out = np.empty((len(z), p.n_classes))
+        for k in range(p.n_classes):
+            out[:, k] = -np.abs(standardised(p, z, k)).sum(1) - np.log(2 * p.scale[k]).sum()
+        return out
+
+    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        return p.mean[y] + p.scale[y] * rng.laplace(size=(len(y), p.latent_dim))
+
+    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
+        u = standardised(p, z, k)
+        return np.sign(u) * -ndtri_exp(-np.log(2) - np.abs(u))
+
+    def covariance(self, p: LatentPrior) -> Array:
+        return 2 * p.dispersion
+
+    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+        return np.full(p.n_classes, gamma.ppf(mass, p.latent_dim))
+
+    def keeps(self, p: LatentPrior, matrix: Array) -> bool:
+        used = matrix != 0
+        return bool((used.sum(0) <= 1).all() and (used.sum(1) <= 1).all())
+
+
+class _VonMisesFisher(Family):
+    """On the unit sphere: `mean` holds directions; latents are divided by their length."""
+
+    fields = ("concentration",)
+
+    def log_prob(self, p: LatentPrior, z: Array) -> Array:
+        constant = sphere.log_normaliser(p.concentration, p.latent_dim)
+        return (sphere.unit_rows(z) @ p.mean.T) * p.concentration + constant
+
+    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        z = np.empty((len(y), p.latent_dim))
+        for k in np.unique(y):
+            law = vonmises_fisher(p.mean[k], p.concentration[k])
+            z[y == k] = law.rvs(int((y == k).sum()), random_state=rng)
+        return z
+
+    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
+        return sphere.normal_residuals(sphere.unit_rows(z), p.mean[k], float(p.concentration[k]))
+
+    def covariance(self, p: LatentPrior) -> Array:
+        _, along, across = sphere.along_and_across(p.concentration, p.latent_dim)
+        outer = p.mean[:, :, None] * p.mean[:, None]
+        eye = np.eye(p.latent_dim)
+        return along[:, None, None] * outer + across[:, None, None] * (eye - outer)
+
+    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+        return np.array([sphere.mass_angle(mass, k, p.latent_dim) for k in p.concentration])
+
+
+class _Custom(Family):
+    """A law of the user's own, in the field `density`; mean and scale are its moments."""
+
+    fields = ("scale", "scale_tril", "density")
+    normal_residuals = False
+
+    def log_prob(self, p: LatentPrior, z: Array) -> Array:
+        return np.asarray(p.density.log_prob(z), np.float64)
+
+    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        return np.asarray(p.density.sample(y, rng), np.float64)
+
+    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
+        return standardised(p, z, k)
+
+    def covariance(self, p: LatentPrior) -> Array:
+        return p.dispersion
+
+    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+        raise InputError("a custom law has no radius in closed form; draw from it instead")
+
+
+FAMILIES: Mapping[str, Family] = {
+    "gaussian": _Gaussian(),
+    "student_t": _StudentT(),
+    "laplace": _Laplace(),
+    "von_mises_fisher": _VonMisesFisher(),
+    "custom": _Custom(),
+}
+
+
+def standardised(p: LatentPrior, z: Array, k: int) -> Array:
+    """Return (N, D) values L_k^-1 (z - mu_k)."""
+    if p.scale is not None:
+        return (z - p.mean[k]) / p.scale[k]
+    return solve_triangular(p.scale_tril[k], (z - p.mean[k]).T, lower=True).T
+
+
+def log_det(p: LatentPrior, k: int) -> float:
+    """Return log det L_k."""
+    diagonal = p.scale[k] if p.scale is not None else np.diagonal(p.scale_tril[k])
+    return float(np.log(diagonal).sum())
