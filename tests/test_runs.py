@@ -155,3 +155,18 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch) -> None:
         write_arrays(path, {"x": np.arange(4)})
     assert read_arrays(path)["x"].tolist() == [0, 1, 2]
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_counters_of_batch_norm_come_back(image_split, tmp_path: Path) -> None:
+    run = vcviz.train(
+        splits=(image_split, image_split),
+        encoder="cnn",
+        encoder_options={"width": 2, "hidden": [4]},
+        epochs=1,
+        batch_size=6,
+        out=tmp_path,
+        progress=False,
+    )
+    counters = [v for k, v in run.model().state_dict().items() if k.endswith("batches_tracked")]
+    assert [int(v) for v in counters] == [2] * 4
+    assert all(v.shape == () for v in counters)

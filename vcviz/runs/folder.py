@@ -182,7 +182,8 @@ def write_arrays(
     durable: bool = True,
 ) -> None:
     """Write arrays (and string metadata) as one safetensors file, atomically."""
-    plain = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+    # Not ascontiguousarray, which would give the counters of batch norm an axis.
+    plain = {k: np.asarray(v, order="C") for k, v in arrays.items()}
     _replace(
         path,
         lambda temporary: save_file(plain, temporary, metadata=dict(meta or {})),
