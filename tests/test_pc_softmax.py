@@ -160,6 +160,7 @@ def test_a_run_keeps_the_law_that_its_posterior_implies(tmp_path, rng, predict_p
     np.testing.assert_allclose(run.prior().log_posterior(lat.z), lat.log_probs, atol=1e-4)
     frequencies = {"uniform": [1 / 3] * 3, "train": [40 / 60, 12 / 60, 8 / 60]}[predict_prior]
     np.testing.assert_allclose(run.predict_prior, frequencies, rtol=1e-6)
+    np.testing.assert_allclose(run.label_frequencies, [40 / 60, 12 / 60, 8 / 60], rtol=1e-6)
 
 
 def test_unknown_prior_is_refused():

@@ -1,7 +1,10 @@
 """Figures: records in, plotly figures out. Nothing here shows, saves or remembers."""
 
+from vcviz.figures.cam import plot_info_cam as plot_info_cam
+from vcviz.figures.class_accuracy import plot_class_accuracy as plot_class_accuracy
 from vcviz.figures.fit import plot_latent_fit as plot_latent_fit
 from vcviz.figures.history import plot_history as plot_history
+from vcviz.figures.information import plot_information as plot_information
 from vcviz.figures.latent_panel import LatentOptions as LatentOptions
 from vcviz.figures.latent_panel import LatentPanel as LatentPanel
 from vcviz.figures.latents import compare_latents as compare_latents
@@ -15,7 +18,10 @@ __all__ = [
     "LatentPanel",
     "compare_latents",
     "plot_attack_accuracy",
+    "plot_class_accuracy",
     "plot_history",
+    "plot_info_cam",
+    "plot_information",
     "plot_latent_fit",
     "plot_latents",
     "plot_reliability",

@@ -1,4 +1,4 @@
-"""Small pictures of inputs before and after an attack, as one image."""
+"""Small pictures of inputs as one image; before and after an attack."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from vcviz.figures.theme import escape
 from vcviz.records import Trajectory
 
-_EDGE = 1  # transparent pixels between pictures
+#: transparent pixels between pictures
+EDGE = 1
 
 
 def attack_pictures(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any]:
     """Return an image trace: inputs, attacked inputs and their difference, a column a sample."""
     clean, attacked = path.x[samples], path.x_adv[samples]
     change = (attacked - clean) * _gain(path, samples) + 0.5
-    rows = [_rgba(images) for images in (clean, attacked, np.clip(change, 0, 1))]
+    rows = [rgba(images) for images in (clean, attacked, np.clip(change, 0, 1))]
     strips = [np.concatenate(list(row), axis=1) for row in rows]
     return {
         "type": "image",
-        "source": _data_uri(np.concatenate(strips, axis=0)),
+        "source": data_uri(np.concatenate(strips, axis=0)),
         "hoverinfo": "skip",
         "name": "pictures",
         "meta": {"layer": "pictures"},
@@ -34,7 +35,7 @@ def picture_axes(
     path: Trajectory, samples: NDArray[np.int64]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes of `attack_pictures`: true class → prediction above, what a row shows."""
-    height, width = (n + _EDGE for n in path.x.shape[-2:])
+    height, width = (n + EDGE for n in path.x.shape[-2:])
     final = path.log_probs[-1].argmax(1)
     names = path.class_names
     told = [f"{escape(names[path.y[i]], 8)} → {escape(names[final[i]], 8)}" for i in samples]
@@ -61,17 +62,18 @@ def _gain(path: Trajectory, samples: NDArray[np.int64]) -> float:
     return 0.5 / largest if largest > 0 else 1.0
 
 
-def _rgba(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+def rgba(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return (n, h+1, w+1, 4) bytes of images (n, c, h, w) in [0, 1], with a transparent edge."""
     n, channels, h, w = images.shape
     colours = images if channels == 3 else np.repeat(images.mean(1, keepdims=True), 3, axis=1)
-    out = np.zeros((n, h + _EDGE, w + _EDGE, 4), np.uint8)
+    out = np.zeros((n, h + EDGE, w + EDGE, 4), np.uint8)
     out[:, :h, :w, :3] = (colours.transpose(0, 2, 3, 1) * 255).round()
     out[:, :h, :w, 3] = 255
     return out
 
 
-def _data_uri(pixels: NDArray[np.uint8]) -> str:
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return RGBA pixels (h, w, 4) as a PNG that a page can hold."""
     from PIL import Image
 
     buffer = io.BytesIO()

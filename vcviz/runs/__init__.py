@@ -82,6 +82,12 @@ class Run:
         return "implied" if "layer.weight" in names else None
 
     @property
+    def label_frequencies(self) -> NDArray[np.float64]:
+        """(C,) label frequencies of the training rows; a class without rows counts half a row."""
+        weights = read_arrays(self.path / "weights.safetensors")
+        return np.exp(weights["head.log_class_prior"].astype(np.float64))
+
+    @property
     def predict_prior(self) -> NDArray[np.float64] | None:
         """(C,) label frequencies that the log-probabilities are for; None for an older run.
 

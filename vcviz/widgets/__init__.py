@@ -4,6 +4,14 @@ from vcviz.widgets.adversarial import AdversarialExplorer as AdversarialExplorer
 from vcviz.widgets.bind import Bound as Bound
 from vcviz.widgets.bind import bind as bind
 from vcviz.widgets.calibration import CalibrationExplorer as CalibrationExplorer
+from vcviz.widgets.information import InformationExplorer as InformationExplorer
 from vcviz.widgets.latent import LatentExplorer as LatentExplorer
 
-__all__ = ["AdversarialExplorer", "Bound", "CalibrationExplorer", "LatentExplorer", "bind"]
+__all__ = [
+    "AdversarialExplorer",
+    "Bound",
+    "CalibrationExplorer",
+    "InformationExplorer",
+    "LatentExplorer",
+    "bind",
+]

@@ -1,0 +1,147 @@
+"""Class activation maps over their images: plain and informative, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.pictures import EDGE, data_uri, rgba
+from vcviz.records import ActivationMaps, as_array
+
+_ROWS = ("image", "CAM", "infoCAM")
+_ROW_PX = 108
+#: blue against, red for, and nothing where the map is zero
+_COLORS = [[0.0, "rgb(33,102,172)"], [0.5, "rgba(200,200,200,0)"], [1.0, "rgb(178,24,43)"]]
+
+
+def plot_info_cam(
+    maps: ActivationMaps,
+    rows: ArrayLike | None = None,
+    *,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return images with their class activation maps and, beneath, the informative ones.
+
+    Parameters
+    ----------
+    maps : of `info_cam`
+    rows : which of its images; default the first eight
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Red speaks for the class, blue against it. All images of a row share one scale, symmetric
+    about zero and saturated for the strongest hundredth of the places. A cell is a place of the
+    layer that was taken apart, at its own resolution.
+    """
+    if not isinstance(maps, ActivationMaps):
+        raise InputError(f"plot_info_cam draws what info_cam returns, got {type(maps).__name__}")
+    chosen = _chosen(maps, rows)
+    height, width = (n + EDGE for n in maps.x.shape[-2:])
+    # Beneath the maps the pictures are pale, so that both colours show on them.
+    clear, pale = (
+        np.concatenate(list(rgba(x)), axis=1) for x in (maps.x[chosen], 0.45 + 0.5 * maps.x[chosen])
+    )
+    data: list[dict[str, Any]] = [
+        {
+            "type": "image",
+            "source": data_uri(np.concatenate([clear, pale, pale])),
+            "hoverinfo": "skip",
+            "name": "images",
+        },
+        _overlay(maps.cam[chosen], maps, row=1, unit="score", place=0.78),
+        _overlay(maps.info[chosen], maps, row=2, unit="nats", place=0.24),
+    ]
+    told = [_told(maps, i) for i in chosen]
+    plain = {"showgrid": False, "showline": False, "ticks": "", "fixedrange": True}
+    n = len(chosen)
+    layout = {
+        "height": len(_ROWS) * _ROW_PX + 120,
+        "margin": {"t": 86, "b": 14, "l": 66},
+        "title": {"text": style.escape(_title(maps)), "font": {"size": 13}},
+        "xaxis": plain
+        | {
+            "tickvals": [width * (i + 0.5) - 0.5 for i in range(n)],
+            "ticktext": told,
+            "side": "top",
+            "range": [-0.5, width * n - 0.5],
+            "constrain": "domain",
+            "tickangle": 0,
+        },
+        "yaxis": plain
+        | {
+            "tickvals": [height * (i + 0.5) - 0.5 for i in range(len(_ROWS))],
+            "ticktext": list(_ROWS),
+            "range": [height * len(_ROWS) - 0.5, -0.5],
+            "scaleanchor": "x",
+            "constrain": "domain",
+        },
+    }
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def _chosen(maps: ActivationMaps, rows: ArrayLike | None) -> NDArray[np.int64]:
+    if rows is None:
+        return np.arange(min(8, len(maps)))
+    chosen = as_array("rows", rows, 1)
+    if chosen.dtype.kind not in "iu" or len(chosen) == 0:
+        raise InputError(f"rows must be positions of images, got {chosen.dtype} {chosen.shape}")
+    if chosen.min() < 0 or chosen.max() >= len(maps):
+        raise InputError(f"rows must lie in [0, {len(maps)}), got {chosen.min()}..{chosen.max()}")
+    return chosen
+
+
+def _overlay(
+    values: NDArray[np.float32], maps: ActivationMaps, *, row: int, unit: str, place: float
+) -> dict[str, Any]:
+    """Return a heat map over one row of pictures, with a gap of nothing between two pictures."""
+    n, h, w = values.shape
+    height, width = maps.x.shape[-2:]
+    z = np.full((n, h, w + 1), np.nan)
+    z[:, :, :w] = values
+    edges = [i * (width + EDGE) - 0.5 + np.linspace(0, width, w + 1) for i in range(n)]
+    # Not of the largest value: one place should not leave all others pale.
+    largest = float(np.quantile(np.abs(values), 0.99)) or 1.0
+    return {
+        "type": "heatmap",
+        "z": np.concatenate(list(z), axis=1)[:, :-1],
+        "x": np.concatenate(edges),
+        "y": row * (height + EDGE) - 0.5 + np.linspace(0, height, h + 1),
+        "zmin": -largest,
+        "zmax": largest,
+        "colorscale": _COLORS,
+        "opacity": 0.75,
+        "name": _ROWS[row],
+        "hovertemplate": f"{_ROWS[row]}: %{{z:.3g}} {unit}<extra></extra>",
+        "hoverongaps": False,
+        "colorbar": {
+            "title": {"text": f"{_ROWS[row]},<br>{unit}", "font": {"size": 11}},
+            "len": 0.5,
+            "y": place,
+            "thickness": 11,
+            "tickfont": {"size": 10},
+        },
+        "meta": {"layer": _ROWS[row]},
+    }
+
+
+def _told(maps: ActivationMaps, i: int) -> str:
+    names = maps.class_names
+    against = "the rest" if maps.against[i] < 0 else names[maps.against[i]]
+    lines: Sequence[str] = (
+        f"<b>{style.escape(names[maps.label[i]], 9)}</b>",
+        f"against {style.escape(against, 9)}",
+        f"{maps.difference[i]:+.1f} nats",
+    )
+    return "<br>".join(lines)
+
+
+def _title(maps: ActivationMaps) -> str:
+    h, w = maps.info.shape[1:]
+    return f"{maps.name}: maps of {h} x {w} places of {maps.layer}"

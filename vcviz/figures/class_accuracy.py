@@ -1,0 +1,104 @@
+"""Accuracy class by class, classifiers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vcviz.accuracy import ClassAccuracy
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+
+#: share of the distance between two classes that their bars fill
+_FILLED = 0.82
+
+
+def plot_class_accuracy(
+    accuracies: ClassAccuracy | Sequence[ClassAccuracy], *, theme: style.Theme = "auto"
+) -> go.Figure:
+    """Return the accuracy of every class as bars with their intervals, a colour a classifier.
+
+    Parameters
+    ----------
+    accuracies : one `ClassAccuracy`, or several of the same classes
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    The legend gives the mean over the classes (balanced accuracy) with its interval.
+    """
+    found = [accuracies] if isinstance(accuracies, ClassAccuracy) else list(accuracies)
+    if not found or not all(isinstance(a, ClassAccuracy) for a in found):
+        raise InputError("plot_class_accuracy draws ClassAccuracy records, at least one")
+    if len({a.class_names for a in found}) > 1:
+        raise InputError("accuracies side by side must be of the same classes; draw them apart")
+    x, y = class_axes(found[0].class_names)
+    x["ticktext"] = [
+        f"{name}<br>n = {n:,}" for name, n in zip(x["ticktext"], found[0].count, strict=True)
+    ]
+    layout = {
+        "height": 360,
+        "xaxis": x,
+        "yaxis": y,
+        "margin": {"t": 48 + 20 * len(found)},
+        "legend": {"y": 1.02, "yanchor": "bottom", "x": 0},
+    }
+    return style.apply(go.Figure(class_bars(found), layout), theme)
+
+
+def class_bars(accuracies: Sequence[ClassAccuracy]) -> list[dict[str, Any]]:
+    """Return one bar trace per classifier, side by side within each class."""
+    width = _FILLED / len(accuracies)
+    return [
+        _bars(accuracy, i, width * i - _FILLED / 2, width) for i, accuracy in enumerate(accuracies)
+    ]
+
+
+def class_axes(class_names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the axes of `class_bars`: classes, accuracy."""
+    names = [style.escape(name, 14) for name in class_names]
+    x = {
+        "tickvals": list(range(len(names))),
+        "ticktext": names,
+        "range": [-0.6, len(names) - 0.4],
+        "title": {"text": "class"},
+        "showgrid": False,
+    }
+    return x, {"title": {"text": "accuracy, fraction"}, "range": [0, 1.02]}
+
+
+def _bars(accuracy: ClassAccuracy, i: int, offset: float, width: float) -> dict[str, Any]:
+    color, _, _ = style.run_style(i)
+    low, high = accuracy.balanced_interval
+    value = accuracy.accuracy
+    return {
+        "type": "bar",
+        "x": np.arange(len(value)),
+        "y": value,
+        "offset": offset,
+        "width": width,
+        "marker": {"color": color, "opacity": 0.75, "line": {"width": 0}},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": accuracy.interval[:, 1] - value,
+            "arrayminus": value - accuracy.interval[:, 0],
+            "thickness": 1.2,
+            "width": 2,
+            "color": style.NEUTRAL,
+        },
+        "name": (
+            f"{style.escape(accuracy.name, 40)}: balanced {accuracy.balanced:.3f} "
+            f"[{low:.3f}, {high:.3f}]"
+        ),
+        "legendgroup": f"accuracy {i}",
+        "customdata": np.column_stack([accuracy.interval, accuracy.count]),
+        "hovertemplate": (
+            f"{style.escape(accuracy.name, 40)}<br>%{{y:.3f}} [%{{customdata[0]:.3f}}, "
+            "%{customdata[1]:.3f}]<br>%{customdata[2]:,d} samples<extra></extra>"
+        ),
+        "meta": {"layer": "accuracy"},
+    }

@@ -1,0 +1,45 @@
+"""The same classifiers at several imbalances of the training classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vcviz.errors import InputError
+from vcviz.runs import Run
+from vcviz.training import train_heads
+
+
+def train_imbalanced(
+    ratios: Sequence[float] = (1, 10, 100),
+    heads: Sequence[str] = ("softmax", "pc_softmax"),
+    *,
+    dataset: str = "mixture",
+    dataset_options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> list[Run]:
+    """Return one run per imbalance ratio and head, with otherwise equal settings.
+
+    Parameters
+    ----------
+    ratios : frequency of the most frequent class over that of the rarest
+    heads : names of heads
+    dataset : for "mixture" the law itself becomes imbalanced, the test split with it, and the
+        true information is known; of any other dataset training rows are left out (every second
+        class is rare, see `imbalanced`) and the test split stays as it is
+    dataset_options : of the dataset
+    settings : as for `train_heads`
+    """
+    if not ratios:
+        raise InputError("ratios must hold at least one imbalance ratio, e.g. [1, 10, 100]")
+    option = "imbalance" if dataset == "mixture" else "train_imbalance"
+    given = dict(dataset_options or {})
+    if option in given:
+        raise InputError(f"ratios say how imbalanced the classes are; leave out {option}=")
+    return [
+        run
+        for ratio in ratios
+        for run in train_heads(
+            heads, dataset=dataset, dataset_options={**given, option: float(ratio)}, **settings
+        )
+    ]

@@ -1,0 +1,238 @@
+"""InformationExplorer: what imbalanced classes do to estimates of information and to accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.accuracy import ClassAccuracy, class_accuracy
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.class_accuracy import class_axes, class_bars
+from vcviz.figures.grid import beside, text_above, text_below
+from vcviz.figures.information import information_axes, information_lines, pointwise_bars
+from vcviz.information import Information, mutual_information, pointwise_information, shift_prior
+from vcviz.records import LatentSet
+from vcviz.widgets.bind import Bound
+from vcviz.widgets.controls import PLAIN, dropdown, reset_button
+from vcviz.widgets.display import Explorer
+
+_TOP_PX, _BOTTOM_PX, _GAP_PX = 300, 250, 160
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The runs of one imbalance.
+
+    Attributes
+    ----------
+    ratio : frequency of the largest class over that of the smallest, in training
+    frequencies : (C,) label frequencies in training
+    runs : head -> (latents of the test split, label frequencies that they are for)
+    truth : I(X; Y) in nats where it is known, else NaN
+    """
+
+    ratio: float
+    frequencies: NDArray[np.float64]
+    runs: dict[str, tuple[LatentSet, NDArray[np.float64]]]
+    truth: float
+
+
+class InformationExplorer(Explorer):
+    """Estimated information, accuracy by class and pointwise information along imbalance ratios.
+
+    Above: estimates of I(X; Y) at every ratio, of every head and of plain softmax with the offset
+    log C, which only balanced data allow; beside it the pointwise information of each test row.
+    Beneath: accuracy by class of the plain softmax and of each head after its class frequencies
+    were moved to those of the test (for softmax: post-hoc logit adjustment).
+
+    Parameters
+    ----------
+    runs : runs of one or more heads at one or more imbalances of one dataset, all of the same
+        classes; `train_imbalanced` trains them
+    theme : "auto", "light" or "dark"
+
+    Attributes
+    ----------
+    controls : name -> control, among ``ratio``, ``test_prior``, ``head``
+    view, widget : the live figure; controls and figure
+    """
+
+    def __init__(self, runs: Any, *, theme: style.Theme = "auto") -> None:
+        self._theme = theme
+        self.levels = levels(runs)
+        self._accuracies = cache(self._new_accuracies)
+        self._estimates = _estimates(self.levels)
+        self._names = list(self._estimates)
+        ratios = [(f"{level.ratio:.3g}", i) for i, level in enumerate(self.levels)]
+        heads = list(self.levels[0].runs)
+        controls: dict[str, ipw.Widget] = {
+            "ratio": ipw.SelectionSlider(
+                options=ratios,
+                value=len(ratios) - 1,
+                description="Imbalance ratio, to 1",
+                style=PLAIN,
+                layout=ipw.Layout(width="420px"),
+            ),
+            "test_prior": ipw.FloatSlider(
+                0.0,
+                min=0.0,
+                max=1.0,
+                step=0.1,
+                description="Test classes (0 equal, 1 as in training)",
+                style=PLAIN,
+                readout_format=".1f",
+                layout=ipw.Layout(width="460px"),
+            ),
+            "head": dropdown("Histogram of", [(h, h) for h in heads], value=heads[-1]),
+        }
+        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
+        panel = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        super().__init__(Bound(self._draw, controls, "ratio", panel))
+
+    def figure(self, *, test_priors: tuple[float, ...] = (0.0, 1.0)) -> go.Figure:
+        """Return one static figure with a slider over the ratios and a list of test priors."""
+        return self.bound.figure(menus={"test_prior": test_priors})
+
+    def _draw(self, *, ratio: int, test_prior: float, head: str) -> dict[str, Any]:
+        level = self.levels[ratio]
+        at = np.array([one.ratio for one in self.levels])
+        truth = np.array([one.truth for one in self.levels])
+        total = _TOP_PX + _GAP_PX + _BOTTOM_PX
+        share = _BOTTOM_PX / total
+        left, right = beside((share + _GAP_PX / total, 1.0), 2, gap_x=0.11, first=1, row=0)
+        (below,) = beside((0.0, share), 1, gap_x=0.0, first=3, row=1)
+        lines = information_lines(
+            at,
+            self._estimates,
+            None if np.isnan(truth).any() else truth,
+            [found.label_entropy for found in self._estimates[self._names[-1]]],
+            now=level.ratio,
+        )
+        lat, prior = level.runs[head]
+        pointwise = pointwise_information(lat, model_prior=prior)
+        highest = max(_ceiling(one) for one in self.levels)
+        bars = pointwise_bars(pointwise, lat.y, lat.class_names, highest)
+        accuracies = self._accuracies(ratio, round(test_prior, 3))
+        layout: dict[str, Any] = {
+            "height": total + 148,
+            "barmode": "overlay",
+            "margin": {"t": 88, "b": 60, "r": 12},
+            "legend": {"orientation": "h", "y": 1 + 32 / total, "yanchor": "bottom", "x": 0},
+            **left.axes(*information_axes(at, self._estimates, "imbalance ratio")),
+            **right.axes(
+                {"title": {"text": "log p(y|x) / p(y), nats"}, "range": [-3.05, highest + 0.05]},
+                {"title": {"text": "share of test rows"}, "range": [0, 0.6]},
+            ),
+            **below.axes(*class_axes(lat.class_names)),
+            "annotations": [
+                left.heading("Information against the truth"),
+                right.heading("Pointwise information of the test rows"),
+                below.heading("Accuracy by class") | {"yshift": 17 * len(accuracies) + 8},
+            ],
+        }
+        # Readouts are traces, which a static figure's slider can change.
+        mean = text_below([style.escape(head), f"mean {pointwise.mean():.3f} nats"], -2.95, 0.59)
+        readout = text_above(_readout(accuracies, level, test_prior), -0.6, 1.02)
+        data = left.place(lines) + right.place([*bars, mean])
+        data += below.place([bar | {"showlegend": False} for bar in class_bars(accuracies)])
+        data += below.place([readout])
+        return style.themed({"data": data, "layout": layout}, self._theme)
+
+    def _new_accuracies(self, i: int, test_prior: float) -> list[ClassAccuracy]:
+        """Return the accuracies of plain softmax, and of each head at the test's frequencies."""
+        level = self.levels[i]
+        wanted = _between(level.frequencies, test_prior)
+        found = []
+        if "softmax" in level.runs:
+            found.append(class_accuracy(level.runs["softmax"][0], name="softmax"))
+        for head, (lat, prior) in level.runs.items():
+            moved = shift_prior(lat.log_probs, prior, wanted)
+            name = "softmax, post-hoc" if head == "softmax" else head
+            moved_lat = replace(lat, log_probs=moved.astype(np.float32))
+            found.append(class_accuracy(moved_lat, name=name))
+        return found
+
+
+def levels(runs: Any) -> list[Level]:
+    """Return the runs grouped by how imbalanced their training labels are, rising.
+
+    Raises
+    ------
+    InputError
+        If there are no runs, they differ in their classes, or a head is missing at some ratio.
+    """
+    runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
+    if not runs or not all(hasattr(run, "label_frequencies") for run in runs):
+        raise InputError("InformationExplorer takes runs, at least one: see train_imbalanced")
+    groups: dict[str, list[Any]] = {}
+    for run in runs:
+        groups.setdefault(repr(sorted(run.config.dataset_options.items())), []).append(run)
+    found = sorted((_level(group) for group in groups.values()), key=lambda level: level.ratio)
+    for level in found[1:]:
+        if list(level.runs) != list(found[0].runs):
+            raise InputError(
+                f"at {level.ratio:.3g}:1 there are runs of {', '.join(level.runs)}, at "
+                f"{found[0].ratio:.3g}:1 of {', '.join(found[0].runs)}; train the same heads"
+            )
+    return found
+
+
+def _level(runs: Sequence[Any]) -> Level:
+    truth = runs[0].split("test").truth
+    known = truth.get("weights")
+    frequencies = runs[0].label_frequencies if known is None else np.asarray(known, float)
+    return Level(
+        float(frequencies.max() / frequencies.min()),
+        frequencies / frequencies.sum(),
+        {run.config.head: (run.latents("test"), run.predict_prior) for run in runs},
+        float(truth.get("mutual_information", np.nan)),
+    )
+
+
+def _estimates(found: Sequence[Level]) -> dict[str, list[Information]]:
+    """Return the estimates of each head, after plain softmax with log C, at every level."""
+    estimates = {}
+    if "softmax" in found[0].runs:
+        lats = [level.runs["softmax"][0] for level in found]
+        estimates["softmax + log C"] = [
+            mutual_information(lat, prior_probs=np.full(lat.n_classes, 1 / lat.n_classes))
+            for lat in lats
+        ]
+    for head in found[0].runs:
+        name = "softmax + H(Y)" if head == "softmax" else head
+        pairs = [level.runs[head] for level in found]
+        estimates[name] = [mutual_information(lat, model_prior=prior) for lat, prior in pairs]
+    return estimates
+
+
+def _between(frequencies: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Return frequencies between equal ones (0) and those given (1), along their logarithms."""
+    moved = frequencies**share
+    return moved / moved.sum()
+
+
+def _ceiling(level: Level) -> float:
+    y = next(iter(level.runs.values()))[0].y
+    return float(-np.log(np.bincount(y)[np.unique(y)].min() / len(y)))
+
+
+def _readout(accuracies: Sequence[ClassAccuracy], level: Level, test_prior: float) -> list[str]:
+    """Return lines with the balanced accuracies and those at the test's frequencies."""
+    wanted = _between(level.frequencies, test_prior)
+    lines = []
+    for i, one in enumerate(accuracies):
+        at_test = float(np.nansum(one.accuracy * wanted) / wanted[one.count > 0].sum())
+        color = style.run_style(i)[0]
+        lines.append(
+            f"<span style='color:{color}'>■</span> {style.escape(one.name)}: balanced "
+            f"{one.balanced:.3f}, at the test's class frequencies {at_test:.3f}"
+        )
+    return lines
