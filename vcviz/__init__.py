@@ -93,6 +93,7 @@ _PUBLIC = {
     "plot_latents": "vcviz.figures",
     "plot_latent_fit": "vcviz.figures",
     "plot_reliability": "vcviz.figures",
+    "plot_sweep": "vcviz.figures",
     "plot_trajectory": "vcviz.figures",
     "plot_history": "vcviz.figures",
     "LatentExplorer": "vcviz.widgets",

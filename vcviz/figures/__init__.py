@@ -11,6 +11,7 @@ from vcviz.figures.latents import compare_latents as compare_latents
 from vcviz.figures.latents import plot_latents as plot_latents
 from vcviz.figures.reliability import plot_reliability as plot_reliability
 from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
+from vcviz.figures.sweep import plot_sweep as plot_sweep
 from vcviz.figures.trajectory import plot_trajectory as plot_trajectory
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "plot_latent_fit",
     "plot_latents",
     "plot_reliability",
+    "plot_sweep",
     "plot_trajectory",
 ]

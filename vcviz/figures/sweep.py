@@ -1,0 +1,201 @@
+"""A metric against a swept setting: a line per group, the mean with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy.stats import t
+
+from vcviz.errors import InputError, unknown
+from vcviz.figures import theme as style
+
+Table = Mapping[str, Any]
+
+
+def plot_sweep(
+    table: Table,
+    *,
+    x: str,
+    y: str,
+    by: str | None = None,
+    references: Mapping[str, Sequence[float]] | None = None,
+    log_x: bool = False,
+    log_y: bool = False,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    best: str | None = None,
+    level: float = 0.95,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return a metric against a setting: runs as dots, their mean as a line, its interval a band.
+
+    Parameters
+    ----------
+    table : a pandas DataFrame, or a mapping of column name to values: one row per run
+    x, y : columns of the setting and of the metric
+    by : column of the groups, a line each in the order in which they come; default one line
+    references : name -> values of runs to which the setting does not apply, drawn as level lines
+        with bands
+    log_x, log_y : logarithmic axes
+    x_title, y_title : titles of the axes, with units; default the columns' names
+    best : "least" or "most" rings the best mean of each line
+    level : mass of the t-interval of each mean over its runs; one run has none
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Raises
+    ------
+    InputError
+        For a column that is not there, columns of different lengths, or a setting that is not
+        positive on a logarithmic axis.
+    """
+    if best not in (None, "least", "most"):
+        raise unknown("best", best, ("least", "most"))
+    columns = {name: np.asarray(_column(table, name)) for name in (x, y, by) if name is not None}
+    if len({len(c) for c in columns.values()}) != 1 or not len(columns[x]):
+        sizes = ", ".join(f"{name} {len(c)}" for name, c in columns.items())
+        raise InputError(f"columns must have one length of at least 1, got {sizes}")
+    at, values = columns[x].astype(float), columns[y].astype(float)
+    if log_x and at.min() <= 0:
+        raise InputError(f"{x} must be positive on a logarithmic axis, got {at.min():g}")
+    groups = columns[by].astype(str) if by else np.full(len(at), y)
+    data: list[dict[str, Any]] = []
+    names = list(dict.fromkeys(groups.tolist()))
+    for i, name in enumerate(names):
+        mine = groups == name
+        data += _line(at[mine], values[mine], name, i, best, level)
+    for i, (name, runs) in enumerate((references or {}).items(), start=len(names)):
+        data += _level(np.asarray(runs, float), at, name, i, level)
+    layout = {
+        "height": 400,
+        "xaxis": {"title": {"text": style.escape(x_title or x)}} | _scale(log_x),
+        "yaxis": {"title": {"text": style.escape(y_title or y)}} | _scale(log_y),
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "margin": {"t": 30 + 22 * (1 + (len(names) + len(references or {})) // 4)},
+    }
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def _column(table: Table, name: str) -> Any:
+    if name not in table:
+        raise unknown("column", name, [str(c) for c in table])
+    return table[name]
+
+
+def _scale(log: bool) -> dict[str, Any]:
+    return {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}
+
+
+def _interval(runs: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Return the mean of runs and the half width of its t-interval; 0 for a single run."""
+    n = len(runs)
+    if n < 2:
+        return float(runs.mean()), 0.0
+    reach = t.ppf(0.5 + level / 2, n - 1) * runs.std(ddof=1) / np.sqrt(n)
+    return float(runs.mean()), float(reach)
+
+
+def _line(
+    at: NDArray[np.float64],
+    values: NDArray[np.float64],
+    name: str,
+    i: int,
+    best: str | None,
+    level: float,
+) -> list[dict[str, Any]]:
+    points = np.unique(at)
+    mean, reach = np.array([_interval(values[at == p], level) for p in points]).T
+    color, dash, symbol = style.run_style(i)
+    title, group = style.escape(name, 60), f"group {i}"
+    quiet = {"type": "scatter", "legendgroup": group, "showlegend": False, "name": title}
+    traces: list[dict[str, Any]] = [
+        {
+            **quiet,
+            "x": np.r_[points, points[::-1]],
+            "y": np.r_[mean + reach, (mean - reach)[::-1]],
+            "mode": "lines",
+            "fill": "toself",
+            "fillcolor": color,
+            "opacity": 0.13,
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "meta": {"layer": "interval"},
+        },
+        {
+            **quiet,
+            "x": at,
+            "y": values,
+            "mode": "markers",
+            "marker": {"color": color, "size": 4, "opacity": 0.4},
+            "hovertemplate": f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>",
+            "meta": {"layer": "runs"},
+        },
+        {
+            **quiet,
+            "x": points,
+            "y": mean,
+            "customdata": reach,
+            "mode": "lines+markers",
+            "line": {"color": color, "dash": dash, "width": 2},
+            "marker": {"symbol": symbol, "size": 7},
+            "showlegend": True,
+            "hovertemplate": (
+                f"{title}<br>%{{x:.4g}}: %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>"
+            ),
+            "meta": {"layer": "mean"},
+        },
+    ]
+    if best is not None:
+        k = int(mean.argmin() if best == "least" else mean.argmax())
+        traces.append(
+            {
+                **quiet,
+                "x": points[[k]],
+                "y": mean[[k]],
+                "mode": "markers",
+                "marker": {
+                    "symbol": "circle-open",
+                    "size": 16,
+                    "color": color,
+                    "line": {"width": 2},
+                },
+                "hoverinfo": "skip",
+                "meta": {"layer": "best"},
+            }
+        )
+    return traces
+
+
+def _level(
+    runs: NDArray[np.float64], at: NDArray[np.float64], name: str, i: int, level: float
+) -> list[dict[str, Any]]:
+    mean, reach = _interval(runs, level)
+    ends = np.array([at.min(), at.max()])
+    color, dash, _ = style.run_style(i)
+    title = style.escape(name, 60)
+    shared = {"type": "scatter", "mode": "lines", "legendgroup": f"group {i}", "name": title}
+    return [
+        {
+            **shared,
+            "x": np.r_[ends, ends[::-1]],
+            "y": mean + reach * np.array([1, 1, -1, -1]),
+            "fill": "toself",
+            "fillcolor": color,
+            "opacity": 0.1,
+            "line": {"width": 0},
+            "showlegend": False,
+            "hoverinfo": "skip",
+            "meta": {"layer": "interval"},
+        },
+        {
+            **shared,
+            "x": ends,
+            "y": [mean, mean],
+            "line": {"color": color, "dash": "dash" if dash == "solid" else dash, "width": 1.6},
+            "hovertemplate": f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>",
+            "meta": {"layer": "reference"},
+        },
+    ]
