@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,7 +30,6 @@ from vcviz.runs.folder import (
     reading,
     refuse_if_different,
 )
-
 from vcviz.runs.laws import stored_law
 
 if TYPE_CHECKING:

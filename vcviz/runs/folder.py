@@ -88,11 +88,18 @@ class reading:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, FileNotFoundError):
-            raise MissingError(f"{self.path} is missing; remove that folder and train again") from None
+            raise MissingError(
+                f"{self.path} is missing; remove that folder and train again"
+            ) from None
         if isinstance(error, SafetensorError):
-            raise InputError(f"{self.path} is damaged or not a safetensors file ({error}); remove that folder and train again") from None
+            raise InputError(
+                f"{self.path} is damaged or not a safetensors file ({error}); "
+                "remove that folder and train again"
+            ) from None
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
-            raise InputError(f"{self.path} is damaged or not JSON ({error}); remove that folder and train again") from None
+            raise InputError(
+                f"{self.path} is damaged or not JSON ({error}); remove that folder and train again"
+            ) from None
 
 
 # ---------------------------------------------------------------- writing
