@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
 from scipy.special import log_softmax, logsumexp
+from scipy.stats import binomtest
 from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
@@ -15,12 +16,27 @@ from sklearn.discriminant_analysis import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
+import vcviz
 import vcviz.posthoc.scaling as scaling
-from vcviz.calibration import fit_temperature, negative_log_likelihood
+from vcviz.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+)
+from vcviz.compare.revisions import POSTHOC_COLUMNS
 from vcviz.densities import empirical_prior
 from vcviz.errors import InputError
-from vcviz.posthoc import cross_recalibrate, recalibrate, reclassify, refit_prior
+from vcviz.posthoc import (
+    REVISIONS,
+    cross_recalibrate,
+    posthoc_scores,
+    recalibrate,
+    reclassify,
+    refit_prior,
+    revised,
+)
 from vcviz.posthoc.recalibration import METHODS, STRENGTHS
+from vcviz.posthoc.revision import LAWS
 from vcviz.records import LatentPrior, LatentSet, MixturePrior
 
 
@@ -75,12 +91,12 @@ class TestAgainstOthers:
         assert recalibrate(x, y, "vector").nll_after == pytest.approx(best, abs=1e-8)
 
     @pytest.mark.parametrize("full", [False, True])
-    def test_the_slope_is_that_of_the_objective(self, full, monkeypatch):
+    def test_slope_and_curvature_are_those_of_the_objective(self, full, monkeypatch):
         seen = {}
         real = scaling.minimize
 
         def spy(objective, start, **options):
-            seen.update(f=objective, at=start)
+            seen.update(f=objective, at=start + 0.1, h=options["hessp"])
             return real(objective, start, **options)
 
         monkeypatch.setattr(scaling, "minimize", spy)
@@ -90,6 +106,10 @@ class TestAgainstOthers:
         scaling.minimise(truth, y, weight, rng.standard_normal(3), odir=0.3 if full else 0.0)
         gap = check_grad(lambda t: seen["f"](t)[0], lambda t: seen["f"](t)[1], seen["at"])
         assert gap < 1e-6
+        along, step = rng.standard_normal(len(seen["at"])), 1e-5
+        slopes = [seen["f"](seen["at"] + s * along)[1] for s in (-step, step)]
+        expected = (slopes[1] - slopes[0]) / (2 * step)
+        np.testing.assert_allclose(seen["h"](seen["at"], along), expected, atol=1e-7)
 
     @pytest.mark.oracle
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -213,12 +233,12 @@ class TestHardCases:
             assert np.isneginf(out[::5, 0]).all()
 
     @pytest.mark.parametrize("method", METHODS)
-    def test_separable_rows_end_at_a_bound_and_say_so(self, method):
+    def test_separable_rows_stop_somewhere_and_say_so(self, method):
         y = np.arange(60) % 3
         x = log_softmax(2.0 * np.eye(3)[y] + 0.01 * np.arange(180).reshape(60, 3) % 0.1, axis=1)
         found = recalibrate(x, y, method, odir=0)
         assert found.saturated
-        assert np.abs(found.weight).max() <= scaling.BOUND
+        assert np.abs(found.weight).max() <= 100
         assert np.isfinite(found.bias).all()
         assert found.nll_after < found.nll_before
         assert not np.isnan(found(x)).any()
@@ -480,3 +500,133 @@ class TestMixturePrior:
             MixturePrior(())
         with pytest.raises(InputError, match="n must be a number of draws"):
             self.law().sample(-1, np.random.default_rng(0))
+
+
+class TestRevised:
+    def parts(self) -> tuple[LatentSet, LatentSet, LatentSet]:
+        lat = latents(300, seed=2)
+        return (
+            lat.take(np.arange(100)),
+            lat.take(np.arange(100, 200)),
+            lat.take(np.arange(200, 300)),
+        )
+
+    @pytest.mark.parametrize("method", REVISIONS)
+    def test_every_method_by_name(self, method):
+        train, validation, test = self.parts()
+        out = revised(test, method, validation=validation, train=train)
+        np.testing.assert_array_equal(out.y, test.y)
+        np.testing.assert_array_equal(out.z, test.z)
+        if method == "none":
+            assert out is test
+        elif method in METHODS:
+            expected = recalibrate(validation.log_probs, validation.y, method)(test.log_probs)
+            np.testing.assert_allclose(out.log_probs, expected, atol=1e-5)
+            crossed = revised(test, method)
+            np.testing.assert_allclose(
+                crossed.log_probs, cross_recalibrate(test.log_probs, test.y, method), atol=1e-5
+            )
+        else:
+            expected = refit_prior(train, **LAWS[method]).log_posterior(test.z)
+            np.testing.assert_allclose(out.log_probs, expected, atol=1e-4)
+            with pytest.raises(InputError, match="needs train=, latents of training rows"):
+                revised(test, method)
+
+    def test_scores_are_those_of_the_calibration_module(self):
+        train, _, test = self.parts()
+        after = revised(test, "gaussian_full", train=train)
+        found = posthoc_scores(test, after, "gaussian_full", name="mine")
+        assert found.accuracy == after.accuracy
+        assert found.nll == pytest.approx(negative_log_likelihood(after.log_probs, after.y))
+        before = negative_log_likelihood(test.log_probs, test.y)
+        assert found.nll_change == pytest.approx(found.nll - before)
+        assert found.ece == expected_calibration_error(after.log_probs, after.y)
+        hits = round(100 * found.accuracy)
+        wilson = binomtest(hits, 100).proportion_ci(method="wilson")
+        assert found.accuracy_interval == pytest.approx((wilson.low, wilson.high))
+        for name in ("accuracy", "nll", "nll_change", "ece"):
+            low, high = getattr(found, f"{name}_interval")
+            assert low <= getattr(found, name) <= high
+        same = posthoc_scores(test, test, "none")
+        assert (same.nll_change, same.nll_change_interval) == (0, (0, 0))
+
+    def test_unknown_methods_are_refused(self):
+        with pytest.raises(InputError, match="unknown post-hoc method 'platt'"):
+            revised(latents(), "platt")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    shared = {"dataset": "digits", "n_train": 200, "epochs": 4, "progress": False}
+    out = tmp_path_factory.mktemp("runs")
+    return [
+        vcviz.train(**shared, head="softmax", validation=0.3, out=out),
+        vcviz.train(**shared, head="gaussian_mixture", out=out),
+    ]
+
+
+class TestRuns:
+    def test_the_table_holds_the_records(self, runs):
+        methods = ["none", "vector", "gaussian_shared"]
+        found = vcviz.revise_runs(runs, methods, resamples=20, progress=False)
+        assert [(s.name, s.method) for s in found] == [
+            (head, m) for head in ("softmax", "gaussian_mixture") for m in methods
+        ]
+        test = runs[0].latents("test")
+        fitted = runs[0].latents("validation")
+        vector = recalibrate(fitted.log_probs, fitted.y, "vector").apply(test)
+        assert found[1].nll == pytest.approx(negative_log_likelihood(vector.log_probs, test.y))
+        across = cross_recalibrate(*_pair(runs[1].latents("test")), "vector")
+        assert found[4].nll == pytest.approx(
+            negative_log_likelihood(across, runs[1].latents("test").y), abs=1e-5
+        )
+        table = vcviz.posthoc_table(found)
+        assert [c for c in table if not c.endswith((" low", " high"))] == list(POSTHOC_COLUMNS)
+        assert table["NLL"].tolist() == [s.nll for s in found]
+        assert table["ECE low"].tolist() == [s.ece_interval[0] for s in found]
+        again = vcviz.posthoc_table(runs, methods, resamples=20, progress=False)
+        assert again.equals(table)
+
+    def test_nothing_to_revise(self):
+        with pytest.raises(InputError, match="no runs to revise"):
+            vcviz.revise_runs([])
+
+    def test_the_explorer_draws_the_method_that_is_chosen(self, runs):
+        run = runs[0]
+        assert list(vcviz.PosthocExplorer(runs).controls) == ["run", "method", "bins"]
+        ui = vcviz.PosthocExplorer(run, resamples=20)
+        assert list(ui.controls) == ["method", "bins"]
+        assert len(ui.controls["method"].options) == len(REVISIONS) - 1
+        test, held, train = (run.latents(s) for s in ("test", "validation", "train"))
+        for method in ("vector", "gaussian_full", "mixture"):
+            ui.bound.set(method=method, bins=20)
+            after = revised(test, method, validation=held, train=train)
+            text = [t.text[0] for t in ui.view.data if t.name == "readout"]
+            for lat, line in zip((test, after), text, strict=True):
+                ece = expected_calibration_error(lat.log_probs, lat.y, n_bins=20)
+                assert f"ECE {ece:.3f}" in line
+            dots = next(t for t in ui.view.data if (t.meta or {}).get("layer") == "nll")
+            place = list(REVISIONS).index(method)
+            nll = negative_log_likelihood(after.log_probs, after.y)
+            assert dots.x[place] == pytest.approx(nll, rel=1e-5)
+            assert np.argmax(dots.marker.size) == place
+        ui.reset()
+        assert ui.controls["method"].value == "temperature"
+
+    def test_the_static_figure_has_every_method(self, runs):
+        fig = vcviz.PosthocExplorer(runs[0], resamples=20).figure()
+        labels = [b.label for m in fig.layout.updatemenus for b in m.buttons]
+        assert sum("scaling" in str(label) for label in labels) == 3
+        assert sum("Gaussians" in str(label) for label in labels) == 5
+        assert len(fig.layout.sliders[0].steps) == 4
+        assert len(fig.to_json()) < 1e6
+
+    def test_the_explorer_refuses_what_it_cannot_show(self, runs):
+        with pytest.raises(InputError, match="takes a run, or several"):
+            vcviz.PosthocExplorer([])
+        with pytest.raises(InputError, match="unknown post-hoc method 'vectr'; did you mean"):
+            vcviz.PosthocExplorer(runs, method="vectr")
+
+
+def _pair(lat: LatentSet) -> tuple[np.ndarray, np.ndarray]:
+    return lat.log_probs, lat.y

@@ -9,6 +9,8 @@ from vcviz.figures.latent_panel import LatentOptions as LatentOptions
 from vcviz.figures.latent_panel import LatentPanel as LatentPanel
 from vcviz.figures.latents import compare_latents as compare_latents
 from vcviz.figures.latents import plot_latents as plot_latents
+from vcviz.figures.ood import plot_ood as plot_ood
+from vcviz.figures.posthoc import plot_posthoc as plot_posthoc
 from vcviz.figures.reliability import plot_reliability as plot_reliability
 from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
 from vcviz.figures.sweep import plot_sweep as plot_sweep
@@ -25,6 +27,8 @@ __all__ = [
     "plot_information",
     "plot_latent_fit",
     "plot_latents",
+    "plot_ood",
+    "plot_posthoc",
     "plot_reliability",
     "plot_sweep",
     "plot_trajectory",

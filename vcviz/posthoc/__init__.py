@@ -2,7 +2,7 @@
 
 *Recalibration* (`recalibrate`) maps log-probabilities to better calibrated ones and leaves the
 latents alone. *Refitting* (`refit_prior`, `reclassify`) replaces the last layer by Bayes' rule
-under a law that the latents really follow.
+under a law that the latents really follow. `revised` does either by name.
 """
 
 from vcviz.posthoc.laws import Covariance as Covariance
@@ -12,13 +12,21 @@ from vcviz.posthoc.recalibration import Method as Method
 from vcviz.posthoc.recalibration import Recalibration as Recalibration
 from vcviz.posthoc.recalibration import cross_recalibrate as cross_recalibrate
 from vcviz.posthoc.recalibration import recalibrate as recalibrate
+from vcviz.posthoc.revision import REVISIONS as REVISIONS
+from vcviz.posthoc.revision import PosthocScores as PosthocScores
+from vcviz.posthoc.revision import posthoc_scores as posthoc_scores
+from vcviz.posthoc.revision import revised as revised
 
 __all__ = [
+    "REVISIONS",
     "Covariance",
     "Method",
+    "PosthocScores",
     "Recalibration",
     "cross_recalibrate",
+    "posthoc_scores",
     "recalibrate",
     "reclassify",
     "refit_prior",
+    "revised",
 ]

@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 from vcviz.calibration import fit_temperature, negative_log_likelihood
 from vcviz.errors import InputError
 from vcviz.options import check_choice, check_count, check_number
-from vcviz.posthoc.scaling import BOUND, FLOOR, minimise
+from vcviz.posthoc.scaling import FLOOR, minimise
 from vcviz.records import LatentSet, as_labels, as_log_probs
 
 Method = Literal["temperature", "vector", "dirichlet"]
@@ -25,7 +25,7 @@ METHODS: tuple[str, ...] = ("temperature", "vector", "dirichlet")
 #: strengths that ``odir="auto"`` tries
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: a training NLL below this many nats means that the rows can be told apart without error
-_SEPARATED = 1e-6
+_SEPARATED = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,11 @@ class Recalibration:
 
     @property
     def saturated(self) -> bool:
-        """Whether the rows could be told apart without error, so that only bounds held the fit.
+        """Whether only the fit's own limits held it, as where rows are told apart without error.
 
-        Its probabilities are then as sharp as the bounds allow and say nothing: fit on more rows.
+        Its probabilities are then as sharp as those limits allow and say nothing: fit on more rows.
         """
-        at_bound = bool((np.abs(self.weight) >= BOUND * (1 - 1e-3)).any())
+        at_bound = self.method == "temperature" and not 0.0101 < self.temperature < 99
         return at_bound or self.nll_after < _SEPARATED
 
     def __call__(self, log_probs: ArrayLike) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def recalibrate(
     folds: int = 3,
     seed: int = 0,
 ) -> Recalibration:
-    """Return the map of log-probabilities of least NLL, by L-BFGS in float64.
+    """Return the map of log-probabilities of least NLL, fitted in float64.
 
     Parameters
     ----------
@@ -132,9 +132,10 @@ def recalibrate(
 
     Notes
     -----
-    Weights lie in [-100, 100] and T in [0.01, 100]. Rows that a map can tell apart without error
-    have no least NLL; the fit then ends at those bounds or where the NLL is flat, and `saturated`
-    says so. A probability of 0 of another class is read as the smallest positive float64.
+    T lies in [0.01, 100]. Rows that a map can tell apart without error have no least NLL; weights
+    and biases then stop where another step is not worth `vcviz.posthoc.scaling.PRICE`, too small
+    to be seen otherwise, and `saturated` says so. A probability of 0 of another class is read as
+    the smallest positive float64.
 
     References
     ----------
@@ -174,11 +175,14 @@ def cross_recalibrate(
     """Return (N, C) log-probabilities, each row by a map fitted to the other folds.
 
     For judging a recalibration where no rows are held out for it. The folds are drawn by `seed`
-    and hold the classes in proportion; the other parameters are those of `recalibrate`.
+    and hold the classes in proportion; the other parameters are those of `recalibrate`. The
+    strength of ``odir="auto"`` is chosen once, on all rows.
     """
     log_probs = as_log_probs(log_probs)
     y = as_labels("y", y, len(log_probs), log_probs.shape[1])
     fold = _folds(y, folds, seed)
+    if odir == "auto":
+        odir = _best_strength(log_probs, y, 3, seed) if method == "dirichlet" else 0.0
     out = np.empty_like(log_probs)
     for k in range(folds):
         rest, part = fold != k, fold == k

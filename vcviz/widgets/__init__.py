@@ -6,6 +6,7 @@ from vcviz.widgets.bind import bind as bind
 from vcviz.widgets.calibration import CalibrationExplorer as CalibrationExplorer
 from vcviz.widgets.information import InformationExplorer as InformationExplorer
 from vcviz.widgets.latent import LatentExplorer as LatentExplorer
+from vcviz.widgets.posthoc import PosthocExplorer as PosthocExplorer
 
 __all__ = [
     "AdversarialExplorer",
@@ -13,5 +14,6 @@ __all__ = [
     "CalibrationExplorer",
     "InformationExplorer",
     "LatentExplorer",
+    "PosthocExplorer",
     "bind",
 ]

@@ -1,0 +1,218 @@
+"""Scores of known samples and of strangers, with the line that accepts most of the known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells
+from vcviz.ood import METHODS, roc_curve
+from vcviz.options import check_count
+from vcviz.records import Separation
+
+KNOWN, STRANGE = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
+_PANEL_PX, _GAP_PX, _ROC_GAP_PX = 150, 116, 58
+#: units of a score; the others are in nats
+_UNITS = {"mahalanobis": "", "relative_mahalanobis": "", "knn": "in latent units"}
+
+
+def plot_ood(
+    separations: Separation | Sequence[Separation],
+    *,
+    columns: int = 3,
+    roc: bool = False,
+    bins: int = 40,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return histograms of the scores of known samples and of strangers, a panel per score.
+
+    Parameters
+    ----------
+    separations : one or several, see `vcviz.separate_strangers`
+    columns : panels in a row
+    roc : draw the ROC curve beneath each histogram
+    bins : bars along each axis
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Further right is stranger. The dotted line accepts a share `tpr` of the known samples; the
+    strangers to its left are taken for known, which is FPR95. Axes show the known samples and as
+    much of the strangers as lies within three times their range: what lies beyond is in the
+    outermost bars. Every number is the record's.
+    """
+    found: list[Any] = (
+        list(separations) if isinstance(separations, (list, tuple)) else [separations]
+    )
+    if not found or not all(isinstance(s, Separation) for s in found):
+        raise InputError("plot_ood draws Separation records, at least one; see separate_strangers")
+    check_count("bins", bins, minimum=2)
+    columns = min(check_count("columns", columns), len(found))
+    n_rows = -(-len(found) // columns)
+    heights = [_PANEL_PX] * (n_rows * (2 if roc else 1))
+    gaps = ([_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]) * n_rows
+    grid = cells(heights, columns, gap_x=0.2 / columns, gap_y=gaps)
+    plot = sum(heights) + sum(gaps[: len(heights) - 1])
+    layout: dict[str, Any] = {
+        "barmode": "overlay",
+        "bargap": 0,
+        "annotations": [],
+        "height": plot + 206,
+        "margin": {"t": 150, "b": 56, "r": 14},
+        "legend": {"orientation": "h", "y": 1 + 92 / plot, "yanchor": "bottom", "x": 0},
+    }
+    data: list[dict[str, Any]] = []
+    several = len({s.name for s in found}) > 1, len({s.against for s in found}) > 1
+    for i, one in enumerate(found):
+        row, column = divmod(i, columns)
+        cell = grid[row * (2 if roc else 1)][column]
+        data += cell.place(_histogram(one, bins, legend=i == 0))
+        layout |= cell.axes(*_histogram_axes(one, first=column == 0))
+        layout["annotations"].append(cell.heading(*_heading(one, *several)))
+        if roc:
+            below: Cell = grid[2 * row + 1][column]
+            data += below.place(_roc(one))
+            layout |= below.axes(*_roc_axes(first=column == 0))
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
+    what = METHODS.get(one.method, one.method)
+    title = style.escape(f"{one.name}: {what}" if runs else what, 46)
+
+    def between(interval: tuple[float, float]) -> str:
+        return f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+    lines = [
+        title,
+        f"AUROC {one.auroc:.3f} {between(one.auroc_interval)}",
+        f"FPR{100 * one.tpr:g} {one.fpr:.3f} {between(one.fpr_interval)}",
+    ]
+    return [*lines, f"against {style.escape(one.against, 32)}"] if kinds else lines
+
+
+def _histogram(one: Separation, bins: int, legend: bool) -> list[dict[str, Any]]:
+    low, high = _range(one)
+    edges = np.linspace(low, high, bins + 1)
+    middle = (edges[:-1] + edges[1:]) / 2
+    traces: list[dict[str, Any]] = []
+    top = 0.0
+    for scores, name, color, shape in (
+        (one.known, "known", KNOWN, ""),
+        (one.strange, f"strangers ({one.against})", STRANGE, "/"),
+    ):
+        share = np.histogram(np.clip(scores, low, high), edges)[0] / len(scores)
+        top = max(top, float(share.max()))
+        traces.append(
+            {
+                "type": "bar",
+                "x": middle,
+                "y": share,
+                "width": np.diff(edges),
+                "name": style.escape(name if legend else name.split(" (")[0], 60),
+                "legendgroup": name.split(" (")[0],
+                "showlegend": legend,
+                "opacity": 0.6,
+                "marker": {
+                    "color": color,
+                    "line": {"width": 0},
+                    "pattern": {"shape": shape, "size": 5, "solidity": 0.35, "fgcolor": color},
+                },
+                "customdata": np.column_stack([edges[:-1], edges[1:]]),
+                "hovertemplate": (
+                    f"{name.split(' (')[0]}<br>%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}"
+                    f"<br>%{{y:.1%}} of {len(scores):,}<extra></extra>"
+                ),
+            }
+        )
+    traces.append(
+        {
+            "type": "scatter",
+            "x": [one.threshold] * 2,
+            "y": [0, 1.05 * top],
+            "mode": "lines",
+            "line": {"color": style.NEUTRAL, "width": 1.6, "dash": "dot"},
+            "name": f"accepts {one.tpr:.0%} of the known",
+            "legendgroup": "threshold",
+            "showlegend": legend,
+            "hovertemplate": f"threshold {one.threshold:.4g}<extra></extra>",
+        }
+    )
+    return traces
+
+
+def _range(one: Separation) -> tuple[float, float]:
+    """Return the ends of the axis: the known, and strangers as far as they leave those visible."""
+
+    def bulk(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        finite = scores[np.isfinite(scores)]
+        return np.quantile(finite, [0.002, 0.998]) if len(finite) else np.array([0.0, 0.0])
+
+    (low, high), (strange_low, strange_high) = bulk(one.known), bulk(one.strange)
+    width = max(high - low, 1e-6 * max(abs(low), abs(high), 1e-6))
+    low = min(low, max(strange_low, low - 3 * width))
+    high = max(high, min(strange_high, high + 3 * width))
+    if np.isfinite(one.threshold):
+        low, high = min(low, one.threshold), max(high, one.threshold)
+    return float(low), float(max(high, low + width))
+
+
+def _histogram_axes(one: Separation, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    unit = _UNITS.get(one.method, "nats")
+    x = {"title": {"text": f"score, {unit}" if unit else "score"}, "range": list(_range(one))}
+    y = {"title": {"text": "share of rows" if first else None}, "rangemode": "tozero"}
+    return x, y | {"tickformat": ".0%"}
+
+
+def _roc(one: Separation) -> list[dict[str, Any]]:
+    strange, known = roc_curve(one.known, one.strange)
+    common = {"type": "scatter", "showlegend": False}
+    return [
+        {
+            **common,
+            "x": [0, 1],
+            "y": [0, 1],
+            "mode": "lines",
+            "line": {"color": style.NEUTRAL, "width": 1},
+            "name": "chance",
+            "hoverinfo": "skip",
+        },
+        {
+            **common,
+            "x": strange,
+            "y": known,
+            "mode": "lines",
+            "line": {"color": KNOWN, "width": 1.8, "shape": "linear"},
+            "name": "ROC",
+            "hovertemplate": "accepts %{x:.3f} of strangers, %{y:.3f} of known<extra></extra>",
+        },
+        {
+            **common,
+            "x": [one.fpr],
+            "y": [one.tpr],
+            "mode": "markers",
+            "marker": {"color": STRANGE, "size": 8, "symbol": "diamond"},
+            "error_x": {
+                "type": "data",
+                "symmetric": False,
+                "array": [max(one.fpr_interval[1] - one.fpr, 0)],
+                "arrayminus": [max(one.fpr - one.fpr_interval[0], 0)],
+                "color": STRANGE,
+                "thickness": 1.4,
+            },
+            "name": f"FPR{100 * one.tpr:g}",
+            "hovertemplate": f"FPR{100 * one.tpr:g} %{{x:.3f}}<extra></extra>",
+        },
+    ]
+
+
+def _roc_axes(first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    x = {"title": {"text": "strangers accepted, fraction"}, "range": [-0.01, 1], "dtick": 0.25}
+    y = {"title": {"text": "known accepted" if first else None}, "range": [0, 1.02], "dtick": 0.5}
+    return x, y

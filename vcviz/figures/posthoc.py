@@ -1,0 +1,168 @@
+"""Accuracy, NLL and ECE after each post-hoc method, beside the classifier as it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells
+from vcviz.posthoc import REVISIONS, PosthocScores
+
+#: attribute -> (title, axis title, whether more is better)
+PANELS = {
+    "accuracy": ("accuracy →", "fraction"),
+    "nll": ("← NLL", "nats, log scale"),
+    "ece": ("← ECE", "fraction"),
+}
+ROW_PX = 30
+_SPREAD = 0.5
+
+
+def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto") -> go.Figure:
+    """Return accuracy, NLL and ECE of each method with their intervals, a colour per run.
+
+    Parameters
+    ----------
+    scores : see `vcviz.revise_runs`
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    An arrow points to where a number is better. A dotted line stands at the run as trained.
+    """
+    found: list[Any] = list(scores) if isinstance(scores, (list, tuple)) else [scores]
+    if not found or not all(isinstance(s, PosthocScores) for s in found):
+        raise InputError("plot_posthoc draws PosthocScores records, at least one; see revise_runs")
+    methods = list(dict.fromkeys(s.method for s in found))
+    height = ROW_PX * len(methods) + 20
+    (row,) = cells([height], 3, gap_x=0.05, gap_y=0)
+    runs = len({s.name for s in found})
+    layout: dict[str, Any] = {
+        "annotations": [],
+        "height": height + 130 + 20 * (runs > 1),
+        "margin": {"t": 70 + 20 * (runs > 1), "b": 60, "r": 14},
+        "legend": {"orientation": "h", "y": 1 + 34 / height, "yanchor": "bottom", "x": 0},
+    }
+    data, axes, notes = score_panels(found, row)
+    layout["annotations"] = notes
+    return style.apply(go.Figure(data, layout | axes), theme)
+
+
+def score_panels(
+    found: Sequence[PosthocScores], row: Sequence[Cell], chosen: str | None = None
+) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
+    """Return traces, axes and headings of three panels, one of each score.
+
+    Parameters
+    ----------
+    found : scores of one run or several
+    row : the places of the panels
+    chosen : the method to mark with a large ring
+    """
+    methods = list(dict.fromkeys(s.method for s in found))
+    names = list(dict.fromkeys(s.name for s in found))
+    data: list[dict[str, Any]] = []
+    axes: dict[str, Any] = {}
+    for cell, (key, (_, unit)) in zip(row, PANELS.items(), strict=True):
+        for i, name in enumerate(names):
+            of_run = [s for s in found if s.name == name]
+            data += cell.place(_dots(of_run, key, methods, i, len(names), chosen))
+        labels = [style.escape(REVISIONS.get(m, m), 40) for m in methods]
+        y = {
+            "tickvals": list(range(len(methods))),
+            "ticktext": labels if cell is row[0] else [""] * len(labels),
+            "range": [len(methods) - 0.4, -0.6],
+            "ticks": "",
+        }
+        axes |= cell.axes({"title": {"text": unit}, "nticks": 5} | _range(found, key), y)
+    return data, axes, [c.heading(t) for c, (t, _) in zip(row, PANELS.values(), strict=True)]
+
+
+def _range(found: Sequence[PosthocScores], key: str) -> dict[str, Any]:
+    """Return the range of an axis: where all intervals lie, NLL on a log scale."""
+    ends = np.array([getattr(s, f"{key}_interval") for s in found], float)
+    ends = ends[np.isfinite(ends)]
+    low, high = (ends.min(), ends.max()) if len(ends) else (0.0, 1.0)
+    if key == "nll":
+        low = max(low, 1e-3 * high, 1e-6)
+        return {
+            "type": "log",
+            "range": [float(np.log10(low)) - 0.03, float(np.log10(high)) + 0.03],
+            "dtick": "D2" if high < 30 * low else 1,
+            "tickformat": "~g",
+        }
+    reach = 0.06 * max(high - low, 1e-3)
+    return {"range": [max(low - reach, -0.005), min(high + reach, 1.005)]}
+
+
+def _dots(
+    of_run: Sequence[PosthocScores],
+    key: str,
+    methods: Sequence[str],
+    i: int,
+    runs: int,
+    chosen: str | None,
+) -> list[dict[str, Any]]:
+    color, _, symbol = style.run_style(i)
+    shift = 0.0 if runs == 1 else _SPREAD * (i / (runs - 1) - 0.5)
+    values = np.array([getattr(s, key) for s in of_run])
+    ends = np.array([getattr(s, f"{key}_interval") for s in of_run])
+    with np.errstate(invalid="ignore"):  # an infinite NLL has no whiskers
+        reach = np.nan_to_num(np.abs(ends - values[:, None]), posinf=0.0)
+    place = np.array([methods.index(s.method) for s in of_run]) + shift
+    name = style.escape(of_run[0].name, 40)
+    told = [style.escape(REVISIONS.get(s.method, s.method)) for s in of_run]
+    common = {"type": "scatter", "legendgroup": f"run {i}", "showlegend": False}
+    traces: list[dict[str, Any]] = []
+    trained = next((getattr(s, key) for s in of_run if s.method == "none"), None)
+    if trained is not None:
+        traces.append(
+            {
+                **common,
+                "x": [trained] * 2,
+                "y": [-0.6, len(methods) - 0.4],
+                "mode": "lines",
+                "line": {"color": color, "width": 1, "dash": "dot"},
+                "name": f"{name}, as trained",
+                "hoverinfo": "skip",
+            }
+        )
+    traces.append(
+        {
+            **common,
+            "x": values,
+            "y": place,
+            "mode": "markers",
+            "marker": {
+                "color": color,
+                "symbol": symbol,
+                "size": [15 if s.method == chosen else 9 for s in of_run],
+                "line": {"width": 0},
+            },
+            "error_x": {
+                "type": "data",
+                "symmetric": False,
+                "array": reach[:, 1],
+                "arrayminus": reach[:, 0],
+                "color": color,
+                "thickness": 1.4,
+                "width": 4,
+            },
+            "name": name,
+            "showlegend": runs > 1 and key == "accuracy",
+            "text": told,
+            "customdata": ends,
+            "hovertemplate": (
+                f"<b>%{{text}}</b><br>{name}<br>%{{x:.4g}} "
+                f"[%{{customdata[0]:.4g}}, %{{customdata[1]:.4g}}], {of_run[0].level:.0%}"
+                "<extra></extra>"
+            ),
+            "meta": {"layer": key},
+        }
+    )
+    return traces

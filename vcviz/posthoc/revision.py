@@ -1,0 +1,157 @@
+"""Every post-hoc method by name, and how well each predicts rows that it was not fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from vcviz.calibration import reliability_curve
+from vcviz.errors import InputError
+from vcviz.options import check_choice
+from vcviz.posthoc.laws import reclassify, refit_prior
+from vcviz.posthoc.recalibration import METHODS, cross_recalibrate, recalibrate
+from vcviz.records import LatentSet
+
+#: name -> options of `refit_prior`
+LAWS: dict[str, dict[str, Any]] = {
+    "gaussian_shared": {"covariance": "shared"},
+    "gaussian_full": {"covariance": "full"},
+    "gaussian_diagonal": {"covariance": "diagonal"},
+    "gaussian_isotropic": {"covariance": "isotropic"},
+    "mixture": {"covariance": "full", "components": 2},
+}
+#: name -> what it is, for menus and titles
+REVISIONS: dict[str, str] = {
+    "none": "as trained",
+    "temperature": "temperature scaling",
+    "vector": "vector scaling",
+    "dirichlet": "Dirichlet scaling",
+    "gaussian_shared": "Gaussians, shared covariance",
+    "gaussian_full": "Gaussians, own covariances",
+    "gaussian_diagonal": "Gaussians, diagonal",
+    "gaussian_isotropic": "Gaussians, isotropic",
+    "mixture": "two Gaussians a class",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class PosthocScores:
+    """How well a post-hoc method predicts, each number with its (low, high) interval at `level`.
+
+    Attributes
+    ----------
+    method : a name of `REVISIONS`
+    accuracy : fraction; Wilson's interval
+    nll : mean -log p(y|x), nats; normal interval
+    nll_change : the same less that of the classifier as trained, row by row: below 0 is better
+    ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval
+    n : rows
+    name : of the run or the latents
+    """
+
+    method: str
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    nll: float
+    nll_interval: tuple[float, float]
+    nll_change: float
+    nll_change_interval: tuple[float, float]
+    ece: float
+    ece_interval: tuple[float, float]
+    n: int
+    name: str = "latents"
+    level: float = 0.95
+
+
+def revised(
+    lat: LatentSet,
+    method: str,
+    *,
+    validation: LatentSet | None = None,
+    train: LatentSet | None = None,
+) -> LatentSet:
+    """Return latents with the predictions of a post-hoc method.
+
+    Parameters
+    ----------
+    lat : the rows to predict, usually of the test split
+    method : a name of `REVISIONS`: ``"none"``; a method of `recalibrate`, fitted to `validation`;
+        or a law fitted to `train` by `refit_prior`
+    validation : rows held out from training; without them the maps are fitted to the other folds
+        of `lat` itself, see `cross_recalibrate`
+    train : training rows, for the laws
+
+    Raises
+    ------
+    InputError
+        If the method is unknown or a law has no training rows.
+    """
+    check_choice("post-hoc method", method, REVISIONS)
+    if method == "none":
+        return lat
+    if method not in METHODS:
+        if train is None:
+            raise InputError(f"{method} needs train=, latents of training rows")
+        return reclassify(lat, refit_prior(train, **LAWS[method]))
+    kind: Any = method
+    if validation is not None:
+        return recalibrate(validation.log_probs, validation.y, kind).apply(lat)
+    log_probs: Any = cross_recalibrate(lat.log_probs, lat.y, kind)
+    return replace(lat, log_probs=log_probs, name=f"{lat.name}, {method} across folds")
+
+
+def posthoc_scores(
+    before: LatentSet,
+    after: LatentSet,
+    method: str,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    name: str | None = None,
+) -> PosthocScores:
+    """Return accuracy, NLL and ECE of revised latents, and what the revision changed.
+
+    Parameters
+    ----------
+    before, after : the same rows as the classifier predicts them, and as `revised`
+    method : a name of `REVISIONS`
+    level : mass of the intervals
+    resamples, seed : of the bootstrap of the ECE
+    name : default that of `before`
+    """
+    curve = reliability_curve(after.log_probs, after.y, resamples=resamples, level=level, seed=seed)
+    own, old = (-v.log_probs[np.arange(len(v)), v.y].astype(np.float64) for v in (after, before))
+    nll, nll_interval = _mean(own, level)
+    change, change_interval = _mean(own - old, level)
+    return PosthocScores(
+        method=method,
+        accuracy=after.accuracy,
+        accuracy_interval=_wilson(after.accuracy, len(after), level),
+        nll=nll,
+        nll_interval=nll_interval,
+        nll_change=change,
+        nll_change_interval=change_interval,
+        ece=curve.ece,
+        ece_interval=curve.ece_interval,
+        n=len(after),
+        name=before.name if name is None else name,
+        level=level,
+    )
+
+
+def _mean(values: NDArray[np.float64], level: float) -> tuple[float, tuple[float, float]]:
+    mean = float(values.mean())
+    reach = float(norm.ppf((1 + level) / 2) * values.std() / np.sqrt(len(values)))
+    return mean, (mean - reach, mean + reach)
+
+
+def _wilson(share: float, n: int, level: float) -> tuple[float, float]:
+    z = float(norm.ppf((1 + level) / 2))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return float(max(middle - reach, 0.0)), float(min(middle + reach, 1.0))

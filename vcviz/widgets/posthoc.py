@@ -1,0 +1,127 @@
+"""PosthocExplorer: what recalibration or another law makes of a trained classifier."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import ipywidgets as ipw
+import plotly.graph_objects as go
+
+from vcviz.calibration import reliability_curve
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import beside
+from vcviz.figures.posthoc import ROW_PX, score_panels
+from vcviz.figures.reliability import reliability_spec
+from vcviz.options import check_choice
+from vcviz.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
+from vcviz.records import LatentSet, ReliabilityCurve
+from vcviz.titles import run_titles
+from vcviz.widgets.bind import Bound
+from vcviz.widgets.controls import PLAIN, dropdown, reset_button
+from vcviz.widgets.display import Explorer
+
+_GAP_PX = 120
+#: numbers of bins along the slider
+_BINS = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+
+
+class PosthocExplorer(Explorer):
+    """Reliability of a run's test rows as trained and after a post-hoc method, and all scores.
+
+    Recalibration is fitted to the run's validation rows (across folds of the test rows where it
+    held none out), laws to its training rows; every number is of the test rows.
+
+    Parameters
+    ----------
+    runs : a `Run` or a sequence of them
+    method : the method shown at first, a name of `vcviz.posthoc.REVISIONS`
+    resamples : draws for the intervals
+    theme : "auto", "light" or "dark"
+
+    Attributes
+    ----------
+    controls : name -> control, among ``run``, ``method``, ``bins``
+    view, widget : the live figure; controls and figure
+    """
+
+    def __init__(
+        self,
+        runs: Any,
+        *,
+        method: str = "temperature",
+        resamples: int = 1000,
+        theme: style.Theme = "auto",
+    ) -> None:
+        self._runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
+        if not self._runs or not all(hasattr(r, "latents") for r in self._runs):
+            raise InputError("PosthocExplorer takes a run, or several; see vcviz.load_run")
+        self._titles = run_titles(self._runs)
+        self._theme, self._resamples = theme, resamples
+        self._revised, self._scores = cache(self._new_revised), cache(self._new_scores)
+        self._curve = cache(self._new_curve)
+        controls: dict[str, ipw.Widget] = {}
+        if len(self._runs) > 1:
+            options = [(title, i) for i, title in enumerate(self._titles)]
+            controls["run"] = dropdown("Run", options)
+        methods = [(label, name) for name, label in REVISIONS.items() if name != "none"]
+        controls["method"] = dropdown("Method", methods)
+        check_choice("post-hoc method", method, [name for _, name in methods])
+        controls["method"].value = method
+        controls["bins"] = ipw.SelectionSlider(
+            options=_BINS, value=15, description="Number of bins", style=PLAIN,
+            layout=ipw.Layout(width="340px"),
+        )  # fmt: skip
+        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
+        boxes = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        super().__init__(Bound(self._draw, controls, "bins", boxes))
+
+    def figure(self, *, frames: int = 4) -> go.Figure:
+        """Return one static figure with a list of methods and a slider of bin numbers."""
+        return self.bound.figure(menus=("method",), frames=frames)
+
+    def _draw(self, **values: Any) -> dict[str, Any]:
+        i, method = values.get("run", 0), values["method"]
+        curves = [self._curve(i, name, values["bins"]) for name in ("none", method)]
+        top = reliability_spec(curves, columns=2)
+        layout = top["layout"]
+        scores = self._scores(i)
+        margin = layout["margin"]
+        plot = layout["height"] - margin["t"] - margin["b"]
+        strip = ROW_PX * len(scores) + 20
+        total = plot + _GAP_PX + strip
+        for name, axis in layout.items():
+            if name.startswith("yaxis"):
+                axis["domain"] = [1 - plot / total * (1 - bound) for bound in axis["domain"]]
+        layout["legend"]["y"] = 1 + (layout["legend"]["y"] - 1) * plot / total
+        layout["height"] += _GAP_PX + strip
+        row = beside((0.0, strip / total), 3, gap_x=0.05, first=80, row=9)
+        data, axes, notes = score_panels(scores, row, chosen=method)
+        layout["annotations"] = [*layout["annotations"], *notes]
+        return style.themed({"data": [*top["data"], *data], "layout": layout | axes}, self._theme)
+
+    def _latents(self, i: int, split: str) -> LatentSet:
+        return self._runs[i].latents(split)
+
+    def _new_revised(self, i: int, method: str) -> LatentSet:
+        held_out = getattr(getattr(self._runs[i], "config", None), "validation", 0) > 0
+        validation = self._latents(i, "validation") if held_out else None
+        test, train = self._latents(i, "test"), self._latents(i, "train")
+        return revised(test, method, validation=validation, train=train)
+
+    def _new_scores(self, i: int) -> list[PosthocScores]:
+        before = self._latents(i, "test")
+        return [
+            posthoc_scores(
+                before, self._revised(i, m), m, resamples=self._resamples, name=self._titles[i]
+            )
+            for m in REVISIONS
+        ]
+
+    def _new_curve(self, i: int, method: str, bins: int) -> ReliabilityCurve:
+        lat = self._revised(i, method)
+        name = f"{self._titles[i]}, {REVISIONS[method]}"
+        return reliability_curve(
+            lat.log_probs, lat.y, n_bins=bins, resamples=self._resamples, name=name
+        )
