@@ -17,7 +17,7 @@ from vcviz.densities import (
     pooled_covariance,
 )
 from vcviz.errors import InputError
-from vcviz.records import LatentPrior, LatentSet
+from vcviz.records import LatentPrior, LatentSet, Projection
 
 
 def latents(n=60, c=4, d=3, seed=0, spread=1.0) -> LatentSet:
@@ -269,3 +269,67 @@ class TestEmpiricalContours:
             empirical_contours(*arguments)
         with pytest.raises(InputError, match="grid must be at least 8"):
             empirical_contours(np.zeros((9, 2)), np.zeros(9, int), 1, grid=2)
+
+
+def laws() -> dict[str, LatentPrior]:
+    """One law a family, in three dimensions."""
+    mean = np.array([[4.0, 0, 1], [-3, 2, 0], [0, -4, -2]])
+    tril = np.array([[1, 0, 0], [0.8, 0.5, 0], [-0.3, 0.2, 1.5]])
+    return {
+        "gaussian": LatentPrior(mean, scale_tril=[tril] * 3),
+        "student_t": LatentPrior(mean, scale_tril=[tril] * 3, family="student_t", df=[3, 5, 9]),
+        "laplace": LatentPrior(mean, scale=[[1, 0.5, 2]] * 3, family="laplace"),
+        "von_mises_fisher": LatentPrior(mean, family="von_mises_fisher", concentration=[5, 20, 80]),
+        "custom": LatentPrior(mean, scale=1.0, family="custom", density=Two(mean)),
+    }
+
+
+class Two:
+    """Two unit Gaussians a class, four apart along the first axis."""
+
+    def __init__(self, mean):
+        self.parts = [LatentPrior(mean + s * np.eye(3)[0], scale=1.0) for s in (-2, 2)]
+
+    def log_prob(self, z):
+        return np.logaddexp(*(p.log_prob(z) for p in self.parts)) - np.log(2)
+
+    def sample(self, y, rng):
+        one, other = (p.sample(y, rng)[0] for p in self.parts)
+        return np.where(rng.random((len(y), 1)) < 0.5, one, other)
+
+
+MAPS = {
+    "pair": Projection("pair", ("a", "b"), np.eye(3)[:, [0, 2]]),
+    "pca": Projection(
+        "pca", ("a", "b"), np.array([[0.8, 0.1], [0.6, -0.4], [0.2, 0.9]]), [1, 0, 2]
+    ),
+    "umap": Projection("umap", ("a", "b"), embed=lambda z: np.tanh(z[:, :2] / 3) + 0.1 * z[:, 1:]),
+}
+
+
+class TestLawContours:
+    @pytest.mark.parametrize("method", MAPS)
+    @pytest.mark.parametrize("family", laws())
+    def test_any_law_in_any_projection_holds_its_mass(self, family, method):
+        law, projection = laws()[family], MAPS[method]
+        contours = law_contours(law, projection, (0.5, 0.9), seed=1)
+        assert [(c.label, c.mass) for c in contours] == [
+            (k, m) for k in range(3) for m in (0.5, 0.9)
+        ]
+        z, y = law.sample(np.repeat(np.arange(3), 4000), np.random.default_rng(0))
+        points = projection(z)
+        exact = law.keeps(projection)
+        assert exact == ((family, method) in EXACT)
+        for contour in contours:
+            share = inside(points[y == contour.label], contour.xy).mean()
+            assert share == pytest.approx(contour.mass, abs=0.025 if exact else 0.04)
+        again = law_contours(law, projection, (0.5, 0.9), seed=1)
+        np.testing.assert_array_equal(again[0].xy, contours[0].xy)
+
+    def test_a_laplace_law_has_diamonds(self):
+        contour = law_contours(laws()["laplace"], MAPS["pair"], (0.5,))[0]
+        assert contour.xy.shape == (5, 2)
+        np.testing.assert_allclose(np.abs((contour.xy - [4, 1]) / [1, 2]).sum(1), 1.678, atol=1e-3)
+
+
+EXACT = {(f, m) for f in ("gaussian", "student_t") for m in ("pair", "pca")} | {("laplace", "pair")}

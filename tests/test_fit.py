@@ -12,6 +12,7 @@ from scipy.special import gammaln, hyp1f1, log_softmax
 from vcviz.densities import empirical_prior
 from vcviz.errors import InputError
 from vcviz.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
+from vcviz.fit.drawn import drawn_kernel, permutation_p_value
 from vcviz.fit.energy import (
     distance_from_normal,
     normal_energy,
@@ -323,3 +324,76 @@ class TestOptions:
     def test_refuses(self, change, message):
         with pytest.raises(InputError, match=message):
             latent_fit(**({"lat": latents(LAW, 10), "prior": LAW} | change))
+
+
+def laws() -> dict[str, LatentPrior]:
+    mean = np.array([[9.0, 0, 0], [0, 9, 0], [0, 0, 9]])
+    return {
+        "student_t": LatentPrior(mean, scale=2.0, family="student_t", df=[2.5, 4, 9]),
+        "cauchy": LatentPrior(mean, scale=1.0, family="student_t", df=1.0),
+        "laplace": LatentPrior(mean, scale=[[1, 0.5, 2]] * 3, family="laplace"),
+        "von_mises_fisher": LatentPrior(
+            mean, family="von_mises_fisher", concentration=[2, 20, 200]
+        ),
+        "custom": LatentPrior(mean, scale=1.0, family="custom", density=Ring(mean)),
+    }
+
+
+class Ring:
+    """Moments of a unit Gaussian, and nothing in the middle."""
+
+    def __init__(self, mean):
+        self.mean = mean
+
+    def sample(self, y, rng):
+        noise = rng.standard_normal((len(y), 3))
+        return self.mean[y] + np.sqrt(3) * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+
+
+class TestOtherFamilies:
+    @pytest.mark.parametrize("name", laws())
+    def test_draws_of_a_law_fit_it(self, name):
+        law = laws()[name]
+        z, y = law.sample(np.repeat(np.arange(3), (400, 300, 200)), np.random.default_rng(2))
+        fit = latent_fit(LatentSet(z, np.log(np.full((900, 3), 1 / 3)), y), law, progress=False)
+        np.testing.assert_allclose(fit.energy, 0, atol=0.025)
+        assert (fit.energy_p > 0.01).all()
+        np.testing.assert_allclose(fit.auc, 0.5, atol=0.08)
+        np.testing.assert_allclose(fit.whitened_variance, 1, atol=0.15)
+        assert (fit.kl < 0.06).all()
+        assert (
+            (fit.energy_interval[:, 0] <= fit.energy) & (fit.energy <= fit.energy_interval[:, 1])
+        ).all()
+
+    @pytest.mark.parametrize("name", laws())
+    def test_collapse_is_seen_in_every_family(self, name):
+        law = laws()[name]
+        z, y = law.sample(np.arange(900) % 3, np.random.default_rng(1))
+        z = law.mean[y] + 0.2 * (z - law.mean[y])
+        fit = latent_fit(LatentSet(z, np.log(np.full((900, 3), 1 / 3)), y), law, progress=False)
+        assert (fit.whitened_variance < 0.4).all()
+        assert (fit.energy > 0.05).all()
+        assert (fit.energy_p < 0.01).all()
+        assert (fit.auc > 0.6).all()
+
+    def test_moments_alone_do_not_make_the_law(self):
+        law = laws()["custom"]
+        lat = latents(LatentPrior(law.mean, scale=1.0), 300)
+        fit = latent_fit(lat, law, progress=False)
+        assert (fit.kl < 0.06).all()
+        assert (fit.energy_p < 0.02).all()
+        assert (fit.auc > 0.8).all()
+
+    def test_the_permutation_test_keeps_its_level(self):
+        rng = np.random.default_rng(0)
+        values = [
+            permutation_p_value(rng.standard_normal((20, 2)), rng.standard_normal((600, 2)), rng)
+            for _ in range(60)
+        ]
+        assert scipy.stats.kstest(values, "uniform").pvalue > 0.01
+
+    def test_the_kernel_of_draws_is_the_energy_distance(self):
+        rng = np.random.default_rng(0)
+        u, draws = rng.standard_normal((30, 2)), 1 + rng.standard_normal((50, 2))
+        energy = normal_energy(drawn_kernel(u, draws))
+        assert energy == pytest.approx(energy_distance(u, draws, unbiased=True))

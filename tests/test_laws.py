@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -15,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from torch.nn import functional as F
 
+import vcviz
 from vcviz.errors import InputError
 from vcviz.heads import build_head
 from vcviz.laws import LAWS, build_law, describe
 from vcviz.laws.description import from_description
 from vcviz.records.sphere import log_normaliser, mean_length
+from vcviz.titles import run_titles
 
 N, C, D = 7, 3, 2
 HEADS = ("gaussian_mixture", "variational")
@@ -573,3 +576,61 @@ def test_what_does_not_fit_is_refused_in_one_line(options, message):
     with pytest.raises(InputError, match=message) as caught:
         build_head("variational", **options)
     assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- runs
+
+
+@pytest.mark.parametrize("kind", ["full", "student_t", "laplace", "von_mises_fisher", "custom"])
+def test_a_run_gives_its_law_back_at_every_epoch(kind, tmp_path):
+    options = {"learn_scale": True} | KINDS[kind]
+    if kind == "custom":
+        options["law"] = own(10)
+    quick = {"epochs": 2, "n_train": 60, "probe_size": 20, "device": "cpu"}
+    run = vcviz.train(
+        head="variational", head_options=options, out=tmp_path, progress=False, **quick
+    )
+    law, model = run.prior(), run.model()
+    assert law.family == (kind if kind != "full" else "gaussian")
+    z = run.latents("test").z
+    np.testing.assert_allclose(law.log_prob(z), model.head.prior().log_prob(z), rtol=1e-6)
+    first = run.prior(0)
+    assert not np.allclose(first.log_prob(z), law.log_prob(z))
+    stored = run.latents("test")
+    np.testing.assert_allclose(law.log_posterior(z), stored.log_probs, rtol=1e-3, atol=2e-3)
+    if kind == "von_mises_fisher":
+        np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
+    # The settings hold the law as JSON: the same object finds the same run.
+    again = vcviz.train(
+        head="variational", head_options=options, out=tmp_path, progress=False, **quick
+    )
+    assert again.path == run.path
+    assert run.anticipates == "stated"
+
+
+def test_a_law_that_is_no_json_is_refused_before_training(tmp_path):
+    with pytest.raises(InputError, match="Shifted is not made of these alone"):
+        vcviz.train(head="variational", head_options={"law": Shifted()}, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_titles_name_the_law_where_heads_are_alike():
+    def run(head="variational", d=2, **options):
+        config = SimpleNamespace(head=head, latent_dim=d, head_options=options)
+        return SimpleNamespace(name=str(options), config=config)
+
+    described = describe(td.Independent(td.Cauchy(torch.zeros(3, 2), 1.0), 1))
+    alike = [
+        run(),
+        run(law="student_t"),
+        run(law=described),
+        run(law="gaussian", covariance="full"),
+    ]
+    assert run_titles(alike) == [
+        "variational",
+        "variational, Student-t",
+        "variational, Cauchy",
+        "variational, Gaussian, full",
+    ]
+    assert run_titles([run(), run("softmax", law="laplace")]) == ["variational", "softmax"]
+    assert run_titles([run(law="laplace"), run(), run(law="laplace", d=3)])[2].endswith("D = 3")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
 
 from vcviz.errors import InputError
 
@@ -101,6 +102,45 @@ def as_log_probs(
         else " (for raw logits subtract their logsumexp first)"
     )
     raise InputError(f"rows of {name} must sum to 1 after exp, one is off by {worst:.3g}{hint}")
+
+
+def as_positive(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return `value` as a positive array, broadcast to `shape`."""
+    found = as_float(name, value, None, np.float64)
+    try:
+        found = np.array(np.broadcast_to(found, shape))
+    except ValueError:
+        like = " like mean" if len(shape) == 2 else ""
+        raise InputError(f"{name} must have shape {shape}{like}, got {found.shape}") from None
+    if found.min() <= 0:
+        raise InputError(f"{name} must be positive, got a smallest value of {found.min():.3g}")
+    return found
+
+
+def as_factors(name: str, value: ArrayLike, c: int, d: int) -> NDArray[np.float64]:
+    """Return `value` as (C, D, D) lower triangular matrices with a positive diagonal."""
+    tril = as_float(name, value, 3, np.float64)
+    if tril.shape != (c, d, d):
+        raise InputError(f"{name} must have shape ({c}, {d}, {d}), got {tril.shape}")
+    if np.diagonal(tril, axis1=1, axis2=2).min() <= 0 or np.abs(np.triu(tril, 1)).max() > 0:
+        raise InputError(f"{name} must be lower triangular with a positive diagonal")
+    return tril
+
+
+def as_log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
+    """Return `value` as (C,) logs of weights that sum to one; default uniform."""
+    if value is None:
+        return np.full(c, -np.log(c))
+    # -inf is legal: a class that never occurred in training.
+    log_weight = as_array("log_weight", value, 1)
+    if (
+        log_weight.shape != (c,)
+        or log_weight.dtype.kind not in "fiu"
+        or not np.isfinite(log_weight.max())
+    ):
+        raise InputError(f"log_weight must be ({c},) logs of class weights")
+    log_weight = log_weight.astype(np.float64)
+    return log_weight - logsumexp(log_weight)
 
 
 def class_names_of(names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:

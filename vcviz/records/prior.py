@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from vcviz.errors import InputError, unknown
-from vcviz.records.checks import as_array, as_float, as_labels, freeze
+from vcviz.records.checks import (
+    as_factors,
+    as_float,
+    as_labels,
+    as_log_weights,
+    as_positive,
+    freeze,
+)
 from vcviz.records.families import FAMILIES, Density, Family
 from vcviz.records.latents import Projection
 from vcviz.records.sphere import unit_rows
@@ -61,14 +68,14 @@ class LatentPrior:
         self._check_fields(d)
         if self.family == "von_mises_fisher":
             mean = unit_rows(mean, "mean")
-        parts: dict[str, Any] = {"mean": mean, "log_weight": _log_weights(self.log_weight, c)}
+        parts: dict[str, Any] = {"mean": mean, "log_weight": as_log_weights(self.log_weight, c)}
         if self.scale is not None:
-            parts["scale"] = _positive("scale", self.scale, (c, d))
+            parts["scale"] = as_positive("scale", self.scale, (c, d))
         if self.scale_tril is not None:
-            parts["scale_tril"] = _factors(self.scale_tril, c, d)
+            parts["scale_tril"] = as_factors("scale_tril", self.scale_tril, c, d)
         for name in ("df", "concentration"):
             if getattr(self, name) is not None:
-                parts[name] = _positive(name, getattr(self, name), (c,))
+                parts[name] = as_positive(name, getattr(self, name), (c,))
         freeze(self, **parts)
 
     def _check_fields(self, dim: int) -> None:
@@ -247,39 +254,3 @@ def _as_projection(projection: Projection | ArrayLike) -> Projection:
         return projection
     matrix = as_float("projection", projection, 2, np.float64)
     return Projection("matrix", tuple(f"axis {i + 1}" for i in range(matrix.shape[1])), matrix)
-
-
-def _positive(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    found = as_float(name, value, None, np.float64)
-    try:
-        found = np.array(np.broadcast_to(found, shape))
-    except ValueError:
-        like = " like mean" if len(shape) == 2 else ""
-        raise InputError(f"{name} must have shape {shape}{like}, got {found.shape}") from None
-    if found.min() <= 0:
-        raise InputError(f"{name} must be positive, got a smallest value of {found.min():.3g}")
-    return found
-
-
-def _factors(value: ArrayLike, c: int, d: int) -> NDArray[np.float64]:
-    tril = as_float("scale_tril", value, 3, np.float64)
-    if tril.shape != (c, d, d):
-        raise InputError(f"scale_tril must have shape ({c}, {d}, {d}), got {tril.shape}")
-    if np.diagonal(tril, axis1=1, axis2=2).min() <= 0 or np.abs(np.triu(tril, 1)).max() > 0:
-        raise InputError("scale_tril must be lower triangular with a positive diagonal")
-    return tril
-
-
-def _log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
-    if value is None:
-        return np.full(c, -np.log(c))
-    # -inf is legal: a class that never occurred in training.
-    log_weight = as_array("log_weight", value, 1)
-    if (
-        log_weight.shape != (c,)
-        or log_weight.dtype.kind not in "fiu"
-        or not np.isfinite(log_weight.max())
-    ):
-        raise InputError(f"log_weight must be ({c},) logs of class weights")
-    log_weight = log_weight.astype(np.float64)
-    return log_weight - logsumexp(log_weight)
