@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from vcviz.densities import pooled_covariance
 from vcviz.errors import InputError, unknown
-from vcviz.records import LatentPrior, LatentSet, Projection
+from vcviz.records import LatentPrior, LatentSet, Projection, as_float
 
 Method = Literal["pair", "pca", "lda", "umap"]
 METHODS: tuple[str, ...] = ("pair", "pca", "lda", "umap")
 
-__all__ = ["METHODS", "fit_projection"]
+__all__ = ["METHODS", "fit_projection", "plane_latents"]
 
 #: rows that UMAP is fitted to; others take their place among those
 UMAP_ROWS = 5000
@@ -90,6 +90,36 @@ def fit_projection(
     if method == "pca":
         return _pca(z, draws, n_components)
     return _umap(z, draws, n_components, seed, progress)
+
+
+def plane_latents(
+    projection: Projection, x: ArrayLike, y: ArrayLike, *, through: ArrayLike
+) -> NDArray[np.float64]:
+    """Return (R Q, D) latents at the points of a grid in the plane of a linear projection.
+
+    Each is `through` moved within the directions that the projection looks at, so that
+    ``projection(plane_latents(...))`` is the grid again; where `through` is a latent, the plane
+    goes through it.
+
+    Parameters
+    ----------
+    projection : linear, to two axes
+    x, y : (Q,) and (R,) coordinates; y varies slowest in the result
+    through : (D,)
+
+    Raises
+    ------
+    InputError
+        If the projection is not a linear map to two axes that exist.
+    """
+    if not projection.linear or len(projection.labels) != 2:
+        raise InputError(f"a plane needs a linear map to two axes, got {projection.method!r}")
+    if np.linalg.matrix_rank(projection.matrix) < 2:
+        raise InputError("a plane needs latents of at least 2 dimensions")
+    point = as_float("through", through, 1, np.float64)
+    across, up = np.meshgrid(np.asarray(x, float), np.asarray(y, float))
+    grid = np.column_stack([across.ravel(), up.ravel()])
+    return point + (grid - projection(point[None])) @ np.linalg.pinv(projection.matrix)
 
 
 def _together(sets: Sequence[LatentSet]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

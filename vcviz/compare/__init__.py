@@ -16,7 +16,7 @@ from vcviz.compare.strangers import ood_table as ood_table
 from vcviz.compare.strangers import separate_strangers as separate_strangers
 from vcviz.errors import InputError, unknown
 from vcviz.fit import latent_fit
-from vcviz.records import LatentFit, ReliabilityCurve, Trajectory
+from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve, Trajectory
 from vcviz.runs import Run
 from vcviz.titles import run_titles
 
@@ -57,13 +57,29 @@ def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> 
 
 
 def reliability_curves(
-    runs: Sequence[Run], *, split: str = "test", **options: Any
+    runs: Sequence[Run], *, split: str = "test", epoch: int | None = None, **options: Any
 ) -> list[ReliabilityCurve]:
-    """Return the reliability curve of each run; `options` as for `reliability_curve`."""
-    latents = [run.latents(split) for run in runs]
+    """Return the reliability curve of each run; `options` as for `reliability_curve`.
+
+    With an `epoch`, one of `Run.epochs`, it is that of the rows whose latents were kept then.
+    """
+    latents = [run.latents(split, epoch) for run in runs]
+    when = split if epoch is None else f"{split}, epoch {epoch}"
     return [
-        reliability_curve(lat.log_probs, lat.y, name=f"{name}, {split}", **options)
+        reliability_curve(lat.log_probs, lat.y, name=f"{name}, {when}", **options)
         for lat, name in zip(latents, run_titles(runs), strict=True)
+    ]
+
+
+def decision_planes(
+    runs: Sequence[Run], *, split: str = "test", **options: Any
+) -> list[LatentPlane]:
+    """Return what each run says on a plane through its latents; `options`: `plane_log_probs`."""
+    from vcviz.latents.planes import plane_log_probs
+
+    return [
+        plane_log_probs(run.model(), run.latents(split), name=name, **options)
+        for run, name in zip(runs, run_titles(runs), strict=True)
     ]
 
 

@@ -11,7 +11,9 @@ from vcviz.figures.latents import compare_latents as compare_latents
 from vcviz.figures.latents import plot_latents as plot_latents
 from vcviz.figures.ood import plot_ood as plot_ood
 from vcviz.figures.posthoc import plot_posthoc as plot_posthoc
+from vcviz.figures.regions import plot_regions as plot_regions
 from vcviz.figures.reliability import plot_reliability as plot_reliability
+from vcviz.figures.retain import plot_retain as plot_retain
 from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
 from vcviz.figures.sweep import plot_sweep as plot_sweep
 from vcviz.figures.trajectory import plot_trajectory as plot_trajectory
@@ -29,7 +31,9 @@ __all__ = [
     "plot_latents",
     "plot_ood",
     "plot_posthoc",
+    "plot_regions",
     "plot_reliability",
+    "plot_retain",
     "plot_sweep",
     "plot_trajectory",
 ]

@@ -21,7 +21,9 @@ from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
 from vcviz.records.latents import Trajectory as Trajectory
 from vcviz.records.logit_law import LogitLaw as LogitLaw
+from vcviz.records.masks import RetainSet as RetainSet
 from vcviz.records.mixture import MixturePrior as MixturePrior
+from vcviz.records.planes import LatentPlane as LatentPlane
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit
 from vcviz.records.results import ReliabilityCurve as ReliabilityCurve

@@ -4,6 +4,7 @@ from vcviz.widgets.adversarial import AdversarialExplorer as AdversarialExplorer
 from vcviz.widgets.bind import Bound as Bound
 from vcviz.widgets.bind import bind as bind
 from vcviz.widgets.calibration import CalibrationExplorer as CalibrationExplorer
+from vcviz.widgets.dropmax import DropMaxExplorer as DropMaxExplorer
 from vcviz.widgets.information import InformationExplorer as InformationExplorer
 from vcviz.widgets.latent import LatentExplorer as LatentExplorer
 from vcviz.widgets.posthoc import PosthocExplorer as PosthocExplorer
@@ -12,6 +13,7 @@ __all__ = [
     "AdversarialExplorer",
     "Bound",
     "CalibrationExplorer",
+    "DropMaxExplorer",
     "InformationExplorer",
     "LatentExplorer",
     "PosthocExplorer",

@@ -1,0 +1,156 @@
+"""Decision regions: which class a classifier predicts at every point of a plane, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import cells
+from vcviz.figures.latent_panel import stratified
+from vcviz.figures.latent_traces import legend_traces, point_trace
+from vcviz.figures.pictures import data_uri
+from vcviz.records import LatentPlane
+
+#: steps in which confidence is drawn: few colours make a picture of a few kilobytes
+_STEPS = 9
+_FAINTEST, _STRONGEST = 0.05, 0.5  # opacity at confidence 1/C and 1
+_PANEL_PX, _ALONE_PX = 340, 640
+
+
+def plot_regions(
+    planes: LatentPlane | Sequence[LatentPlane],
+    *,
+    columns: int = 3,
+    max_points: int = 600,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return the decision regions of each plane, with the latents on top.
+
+    Parameters
+    ----------
+    planes : one plane, or several of the same classes to draw side by side, see
+        `vcviz.plane_log_probs`
+    columns : panels in a row
+    max_points : most latents drawn in a panel, evenly from the classes
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    A region has the colour of the class that is most probable there, stronger where its
+    probability is higher, from 1/C to 1 in nine steps. The picture's size does not depend on the
+    number of latents.
+    """
+    spec = regions_spec(_listed(planes), columns=columns, max_points=max_points)
+    return style.apply(go.Figure(**spec), theme)
+
+
+def regions_spec(
+    planes: Sequence[LatentPlane], *, columns: int = 3, max_points: int = 600
+) -> dict[str, Any]:
+    """Return `plot_regions` as the plain data and layout of a figure, without a theme."""
+    names = planes[0].class_names
+    columns = min(columns, len(planes))
+    n_rows = -(-len(planes) // columns)
+    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=96)
+    plot = n_rows * _PANEL_PX + 96 * (n_rows - 1)
+    layout: dict[str, Any] = {
+        "annotations": [],
+        "height": plot + 160,
+        "margin": {"t": 102, "b": 58, "r": 12},
+        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
+    }
+    if len(planes) == 1:
+        layout["width"] = _ALONE_PX
+    data: list[dict[str, Any]] = []
+    for i, plane in enumerate(planes):
+        cell = grid[i // columns][i % columns]
+        data += cell.place([region_trace(plane), *plane_points(plane, max_points)])
+        layout |= cell.axes(*plane_axes(plane, cell.suffix))
+        layout["annotations"].append(cell.heading(*_heading(plane)))
+    data += grid[0][0].place(legend_traces(names, range(len(names)), [], False))
+    return {"data": data, "layout": layout}
+
+
+def region_trace(plane: LatentPlane) -> dict[str, Any]:
+    """Return the regions as one picture, a pixel a point of the plane's grid."""
+    step = [float(axis[1] - axis[0]) for axis in (plane.x, plane.y)]
+    return {
+        "type": "image",
+        "source": data_uri(region_pixels(plane.log_probs)),
+        "x0": float(plane.x[0]),
+        "dx": step[0],
+        "y0": float(plane.y[0]),
+        "dy": step[1],
+        "hoverinfo": "skip",
+        "name": "regions",
+        "meta": {"layer": "regions"},
+    }
+
+
+def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Return (R, Q, 4) bytes for (R, Q, C) log-probabilities: the colour of the likeliest class.
+
+    Opacity rises with its probability, in nine equal steps from 1/C to 1.
+    """
+    n_classes = log_probs.shape[2]
+    colors = np.array([_rgb(style.class_color(k)) for k in range(n_classes)], np.uint8)
+    confidence = (np.exp(log_probs.max(2)) - 1 / n_classes) / (1 - 1 / n_classes)
+    level = np.clip(np.floor(confidence * _STEPS), 0, _STEPS - 1) / (_STEPS - 1)
+    opacity = 255 * (_FAINTEST + (_STRONGEST - _FAINTEST) * level)
+    return np.dstack([colors[log_probs.argmax(2)], opacity.round().astype(np.uint8)])
+
+
+def plane_points(plane: LatentPlane, max_points: int) -> list[dict[str, Any]]:
+    """Return the plane's latents, one trace a class; none if it has none."""
+    if plane.latents is None or plane.projection is None:
+        return []
+    lat, points = plane.latents, plane.projection(plane.latents.z)
+    classes = range(lat.n_classes)
+    rows = stratified(lat.y, classes, max_points, 0)
+    traces = [point_trace(lat, points, rows, k, False, False, None) for k in classes]
+    for trace in traces:
+        # On a region of its own colour a point needs an edge.
+        edge = {"color": "rgba(255,255,255,0.9)", "width": 0.8}
+        trace["marker"] = trace["marker"] | {"opacity": 1, "line": edge}
+    return traces
+
+
+def plane_axes(plane: LatentPlane, suffix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the axes of a plane: its ranges, one unit as long on either."""
+    bare = {"showgrid": False, "constrain": "domain"}
+    x = bare | {
+        "range": [float(plane.x[0]), float(plane.x[-1])],
+        "title": {"text": plane.labels[0]},
+    }
+    y = bare | {
+        "range": [float(plane.y[0]), float(plane.y[-1])],
+        "title": {"text": plane.labels[1]},
+        "scaleanchor": f"x{suffix}",
+        "autorange": False,
+    }
+    return x, y
+
+
+def _heading(plane: LatentPlane) -> list[str]:
+    if plane.latents is None:
+        return [style.escape(plane.name, 60)]
+    return [style.escape(plane.name, 60), f"accuracy {plane.latents.accuracy:.3f}"]
+
+
+def _rgb(color: str) -> list[int]:
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def _listed(planes: LatentPlane | Sequence[LatentPlane]) -> list[LatentPlane]:
+    found: list[Any] = list(planes) if isinstance(planes, (list, tuple)) else [planes]
+    if not found or not all(isinstance(p, LatentPlane) for p in found):
+        raise InputError("plot_regions draws LatentPlane records, at least one")
+    if any(p.class_names != found[0].class_names for p in found):
+        raise InputError("planes side by side must have the same classes")
+    return found

@@ -1,0 +1,226 @@
+"""Retain probabilities of a DropMax head: over the inputs, by difficulty, given the label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.figures import theme as style
+from vcviz.figures.grid import cells
+from vcviz.figures.latent_panel import stratified
+from vcviz.records import RetainSet
+
+#: where the regulariser alone would hold rho: log rho/(1 - rho) = 1/rho for the target
+FIXED_POINT = 0.7822
+_BINS = 10
+_MOST_PAIRS = 1500
+_PANEL_PX, _GAP_PX = 300, 104
+_SCALE = "Cividis"
+_BAR = {"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 10}}
+
+
+def plot_retain(
+    retained: RetainSet, *, max_rows: int = 400, theme: style.Theme = "auto"
+) -> go.Figure:
+    """Return four panels of retain probabilities.
+
+    Parameters
+    ----------
+    retained : see `vcviz.retain_set`
+    max_rows : most inputs in the heat map, evenly from the classes
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    First: rho of each class (a column) for each input (a row); inputs stand by class, within a
+    class the easiest, with the highest p(y|x), at the top. Second: means over tenths of the inputs
+    from the easiest to the hardest; dotted, where the regulariser alone would hold rho. Third: g,
+    which knows the label, against rho, which does not, one point a class and input. Fourth:
+    correlation of rho between classes over the inputs; empty where rho does not vary.
+    """
+    upper, lower = cells([_PANEL_PX] * 2, 2, gap_x=0.17, gap_y=_GAP_PX)
+    panels = (
+        (upper[0], _over_inputs(retained, max_rows), "Retain probability ρ of every class"),
+        (upper[1], _by_difficulty(retained), "Harder inputs"),
+        (lower[0], _given_label(retained), "Given the label"),
+        (lower[1], _correlation(retained), "Correlation of ρ between classes"),
+    )
+    small = (
+        "a row an input, by class, easiest first",
+        f"mean ρ over tenths of {len(retained):,} inputs",
+        "g with the label against ρ without",
+        "over the inputs",
+    )
+    data: list[dict[str, Any]] = []
+    plot = 2 * _PANEL_PX + _GAP_PX
+    layout: dict[str, Any] = {
+        "annotations": [],
+        "height": plot + 160,
+        "margin": {"t": 96, "b": 64, "r": 60},
+        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
+    }
+    for (cell, (traces, axes), title), line in zip(panels, small, strict=True):
+        data += cell.place(traces)
+        layout |= cell.axes(*axes)
+        layout["annotations"].append(cell.heading(title, line))
+    return style.apply(go.Figure(data, layout), theme)
+
+
+Panel = tuple[list[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
+
+
+def _over_inputs(retained: RetainSet, max_rows: int) -> Panel:
+    lat, names = retained.latents, _names(retained)
+    rows = stratified(lat.y, range(lat.n_classes), max_rows, 0)
+    rows = rows[np.lexsort((retained.difficulty[rows], lat.y[rows]))]
+    starts = np.flatnonzero(np.r_[True, np.diff(lat.y[rows]) > 0])
+    middles = (starts + np.r_[starts[1:], len(rows)]) / 2 - 0.5
+    heat = {
+        "type": "heatmap",
+        "z": _hundredths(retained.rho[rows]),
+        "x": names,
+        "customdata": np.column_stack([lat.index[rows]] * lat.n_classes),
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": _SCALE,
+        "colorbar": _BAR | {"x": 0.425, "len": 0.42, "y": 1, "yanchor": "top"},
+        "hovertemplate": "row %{customdata}<br>class %{x}: ρ = %{z:.2f}<extra></extra>",
+        "name": "rho",
+    }
+    y = {
+        "title": {"text": "true class"},
+        "tickvals": middles,
+        "ticktext": [names[lat.y[rows[s]]] for s in starts],
+        "range": [len(rows) - 0.5, -0.5],
+        "showgrid": False,
+    }
+    return [heat], (_classes("class that a mask may retain"), y)
+
+
+def _by_difficulty(retained: RetainSet) -> Panel:
+    """Return rho of the label, of the likeliest other class and of the others, by difficulty."""
+    own, order = retained.own, np.argsort(retained.difficulty, kind="stable")
+    others = np.where(own, np.nan, retained.rho)
+    lines = {
+        "its own class": (retained.rho[own], "solid"),
+        "the other class with the largest ρ": (np.nanmax(others, 1), "dash"),
+        "mean of the other classes": (np.nanmean(others, 1), "dot"),
+    }
+    parts = np.array_split(order, min(_BINS, len(order)))
+    hardest = np.linspace(100 / len(parts), 100, len(parts))
+    probability = [float(np.exp(-retained.difficulty[part]).mean()) for part in parts]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "x": hardest - 50 / len(parts),
+            "y": np.array([values[part].mean() for part in parts]),
+            "customdata": probability,
+            "mode": "lines+markers",
+            "line": {"color": style.RUN_COLORS[i], "dash": dash, "width": 2},
+            "name": name,
+            "hovertemplate": (
+                f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
+            ),
+        }
+        for i, (name, (values, dash)) in enumerate(lines.items())
+    ]
+    traces += [
+        {
+            "type": "scatter",
+            "x": [0, 100],
+            "y": [level, level],
+            "mode": "lines",
+            "line": {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"},
+            "name": "regulariser alone",
+            "showlegend": False,
+            "hovertemplate": f"regulariser alone: ρ = {level:.3f}<extra></extra>",
+        }
+        for level in (FIXED_POINT, 1 - FIXED_POINT)
+    ]
+    x = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
+    return traces, (x, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
+
+
+def _given_label(retained: RetainSet) -> Panel:
+    own = retained.own
+    traces: list[dict[str, Any]] = []
+    for i, (name, mask) in enumerate((("its own class", own), ("other classes", ~own))):
+        pairs = np.argwhere(mask)
+        if len(pairs) > _MOST_PAIRS:
+            rng = np.random.default_rng(0)
+            pairs = pairs[np.sort(rng.choice(len(pairs), _MOST_PAIRS, replace=False))]
+        row, k = pairs.T
+        traces.append(
+            {
+                "type": "scatter",
+                "x": retained.rho[row, k],
+                "y": retained.posterior[row, k],
+                "mode": "markers",
+                "marker": {
+                    "color": style.RUN_COLORS[2 * i],
+                    "symbol": style.SYMBOLS[i],
+                    "size": 4,
+                    "opacity": 0.5,
+                },
+                "name": name,
+                "showlegend": False,
+                "hovertemplate": f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>",
+            }
+        )
+    traces.append(
+        {
+            "type": "scatter",
+            "x": [0, 1],
+            "y": [0, 1],
+            "mode": "lines",
+            "line": {"color": style.NEUTRAL, "width": 1},
+            "name": "g = ρ",
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
+    )
+    x = {"title": {"text": "ρ, probability without the label"}, "range": [0, 1]}
+    y = {"title": {"text": "g, probability with the label"}, "range": [-0.02, 1.04]}
+    return traces, (x, y)
+
+
+def _correlation(retained: RetainSet) -> Panel:
+    names = _names(retained)
+    centred = retained.rho - retained.rho.mean(0, dtype=np.float64)
+    spread = np.sqrt((centred**2).mean(0))
+    spread[spread < 1e-6] = np.nan
+    together = centred.T @ centred / len(centred) / np.outer(spread, spread)
+    np.fill_diagonal(together, np.nan)  # 1 by definition, and would fix the scale
+    known = np.abs(together[np.isfinite(together)])
+    reach = float(max(known.max(), 0.1)) if len(known) else 1.0
+    heat = {
+        "type": "heatmap",
+        "z": _hundredths(together),
+        "x": names,
+        "y": names,
+        "zmin": -reach,
+        "zmax": reach,
+        "colorscale": "RdBu",
+        "reversescale": True,
+        "colorbar": _BAR | {"x": 1.01, "len": 0.42, "y": 0, "yanchor": "bottom"},
+        "hovertemplate": "classes %{x} and %{y}: %{z:.2f}<extra></extra>",
+        "name": "correlation",
+    }
+    y = _classes("class") | {"autorange": "reversed"}
+    return [heat], (_classes("class"), y)
+
+
+def _names(retained: RetainSet) -> list[str]:
+    return [style.escape(name, 12) for name in retained.latents.class_names]
+
+
+def _classes(title: str) -> dict[str, Any]:
+    # A category axis: class names that are numbers stay names.
+    return {"title": {"text": title}, "type": "category", "showgrid": False}
+
+
+def _hundredths(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values.round(2).astype(np.float32)

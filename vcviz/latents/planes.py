@@ -1,0 +1,102 @@
+"""Any classifier's last layer at latents of one's choice, above all on a plane through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from vcviz.errors import InputError
+from vcviz.latents import last_linear, to_numpy
+from vcviz.latents.adapter import is_ours, own_device, unwrapped
+from vcviz.projections import fit_projection, plane_latents
+from vcviz.records import LatentPlane, LatentSet, Projection, as_float
+
+_ROWS = 16_384
+
+
+def latent_log_probs(model: nn.Module, z: ArrayLike, *, seed: int = 0) -> NDArray[np.float32]:
+    """Return (N, C) natural-log p(y|z) as the model's last layer gives them for latents (N, D).
+
+    Parameters
+    ----------
+    model : a `Classifier`, whose head is asked (latents are moved onto the support of its law), or
+        a module that ends in an `nn.Linear`, see `last_linear`
+    z : latents
+    seed : of the noise of a head that draws samples
+    """
+    inner: Any = unwrapped(model)
+    layer = None if is_ours(inner) else last_linear(inner)
+    rows = torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS)
+    device = own_device(inner)
+    dtype = next((p.dtype for p in inner.parameters()), torch.float32)
+    generator = torch.Generator(device).manual_seed(seed)
+    found = []
+    with torch.no_grad():
+        for part in rows:
+            part = part.to(device, dtype)
+            if layer is not None:
+                found.append(to_numpy(layer(part).log_softmax(1)))
+            else:
+                placed = inner.head.place(part)
+                found.append(to_numpy(inner.head.log_probs(placed, generator=generator)))
+    return np.concatenate(found)
+
+
+def plane_log_probs(
+    model: nn.Module,
+    latents: LatentSet,
+    *,
+    projection: Projection | None = None,
+    ranges: Sequence[tuple[float, float]] | None = None,
+    size: int = 160,
+    through: ArrayLike | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> LatentPlane:
+    """Return what the model's last layer says on a square grid in a plane through the latents.
+
+    Parameters
+    ----------
+    model : as for `latent_log_probs`
+    latents : set where the plane lies and how much of it is looked at
+    projection : linear map to the plane; default the two axes for D = 2, else PCA
+    ranges : (low, high) of either axis; default the bulk of the latents, on axes of equal length
+    size : grid points along each axis
+    through : (D,) a latent that the plane goes through; default the mean of the latents. Where
+        D > 2 a class whose latents lie off the plane may own no region of it.
+    name : of the result; default that of the latents
+    seed : of the noise of a head that draws samples
+    """
+    if size < 2:
+        raise InputError(f"size must be at least 2, got {size}")
+    if projection is None:
+        method = "pair" if latents.latent_dim <= 2 else "pca"
+        projection = fit_projection(latents, method=method)  # type: ignore[arg-type]
+    if ranges is None:
+        ranges = square_ranges(projection(latents.z))
+    x, y = (np.linspace(low, high, size) for low, high in ranges)
+    through = latents.z.mean(0) if through is None else through
+    z = plane_latents(projection, x, y, through=through)
+    log_probs = latent_log_probs(model, z, seed=seed)
+    return LatentPlane(
+        log_probs.reshape(size, size, -1),
+        x,
+        y,
+        latents,
+        projection,
+        name=latents.name if name is None else name,
+    )
+
+
+def square_ranges(
+    points: NDArray[np.float64], *, clip: float = 0.005, margin: float = 0.08
+) -> list[tuple[float, float]]:
+    """Return (low, high) of two axes of equal length that show the bulk of (N, 2) points."""
+    low, high = np.quantile(points, [clip, 1 - clip], axis=0)
+    half = (0.5 + margin) * max(float((high - low).max()), 1e-6)
+    return [(float(c - half), float(c + half)) for c in (low + high) / 2]
