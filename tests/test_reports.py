@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 from tiny_notebooks import code, save
-from vcviz.reports.collect import collect, flat
-from vcviz.reports.summary import group, summary_table
 
 import vcviz
 from vcviz.compare import differences
 from vcviz.errors import InputError, MissingError
 from vcviz.figures.groups import plot_groups
+from vcviz.reports.collect import collect, flat
+from vcviz.reports.summary import group, summary_table
 from vcviz.sweeps import sweep
 
 FIXED = {"epochs": 1, "n_train": 100}

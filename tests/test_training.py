@@ -212,14 +212,14 @@ def test_changed_data_are_noticed(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_does_not_go_on_with_other_data(tmp_path: Path, monkeypatch) -> None:
     settings = {"dataset": table(tmp_path, 60), "epochs": 3, "progress": False}
-    real = Trainer._keep_probe
+    real = Trainer.keep_probe
 
     def interrupted(self, epoch):
         if epoch == 2:
             raise KeyboardInterrupt
         return real(self, epoch)
 
-    monkeypatch.setattr(Trainer, "_keep_probe", interrupted)
+    monkeypatch.setattr(Trainer, "keep_probe", interrupted)
     with pytest.raises(KeyboardInterrupt):
         vcviz.train(out=tmp_path / "runs", checkpoint_every=0, **settings)
     monkeypatch.undo()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from vcviz.options import check_count, check_number
 from vcviz.sweeps.cluster import Pool, open_pool
 from vcviz.sweeps.grid import Grid, expand, parse_grid, read_plan
 from vcviz.sweeps.journal import Journal, locked, read_journal
-from vcviz.sweeps.tasks import Task, tasks_of
+from vcviz.sweeps.tasks import Task, grouped, tasks_of
 
 __all__ = [
     "SweepError",
@@ -156,16 +156,17 @@ def _open_tasks(tasks: list[Task], journal: Journal) -> list[Task]:
 def _drive(pool: Pool, tasks: list[Task], journal: Journal, bar: tqdm, retries: int) -> None:
     """Give tasks to the pool, note what comes back, and try again as asked."""
 
-    def submit(task: Task) -> None:
-        journal.entries[task.name]["attempts"] += 1
-        pool.submit(task, journal.entries[task.name]["attempts"])
+    def submit(group: Sequence[Task]) -> None:
+        for task in group:
+            journal.entries[task.name]["attempts"] += 1
+        pool.submit(group, journal.entries[group[0].name]["attempts"])
 
-    for task in tasks:
-        submit(task)
+    for group in grouped(tasks):
+        submit(group)
     for task, outcome in pool:
         failed = outcome["state"] == "failed"
         if failed and not outcome["final"] and journal.entries[task.name]["attempts"] <= retries:
-            submit(task)
+            submit([task])
             continue
         journal.note(task.name, **{k: outcome[k] for k in ("state", "reason", "seconds")})
         if failed:

@@ -6,11 +6,11 @@ import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vcviz.errors import InputError, MissingError, SweepError
-from vcviz.sweeps.tasks import Task, failed, run_task
+from vcviz.sweeps.tasks import Task, failed, run_group
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -26,13 +26,13 @@ _THREAD_VARIABLES = (
 
 
 class Pool(Protocol):
-    """Takes tasks, also while it is iterated over, and gives them back with their outcomes."""
+    """Takes groups of tasks, also while it is iterated over, and gives tasks with outcomes."""
 
     #: address of a page that shows what the workers do, or None
     dashboard: str | None
 
-    def submit(self, task: Task, attempt: int) -> None:
-        """Add a task."""
+    def submit(self, tasks: Sequence[Task], attempt: int) -> None:
+        """Add tasks that are done together."""
 
     def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
         """Yield tasks with their outcomes (see `run_task`) as they end, until none is left."""
@@ -45,17 +45,18 @@ class Here:
 
     def __init__(self, threads: int, timeout: float | None) -> None:
         self.threads, self.timeout = threads, timeout
-        self._waiting: deque[Task] = deque()
+        self._waiting: deque[Sequence[Task]] = deque()
 
-    def submit(self, task: Task, attempt: int) -> None:
-        """Add a task; it runs when its turn comes."""
-        self._waiting.append(task)
+    def submit(self, tasks: Sequence[Task], attempt: int) -> None:
+        """Add tasks; they run when their turn comes."""
+        self._waiting.append(tasks)
 
     def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
         """Yield tasks with their outcomes."""
         while self._waiting:
-            task = self._waiting.popleft()
-            yield task, run_task(task, self.threads, self.timeout)
+            tasks = self._waiting.popleft()
+            outcomes = run_group(tasks, self.threads, self.timeout)
+            yield from zip(tasks, outcomes, strict=True)
 
 
 class Cluster:
@@ -66,15 +67,16 @@ class Cluster:
 
         self.client, self.threads, self.timeout = client, threads, timeout
         self.dashboard = client.dashboard_link or None
-        self._tasks: dict[Future, Task] = {}
+        self._tasks: dict[Future, Sequence[Task]] = {}
         self._ended = as_completed(raise_errors=False)
 
-    def submit(self, task: Task, attempt: int) -> None:
-        """Add a task; each attempt has a key of its own, or Dask would answer with the first."""
+    def submit(self, tasks: Sequence[Task], attempt: int) -> None:
+        """Add tasks; each attempt has a key of its own, or Dask would answer with the first."""
+        key = f"{tasks[0].name}-{len(tasks)}-try{attempt}"
         future = self.client.submit(
-            run_task, task, self.threads, self.timeout, key=f"{task.name}-try{attempt}", pure=False
+            run_group, tasks, self.threads, self.timeout, key=key, pure=False
         )
-        self._tasks[future] = task
+        self._tasks[future] = tasks
         self._ended.add(future)
 
     def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
@@ -86,11 +88,12 @@ class Cluster:
             If the scheduler is lost.
         """
         for future in self._ended:
-            task = self._tasks.pop(future)
+            tasks = self._tasks.pop(future)
             if future.status == "finished":
-                yield task, future.result()
+                yield from zip(tasks, future.result(), strict=True)
             elif future.status == "error":
-                yield task, _error(future.exception())
+                outcome = _error(future.exception())
+                yield from ((task, outcome) for task in tasks)
             else:
                 raise SweepError("the Dask scheduler was lost")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -23,6 +24,8 @@ from vcviz.headless.outcomes import NotebookError
 from vcviz.headless.parameters import check_parameters, notebook_parameters
 from vcviz.sweeps.grid import Cell, nested
 
+#: trainings in one program; more bring little and are lost together
+LARGEST_GROUP = 16
 #: settings that the commands below spell as options of their own
 _FLAGS = ("dataset", "head", "latent_dim", "epochs", "seed")
 
@@ -152,6 +155,52 @@ def run_task(task: Task, threads: int, timeout: float | None) -> dict[str, Any]:
         # Whatever it is, the other runs go on and this one is reported.
         outcome = failed(f"{type(error).__name__}: {error}")
     return outcome | {"seconds": round(time.monotonic() - start, 2)}
+
+
+def run_group(tasks: Sequence[Task], threads: int, timeout: float | None) -> list[dict[str, Any]]:
+    """Do tasks that belong together, on a worker, and return what became of each.
+
+    Trainings that differ in the seed alone are begun as one program; a task that this did not
+    finish is then done alone, so that each has an outcome of its own.
+    """
+    start = time.monotonic()
+    if len(tasks) > 1:
+        import torch
+
+        from vcviz.training import train
+
+        torch.set_num_threads(threads)
+        configs = [RunConfig(**nested(task.parameters)) for task in tasks]
+        # Whatever goes wrong is found again, run by run.
+        with contextlib.suppress(Exception):
+            train(
+                configs[0],
+                seeds=[config.seed for config in configs],
+                out=tasks[0].folder,
+                progress=False,
+            )
+    together = (time.monotonic() - start) / len(tasks)
+    outcomes = [run_task(task, threads, timeout) for task in tasks]
+    return [o | {"seconds": round(together + o["seconds"], 2)} for o in outcomes]
+
+
+def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Return tasks in groups: small trainings that are faster together, and all others alone."""
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        key = task.name
+        if task.notebook is None:
+            from vcviz.training.stacked import can_stack
+
+            config = RunConfig(**nested(task.parameters))
+            if can_stack(config):
+                key = config.model_copy(update={"seed": 0}).to_json()
+        groups.setdefault(key, []).append(task)
+    return [
+        group[first : first + LARGEST_GROUP]
+        for group in groups.values()
+        for first in range(0, len(group), LARGEST_GROUP)
+    ]
 
 
 def failed(reason: str, *, final: bool = False) -> dict[str, Any]:

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import platform
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-import numpy as np
-import torch
-from filelock import FileLock, Timeout
 from torch import nn
 from torch.distributions import Distribution
 
-from vcviz import __version__, runs
+from vcviz import runs
 from vcviz.config import RunConfig
 from vcviz.data import fingerprint
-from vcviz.errors import InputError, TrainingError, clip, expect, unknown
+from vcviz.errors import InputError, expect, unknown
 from vcviz.heads import HEADS
 from vcviz.laws import describe as describe_law
-from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
-from vcviz.training.loop import Trainer, has_batch_norm
-from vcviz.training.schedules import schedule
+from vcviz.training.jobs import Job, train_job, train_jobs
 
 
+@overload
+def train(
+    config: RunConfig | str | None = None, *, seeds: None = None, **options: Any
+) -> runs.Run: ...
+@overload
+def train(
+    config: RunConfig | str | None = None, *, seeds: Iterable[int], **options: Any
+) -> list[runs.Run]: ...
 def train(
     config: RunConfig | str | None = None,
     *,
+    seeds: Iterable[int] | None = None,
     out: str | Path = "runs",
     name: str | None = None,
     splits: tuple[Split, Split] | None = None,
@@ -41,7 +40,7 @@ def train(
     checkpoint_every: float = 10.0,
     progress: bool = True,
     **settings: Any,
-) -> runs.Run:
+) -> runs.Run | list[runs.Run]:
     """Return the run of these settings, trained now unless it is already there.
 
     Parameters
@@ -50,6 +49,8 @@ def train(
         ``dataset="digits"``, ``latent_dim=2``, ``epochs=30``, ``seed=0``, ``head_options={…}``
         (a `torch.distributions` object as its ``law`` is kept as JSON, `vcviz.laws.describe`);
         a string alone is the dataset
+    seeds : train one run for each of these seeds instead and return a list. Small softmax models
+        are then trained together, several times faster, with results equal to float tolerance.
     out : folder of runs
     name : the run's folder; default made of dataset, head, D, seed and a hash of the settings
     splits : (train, test) of your own instead of `dataset`
@@ -90,30 +91,27 @@ def train(
         config = _with_own_splits(config, splits)
     if encoder is not None:
         config = _with_own_encoder(config, encoder)
-    name = run_folder.check_name(name or config.default_name)
-    done = runs.finished_run(out, name, config)
-    train_split, test_split = splits or runs.load_splits(config)
-    if done is not None:
-        done.check_data(train_split, test_split)
-        return done
-    device = pick_device(config.device)
-    _check_splits(train_split, test_split)
-    data = describe(train_split, test_split)
-    with _seeded(config.seed):
-        model = runs.build_model(config, data, encoder=encoder)
-    _check_shapes(model, train_split, config)
+    if seeds is None:
+        return train_job(_job(config, out, name, splits, encoder), checkpoint_every, progress)
+    if name is not None:
+        raise InputError("runs of several seeds have names of their own; leave name= out")
+    values = config.model_dump()
+    jobs = [
+        _job(RunConfig(**values | {"seed": seed}), out, None, splits, encoder) for seed in seeds
+    ]
+    return train_jobs(jobs, checkpoint_every, progress)
 
-    with _locked(Path(out), name), _threads(config), _seeded(config.seed):
-        record = {"config": config.model_dump(), "data": data, **_provenance(device)}
-        folder = run_folder.start(out, name, config, record)
-        try:
-            Trainer(model.to(device), train_split, test_split, config, folder, device).run(
-                checkpoint_every, progress
-            )
-        except (InputError, TrainingError):
-            run_folder.discard(folder)  # the same settings would only fail again
-            raise
-        return runs.load_run(run_folder.finish(folder, name))
+
+def _job(
+    config: RunConfig,
+    out: str | Path,
+    name: str | None,
+    splits: tuple[Split, Split] | None,
+    encoder: nn.Module | None,
+) -> Job:
+    return Job(
+        config, Path(out), run_folder.check_name(name or config.default_name), splits, encoder
+    )
 
 
 def train_heads(
@@ -142,96 +140,6 @@ def train_heads(
     return [train(head=h, head_options=dict(own.get(h, {})), **settings) for h in heads]
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"device {name!r} is not available here; use auto or cpu") from None
-    return device
-
-
-def describe(train: Split, test: Split) -> dict[str, Any]:
-    """Return what a run must remember of its data to rebuild the model and to check the data."""
-    return {
-        "kind": train.kind,
-        "input_shape": list(train.x.shape[1:]),
-        "class_names": list(train.class_names),
-        "n_tokens": train.preprocessing.get("n_tokens"),
-        "preprocessing": dict(train.preprocessing),
-        "train": {"name": train.name, "rows": len(train), "fingerprint": fingerprint(train)},
-        "test": {"name": test.name, "rows": len(test), "fingerprint": fingerprint(test)},
-    }
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed torch for the block and leave the caller's own random state as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-@contextlib.contextmanager
-def _threads(config: RunConfig) -> Iterator[None]:
-    """Set CPU threads for the block: one for small models, where more only wait for each other."""
-    before = torch.get_num_threads()
-    small = config.encoder in ("auto", "mlp", "text")
-    torch.set_num_threads(config.threads or (1 if small else before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _locked(out: Path, name: str) -> Iterator[None]:
-    """Keep a second process from training the same run at the same time."""
-    path = out / f".{name}.lock"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0).acquire()
-    except Timeout:
-        raise InputError(f"run {name!r} in {out}/ is being trained by another process") from None
-    except OSError as error:
-        raise InputError(
-            f"cannot write runs in {out}: {error.strerror}; choose another out="
-        ) from None
-    try:
-        with lock:
-            yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _provenance(device: torch.device) -> dict[str, Any]:
-    card = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    packages = ("torch", "numpy", "scipy", "scikit-learn")
-    return {
-        "versions": {"vcviz": __version__, "python": platform.python_version()}
-        | {p: metadata.version(p) for p in packages},
-        "commit": _commit(),
-        "device": {"type": device.type, "name": card},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _commit() -> str | None:
-    """Return the commit of the project that the source lies in; None for an installed package."""
-    here = Path(__file__).parent.parent.parent
-    if not (here / ".git").exists():
-        return None
-    done = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None
-
-
 def _with_own_splits(config: RunConfig, splits: tuple[Split, Split]) -> RunConfig:
     prints = {"train": fingerprint(splits[0]), "test": fingerprint(splits[1])}
     values = config.model_dump() | {
@@ -256,40 +164,3 @@ def _with_described_law(config: RunConfig) -> RunConfig:
         return config
     options = {**config.head_options, "law": describe_law(law)}
     return RunConfig(**dict(config) | {"head_options": options})
-
-
-def _check_splits(train: Split, test: Split) -> None:
-    if train.class_names != test.class_names or train.x.shape[1:] != test.x.shape[1:]:
-        raise InputError(
-            f"train and test must agree: classes {clip(train.class_names)} and "
-            f"{clip(test.class_names)}, shapes {train.x.shape[1:]} and {test.x.shape[1:]}"
-        )
-    if (present := int((train.class_counts > 0).sum())) < 2:
-        raise InputError(f"the training rows hold {present} class, at least 2 are needed")
-
-
-def _check_shapes(model: Classifier, split: Split, config: RunConfig) -> None:
-    """Run two rows through the encoder, so that what does not fit is said before training."""
-    schedule(config.schedule, 0.0, **config.schedule_options)
-    if config.augment != "none" and split.kind != "image":
-        raise InputError(
-            f"augment={config.augment!r} is for images, this is a {split.kind} dataset"
-        )
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            z = model.encode(torch.as_tensor(np.array(split.x[:2])))
-    except (RuntimeError, TypeError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"the encoder cannot take inputs of shape (B, {', '.join(map(str, split.x.shape[1:]))})"
-            f": {reason}"
-        ) from None
-    model.train(was_training)
-    if config.batch_size == 1 and has_batch_norm(model):
-        raise InputError("batch_size must be at least 2 for an encoder with batch norm, got 1")
-    if z.shape != (len(split.x[:2]), config.latent_dim):
-        raise InputError(
-            f"the encoder should give (B, {config.latent_dim}) latents, gave {tuple(z.shape)}"
-        )

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,37 +90,35 @@ class Trainer:
         config = self.config
         self._resume()
         last_saved = time.monotonic()
-        # A bar that is redrawn ten times a second fills a log file with itself.
-        in_log = not sys.stderr.isatty() and "ipykernel" not in sys.modules
         with tqdm(
             total=config.epochs,
             initial=self.done,
             desc=f"{config.head} D={config.latent_dim}",
             unit="epoch",
-            mininterval=10 if in_log else 0.1,
+            mininterval=bar_interval(),
             disable=not progress,
         ) as bar:
             if self.done == 0:
-                self._keep_probe(0)
+                self.keep_probe(0)
             for epoch in range(self.done + 1, config.epochs + 1):
-                row = {"epoch": epoch, **self._epoch(epoch), **self._keep_probe(epoch)}
+                row = {"epoch": epoch, **self._epoch(epoch), **self.keep_probe(epoch)}
                 run_folder.append_history(self.folder, row)
                 self.done = epoch
                 if time.monotonic() - last_saved >= checkpoint_every and epoch < config.epochs:
-                    self._save()
+                    self.save()
                     last_saved = time.monotonic()
                 bar.set_postfix_str(
                     f"loss {row['train/total']:.3f}, accuracy {row['probe_test/accuracy']:.3f}",
                     refresh=False,
                 )
                 bar.update()
-        self._conclude()
+        self.conclude()
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Pass over the training rows once; returns the mean of each term of the loss."""
         config, model = self.config, self.model
         # All randomness of an epoch follows from (seed, epoch), so resuming needs no saved state.
-        seed = _epoch_seed(config.seed, epoch)
+        seed = epoch_seed(config.seed, epoch)
         torch.manual_seed(seed)
         noise = torch.Generator(self.device).manual_seed(seed)
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed)).to(
@@ -166,18 +165,28 @@ class Trainer:
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
 
     def _set_learning_rate(self, done: float) -> float:
-        lr = self.config.lr * schedule(self.config.schedule, done, **self.config.schedule_options)
+        lr = self.learning_rate(done)
         for group in self.optimizers["main"].param_groups:
             group["lr"] = lr
         return lr
 
+    def learning_rate(self, done: float) -> float:
+        """Return the learning rate after a share `done` of training."""
+        return self.config.lr * schedule(self.config.schedule, done, **self.config.schedule_options)
+
     # ---------------------------------------------------------- what is kept
 
-    def _keep_probe(self, epoch: int) -> dict[str, float]:
+    def keep_probe(
+        self, epoch: int, known: Mapping[str, LatentSet] | None = None
+    ) -> dict[str, float]:
+        """Keep the probe latents of an epoch and return their scores for the history.
+
+        `known` are the latents by split, for a caller who has them.
+        """
         row: dict[str, float] = {}
         arrays = _law_arrays(self.model)
         for split, rows in self.probe.items():
-            latents = self._latents(rows)
+            latents = self._latents(rows) if known is None else known[split]
             row |= {f"probe_{split}/{k}": v for k, v in quick_scores(latents).items()}
             arrays |= {f"{split}.{k}": v for k, v in _latent_arrays(latents).items()}
         if self.held_out is not None:
@@ -197,7 +206,8 @@ class Trainer:
             ) from None
         return replace(latents, index=split.index)
 
-    def _conclude(self) -> None:
+    def conclude(self) -> None:
+        """Keep the trained weights, the latents of the splits and the final numbers."""
         test = self._latents(self.test)
         train = self._latents(
             self.train.take(_probe_rows(self.train, _LARGEST_TRAIN_LATENTS, self.config.seed))
@@ -221,7 +231,8 @@ class Trainer:
 
     # ---------------------------------------------------------- checkpoints
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write a checkpoint."""
         arrays = {
             f"model/{k}": v.detach().cpu().numpy() for k, v in self.model.state_dict().items()
         }
@@ -296,6 +307,12 @@ class _LossTable:
         return {k: float(v) / self.seen for k, v in zip(self.names, self.sum, strict=True)}
 
 
+def bar_interval() -> float:
+    """Return the seconds between two redraws of a progress bar."""
+    # One that is redrawn ten times a second fills a log file with itself.
+    return 0.1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
+
+
 def has_batch_norm(model: nn.Module) -> bool:
     """Return whether a module normalises over the batch, which takes at least two rows."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
@@ -361,6 +378,7 @@ def _law_arrays(model: Classifier) -> dict[str, Any]:
     }
 
 
-def _epoch_seed(seed: int, epoch: int) -> int:
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return the seed of everything random in an epoch of a run."""
     digest = hashlib.sha256(f"{seed}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:7], "little")

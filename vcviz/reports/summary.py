@@ -1,0 +1,176 @@
+"""Runs that differ in their seed alone, as one line: means with intervals."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from vcviz.reports.collect import Row
+
+SEED = "seed"
+#: numbers of a training, in the order of the columns -> heading with unit
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "ece": "ECE",
+    "ece_if_calibrated": "ECE if calibrated",
+    "nll": "NLL, nats",
+    "brier": "Brier score",
+    "seconds": "time, s",
+}
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs with the same settings but for the seed.
+
+    Attributes
+    ----------
+    settings : those in which the groups differ
+    rows : the runs, by seed
+    """
+
+    settings: Mapping[str, Any]
+    rows: Sequence[Row]
+
+    @property
+    def title(self) -> str:
+        """The settings as text."""
+        return (
+            ", ".join(
+                str(value) if name in ("head", "notebook", "dataset") else f"{name} {show(value)}"
+                for name, value in self.settings.items()
+            )
+            or self.rows[0].name
+        )
+
+    @property
+    def command(self) -> str:
+        """The command that repeats all of its runs."""
+        if len(self.rows) == 1 or not self._differs_by_seed():
+            return "\n".join(row.command for row in self.rows)
+        seeds = ",".join(show(row.settings[SEED]) for row in self.rows)
+        first = self.rows[0]
+        if first.record is not None:
+            return first.command.replace(
+                f"-p seed={first.settings[SEED]}", f"-g seed={seeds}"
+            ).replace("vcviz notebook ", "vcviz sweep --notebook ", 1)
+        words = shlex.split(first.command)[2:]
+        fixed, out = words[: words.index("--out")], words[words.index("--out") + 1]
+        given = [
+            value if flag == "--set" else f"{flag[2:].replace('-', '_')}={value}"
+            for flag, value in zip(fixed[::2], fixed[1::2], strict=True)
+            if flag != "--seed"
+        ]
+        more = " ".join(f"-p {shlex.quote(text)}" for text in given)
+        return " ".join(
+            filter(None, [f"vcviz sweep -g seed={seeds}", more, f"--out {shlex.quote(out)}"])
+        )
+
+    def _differs_by_seed(self) -> bool:
+        seeds = [row.settings.get(SEED) for row in self.rows]
+        return None not in seeds and len(set(seeds)) == len(seeds)
+
+    def values(self, metric: str) -> list[float]:
+        """Return one number per run that has it."""
+        return [row.metrics[metric] for row in self.rows if metric in row.metrics]
+
+
+def group(rows: Sequence[Row]) -> list[Group]:
+    """Return the groups of runs, in the order of their settings."""
+    names = list(dict.fromkeys(name for row in rows for name in row.settings))
+    varying = [
+        name
+        for name in names
+        if name != SEED and len({_key(row.settings.get(name)) for row in rows}) > 1
+    ]
+    shown = varying or [n for n in ("notebook", "dataset", "head", "latent_dim") if n in names]
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(_key([row.settings.get(n) for n in names if n != SEED]), []).append(row)
+    groups = [
+        Group(
+            {n: members[0].settings.get(n) for n in shown if n in members[0].settings},
+            sorted(members, key=lambda row: _order(row.settings.get(SEED))),
+        )
+        for members in found.values()
+    ]
+    return sorted(groups, key=lambda g: [_order(g.settings.get(n)) for n in shown])
+
+
+def interval(values: Sequence[float]) -> float:
+    """Return the half width of the 95 % t-interval of a mean over seeds; NaN for a single one."""
+    if len(values) < 2:
+        return float("nan")
+    reach = t.ppf((1 + LEVEL) / 2, len(values) - 1)
+    return float(reach * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
+    """Return one row per group: settings, number of seeds, and mean and half width of each metric.
+
+    The half width is that of the 95 % t-interval over seeds, empty for a single seed.
+    """
+    metrics = metrics_of(groups)
+    lines = []
+    for member in groups:
+        line: dict[str, Any] = {k: plain(v) for k, v in member.settings.items()}
+        line["seeds"] = len(member.rows)
+        for metric in metrics:
+            values = member.values(metric)
+            line[metric] = float(np.mean(values)) if values else float("nan")
+            line[f"{metric} ±"] = interval(values)
+        line["command"] = member.command
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def run_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return one row per run: its name, settings, numbers and command."""
+    return pd.DataFrame(
+        [
+            {"name": r.name, **{k: plain(v) for k, v in r.settings.items()}, **r.metrics,
+             "command": r.command}
+            for r in rows
+        ]
+    )  # fmt: skip
+
+
+def metrics_of(groups: Sequence[Group]) -> list[str]:
+    """Return the numbers that the groups have, known ones first."""
+    had = {name for g in groups for row in g.rows for name in row.metrics}
+    known = [name for name in METRICS if name in had]
+    return known or sorted(had)
+
+
+def plain(value: Any) -> Any:
+    """Return a value that a cell of a table can hold."""
+    return value if isinstance(value, int | float | str | bool | type(None)) else json.dumps(value)
+
+
+def show(value: Any) -> str:
+    """Return a setting as short text."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """Return a key that sorts nothing first, then numbers, then texts."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, int | float):
+        return 1, float(value), ""
+    return 2, 0.0, _key(value)

@@ -1,0 +1,289 @@
+"""Runs on their way from settings to a finished folder: checks, locks, and what is recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from vcviz import __version__, runs
+from vcviz.config import RunConfig
+from vcviz.data import fingerprint
+from vcviz.errors import InputError, TrainingError, clip
+from vcviz.model import Classifier
+from vcviz.records import Split
+from vcviz.runs import folder as run_folder
+from vcviz.training.loop import Trainer, has_batch_norm
+from vcviz.training.schedules import schedule
+from vcviz.training.stacked import StackedTrainer, can_stack, fits
+
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that is wanted.
+
+    Attributes
+    ----------
+    config : its settings
+    out, name : folder of runs, and its own within
+    splits, encoder : the user's own, if any
+    """
+
+    config: RunConfig
+    out: Path
+    name: str
+    splits: tuple[Split, Split] | None = None
+    encoder: nn.Module | None = None
+
+    @cached_property
+    def data(self) -> tuple[Split, Split]:
+        """The (train, test) splits."""
+        return self.splits or runs.load_splits(self.config)
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What the run remembers of its data."""
+        return describe(*self.data)
+
+    def finished(self) -> runs.Run | None:
+        """Return the run if it is there, with these settings and these data."""
+        done = runs.finished_run(self.out, self.name, self.config)
+        if done is not None:
+            done.check_data(*self.data)
+        return done
+
+    def interrupted(self) -> bool:
+        """Return whether there is a checkpoint to go on from."""
+        folder = run_folder.partial_folder(self.out, self.name)
+        return (folder / "checkpoint" / "state.safetensors").exists()
+
+    def model(self) -> Classifier:
+        """Return the untrained classifier, after a check that data and settings fit it."""
+        _check_splits(*self.data)
+        with _seeded(self.config.seed):
+            model = runs.build_model(self.config, self.description, encoder=self.encoder)
+        _check_shapes(model, self.data[0], self.config)
+        return model
+
+    def trainer(self, model: Classifier, device: torch.device) -> Trainer:
+        """Return a trainer in the run's unfinished folder, whose lock the caller holds."""
+        record = {
+            "config": self.config.model_dump(),
+            "data": self.description,
+            **_provenance(device),
+        }
+        folder = run_folder.start(self.out, self.name, self.config, record)
+        try:
+            return Trainer(model.to(device), *self.data, self.config, folder, device)
+        except InputError:
+            run_folder.discard(folder)
+            raise
+
+    def finish(self, trainer: Trainer) -> runs.Run:
+        """Return the run of a trainer that has concluded."""
+        return runs.load_run(run_folder.finish(trainer.folder, self.name))
+
+
+def train_job(job: Job, checkpoint_every: float, progress: bool) -> runs.Run:
+    """Return the run of a job, trained now unless it is already there."""
+    if (done := job.finished()) is not None:
+        return done
+    device, model = pick_device(job.config.device), job.model()
+    with _locked(job), _threads(job.config), _seeded(job.config.seed):
+        # Another process may have trained it while this one waited.
+        if (done := job.finished()) is not None:
+            return done
+        trainer = job.trainer(model, device)
+        try:
+            trainer.run(checkpoint_every, progress)
+        except (InputError, TrainingError):
+            run_folder.discard(trainer.folder)  # the same settings would only fail again
+            raise
+        return job.finish(trainer)
+
+
+def train_jobs(jobs: Sequence[Job], checkpoint_every: float, progress: bool) -> list[runs.Run]:
+    """Return the runs of jobs; new ones that differ in the seed alone are trained together.
+
+    Together only where that is faster (`can_stack`). A run that was interrupted goes on alone.
+    """
+    new = [j for j in jobs if can_stack(j.config) and not j.interrupted() and not j.finished()]
+    for _, same in itertools.groupby(sorted(new, key=_but_seed), key=_but_seed):
+        if len(group := list(same)) > 1:
+            _train_together(group, checkpoint_every, progress)
+    return [train_job(job, checkpoint_every, progress) for job in jobs]
+
+
+def _train_together(jobs: Sequence[Job], checkpoint_every: float, progress: bool) -> None:
+    """Train jobs as one program; those that cannot be are left for later, one by one."""
+    config = jobs[0].config
+    device = pick_device(config.device)
+    models = [job.model() for job in jobs]
+    with contextlib.ExitStack() as held:
+        for job in jobs:
+            held.enter_context(_locked(job))
+        held.enter_context(_threads(config))
+        held.enter_context(_seeded(config.seed))
+        trainers = [job.trainer(model, device) for job, model in zip(jobs, models, strict=True)]
+        if not fits(trainers):
+            return
+        try:
+            StackedTrainer(trainers).run(checkpoint_every, progress)
+        except (InputError, TrainingError):
+            # One of them fails: which, and why, is said when it is trained alone.
+            for trainer in trainers:
+                run_folder.discard(trainer.folder)
+            return
+        for job, trainer in zip(jobs, trainers, strict=True):
+            job.finish(trainer)
+
+
+def _but_seed(job: Job) -> str:
+    return job.config.model_copy(update={"seed": 0}).to_json()
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(f"device {name!r} is not available here; use auto or cpu") from None
+    return device
+
+
+def describe(train: Split, test: Split) -> dict[str, Any]:
+    """Return what a run must remember of its data to rebuild the model and to check the data."""
+    return {
+        "kind": train.kind,
+        "input_shape": list(train.x.shape[1:]),
+        "class_names": list(train.class_names),
+        "n_tokens": train.preprocessing.get("n_tokens"),
+        "preprocessing": dict(train.preprocessing),
+        "train": {"name": train.name, "rows": len(train), "fingerprint": fingerprint(train)},
+        "test": {"name": test.name, "rows": len(test), "fingerprint": fingerprint(test)},
+    }
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed torch for the block and leave the caller's own random state as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextlib.contextmanager
+def _threads(config: RunConfig) -> Iterator[None]:
+    """Set CPU threads for the block: one for small models, where more only wait for each other."""
+    before = torch.get_num_threads()
+    small = config.encoder in ("auto", "mlp", "text")
+    torch.set_num_threads(config.threads or (1 if small else before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _locked(job: Job) -> Iterator[None]:
+    """Keep a second process from training the same run at the same time: it waits."""
+    path = job.out / f".{job.name}.lock"
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout:
+            print(f"{job.out / job.name} is being trained by another process; waiting for it",
+                  file=sys.stderr)  # fmt: skip
+            lock.acquire()
+    except OSError as error:
+        raise InputError(
+            f"cannot write runs in {job.out}: {error.strerror}; choose another out="
+        ) from None
+    try:
+        with lock:
+            yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _provenance(device: torch.device) -> dict[str, Any]:
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    packages = ("torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "versions": {"vcviz": __version__, "python": platform.python_version()}
+        | {p: metadata.version(p) for p in packages},
+        "commit": _commit(),
+        "device": {"type": device.type, "name": card},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the project that the source lies in; None for an installed package."""
+    here = Path(__file__).parent.parent.parent
+    if not (here / ".git").exists():
+        return None
+    done = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
+
+
+def _check_splits(train: Split, test: Split) -> None:
+    if train.class_names != test.class_names or train.x.shape[1:] != test.x.shape[1:]:
+        raise InputError(
+            f"train and test must agree: classes {clip(train.class_names)} and "
+            f"{clip(test.class_names)}, shapes {train.x.shape[1:]} and {test.x.shape[1:]}"
+        )
+    if (present := int((train.class_counts > 0).sum())) < 2:
+        raise InputError(f"the training rows hold {present} class, at least 2 are needed")
+
+
+def _check_shapes(model: Classifier, split: Split, config: RunConfig) -> None:
+    """Run two rows through the encoder, so that what does not fit is said before training."""
+    schedule(config.schedule, 0.0, **config.schedule_options)
+    if config.augment != "none" and split.kind != "image":
+        raise InputError(
+            f"augment={config.augment!r} is for images, this is a {split.kind} dataset"
+        )
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            z = model.encode(torch.as_tensor(np.array(split.x[:2])))
+    except (RuntimeError, TypeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"the encoder cannot take inputs of shape (B, {', '.join(map(str, split.x.shape[1:]))})"
+            f": {reason}"
+        ) from None
+    model.train(was_training)
+    if config.batch_size == 1 and has_batch_norm(model):
+        raise InputError("batch_size must be at least 2 for an encoder with batch norm, got 1")
+    if z.shape != (len(split.x[:2]), config.latent_dim):
+        raise InputError(
+            f"the encoder should give (B, {config.latent_dim}) latents, gave {tuple(z.shape)}"
+        )
