@@ -29,7 +29,7 @@ LAYERS = (
     {"latents"},
     {"attacks", "cam"},
     {"runs"},
-    {"compare", "training"},
+    {"compare", "imbalance", "training"},
     {"sweeps"},
     {"figures"},
     {"widgets"},

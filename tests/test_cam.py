@@ -121,6 +121,18 @@ def test_permuting_the_classes_permutes_the_explanation():
     np.testing.assert_allclose(swapped.info, -after.info, atol=1e-6)
 
 
+def test_what_no_prediction_depends_on_moves_the_plain_map_and_not_the_informative_one():
+    """Adding one vector to the weights of all classes leaves every posterior as it is."""
+    torch.manual_seed(1)
+    model, split = Pooled(), images()
+    before = info_cam(model, split)
+    with torch.no_grad():
+        model.last.weight.add_(torch.randn(5))
+    after = info_cam(model, split)
+    np.testing.assert_allclose(after.info, before.info, atol=1e-5)
+    assert np.abs(after.cam - before.cam).max() > 0.1
+
+
 # ---------------------------------------------------------------- any head, any end
 
 

@@ -109,7 +109,9 @@ def test_text_cannot_break_out_of_the_page():
 def test_what_needs_a_kernel_is_left_out_or_said():
     model = {"model_id": "1", "version_major": 2, "version_minor": 0}
     widget = new_output("display_data", data={WIDGET: model, "text/plain": "VBox()"})
-    bar = new_output("display_data", data={WIDGET: model, "text/plain": "0%| | 0/3 [00:00, ?it/s]"})
+    bar = new_output(
+        "display_data", data={WIDGET: model, "text/plain": "0%| | 0/3 [00:00, ?epoch/s]"}
+    )
     pictured = new_output("display_data", data={WIDGET: model, "text/html": "<b>kept</b>"})
     script = new_output("display_data", data={"application/javascript": "alert(2)"})
     nb = executed(widget, bar, pictured, script, widgets={"state": {"big": "state"}})

@@ -7,6 +7,7 @@ import pytest
 
 from vcviz.accuracy import class_accuracy
 from vcviz.errors import InputError
+from vcviz.imbalance import accuracies, information_table
 from vcviz.information import mutual_information, shift_prior
 from vcviz.records import LatentSet
 from vcviz.training.imbalance import train_imbalanced
@@ -86,10 +87,25 @@ def test_other_data_lose_training_rows_and_have_no_known_truth(tmp_path):
     assert [t.name for t in on(ui.view, "reference")] == ["H(Y), of the labels"]
 
 
+def test_the_table_says_the_same(runs):
+    table = information_table(runs)
+    ui = InformationExplorer(runs)
+    trap, _, pc = on(ui.view, "estimate")
+    assert table.loc[(20.0, "pc_softmax"), "I"] == pytest.approx(pc.y[1])
+    assert table.loc[(1.0, "softmax + log C"), "I"] == pytest.approx(trap.y[0])
+    truth = runs[0].split().truth["mutual_information"]
+    row = table.loc[(20.0, "softmax + H(Y)")]
+    assert row["off"] == pytest.approx(row["I"] - truth)
+    plain, post_hoc, corrected = accuracies(ui.levels[1], np.full(3, 1 / 3))
+    assert row["balanced accuracy"] == post_hoc.balanced
+    assert table.loc[(20.0, "pc_softmax"), "at least"] == corrected.balanced_interval[0]
+    assert table.loc[(20.0, "softmax + log C"), "balanced accuracy"] == plain.balanced
+
+
 def test_refuses(runs):
     with pytest.raises(InputError, match="train the same heads"):
         InformationExplorer(runs[:3])
-    with pytest.raises(InputError, match="takes runs, at least one"):
+    with pytest.raises(InputError, match="no runs with label frequencies"):
         InformationExplorer([])
     with pytest.raises(InputError, match="ratios must hold at least one"):
         train_imbalanced([])

@@ -91,6 +91,7 @@ _PUBLIC = {
     "revise_runs": "vcviz.compare",
     "reliability_curves": "vcviz.compare",
     "separate_strangers": "vcviz.compare",
+    "information_table": "vcviz.imbalance",
     "summarise": "vcviz.compare",
     "fit_projection": "vcviz.projections",
     "compare_latents": "vcviz.figures",

@@ -25,6 +25,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "lr": 2e-3,
     },
+    "digits, 5 against 100 rows a class, linear encoder": {
+        "dataset": "digits",
+        "train_imbalance": {"ratio": 20, "largest": 100},
+        "encoder": "mlp",
+        "encoder_options": {"hidden": []},
+        "epochs": 50,
+        "batch_size": 64,
+        "lr": 5e-3,
+    },
     "digits, 1 against 100 rows a class": {
         "dataset": "digits",
         "train_imbalance": {"ratio": 100, "largest": 100},

@@ -127,7 +127,7 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
             "text/html": '<p class="widget-note">An interactive widget was here; '
             "open the notebook in JupyterLab to use it.</p>"
         }
-        return "it/s]" not in data.get("text/plain", "")  # a progress bar
+        return "/s]" not in data.get("text/plain", "")  # a progress bar
     data.pop(WIDGET, None)
     if "text/latex" in data and "text/html" not in data:
         output["data"] = {"text/markdown": data["text/latex"]}

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
-from vcviz.accuracy import ClassAccuracy, class_accuracy
-from vcviz.errors import InputError
+from vcviz.accuracy import ClassAccuracy
 from vcviz.figures import theme as style
 from vcviz.figures.class_accuracy import class_axes, class_bars
 from vcviz.figures.grid import beside, text_above, text_below
 from vcviz.figures.information import information_axes, information_lines, pointwise_bars
-from vcviz.information import Information, mutual_information, pointwise_information, shift_prior
-from vcviz.records import LatentSet
+from vcviz.imbalance import Level, accuracies, estimates, levels, prior_between
+from vcviz.information import pointwise_information
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import PLAIN, dropdown, reset_button
 from vcviz.widgets.display import Explorer
 
 _TOP_PX, _BOTTOM_PX, _GAP_PX = 300, 250, 160
-
-
-@dataclass(frozen=True, eq=False)
-class Level:
-    """The runs of one imbalance.
-
-    Attributes
-    ----------
-    ratio : frequency of the largest class over that of the smallest, in training
-    frequencies : (C,) label frequencies in training
-    runs : head -> (latents of the test split, label frequencies that they are for)
-    truth : I(X; Y) in nats where it is known, else NaN
-    """
-
-    ratio: float
-    frequencies: NDArray[np.float64]
-    runs: dict[str, tuple[LatentSet, NDArray[np.float64]]]
-    truth: float
 
 
 class InformationExplorer(Explorer):
@@ -69,7 +48,7 @@ class InformationExplorer(Explorer):
         self._theme = theme
         self.levels = levels(runs)
         self._accuracies = cache(self._new_accuracies)
-        self._estimates = _estimates(self.levels)
+        self._estimates = estimates(self.levels)
         self._names = list(self._estimates)
         ratios = [(f"{level.ratio:.3g}", i) for i, level in enumerate(self.levels)]
         heads = list(self.levels[0].runs)
@@ -147,76 +126,8 @@ class InformationExplorer(Explorer):
         return style.themed({"data": data, "layout": layout}, self._theme)
 
     def _new_accuracies(self, i: int, test_prior: float) -> list[ClassAccuracy]:
-        """Return the accuracies of plain softmax, and of each head at the test's frequencies."""
         level = self.levels[i]
-        wanted = _between(level.frequencies, test_prior)
-        found = []
-        if "softmax" in level.runs:
-            found.append(class_accuracy(level.runs["softmax"][0], name="softmax"))
-        for head, (lat, prior) in level.runs.items():
-            moved = shift_prior(lat.log_probs, prior, wanted)
-            name = "softmax, post-hoc" if head == "softmax" else head
-            moved_lat = replace(lat, log_probs=moved.astype(np.float32))
-            found.append(class_accuracy(moved_lat, name=name))
-        return found
-
-
-def levels(runs: Any) -> list[Level]:
-    """Return the runs grouped by how imbalanced their training labels are, rising.
-
-    Raises
-    ------
-    InputError
-        If there are no runs, they differ in their classes, or a head is missing at some ratio.
-    """
-    runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
-    if not runs or not all(hasattr(run, "label_frequencies") for run in runs):
-        raise InputError("InformationExplorer takes runs, at least one: see train_imbalanced")
-    groups: dict[str, list[Any]] = {}
-    for run in runs:
-        groups.setdefault(repr(sorted(run.config.dataset_options.items())), []).append(run)
-    found = sorted((_level(group) for group in groups.values()), key=lambda level: level.ratio)
-    for level in found[1:]:
-        if list(level.runs) != list(found[0].runs):
-            raise InputError(
-                f"at {level.ratio:.3g}:1 there are runs of {', '.join(level.runs)}, at "
-                f"{found[0].ratio:.3g}:1 of {', '.join(found[0].runs)}; train the same heads"
-            )
-    return found
-
-
-def _level(runs: Sequence[Any]) -> Level:
-    truth = runs[0].split("test").truth
-    known = truth.get("weights")
-    frequencies = runs[0].label_frequencies if known is None else np.asarray(known, float)
-    return Level(
-        float(frequencies.max() / frequencies.min()),
-        frequencies / frequencies.sum(),
-        {run.config.head: (run.latents("test"), run.predict_prior) for run in runs},
-        float(truth.get("mutual_information", np.nan)),
-    )
-
-
-def _estimates(found: Sequence[Level]) -> dict[str, list[Information]]:
-    """Return the estimates of each head, after plain softmax with log C, at every level."""
-    estimates = {}
-    if "softmax" in found[0].runs:
-        lats = [level.runs["softmax"][0] for level in found]
-        estimates["softmax + log C"] = [
-            mutual_information(lat, prior_probs=np.full(lat.n_classes, 1 / lat.n_classes))
-            for lat in lats
-        ]
-    for head in found[0].runs:
-        name = "softmax + H(Y)" if head == "softmax" else head
-        pairs = [level.runs[head] for level in found]
-        estimates[name] = [mutual_information(lat, model_prior=prior) for lat, prior in pairs]
-    return estimates
-
-
-def _between(frequencies: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Return frequencies between equal ones (0) and those given (1), along their logarithms."""
-    moved = frequencies**share
-    return moved / moved.sum()
+        return accuracies(level, prior_between(level.frequencies, test_prior))
 
 
 def _ceiling(level: Level) -> float:
@@ -226,7 +137,7 @@ def _ceiling(level: Level) -> float:
 
 def _readout(accuracies: Sequence[ClassAccuracy], level: Level, test_prior: float) -> list[str]:
     """Return lines with the balanced accuracies and those at the test's frequencies."""
-    wanted = _between(level.frequencies, test_prior)
+    wanted = prior_between(level.frequencies, test_prior)
     lines = []
     for i, one in enumerate(accuracies):
         at_test = float(np.nansum(one.accuracy * wanted) / wanted[one.count > 0].sum())
