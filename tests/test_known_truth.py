@@ -44,8 +44,11 @@ class Distance(NamedTuple):
         return self.information.estimate / self.truth - 1
 
 
-def trained(out, head: str, *, n: int = 15_000, epochs: int = 12, **data) -> tuple[Run, Split]:
+def trained(
+    out, head: str, *, n: int = 15_000, epochs: int = 12, head_options=None, **data
+) -> tuple[Run, Split]:
     run = train(
+        head_options=head_options or {},
         dataset="mixture",
         dataset_options={"n": n, **data},
         head=head,
@@ -94,6 +97,19 @@ def test_plain_softmax_plus_log_c_is_off_by_its_constant(tmp_path):
     plain = mutual_information(lat, prior_probs=np.full(5, 0.2)).estimate
     assert plain - truth == pytest.approx(0.1196, abs=0.03)
     assert mutual_information(lat).estimate == pytest.approx(truth, abs=0.03)
+
+
+def test_a_head_that_leaves_the_class_prior_out_still_learns_the_training_frequencies(tmp_path):
+    data = {"n": 9000, "means": MEANS, "dim": 1, "weights": UNEQUAL}
+    options = {"use_class_prior": False}
+    run, _ = trained(tmp_path, "gaussian_mixture", head_options=options, epochs=10, **data)
+    lat = run.latents("test")
+    np.testing.assert_allclose(run.predict_prior, run.label_frequencies)
+    as_trained, as_uniform = (
+        mutual_information(lat, model_prior=prior).estimate
+        for prior in (run.predict_prior, np.full(5, 0.2))
+    )
+    assert as_trained > as_uniform + 0.01
 
 
 @pytest.mark.parametrize("weights", [EQUAL, UNEQUAL])

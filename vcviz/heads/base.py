@@ -131,7 +131,11 @@ class Head(nn.Module, ABC):
 
     @property
     def log_predict_prior(self) -> Tensor:
-        """(C,) log of the label frequencies that `log_probs` is for: those of training, mostly."""
+        """(C,) log of the label frequencies that `log_probs` is for: those of training.
+
+        Cross-entropy fits p(y|x) of the training labels, also where a head leaves pi out of its
+        formula; only one whose loss and prediction differ in pi is for others.
+        """
         return self.log_class_prior
 
     def linear_layer(self) -> nn.Linear | None:

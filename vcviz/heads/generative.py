@@ -43,11 +43,6 @@ class GenerativeHead(Head):
         uniform = torch.zeros_like(self.log_class_prior)
         return uniform.log_softmax(0)
 
-    @property
-    def log_predict_prior(self) -> Tensor:
-        """(C,) log of the label frequencies that `log_probs` is for: `log_weight`."""
-        return self.log_weight
-
     def logits(self, z: Tensor) -> Tensor:
         """Return (B, C) log pi_y + log p(z|y) in nats, float64 where possible."""
         z = self.checked(z)

@@ -90,7 +90,7 @@ class Run:
     def predict_prior(self) -> NDArray[np.float64] | None:
         """(C,) label frequencies that the log-probabilities are for; None for an older run.
 
-        Those of training for most heads; uniform for a head that leaves them out.
+        Those of training, but for PC-softmax, which predicts for equally likely classes.
         """
         found = self._final_arrays("test").get("log_predict_prior")
         return None if found is None else np.exp(found)
