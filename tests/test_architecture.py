@@ -29,7 +29,7 @@ LAYERS = (
     {"latents"},
     {"attacks", "cam"},
     {"runs"},
-    {"compare", "imbalance", "training"},
+    {"compare", "imbalance", "segmentation", "training"},
     {"sweeps"},
     {"figures"},
     {"widgets"},
@@ -63,6 +63,7 @@ TORCH = {
     "latents",
     "attacks",
     "cam",
+    "segmentation",
     "training",
 }
 #: torch inside functions, so that reading a list of runs and starting a sweep stay quick

@@ -12,6 +12,7 @@ from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
 from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
+from vcviz.data.shapes import load_shapes
 from vcviz.data.sources import HUB_ID, SHAPES, exists
 from vcviz.data.stored import load_stored
 from vcviz.data.strangers import HeldOut, hold_out_classes, make_strangers
@@ -39,6 +40,7 @@ __all__ = [
     "hold_out_classes",
     "imbalanced",
     "load_data",
+    "load_shapes",
     "make_strangers",
     "stratified_split",
     "subset",
