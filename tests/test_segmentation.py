@@ -106,6 +106,9 @@ def test_pixel_splits_are_checked():
 
 def test_latents_are_maps_of_the_image(generator):
     encoder = PixelEncoder(1, 3, width=4)
+    with torch.no_grad():  # no unit is switched off
+        for weights in encoder.parameters():
+            weights.abs_()
     x = torch.rand(2, 1, 17, 19, generator=generator, requires_grad=True)
     z = encoder(x)
     assert z.shape == (2, 3, 17, 19)
