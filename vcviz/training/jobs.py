@@ -27,6 +27,7 @@ from vcviz.errors import InputError, TrainingError, clip
 from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
+from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
 from vcviz.training.stacked import StackedTrainer, can_stack, fits
@@ -88,7 +89,10 @@ class Job:
             "data": self.description,
             **_provenance(device),
         }
-        folder = run_folder.start(self.out, self.name, self.config, record)
+        folder = distributed.first_then_others(
+            lambda: run_folder.start(self.out, self.name, self.config, record),
+            lambda: run_folder.partial_folder(self.out, self.name),
+        )
         try:
             return Trainer(model.to(device), *self.data, self.config, folder, device)
         except InputError:
@@ -97,14 +101,25 @@ class Job:
 
     def finish(self, trainer: Trainer) -> runs.Run:
         """Return the run of a trainer that has concluded."""
-        return runs.load_run(run_folder.finish(trainer.folder, self.name))
+        final = distributed.first_then_others(
+            lambda: run_folder.finish(trainer.folder, self.name), lambda: self.out / self.name
+        )
+        return runs.load_run(final)
 
 
 def train_job(job: Job, checkpoint_every: float, progress: bool) -> runs.Run:
-    """Return the run of a job, trained now unless it is already there."""
+    """Return the run of a job, trained now unless it is already there.
+
+    Under ``torchrun`` its processes train it together, see `vcviz.training.distributed`.
+    """
     if (done := job.finished()) is not None:
         return done
-    device, model = pick_device(job.config.device), job.model()
+    with distributed.process_group():
+        return _train(job, checkpoint_every, progress)
+
+
+def _train(job: Job, checkpoint_every: float, progress: bool) -> runs.Run:
+    device, model = distributed.own_device(pick_device(job.config.device)), job.model()
     with _locked(job), _threads(job.config), _seeded(job.config.seed):
         # Another process may have trained it while this one waited.
         if (done := job.finished()) is not None:
@@ -208,6 +223,9 @@ def _threads(config: RunConfig) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(job: Job) -> Iterator[None]:
     """Keep a second process from training the same run at the same time: it waits."""
+    if not distributed.is_writer():
+        yield
+        return
     path = job.out / f".{job.name}.lock"
     try:
         job.out.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import sys
 import time
@@ -30,11 +29,12 @@ from vcviz.errors import InputError, TrainingError
 from vcviz.heads import LossTerms
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
-from vcviz.posterior import LatentPosterior
 from vcviz.records import LatentPrior, LatentSet, Split
 from vcviz.runs import folder as run_folder
 from vcviz.runs.laws import law_arrays
+from vcviz.training import distributed
 from vcviz.training.schedules import augmented, optimizers_of, schedule
+from vcviz.training.step import TrainingStep
 
 # Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
 _LOSS_BLOCK = 100
@@ -70,6 +70,7 @@ class Trainer:
         if self.x.ndim == 4:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic = [] if model.head.critic is None else list(model.head.critic.parameters())
+        self.critic_parameters = critic
         main = [*model.encoder.parameters(), *model.head.main_parameters()]
         self.optimizers = optimizers_of(
             config, main, critic, undecayed=model.head.undecayed_parameters()
@@ -77,9 +78,13 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         if config.compile:
             model.encoder.compile()
+        names = (name for name, _ in model.named_parameters() if name.startswith("head.critic."))
+        self.step = distributed.parallel(
+            TrainingStep(model, config), [f"model.{name}" for name in names], device
+        )
         n, b = len(self.y), config.batch_size
         # A last batch of a single row would leave batch norm without a variance.
-        smallest = 2 if has_batch_norm(model) else 1
+        smallest = (2 if has_batch_norm(model) else 1) * distributed.world_size()
         self.batches = [s for s in range(0, n, b) if min(s + b, n) - s >= smallest]
         self.done = 0
 
@@ -96,15 +101,17 @@ class Trainer:
             desc=f"{config.head} D={config.latent_dim}",
             unit="epoch",
             mininterval=bar_interval(),
-            disable=not progress,
+            disable=not progress or not distributed.is_writer(),
         ) as bar:
             if self.done == 0:
                 self.keep_probe(0)
             for epoch in range(self.done + 1, config.epochs + 1):
                 row = {"epoch": epoch, **self._epoch(epoch), **self.keep_probe(epoch)}
-                run_folder.append_history(self.folder, row)
+                if distributed.is_writer():
+                    run_folder.append_history(self.folder, row)
                 self.done = epoch
-                if time.monotonic() - last_saved >= checkpoint_every and epoch < config.epochs:
+                due = time.monotonic() - last_saved >= checkpoint_every and epoch < config.epochs
+                if due and distributed.is_writer():
                     self.save()
                     last_saved = time.monotonic()
                 bar.set_postfix_str(
@@ -119,8 +126,9 @@ class Trainer:
         config, model = self.config, self.model
         # All randomness of an epoch follows from (seed, epoch), so resuming needs no saved state.
         seed = epoch_seed(config.seed, epoch)
-        torch.manual_seed(seed)
-        noise = torch.Generator(self.device).manual_seed(seed)
+        # Each process draws noise of its own; the order of the batches is the same for all.
+        torch.manual_seed(seed + distributed.rank())
+        noise = torch.Generator(self.device).manual_seed(seed + distributed.rank())
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed)).to(
             self.device
         )
@@ -131,15 +139,13 @@ class Trainer:
         for step, start in enumerate(self.batches):
             lr = self._set_learning_rate((epoch - 1 + step / len(self.batches)) / config.epochs)
             rows = order[start : start + config.batch_size]
-            x, y = augmented(self.x[rows], config.augment, noise), self.y[rows]
+            own = distributed.share_of(rows)
+            weight = distributed.weight_of(len(own), len(rows))
+            x, y = augmented(self.x[own], config.augment, noise), self.y[own]
 
-            with self._autocast():
-                q = model.posterior(x)
-            z = model.head.place(q.draw(config.draws, noise).float())
-            y = y.repeat(config.draws)
-            loss = self._with_rate(model.head.loss(z, y, generator=noise), q)
+            loss, z, y = self.step(x, y, noise)
             main.zero_grad(set_to_none=True)
-            self.scaler.scale(loss.total).backward()
+            self.scaler.scale(loss.total * weight).backward()
             self.scaler.step(main)
             self.scaler.update()
 
@@ -148,21 +154,11 @@ class Trainer:
                 for _ in range(config.critic_steps):
                     critic = model.head.critic_terms(z.detach(), y, generator=noise)
                     critic_optimizer.zero_grad(set_to_none=True)
-                    critic.total.backward()
+                    (critic.total * weight).backward()
+                    distributed.average_gradients(self.critic_parameters)
                     critic_optimizer.step()
-            losses.add(step, loss, critic)
-        return {**losses.means(), "lr": lr}
-
-    def _with_rate(self, loss: LossTerms, q: LatentPosterior) -> LossTerms:
-        """Return the loss with the term ``rate`` if the settings give it a weight."""
-        weight = self.config.rate_weight
-        if not weight:
-            return loss
-        return LossTerms({**loss.terms, "rate": q.rate()}, {**loss.weights, "rate": weight})
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        dtype = getattr(torch, self.config.precision)
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+            losses.add(step, loss, critic, weight)
+        return {**distributed.averaged(losses.means(), self.device), "lr": lr}
 
     def _set_learning_rate(self, done: float) -> float:
         lr = self.learning_rate(done)
@@ -193,13 +189,19 @@ class Trainer:
             row |= {
                 f"validation/{k}": v for k, v in quick_scores(self._latents(self.held_out)).items()
             }
-        if epoch % self.config.probe_every == 0 or epoch == self.config.epochs:
+        kept = epoch % self.config.probe_every == 0 or epoch == self.config.epochs
+        if kept and distributed.is_writer():
             run_folder.write_probe(self.folder, epoch, arrays)
         return row
 
     def _latents(self, split: Split) -> LatentSet:
         try:
-            latents = extract_latents(self.model, split, seed=self.config.seed, progress=False)
+            latents = distributed.in_shards(
+                split,
+                lambda part: extract_latents(
+                    self.model, part, seed=self.config.seed, progress=False
+                ),
+            )
         except InputError as error:
             raise TrainingError(
                 f"the model broke down in epoch {self.done + 1}: {error}; lower lr="
@@ -217,6 +219,8 @@ class Trainer:
         kept = {"train": train, "test": test}
         if self.held_out is not None:
             kept["validation"] = self._latents(self.held_out)
+        if not distributed.is_writer():
+            return
         for split, latents in kept.items():
             run_folder.write_arrays(
                 self.folder / "latents" / f"{split}.safetensors", _latent_arrays(latents) | law
@@ -280,12 +284,13 @@ class _LossTable:
         self.sum: NDArray[np.float64] = np.zeros(0)
         self.seen = 0
 
-    def add(self, step: int, loss: LossTerms, critic: LossTerms | None) -> None:
+    def add(self, step: int, loss: LossTerms, critic: LossTerms | None, weight: float) -> None:
+        """Add a step's terms; `weight` is that of this process's part of the batch."""
         terms = {f"train/{k}": v for k, v in loss.terms.items()} | {"train/total": loss.total}
         if critic is not None:
             terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
         self.names = list(terms)
-        self.rows.append(torch.stack([v.detach().double() for v in terms.values()]))
+        self.rows.append(torch.stack([v.detach().double() for v in terms.values()]) * weight)
         if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
             self._look()
 

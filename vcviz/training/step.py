@@ -1,0 +1,45 @@
+"""From a batch to the loss: what a training step computes before its gradients."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vcviz.config import RunConfig
+from vcviz.heads import LossTerms
+from vcviz.model import Classifier
+
+
+class TrainingStep(nn.Module):
+    """The loss of a batch as the output of a module, which data-parallel training needs.
+
+    Parameters
+    ----------
+    model, config : the classifier and its settings
+    """
+
+    def __init__(self, model: Classifier, config: RunConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(
+        self, x: Tensor, y: Tensor, generator: torch.Generator
+    ) -> tuple[LossTerms, Tensor, Tensor]:
+        """Return the loss of inputs (B, …), their latents (S B, D) and the labels of these."""
+        config, head = self.config, self.model.head
+        with self._autocast(x.device):
+            q = self.model.posterior(x)
+        z = head.place(q.draw(config.draws, generator).float())
+        y = y.repeat(config.draws)
+        loss = head.loss(z, y, generator=generator)
+        if config.rate_weight:
+            terms = {**loss.terms, "rate": q.rate()}
+            loss = LossTerms(terms, {**loss.weights, "rate": config.rate_weight})
+        return loss, z, y
+
+    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        dtype = getattr(torch, self.config.precision)
+        return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
