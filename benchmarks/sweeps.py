@@ -1,0 +1,99 @@
+"""Sweeps and the notebook runner: `python -m benchmarks.sweeps`, ratios measured in one run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import nbformat
+import papermill
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+
+import vcviz
+from benchmarks.__main__ import HEADER
+from benchmarks.pairs import Pair, pair
+from vcviz.headless import run_notebook
+
+
+def _fresh(root: Path) -> Callable[[], Path]:
+    numbers = itertools.count()
+    return lambda: root / str(next(numbers))
+
+
+def workers(folder: Callable[[], Path]) -> Pair:
+    """Two heads and five seeds on digits: two workers against one."""
+    grid = {"head": ["gaussian_mixture", "variational"], "seed": range(5)}
+
+    def with_workers(count: int) -> Callable[[], Any]:
+        fixed = {"epochs": 200, "probe_every": 20}
+        return lambda: vcviz.sweep(grid, fixed=fixed, out=folder(), workers=count, progress=False)
+
+    return pair("sweep of 2 heads x 5 seeds, two workers", with_workers(2), "one worker",
+                with_workers(1), rounds=3)  # fmt: skip
+
+
+def stacked(folder: Callable[[], Path], width: int, probe_every: int) -> Pair:
+    """Eight seeds of softmax on digits: together against one by one."""
+    settings = {
+        "head": "softmax",
+        "epochs": 200,
+        "probe_every": probe_every,
+        "encoder_options": {"hidden": [width]},
+        "progress": False,
+    }
+
+    def alone() -> None:
+        out = folder()
+        for seed in range(8):
+            vcviz.train(**settings, seed=seed, out=out)
+
+    return pair(
+        f"8 seeds of softmax at width {width}, together, probes every {probe_every}",
+        lambda: vcviz.train(**settings, seeds=range(8), out=folder()), "one by one", alone,
+        rounds=3,
+    )  # fmt: skip
+
+
+def runner(folder: Callable[[], Path]) -> Pair:
+    """An empty notebook of twenty cells."""
+    root = folder()
+    root.mkdir(parents=True)
+    source = root / "empty.ipynb"
+    nb = new_notebook(cells=[new_code_cell("") for _ in range(20)])
+    nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(nb, source)
+    return pair(
+        "run_notebook, 20 empty cells",
+        lambda: run_notebook(source, out=folder(), html=False, progress=False), "papermill",
+        lambda: papermill.execute_notebook(source, root / "out.ipynb", progress_bar=False),
+        rounds=5,
+    )  # fmt: skip
+
+
+def pairs(root: Path) -> Iterator[Pair]:
+    """Yield every comparison."""
+    folder = _fresh(root)
+    yield runner(folder)
+    for width, probe_every in ((32, 10), (32, 1), (64, 10), (128, 10)):
+        yield stacked(folder, width, probe_every)
+    yield workers(folder)
+
+
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(1)
+    print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
+    with tempfile.TemporaryDirectory() as root:
+        for found in pairs(Path(root)):
+            print("| " + " | ".join(found.row()) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
