@@ -29,6 +29,7 @@ from vcviz.errors import InputError
 from vcviz.posthoc import (
     REVISIONS,
     cross_recalibrate,
+    mixture_prior,
     posthoc_scores,
     recalibrate,
     reclassify,
@@ -37,7 +38,7 @@ from vcviz.posthoc import (
 )
 from vcviz.posthoc.recalibration import METHODS, STRENGTHS
 from vcviz.posthoc.revision import LAWS
-from vcviz.records import LatentPrior, LatentSet, MixturePrior
+from vcviz.records import LatentPrior, LatentSet
 
 
 def drawn(log_probs: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -403,7 +404,7 @@ class TestRefit:
             (part > 1).astype(int),
         )
         law = refit_prior(lat, "isotropic", components=2)
-        assert isinstance(law, MixturePrior)
+        assert law.family == "custom"
         assert reclassify(lat, law).accuracy > 0.98
         assert reclassify(lat, refit_prior(lat, "isotropic")).accuracy < 0.65
         theirs = GaussianMixture(2, covariance_type="spherical", random_state=0, reg_covar=1e-6)
@@ -445,11 +446,11 @@ class TestRefit:
             call()
 
 
-class TestMixturePrior:
-    def law(self) -> MixturePrior:
+class TestMixture:
+    def law(self) -> LatentPrior:
         one = LatentPrior([[0.0, 0.0], [4.0, 0.0]], scale=[[1.0, 0.5], [0.5, 1]], log_weight=[0, 1])
         two = LatentPrior([[0.0, 5.0]], scale=1.0)
-        return MixturePrior((one, two), np.log([0.3, 0.7]))
+        return mixture_prior((one, two), np.log([0.3, 0.7]))
 
     def test_a_mixture_of_one_is_the_law_itself(self):
         lat = latents()
@@ -458,9 +459,11 @@ class TestMixturePrior:
             LatentPrior(m[None], scale_tril=t[None])
             for m, t in zip(law.mean, law.scale_tril, strict=True)
         ]
-        mixture = MixturePrior(tuple(parts), law.log_weight)
+        mixture = mixture_prior(tuple(parts), law.log_weight)
         for name in ("log_prob", "log_marginal", "log_posterior"):
             np.testing.assert_allclose(getattr(mixture, name)(lat.z), getattr(law, name)(lat.z))
+        for name in ("mean", "covariance"):
+            np.testing.assert_allclose(getattr(mixture, name), getattr(law, name))
 
     def test_density_integrates_to_one(self):
         axis = np.linspace(-8, 12, 401)
@@ -480,14 +483,19 @@ class TestMixturePrior:
         z, y = law.sample([1, 0, 1], np.random.default_rng(0))
         assert (z.shape, y.tolist()) == ((3, 2), [1, 0, 1])
 
-    def test_projection_is_exact(self):
-        law, matrix = self.law(), np.array([[1.0], [0.5]])
-        z = law.sample(50_000, np.random.default_rng(2))[0] @ matrix
-        flat = law.project(matrix)
-        axis = np.linspace(-6, 12, 1801)[:, None]
-        cdf = np.exp(flat.log_marginal(axis)).cumsum() * 0.01
-        ours = np.searchsorted(np.sort(z[:, 0]), axis[:, 0]) / len(z)
-        assert np.abs(cdf - ours).max() < 0.01
+    def test_mean_and_covariance_are_those_of_draws(self):
+        law = self.law()
+        z, _ = law.sample(np.zeros(200_000, int), np.random.default_rng(2))
+        np.testing.assert_allclose(law.mean[0], z.mean(0), atol=0.02)
+        np.testing.assert_allclose(law.covariance[0], np.cov(z.T), atol=0.04)
+
+    def test_figures_and_fits_take_it(self):
+        lat = latents()
+        law = refit_prior(lat, components=2)
+        fig = vcviz.plot_latents(lat, law, mass=(0.5,))
+        solid = [t for t in fig.data if (t.meta or {}).get("layer") == "anticipated"]
+        assert len(solid) == 3
+        assert np.isfinite(vcviz.latent_fit(lat, law, resamples=0, progress=False).energy).all()
 
     def test_errors(self):
         one, two = (
@@ -495,9 +503,9 @@ class TestMixturePrior:
             LatentPrior(np.zeros((1, 3)), scale=1.0),
         )
         with pytest.raises(InputError, match=r"laws must have one dimension, got \[2, 3\]"):
-            MixturePrior((one, two))
+            mixture_prior((one, two))
         with pytest.raises(InputError, match="one LatentPrior per class"):
-            MixturePrior(())
+            mixture_prior(())
         with pytest.raises(InputError, match="n must be a number of draws"):
             self.law().sample(-1, np.random.default_rng(0))
 

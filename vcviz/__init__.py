@@ -18,7 +18,6 @@ _PUBLIC = {
     "LatentPlane": "vcviz.records",
     "LatentPrior": "vcviz.records",
     "LatentSet": "vcviz.records",
-    "MixturePrior": "vcviz.records",
     "LogitLaw": "vcviz.records",
     "PixelSplit": "vcviz.records",
     "Segmentation": "vcviz.records",

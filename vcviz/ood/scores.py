@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from vcviz.densities.moments import class_means, invertible, pooled_covariance
 from vcviz.errors import InputError, unknown
 from vcviz.options import check_count
-from vcviz.records import LatentPrior, LatentSet, MixturePrior, as_float
+from vcviz.records import LatentPrior, LatentSet, as_float
 
 Method = Literal[
     "max_prob", "entropy", "energy", "log_marginal", "mahalanobis", "relative_mahalanobis", "knn"
@@ -34,7 +34,7 @@ def score(
     lat: LatentSet,
     method: Method = "max_prob",
     *,
-    prior: LatentPrior | MixturePrior | None = None,
+    prior: LatentPrior | None = None,
     logits: ArrayLike | None = None,
     train: LatentSet | None = None,
     neighbours: int = 10,
@@ -95,7 +95,7 @@ def score(
 def available(
     lat: LatentSet,
     *,
-    prior: LatentPrior | MixturePrior | None = None,
+    prior: LatentPrior | None = None,
     train: LatentSet | None = None,
 ) -> tuple[str, ...]:
     """Return the names of the scores that have what they need."""

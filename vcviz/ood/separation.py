@@ -12,7 +12,7 @@ from vcviz.errors import InputError
 from vcviz.ood.bootstrap import aupr_interval, fpr_interval
 from vcviz.ood.ranks import aupr, auroc, auroc_interval, fpr_at_tpr, threshold_at_tpr
 from vcviz.ood.scores import available, score
-from vcviz.records import LatentPrior, LatentSet, MixturePrior, Separation
+from vcviz.records import LatentPrior, LatentSet, Separation
 
 
 def separation(
@@ -62,7 +62,7 @@ def separations(
     strange: LatentSet,
     methods: Sequence[str] | None = None,
     *,
-    prior: LatentPrior | MixturePrior | None = None,
+    prior: LatentPrior | None = None,
     train: LatentSet | None = None,
     neighbours: int = 10,
     normalise: bool = False,

@@ -8,6 +8,8 @@ under a law that the latents really follow. `revised` does either by name.
 from vcviz.posthoc.laws import Covariance as Covariance
 from vcviz.posthoc.laws import reclassify as reclassify
 from vcviz.posthoc.laws import refit_prior as refit_prior
+from vcviz.posthoc.mixture import MixtureDensity as MixtureDensity
+from vcviz.posthoc.mixture import mixture_prior as mixture_prior
 from vcviz.posthoc.recalibration import Method as Method
 from vcviz.posthoc.recalibration import Recalibration as Recalibration
 from vcviz.posthoc.recalibration import cross_recalibrate as cross_recalibrate
@@ -21,9 +23,11 @@ __all__ = [
     "REVISIONS",
     "Covariance",
     "Method",
+    "MixtureDensity",
     "PosthocScores",
     "Recalibration",
     "cross_recalibrate",
+    "mixture_prior",
     "posthoc_scores",
     "recalibrate",
     "reclassify",

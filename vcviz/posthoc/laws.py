@@ -13,7 +13,8 @@ from vcviz.densities import empirical_prior
 from vcviz.densities.moments import class_means, invertible
 from vcviz.errors import InputError, expect
 from vcviz.options import check_choice, check_count, check_number
-from vcviz.records import LatentPrior, LatentSet, MixturePrior
+from vcviz.posthoc.mixture import mixture_prior
+from vcviz.records import LatentPrior, LatentSet
 
 Covariance = Literal["full", "shared", "diagonal", "isotropic"]
 COVARIANCES: tuple[str, ...] = ("full", "shared", "diagonal", "isotropic")
@@ -28,7 +29,7 @@ def refit_prior(
     components: int = 1,
     shrinkage: float | Literal["auto"] | None = None,
     seed: int = 0,
-) -> LatentPrior | MixturePrior:
+) -> LatentPrior:
     """Return the Gaussian law of maximum likelihood of the latents of each class, of any model.
 
     Its `log_posterior` is the Gaussian discriminant: linear (LDA) with a shared covariance,
@@ -47,8 +48,8 @@ def refit_prior(
 
     Returns
     -------
-    LatentPrior or, with several components, MixturePrior
-        With the label frequencies as pi.
+    LatentPrior
+        With the label frequencies as pi; of the family "custom" with several components.
 
     Raises
     ------
@@ -78,10 +79,10 @@ def refit_prior(
         _mixture(z[lat.y == k], _SKLEARN[covariance], components, seed) or _only(gaussian, k)
         for k in range(lat.n_classes)
     ]
-    return MixturePrior(tuple(laws), gaussian.log_weight)
+    return mixture_prior(tuple(laws), gaussian.log_weight)
 
 
-def reclassify(lat: LatentSet, prior: LatentPrior | MixturePrior) -> LatentSet:
+def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
     """Return the latents with log p(y|z) by Bayes' rule under `prior`, and energy -log p(z).
 
     What a classifier would say if its last layer anticipated that law; z and labels stay.

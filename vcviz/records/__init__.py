@@ -22,7 +22,6 @@ from vcviz.records.latents import Projection as Projection
 from vcviz.records.latents import Trajectory as Trajectory
 from vcviz.records.logit_law import LogitLaw as LogitLaw
 from vcviz.records.masks import RetainSet as RetainSet
-from vcviz.records.mixture import MixturePrior as MixturePrior
 from vcviz.records.pixels import PixelSplit as PixelSplit
 from vcviz.records.pixels import Segmentation as Segmentation
 from vcviz.records.planes import LatentPlane as LatentPlane
