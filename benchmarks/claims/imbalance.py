@@ -65,8 +65,8 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
         "split: *balanced* is the mean over classes; *at training frequencies* weighs each class "
         "by its share of the training rows. 'post-hoc' is the same softmax run predicted with "
         "log p(y|x) - log pi_y; 'PC-softmax, train' the same PC run predicted with "
-        "f + log pi. Settings were not tuned, except those of the linear encoder: the best of seven "
-        "that were tried on the same test rows, so that block shows what is possible.\n"
+        "f + log pi. Settings were not tuned, except those of the linear encoder: the best of "
+        "seven that were tried on the same test rows, so that block shows what is possible.\n"
     )
     for title, settings in SETTINGS.items():
         text += f"\n## {title}\n\n" + _section(settings, seeds, runs_folder)
