@@ -378,6 +378,38 @@ def test_retain_probabilities_stay_within_their_band_on_digits():
     assert model.head.log_probs(model.encode(x)).argmax(1).eq(y).float().mean() > 0.99
 
 
+@pytest.mark.slow
+def test_it_errs_less_than_softmax_on_thirty_digits_a_class(tmp_path):
+    # Measured beforehand with 1500 epochs and 8 seeds: 5.21 -> 4.53 %, NLL 0.176 -> 0.154.
+    from vcviz.training import train
+
+    def scores(head, seed):
+        run = train(
+            dataset="digits",
+            n_train=300,
+            head=head,
+            latent_dim=64,
+            encoder_options={"hidden": [128]},
+            epochs=500,
+            batch_size=100,
+            lr=1e-3,
+            weight_decay=1e-4,
+            schedule="step",
+            schedule_options={"milestones": [1 / 3, 2 / 3], "gamma": 0.1},
+            probe_size=20,
+            probe_every=500,
+            seed=seed,
+            out=tmp_path,
+            progress=False,
+        )
+        return 100 * (1 - run.metrics["accuracy"]), run.metrics["nll"]
+
+    seeds = range(100, 105)
+    gain = np.array([np.subtract(scores("softmax", s), scores("dropmax", s)) for s in seeds])
+    mean, error = gain.mean(0), gain.std(0, ddof=1) / len(gain) ** 0.5
+    assert (mean - 2 * error > 0).all(), gain
+
+
 # ---------------------------------------------------------------- extremes
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, text_above
 from vcviz.figures.latent_traces import legend_traces
-from vcviz.figures.pictures import data_uri
+from vcviz.figures.pictures import data_uri, rgba
 from vcviz.figures.regions import plane_axes, plane_points, region_trace
 from vcviz.records import LatentPlane
 
@@ -161,12 +161,9 @@ def _share_axis(title: str) -> dict[str, Any]:
 
 
 def _picture(picture: NDArray[Any]) -> dict[str, Any]:
-    colours = picture if len(picture) == 3 else np.repeat(picture.mean(0, keepdims=True), 3, 0)
-    pixels = np.full((*picture.shape[1:], 4), 255, np.uint8)
-    pixels[..., :3] = (colours.transpose(1, 2, 0) * 255).round()
     return {
         "type": "image",
-        "source": data_uri(pixels),
+        "source": data_uri(rgba(picture[None])[0]),
         "hoverinfo": "skip",
         "name": "input",
         "meta": {"layer": "picture"},
