@@ -33,7 +33,7 @@ LAYERS = (
     {"sweeps"},
     {"figures"},
     {"widgets"},
-    {"reports", "tour"},
+    {"exploration", "reports", "tour"},
     {"cli"},
     {"__main__"},
 )
@@ -66,8 +66,8 @@ TORCH = {
     "segmentation",
     "training",
 }
-#: torch inside functions, so that reading a list of runs and starting a sweep stay quick
-TORCH_WHEN_CALLED = {"runs", "sweeps"}
+#: torch inside functions, so that what needs none of it stays quick
+TORCH_WHEN_CALLED = {"exploration", "runs", "sweeps"}
 PLOTLY = {"figures", "widgets"}
 #: plotly's script is written into pages
 PLOTLY_WHEN_CALLED = {"headless"}

@@ -119,6 +119,7 @@ _PUBLIC = {
     "PosthocExplorer": "vcviz.widgets",
     "AdversarialExplorer": "vcviz.widgets",
     "DropMaxExplorer": "vcviz.widgets",
+    "explore": "vcviz.exploration",
     "run_notebook": "vcviz.headless",
     "report": "vcviz.reports",
     "sweep": "vcviz.sweeps",

@@ -1,0 +1,257 @@
+"""The three explorers for anybody's classifier, or for arrays from any framework."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.densities import implied_prior
+from vcviz.errors import InputError
+from vcviz.options import check_count
+from vcviz.records import LatentPrior, LatentSet, Split, Trajectory, as_array
+from vcviz.widgets import AdversarialExplorer, CalibrationExplorer, LatentExplorer
+from vcviz.widgets.display import Explorer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Exploration", "Subject", "explore"]
+
+
+def explore(
+    model: nn.Module | None = None,
+    data: Any = None,
+    *,
+    latents: ArrayLike | None = None,
+    log_probs: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    class_names: Any = None,
+    layer: str | None = None,
+    name: str | None = None,
+    attack_rows: int = 50,
+) -> Exploration:
+    """Return the explorers of a trained classifier, or of its arrays.
+
+    ``explore(model, data)`` reads latents and log-probabilities of any torch classifier, and the
+    law that its softmax layer implies. ``explore(latents=z, log_probs=p, y=y)`` takes what another
+    framework gave; the law is drawn too if `weight` and `bias` of the softmax layer are given.
+
+    Parameters
+    ----------
+    model, data, layer : as for `vcviz.extract_latents`; the data are usually held out
+    latents : (N, D) inputs of the last layer
+    log_probs : (N, C) natural-log p(y|x); raw logits do as well, they are normalised here
+    y : (N,) labels in [0, C)
+    weight, bias : (C, D) and (C,) of the softmax layer
+    class_names : C strings; default the data's own, or numbers
+    name : shown in titles
+    attack_rows : rows that are attacked, of images and tables; 0 for none
+
+    Returns
+    -------
+    Exploration
+        Displayed as one widget with a tab for each explorer, in a headless run as their static
+        figures.
+
+    Raises
+    ------
+    InputError
+        If neither a model with data nor arrays are given, or they do not fit together.
+    """
+    if model is not None:
+        if data is None or latents is not None or log_probs is not None:
+            raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
+        subject = _of_model(model, data, layer, class_names, name, check_count(
+            "attack_rows", attack_rows, minimum=0))  # fmt: skip
+    elif latents is None or log_probs is None or y is None:
+        raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
+    else:
+        z, scores, labels = (
+            as_array(n, v) for n, v in (("latents", latents), ("log_probs", log_probs), ("y", y))
+        )
+        lat = LatentSet(
+            z, _normalised(scores), labels, class_names=class_names, name=name or "latents"
+        )
+        law = None if weight is None else implied_prior(weight, bias, lat)
+        subject = Subject(lat, law, "implied" if law is not None else None)
+    return Exploration(subject)
+
+
+class Subject:
+    """A classifier that is explored, made to look like a run that kept no epochs.
+
+    Attributes
+    ----------
+    name, class_names : shown in titles and legends
+    anticipates : "stated", "implied" or None, as of a `Run`
+    can_attack : whether `attack` can be called
+    """
+
+    def __init__(
+        self,
+        lat: LatentSet,
+        law: LatentPrior | None,
+        anticipates: str | None,
+        *,
+        model: nn.Module | None = None,
+        rows: Split | None = None,
+        layer: str | None = None,
+    ) -> None:
+        self.name, self.class_names = lat.name, lat.class_names
+        self.epochs: list[int] = []
+        self.anticipates = anticipates
+        self.can_attack = rows is not None
+        self._lat, self._law = lat, law
+        self._model, self._rows, self._layer = model, rows, layer
+
+    def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
+        """Return the latents, whatever is asked for."""
+        return self._lat
+
+    def prior(self, epoch: int | None = None) -> LatentPrior | None:
+        """Return the law that the classifier states or implies."""
+        return self._law
+
+    def attack(self, n: int = 50, *, progress: bool = True, **options: Any) -> Trajectory:
+        """Attack the first `n` rows that were kept for it; `options` as for `vcviz.attack`."""
+        from vcviz.attacks import attack
+
+        if self._model is None or self._rows is None:
+            raise InputError("there is no model to attack, or its inputs have no gradients")
+        rows = self._rows.take(np.arange(min(n, len(self._rows))))
+        return attack(self._model, rows, layer=self._layer, progress=progress, **options)
+
+
+class Exploration:
+    """The explorers of one classifier.
+
+    Attributes
+    ----------
+    latents : `LatentExplorer`, or None if the latents have one dimension
+    calibration : `CalibrationExplorer`
+    adversarial : `AdversarialExplorer`, or None without a model or gradients
+    subject : what is explored
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        plane = subject.latents().latent_dim > 1
+        self.latents = LatentExplorer(subject) if plane else None
+        self.calibration = CalibrationExplorer(subject)
+        self.adversarial = (
+            AdversarialExplorer(subject, epsilon=_radius(subject), rows=len(subject._rows or ()))
+            if subject.can_attack
+            else None
+        )
+
+    @property
+    def explorers(self) -> dict[str, Explorer]:
+        """Title -> explorer, those that there are."""
+        found = {
+            "Latents": self.latents,
+            "Calibration": self.calibration,
+            "Attack": self.adversarial,
+        }
+        return {title: explorer for title, explorer in found.items() if explorer is not None}
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if os.environ.get("VCVIZ_HEADLESS") == "1":
+            for explorer in self.explorers.values():
+                display(explorer.figure())
+            return
+        import ipywidgets as ipw
+
+        tabs = ipw.Tab([explorer.widget for explorer in self.explorers.values()])
+        tabs.titles = tuple(self.explorers)
+        display(tabs)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _of_model(
+    model: Any, data: Any, layer: str | None, class_names: Any, name: str | None, n: int
+) -> Subject:
+    from vcviz.latents import extract_latents, last_linear, prior_of
+
+    if not isinstance(data, (Split, list, tuple)) and iter(data) is data:
+        raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
+    lat = extract_latents(model, data, layer=layer, name=name or type(model).__name__)
+    if class_names is not None:
+        lat = LatentSet(lat.z, lat.log_probs, lat.y, lat.index, class_names, lat.name, lat.energy)
+    law = prior_of(model)
+    anticipates: str | None = "stated"
+    rows = _first_rows(data, n, lat.class_names) if n else None
+    if law is None:
+        anticipates = "implied"
+        try:
+            found = last_linear(model, None if rows is None else _tensor(rows, model), layer=layer)
+            law = implied_prior(*_arrays(found), lat)
+        except InputError:
+            # No linear layer makes the scores of these latents: there is no law to draw.
+            anticipates = None
+    return Subject(lat, law, anticipates, model=model, rows=rows, layer=layer)
+
+
+def _arrays(layer: Any) -> tuple[Any, Any]:
+    return layer.weight, layer.bias
+
+
+def _first_rows(data: Any, n: int, names: tuple[str, ...]) -> Split | None:
+    """Return the first rows as a split that can be attacked; None for text and other mappings."""
+    from vcviz.latents.batches import batches_of
+
+    if isinstance(data, Split):
+        return None if data.kind == "text" else data.take(np.arange(min(n, len(data))))
+    inputs: list[NDArray[Any]] = []
+    labels: list[NDArray[Any]] = []
+    for batch, y in batches_of(data, n):
+        tensor: Any = batch
+        # Mappings and whole numbers other than bytes stand for words, which have no gradients.
+        if not hasattr(tensor, "detach") or not (
+            tensor.is_floating_point() or tensor.dtype.itemsize == 1
+        ):
+            return None
+        inputs.append(tensor.detach().cpu().numpy())
+        labels.append(np.asarray(y))
+        if sum(map(len, inputs)) >= n:
+            break
+    x = np.concatenate(inputs)[:n]
+    # Normalised images have a range of their own, which an attack would not know.
+    normalised = x.ndim == 4 and x.dtype != np.uint8 and (x.min() < 0 or x.max() > 1)
+    if x.ndim not in (2, 4) or normalised:
+        return None
+    return Split(x, np.concatenate(labels)[:n], class_names=names)
+
+
+def _tensor(rows: Split, model: Any) -> Any:
+    import torch
+
+    x = torch.as_tensor(np.array(rows.x[:2]))
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(1))
+    return (x / 255 if x.dtype == torch.uint8 else x).to(like.device, like.dtype)
+
+
+def _normalised(values: NDArray[Any]) -> NDArray[Any]:
+    """Return logits or log-probabilities as log-probabilities; what is neither stays as it is."""
+    from scipy.special import log_softmax
+
+    numbers = values.ndim == 2 and values.dtype.kind in "fiu" and not np.isnan(values).any()
+    if not numbers or (values.min() >= 0 and np.allclose(values.sum(1), 1, atol=1e-2)):
+        return values
+    return log_softmax(values.astype(np.float64), axis=1)
+
+
+def _radius(subject: Subject) -> float:
+    """Return a first radius: 0.1 of the range of images, a tenth of the spread of tables."""
+    rows = subject._rows
+    if rows is None or rows.kind == "image":
+        return 0.1
+    return float(np.round(max(0.1 * np.std(rows.x), 0.01), 2))
