@@ -42,7 +42,8 @@ class GaussianMixtureHead(GenerativeHead):
     learn_mean, learn_scale : whether the law is trained or fixed
     separation : smallest distance between initial means, in units of `initial_scale`; default 6 for
         a Gaussian, and where neighbours overlap as much for other families.
-    initial_scale : initial scale, for a Gaussian the standard deviation; default 1
+    initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
+        families that at which neighbouring means lie 6 apart as well
     use_class_prior : take pi from the training labels; otherwise uniform, as in the paper
 
     Notes

@@ -68,7 +68,8 @@ class VariationalHead(GenerativeHead):
     separation : smallest distance between initial means, in units of `initial_scale`; default 6 for
         a Gaussian, and where neighbours overlap as much for other families. Below
         that classes must overlap once the latents follow the law, and accuracy falls
-    initial_scale : initial scale, for a Gaussian the standard deviation; default 1
+    initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
+        families that at which neighbouring means lie 6 apart as well
     use_class_prior : take pi from the training labels; the authors' code leaves pi out
 
     Notes
