@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _LAWS = {
@@ -24,29 +24,50 @@ def law_title(law: Any) -> str:
     return _LAWS.get(str(law), str(law))
 
 
+def law_of(run: Any) -> str:
+    """Return what a run's law is called: "Student-t, full", "implied" or "none"."""
+    if run.anticipates != "stated":
+        return run.anticipates or "none"
+    options = run.config.head_options
+    name = law_title(options.get("law", "gaussian"))
+    return ", ".join([name, *([options["covariance"]] if "covariance" in options else [])])
+
+
 def run_titles(runs: Sequence[Any]) -> list[str]:
     """Return short titles that differ: the head's name if that is enough, else more.
 
-    First the family of its law, then the number of latent dimensions, then the run's own name.
+    First the family of its law, then the weight of a stochastic encoder's rate, the number of
+    latent dimensions, and at last the run's own name.
     """
     heads = [str(getattr(getattr(run, "config", None), "head", run.name)) for run in runs]
-    laws = [_with_law(head, run) for head, run in zip(heads, runs, strict=True)]
+    laws, rates = _more(heads, runs, _law), _more(heads, runs, _rate)
     names = [str(run.name) for run in runs]
-    for titles in (heads, laws, _sized(heads, runs), _sized(laws, runs), names):
-        if len(set(titles)) == len(titles):
-            return titles
+    titles = (heads, laws, rates, _more(laws, runs, _rate))
+    sized = [_more(some, runs, _size) for some in titles]
+    for found in (*titles, *sized, names):
+        if len(set(found)) == len(found):
+            return found
     return [f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
-def _with_law(head: str, run: Any) -> str:
-    options = getattr(getattr(run, "config", None), "head_options", {})
-    form = [str(options[key]) for key in ("covariance",) if key in options]
-    law = law_title(options["law"]) if "law" in options else (_LAWS["gaussian"] if form else "")
-    return ", ".join([head, *([law] if law else []), *form])
+def _more(titles: Sequence[str], runs: Sequence[Any], part: Callable[[Any], str]) -> list[str]:
+    """Return titles with what `part` says of the config of each run."""
+    said = [part(run.config) if hasattr(run, "config") else "" for run in runs]
+    return [f"{t}, {p}" if p else t for t, p in zip(titles, said, strict=True)]
 
 
-def _sized(titles: Sequence[str], runs: Sequence[Any]) -> list[str]:
-    return [
-        f"{title}, D = {run.config.latent_dim}" if hasattr(run, "config") else title
-        for title, run in zip(titles, runs, strict=True)
-    ]
+def _law(config: Any) -> str:
+    options = getattr(config, "head_options", {})
+    form = [str(options["covariance"])] if "covariance" in options else []
+    named = "law" in options or form
+    return ", ".join([law_title(options.get("law", "gaussian")), *form]) if named else ""
+
+
+def _rate(config: Any) -> str:
+    if not getattr(config, "stochastic", False):
+        return ""
+    return f"rate weight {config.rate_weight:g}"
+
+
+def _size(config: Any) -> str:
+    return f"D = {config.latent_dim}"

@@ -18,7 +18,7 @@ from vcviz.errors import InputError, unknown
 from vcviz.fit import latent_fit
 from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve, Trajectory
 from vcviz.runs import Run
-from vcviz.titles import run_titles
+from vcviz.titles import law_of, run_titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: column -> what it means and its unit, in the order of the table
 COLUMNS = {
     "head": "name of the head",
+    "law": "p(z|y): its family, or 'implied' by a softmax layer, or none",
     "D": "latent dimensions",
     "accuracy": "test accuracy, fraction",
     "ECE": "test expected calibration error, 15 equal-width bins, fraction",
@@ -155,6 +156,7 @@ def summarise(
         prior = run.prior()
         row = {
             "head": run.config.head,
+            "law": law_of(run),
             "D": run.config.latent_dim,
             "accuracy": run.metrics["accuracy"],
             "ECE": run.metrics["ece"],
