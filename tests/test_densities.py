@@ -327,8 +327,9 @@ class TestLawContours:
         np.testing.assert_array_equal(again[0].xy, contours[0].xy)
 
     def test_a_laplace_law_has_diamonds(self):
-        contour = law_contours(laws()["laplace"], MAPS["pair"], (0.5,))[0]
-        assert contour.xy.shape == (5, 2)
+        contour = law_contours(laws()["laplace"], MAPS["pair"], (0.5,), n_points=32)[0]
+        assert contour.xy.shape == (33, 2)
+        np.testing.assert_allclose(contour.xy[8], [4, 1 + 2 * 1.678], atol=2e-3)
         np.testing.assert_allclose(np.abs((contour.xy - [4, 1]) / [1, 2]).sum(1), 1.678, atol=1e-3)
 
 

@@ -629,7 +629,7 @@ def test_titles_name_the_law_where_heads_are_alike():
         run(law="gaussian", covariance="full"),
     ]
     assert run_titles(alike) == [
-        "variational",
+        "variational, Gaussian",
         "variational, Student-t",
         "variational, Cauchy",
         "variational, Gaussian, full",
@@ -656,6 +656,11 @@ def test_training_under_several_laws_and_rates(tmp_path):
     assert [run.config.rate_weight for run in bottleneck] == [0.0, 0.01]
     assert run_titles(bottleneck) == ["softmax, rate weight 0", "softmax, rate weight 0.01"]
     assert list(vcviz.summarise(bottleneck, rows=0)["law"]) == ["implied", "implied"]
+    rates = vcviz.rate_table(bottleneck[1:])
+    assert list(rates["rate weight"]) == [0.01]
+    assert rates["rate"][0] == bottleneck[1].history[-1]["train/rate"] > 0
+    with pytest.raises(InputError, match="has no rate in its loss"):
+        vcviz.rate_table(bottleneck)
     with pytest.raises(InputError, match="laws must be a list"):
         vcviz.train_laws("gaussian")
     with pytest.raises(InputError, match="rates must be a list"):

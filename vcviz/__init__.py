@@ -97,6 +97,7 @@ _PUBLIC = {
     "pick_run": "vcviz.compare",
     "posthoc_table": "vcviz.compare",
     "revise_runs": "vcviz.compare",
+    "rate_table": "vcviz.compare",
     "reliability_curves": "vcviz.compare",
     "separate_strangers": "vcviz.compare",
     "information_table": "vcviz.imbalance",

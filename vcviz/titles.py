@@ -28,9 +28,7 @@ def law_of(run: Any) -> str:
     """Return what a run's law is called: "Student-t, full", "implied" or "none"."""
     if run.anticipates != "stated":
         return run.anticipates or "none"
-    options = run.config.head_options
-    name = law_title(options.get("law", "gaussian"))
-    return ", ".join([name, *([options["covariance"]] if "covariance" in options else [])])
+    return ", ".join(_form(run) or [_LAWS["gaussian"]])
 
 
 def run_titles(runs: Sequence[Any]) -> list[str]:
@@ -40,9 +38,13 @@ def run_titles(runs: Sequence[Any]) -> list[str]:
     latent dimensions, and at last the run's own name.
     """
     heads = [str(getattr(getattr(run, "config", None), "head", run.name)) for run in runs]
-    laws, rates = _more(heads, runs, _law), _more(heads, runs, _rate)
+    with_law = {head for head, run in zip(heads, runs, strict=True) if _form(run)}
+    laws = [
+        f"{head}, {', '.join(_form(run) or [_LAWS['gaussian']])}" if head in with_law else head
+        for head, run in zip(heads, runs, strict=True)
+    ]
     names = [str(run.name) for run in runs]
-    titles = (heads, laws, rates, _more(laws, runs, _rate))
+    titles = (heads, laws, _more(heads, runs, _rate), _more(laws, runs, _rate))
     sized = [_more(some, runs, _size) for some in titles]
     for found in (*titles, *sized, names):
         if len(set(found)) == len(found):
@@ -50,17 +52,19 @@ def run_titles(runs: Sequence[Any]) -> list[str]:
     return [f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
+def _form(run: Any) -> list[str]:
+    """Return law and covariance if a run's options name either."""
+    options = getattr(getattr(run, "config", None), "head_options", {})
+    if not options.keys() & {"law", "covariance"}:
+        return []
+    form = [str(options["covariance"])] if "covariance" in options else []
+    return [law_title(options.get("law", "gaussian")), *form]
+
+
 def _more(titles: Sequence[str], runs: Sequence[Any], part: Callable[[Any], str]) -> list[str]:
     """Return titles with what `part` says of the config of each run."""
     said = [part(run.config) if hasattr(run, "config") else "" for run in runs]
     return [f"{t}, {p}" if p else t for t, p in zip(titles, said, strict=True)]
-
-
-def _law(config: Any) -> str:
-    options = getattr(config, "head_options", {})
-    form = [str(options["covariance"])] if "covariance" in options else []
-    named = "law" in options or form
-    return ", ".join([law_title(options.get("law", "gaussian")), *form]) if named else ""
 
 
 def _rate(config: Any) -> str:

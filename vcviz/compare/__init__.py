@@ -10,6 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.calibration import reliability_curve
+from vcviz.compare.rates import rate_table as rate_table
 from vcviz.compare.revisions import posthoc_table as posthoc_table
 from vcviz.compare.revisions import revise_runs as revise_runs
 from vcviz.compare.strangers import ood_table as ood_table

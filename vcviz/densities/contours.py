@@ -52,7 +52,7 @@ def law_contours(
     prior : law p(z|y)
     projection : map to two dimensions; default none, for a law with D = 2
     mass : shares inside, each in (0, 1)
-    n_points : vertices of an ellipse; the last is the first again
+    n_points : vertices of an ellipse or a diamond; the last is the first again
     draws, seed : draws of each class where there is no closed form
 
     Returns
@@ -79,7 +79,7 @@ def law_contours(
         )
         return empirical_contours(projection(z)[:, :2], y, prior.n_classes, shares)
     law = prior.project(projection)
-    ball = _diamond() if law.family == "laplace" else _circle(n_points)
+    ball = _diamond(n_points) if law.family == "laplace" else _circle(n_points)
     factor = np.linalg.cholesky(law.dispersion)
     radius = np.stack([law.mass_radius(share) for share in shares], axis=1)
     return [
@@ -96,8 +96,12 @@ def _circle(n_points: int) -> NDArray[np.float64]:
     return circle
 
 
-def _diamond() -> NDArray[np.float64]:
-    return np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1], [1, 0]])
+def _diamond(n_points: int) -> NDArray[np.float64]:
+    """Return points along |x| + |y| = 1, the four corners among them."""
+    corners = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1], [1, 0]])
+    side = max(n_points // 4, 1)
+    at = np.linspace(0, 4, 4 * side + 1)
+    return np.stack([np.interp(at, range(5), corners[:, i]) for i in (0, 1)], axis=1)
 
 
 def empirical_contours(

@@ -36,7 +36,7 @@ def train_laws(
 
 
 def train_rates(
-    rates: Sequence[float] = (0.0, 1e-3, 1e-2, 1e-1),
+    rates: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1),
     heads: Sequence[str] = ("softmax",),
     *,
     head_options: Mapping[str, Mapping[str, Any]] | None = None,

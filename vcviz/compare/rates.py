@@ -1,0 +1,46 @@
+"""Stochastic encoders side by side: how much their latents may tell of the input, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vcviz.errors import InputError
+from vcviz.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row per run of a stochastic encoder with a rate in its loss.
+
+    Columns: ``head``; ``rate weight``; ``rate``, the mean of KL(q(z|x) || N(0, I)) over the last
+    epoch in nats, which bounds the information I(X; Z) from above; test ``accuracy`` and ``ECE``
+    (fractions) and ``NLL`` (nats).
+
+    Raises
+    ------
+    InputError
+        For a run that kept no rate; `train_rates` trains runs that do.
+    """
+    import pandas as pd
+
+    rows = []
+    for run in runs:
+        if "train/rate" not in run.history[-1]:
+            raise InputError(
+                f"run {run.name!r} has no rate in its loss; train with stochastic=True and a "
+                "rate_weight above 0"
+            )
+        rows.append(
+            {
+                "head": run.config.head,
+                "rate weight": run.config.rate_weight,
+                "rate": run.history[-1]["train/rate"],
+                "accuracy": run.metrics["accuracy"],
+                "ECE": run.metrics["ece"],
+                "NLL": run.metrics["nll"],
+            }
+        )
+    return pd.DataFrame(rows)
