@@ -414,6 +414,18 @@ class TestRefit:
             ours, fitted.score_samples(lat.z[lat.y == 0].astype(float)), atol=1e-3
         )
 
+    @pytest.mark.parametrize("covariance", ["full", "isotropic"])
+    def test_known_truth_comes_back(self, covariance):
+        train, test = vcviz.load_data("mixture", seed=0)
+        truth = vcviz.true_prior(train)
+        blank = np.full((len(train), train.n_classes), -np.log(train.n_classes))
+        law = refit_prior(LatentSet(train.x, blank, train.y), covariance)
+        exact, ours = truth.log_posterior(test.x), law.log_posterior(test.x)
+        # Half the number of free parameters over N is what fitting costs on average.
+        free = {"full": 5, "isotropic": 3}[covariance] * train.n_classes
+        kl = (np.exp(exact) * (exact - ours)).sum(1).mean()
+        assert 0 <= kl < 4 * free / (2 * len(train))
+
     def test_reclassified_latents_carry_the_laws_word(self):
         lat = latents()
         law = refit_prior(lat)
