@@ -607,20 +607,30 @@ class TestRuns:
         again = vcviz.posthoc_table(runs, methods, resamples=20, progress=False)
         assert again.equals(table)
 
+    def test_laws_of_held_out_rows(self, runs):
+        (found,) = vcviz.revise_runs(runs[0], ["gaussian_shared"], laws="validation", resamples=0)
+        test, held = runs[0].latents("test"), runs[0].latents("validation")
+        after = reclassify(test, refit_prior(held, "shared"))
+        assert found.nll == pytest.approx(negative_log_likelihood(after.log_probs, test.y))
+        with pytest.raises(InputError, match="kept no validation latents; train with validation"):
+            vcviz.revise_runs(runs[1], laws="validation")
+        with pytest.raises(InputError, match="unknown laws 'tests'"):
+            vcviz.revise_runs(runs[1], laws="tests")
+
     def test_nothing_to_revise(self):
         with pytest.raises(InputError, match="no runs to revise"):
             vcviz.revise_runs([])
 
     def test_the_explorer_draws_the_method_that_is_chosen(self, runs):
         run = runs[0]
-        assert list(vcviz.PosthocExplorer(runs).controls) == ["run", "method", "bins"]
+        assert list(vcviz.PosthocExplorer(runs).controls) == ["run", "method", "bins"]  # no rows
         ui = vcviz.PosthocExplorer(run, resamples=20)
-        assert list(ui.controls) == ["method", "bins"]
+        assert list(ui.controls) == ["method", "laws", "bins"]
         assert len(ui.controls["method"].options) == len(REVISIONS) - 1
         test, held, train = (run.latents(s) for s in ("test", "validation", "train"))
-        for method in ("vector", "gaussian_full", "mixture"):
-            ui.bound.set(method=method, bins=20)
-            after = revised(test, method, validation=held, train=train)
+        for method, laws in (("vector", train), ("gaussian_full", train), ("mixture", held)):
+            ui.bound.set(method=method, bins=20, laws="train" if laws is train else "validation")
+            after = revised(test, method, validation=held, train=laws)
             text = [t.text[0] for t in ui.view.data if t.name == "readout"]
             for lat, line in zip((test, after), text, strict=True):
                 ece = expected_calibration_error(lat.log_probs, lat.y, n_bins=20)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
 from vcviz.errors import InputError
+from vcviz.options import check_choice
 from vcviz.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.runs import Run
 from vcviz.titles import run_titles
@@ -30,21 +31,25 @@ def revise_runs(
     runs: Run | Sequence[Run],
     methods: Sequence[str] | None = None,
     *,
+    laws: Literal["train", "validation"] = "train",
     progress: bool = True,
     **options: Any,
 ) -> list[PosthocScores]:
     """Return how well each run predicts its test rows after each post-hoc method.
 
     Recalibration is fitted to the run's validation rows, and across folds of the test rows where
-    the run held none out (``validation=``); laws are fitted to its training rows.
+    the run held none out (``validation=``).
 
     Parameters
     ----------
     runs : a run or several
     methods : names of `vcviz.posthoc.REVISIONS`; default all
+    laws : the rows that laws are fitted to. An encoder that knows its training rows gathers them
+        more closely than any new ones; a law of held-out rows expects what really comes.
     progress : show a bar if it takes more than 2 s
     options : as for `vcviz.posthoc.posthoc_scores`
     """
+    check_choice("laws", laws, ("train", "validation"))
     listed: list[Any] = list(runs) if isinstance(runs, (list, tuple)) else [runs]
     if not listed:
         raise InputError("no runs to revise; train some first: vcviz train")
@@ -53,10 +58,10 @@ def revise_runs(
     bar = tqdm(total=len(listed) * len(methods), desc="revising", disable=not progress, delay=2)
     with bar:
         for run, title in zip(listed, run_titles(listed), strict=True):
-            test, train = run.latents("test"), run.latents("train")
+            test, fitted = run.latents("test"), run.latents(laws)
             validation = run.latents("validation") if run.config.validation else None
             for method in methods:
-                after = revised(test, method, validation=validation, train=train)
+                after = revised(test, method, validation=validation, train=fitted)
                 found.append(posthoc_scores(test, after, method, **{"name": title} | options))
                 bar.update()
     return found

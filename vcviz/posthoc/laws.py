@@ -37,7 +37,8 @@ def refit_prior(
 
     Parameters
     ----------
-    lat : latents of training rows, see `extract_latents`
+    lat : latents of training rows, see `extract_latents`; of held-out rows if there are enough of
+        them, because an encoder gathers the rows that it was trained on more closely
     covariance : ``"full"``, one matrix a class; ``"shared"``, one for all classes;
         ``"diagonal"``, ``"isotropic"``, one variance a dimension, or one in all, for each class
     components : Gaussians a class; more than one are fitted by expectation maximisation

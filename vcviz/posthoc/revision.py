@@ -83,7 +83,8 @@ def revised(
         or a law fitted to `train` by `refit_prior`
     validation : rows held out from training; without them the maps are fitted to the other folds
         of `lat` itself, see `cross_recalibrate`
-    train : training rows, for the laws
+    train : the rows that a law is fitted to: those of training, or `validation` for a law of what
+        comes after it
 
     Raises
     ------

@@ -16,6 +16,7 @@ from vcviz.figures.posthoc import ROW_PX, score_panels
 from vcviz.figures.reliability import reliability_spec
 from vcviz.options import check_choice
 from vcviz.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
+from vcviz.posthoc.revision import LAWS
 from vcviz.records import LatentSet, ReliabilityCurve
 from vcviz.titles import run_titles
 from vcviz.widgets.bind import Bound
@@ -31,18 +32,21 @@ class PosthocExplorer(Explorer):
     """Reliability of a run's test rows as trained and after a post-hoc method, and all scores.
 
     Recalibration is fitted to the run's validation rows (across folds of the test rows where it
-    held none out), laws to its training rows; every number is of the test rows.
+    held none out), laws to its training rows or to its validation rows; every number is of the
+    test rows.
 
     Parameters
     ----------
     runs : a `Run` or a sequence of them
     method : the method shown at first, a name of `vcviz.posthoc.REVISIONS`
+    laws : the rows that laws are fitted to at first, "train" or "validation"
     resamples : draws for the intervals
     theme : "auto", "light" or "dark"
 
     Attributes
     ----------
-    controls : name -> control, among ``run``, ``method``, ``bins``
+    controls : name -> control, among ``run``, ``method``, ``laws`` (if all runs held rows out),
+        ``bins``
     view, widget : the live figure; controls and figure
     """
 
@@ -51,6 +55,7 @@ class PosthocExplorer(Explorer):
         runs: Any,
         *,
         method: str = "temperature",
+        laws: str = "train",
         resamples: int = 1000,
         theme: style.Theme = "auto",
     ) -> None:
@@ -69,6 +74,13 @@ class PosthocExplorer(Explorer):
         controls["method"] = dropdown("Method", methods)
         check_choice("post-hoc method", method, [name for _, name in methods])
         controls["method"].value = method
+        rows = [("training rows", "train")]
+        if all(self._held_out(i) for i in range(len(self._runs))):
+            rows.append(("held-out rows", "validation"))
+            controls["laws"] = dropdown("Laws of", rows)
+        check_choice("laws", laws, [name for _, name in rows])
+        if "laws" in controls:
+            controls["laws"].value = laws
         controls["bins"] = ipw.SelectionSlider(
             options=_BINS, value=15, description="Number of bins", style=PLAIN,
             layout=ipw.Layout(width="340px"),
@@ -82,11 +94,11 @@ class PosthocExplorer(Explorer):
         return self.bound.figure(menus=("method",), frames=frames)
 
     def _draw(self, **values: Any) -> dict[str, Any]:
-        i, method = values.get("run", 0), values["method"]
-        curves = [self._curve(i, name, values["bins"]) for name in ("none", method)]
+        i, method, laws = values.get("run", 0), values["method"], values.get("laws", "train")
+        curves = [self._curve(i, name, laws, values["bins"]) for name in ("none", method)]
         top = reliability_spec(curves, columns=2)
         layout = top["layout"]
-        scores = self._scores(i)
+        scores = self._scores(i, laws)
         margin = layout["margin"]
         plot = layout["height"] - margin["t"] - margin["b"]
         strip = ROW_PX * len(scores) + 20
@@ -104,23 +116,27 @@ class PosthocExplorer(Explorer):
     def _latents(self, i: int, split: str) -> LatentSet:
         return self._runs[i].latents(split)
 
-    def _new_revised(self, i: int, method: str) -> LatentSet:
-        held_out = getattr(getattr(self._runs[i], "config", None), "validation", 0) > 0
-        validation = self._latents(i, "validation") if held_out else None
-        test, train = self._latents(i, "test"), self._latents(i, "train")
-        return revised(test, method, validation=validation, train=train)
+    def _held_out(self, i: int) -> bool:
+        return getattr(getattr(self._runs[i], "config", None), "validation", 0) > 0
 
-    def _new_scores(self, i: int) -> list[PosthocScores]:
-        before = self._latents(i, "test")
+    def _new_revised(self, i: int, method: str, laws: str) -> LatentSet:
+        validation = self._latents(i, "validation") if self._held_out(i) else None
+        test, fitted = self._latents(i, "test"), self._latents(i, laws)
+        return revised(test, method, validation=validation, train=fitted)
+
+    def _new_scores(self, i: int, laws: str) -> list[PosthocScores]:
+        before, name = self._latents(i, "test"), self._titles[i]
         return [
-            posthoc_scores(
-                before, self._revised(i, m), m, resamples=self._resamples, name=self._titles[i]
-            )
+            posthoc_scores(before, self._made(i, m, laws), m, resamples=self._resamples, name=name)
             for m in REVISIONS
         ]
 
-    def _new_curve(self, i: int, method: str, bins: int) -> ReliabilityCurve:
-        lat = self._revised(i, method)
+    def _made(self, i: int, method: str, laws: str) -> LatentSet:
+        """Return what a method makes of the test rows; a map is fitted once, whatever `laws` is."""
+        return self._revised(i, method, laws if method in LAWS else "train")
+
+    def _new_curve(self, i: int, method: str, laws: str, bins: int) -> ReliabilityCurve:
+        lat = self._made(i, method, laws)
         name = f"{self._titles[i]}, {REVISIONS[method]}"
         return reliability_curve(
             lat.log_probs, lat.y, n_bins=bins, resamples=self._resamples, name=name
