@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import chdtri, gammaincinv, gammaln, ndtri_exp
+from scipy.special import betaincinv, chdtri, gammaincinv, gammaln, ndtri_exp
 from scipy.stats import chi2, f, gamma, vonmises_fisher
 
 from vcviz.errors import InputError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vcviz.records.prior import LatentPrior
 
 Array = NDArray[np.float64]
+#: tail masses below this are left to asymptotics
+_LEAST_MASS = 1e-100
 
 
 class Density(Protocol):
@@ -128,8 +130,10 @@ class _StudentT(_Gaussian):
                 chdtri(d, above),
                 2 * gammaincinv(d / 2, np.minimum(f.cdf(square / d, d, df), 0.5)),
             )
-        # Where the mass beyond is no longer a number: what its logarithm tends to.
-        normal = np.where(above > 1e-290, normal, (df + d) * np.log1p(square / df))
+        # Farther out the mass beyond is no longer a number; its logarithm goes on like this.
+        last = df * (1 / betaincinv(df / 2, d / 2, _LEAST_MASS) - 1)
+        weight = 0.5 * (df + d) * (np.log1p(square / df) - np.log1p(last / df))
+        normal = np.where(square > last, chdtri(d, _LEAST_MASS) + 2 * weight, normal)
         return u * np.sqrt(normal / np.where(square > 0, square, 1))[:, None]
 
     def covariance(self, p: LatentPrior) -> Array:
