@@ -382,7 +382,7 @@ def test_one_dimension_and_one_row(law, c):
     ("law", "options", "reach"),
     [
         ("student_t", {"df": 400.0}, 400),
-        ("student_t", {"df": 1e7}, 200),
+        ("student_t", {"df": 1e4}, 200),
         ("laplace", {}, 3000),
         ("von_mises_fisher", {"concentration": 9e4}, 0.9),
     ],
@@ -393,7 +393,7 @@ def test_residuals_far_out_keep_their_order(law, options, reach):
     side = np.eye(4)[3] - prior.mean[0] * prior.mean[0, 3]
     z = prior.mean[0] + reach * np.linspace(0, 1, 4000)[:, None] * side
     length = np.linalg.norm(prior.whiten(z, np.zeros(4000, int)), axis=1)
-    step = np.diff(length)[1000:]
+    step = np.diff(length)[100:]
     assert np.isfinite(length).all()
     assert length[-1] > 40
     assert (step > 0).all()
