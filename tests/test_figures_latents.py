@@ -11,7 +11,9 @@ from vcviz.figures.outlines import (
     latent_ranges,
     thin,
 )
+from vcviz.projections import fit_projection
 from vcviz.records import LatentPrior, LatentSet, Projection
+from vcviz.widgets import LatentExplorer
 
 
 def of(fig, layer: str, k: int | None = None):
@@ -311,3 +313,30 @@ def test_four_panels_stand_two_by_two():
     fig = compare_latents([LatentPanel(latents(seed=i)) for i in range(4)])
     assert len({fig.layout[f"xaxis{i}"].domain for i in ("", 2, 3, 4)}) == 2
     assert len({fig.layout[f"yaxis{i}"].domain for i in ("", 2, 3, 4)}) == 2
+
+
+@pytest.mark.parametrize("method", ["pca", "lda"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        LatentPrior(5.0 * np.eye(3, 4), scale=1.0, family="student_t", df=[1.5, 3, 9]),
+        LatentPrior(5.0 * np.eye(3, 4), scale=1.0, family="laplace"),
+        LatentPrior(np.eye(3, 4), family="von_mises_fisher", concentration=20.0),
+    ],
+    ids=lambda law: law.family,
+)
+def test_any_family_is_drawn_in_any_projection(law, method):
+    lat = latents(dim=4)
+    projection = fit_projection(lat, method=method, prior=law)
+    fig = plot_latents(lat, law, projection=projection, mass=(0.9,))
+    lines = of(fig, "anticipated")
+    assert len(lines) == 3
+    z, y = law.sample(np.repeat(np.arange(3), 4000), np.random.default_rng(0))
+    points = projection(z)
+    for k, line in enumerate(lines):
+        x, y_ = (np.asarray(v, float) for v in (line.x, line.y))
+        width = np.ptp(np.quantile(points[y == k, 0], [0.02, 0.98]))
+        assert np.nanmax(x) - np.nanmin(x) == pytest.approx(width, rel=0.35)
+        assert np.isfinite(y_[~np.isnan(y_)]).all()
+    explorer = LatentExplorer((lat, law))
+    assert explorer.figure().data

@@ -19,6 +19,7 @@ from vcviz.records.checks import as_float
 # From this order on the uniform expansion of the Bessel function is exact to 13 digits.
 _UNIFORM_ORDER = 45
 _NODES = 2049
+_LEAST_MASS = 1e-100
 
 
 def log_normaliser(concentration: ArrayLike, dim: int) -> NDArray[np.float64]:
@@ -118,7 +119,7 @@ def _normal_radius(
     square = np.where(
         above < 0.5, chdtri(dim - 1, above), 2 * gammaincinv((dim - 1) / 2, np.minimum(below, 0.5))
     )
-    known = above > 1e-290
+    known = above > _LEAST_MASS
     radius = np.interp(angle, nodes[known], np.sqrt(square[known]))
     # Farther out the mass beyond is no longer a number; its logarithm goes on like this.
     last = nodes[known][-1]
@@ -130,7 +131,8 @@ def _angle_law(
     concentration: float, dim: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return angles from the mean direction and the mass of the law below and above each."""
-    bulk = min(np.pi, 12 * np.sqrt(dim / concentration))
+    # Finely as far as a mass of 1e-100 lies beyond, coarsely from there.
+    bulk = min(np.pi, (22 + 2 * np.sqrt(dim)) / np.sqrt(concentration))
     angle = np.unique(np.r_[np.linspace(0, bulk, _NODES), np.linspace(bulk, np.pi, _NODES)])
     with np.errstate(divide="ignore"):
         log_density = (dim - 2) * np.log(np.sin(angle)) if dim > 2 else np.zeros_like(angle)
