@@ -30,6 +30,7 @@ LAYERS = (
     {"attacks", "cam"},
     {"runs"},
     {"compare", "imbalance", "segmentation", "training"},
+    {"temperatures"},
     {"sweeps"},
     {"figures"},
     {"widgets"},

@@ -12,7 +12,12 @@ from vcviz.calibration import mean_kl, negative_log_likelihood
 from vcviz.data import load_data, true_utilities
 from vcviz.errors import InputError
 from vcviz.heads import noisy_log_softmax
-from vcviz.noise import argmax_probs, draw_utilities, noisy_log_probs
+from vcviz.noise import (
+    argmax_probs,
+    draw_utilities,
+    noisy_log_probs,
+    relative_noise,
+)
 from vcviz.records import LogitLaw
 
 N, C, R = 7, 3, 2
@@ -111,9 +116,18 @@ def test_contrasts_are_the_moments_of_utility_differences(rng):
     some = law(rng, rank=R, temperature=0.4)
     u = draw_utilities(some, 200_000) / 0.4
     gap = u[:, :, 0] - u[:, :, 2]
-    np.testing.assert_allclose(gap.mean(0), some.contrast_mean[:, 0, 2], atol=0.05)
-    np.testing.assert_allclose(gap.std(0), some.contrast_std[:, 0, 2], rtol=0.02)
-    assert (some.contrast_std[:, 1, 1] == 0).all()
+    mean, std = some.contrast(0, 2)
+    np.testing.assert_allclose(gap.mean(0), mean, atol=0.05)
+    np.testing.assert_allclose(gap.std(0), std, rtol=0.02)
+    assert (some.contrast(1, 1)[1] == 0).all()
+    # One pair of classes for each input, the one of largest mean first.
+    first, second = some.leaders.T
+    for row, (k, j) in enumerate(zip(first, second, strict=True)):
+        np.testing.assert_allclose(
+            [part[row] for part in some.contrast(first, second)],
+            [part[row] for part in some.contrast(int(k), int(j))],
+        )
+    assert (some.contrast(first, second)[0] >= 0).all()
 
 
 @pytest.mark.parametrize("c", [0.01, 30.0])
@@ -123,8 +137,9 @@ def test_contrasts_do_not_know_the_gauge(rng, c):
     scaled = LogitLaw(c * (some.mean + shift), c * some.scale, c * some.factor, 0.4 * c)
     shared = LogitLaw(some.mean + shift, some.scale, some.factor + common, 0.4)
     for other in (scaled, shared):
-        np.testing.assert_allclose(other.contrast_std, some.contrast_std, atol=1e-9)
-        np.testing.assert_allclose(other.contrast_mean, some.contrast_mean, atol=1e-9)
+        for found, expected in zip(other.contrast(0, 2), some.contrast(0, 2), strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-9)
+        np.testing.assert_allclose(relative_noise(other, 0, 2), relative_noise(some, 0, 2))
         np.testing.assert_allclose(noisy_log_probs(other), noisy_log_probs(some), atol=1e-9)
 
 

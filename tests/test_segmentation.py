@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from vcviz.data import load_shapes
 from vcviz.errors import InputError
@@ -132,18 +133,19 @@ def test_a_seed_repeats_training_and_prediction(shapes, model):
     assert not np.array_equal(first.log_probs, other.log_probs)
 
 
-def test_noise_is_the_contrast_of_the_two_likeliest_classes(shapes, model):
+def test_noise_is_the_contrast_of_the_two_leading_classes(shapes, model):
     _, test = shapes
     seen = segment(model, test)
     with torch.no_grad():
         mean, _, scale = model.head.logit_law(model.encode(torch.tensor(test.x)))
-    order = np.argsort(-seen.log_probs, axis=1)[:, :2]
-    own = np.take_along_axis(scale.numpy(), order, axis=1)
-    np.testing.assert_allclose(seen.noise, np.hypot(own[:, 0], own[:, 1]), rtol=1e-5)
+    order = np.argsort(-mean.numpy(), axis=1)[:, :2]
+    gap = -np.diff(np.take_along_axis(mean.numpy(), order, axis=1), axis=1)[:, 0]
+    std = np.linalg.norm(np.take_along_axis(scale.numpy(), order, axis=1), axis=1)
+    np.testing.assert_allclose(seen.noise, std, rtol=1e-5)
+    np.testing.assert_allclose(seen.flips, norm.cdf(-gap / std), rtol=1e-4)
     halved = segment(model, test, temperature=2.0, draws=300)
-    same = (np.argsort(-halved.log_probs, axis=1)[:, :2] == order).all(1)
-    np.testing.assert_allclose(halved.noise[same], seen.noise[same] / 2, rtol=1e-5)
-    assert mean.shape == seen.log_probs.shape
+    np.testing.assert_allclose(halved.noise, seen.noise / 2, rtol=1e-5)
+    np.testing.assert_allclose(halved.flips, seen.flips, rtol=1e-5)
 
 
 def test_training_brings_it_near_the_truth(shapes):

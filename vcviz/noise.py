@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, ndtr
 from scipy.stats import norm
 
 from vcviz.errors import InputError
 from vcviz.options import check_count, check_number
-from vcviz.records import LogitLaw
+from vcviz.records import LogitLaw, as_float
 
 # Numbers held at once.
 _BLOCK = 4_000_000
@@ -47,6 +47,17 @@ def noisy_log_probs(
     return np.concatenate(parts)
 
 
+def input_grid(x: ArrayLike, size: int = 41) -> NDArray[np.float64]:
+    """Return (size^2, 2) points of a grid over the range of inputs (N, 2), for maps."""
+    points = as_float("x", x, 2, np.float64)
+    if points.shape[1] != 2:
+        raise InputError(f"a grid needs inputs (N, 2), got shape {points.shape}")
+    n = check_count("size", size, minimum=2)
+    low, high = points.min(0), points.max(0)
+    across, down = (np.linspace(a, b, n) for a, b in zip(low, high, strict=True))
+    return np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+
+
 def draw_utilities(law: LogitLaw, draws: int, *, seed: int = 0) -> NDArray[np.float64]:
     """Return (S, N, C) utilities; every input gets the same standard noise."""
     rng = np.random.default_rng(check_count("seed", seed, minimum=0))
@@ -56,6 +67,36 @@ def draw_utilities(law: LogitLaw, draws: int, *, seed: int = 0) -> NDArray[np.fl
     if law.factor is None:
         return u
     return u + np.einsum("ncr,sr->snc", law.factor, rng.standard_normal((draws, len(law.factor.T))))
+
+
+def relative_noise(
+    law: LogitLaw, first: int | NDArray[np.int64], second: int | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return (N,) noise of u_first - u_second, over the typical size of its mean.
+
+    The standard deviation at each input over the root mean square, over all inputs, of the mean:
+    free of the common scale of mean, noise and temperature, so that it can be compared between a
+    model and the truth.
+
+    Parameters
+    ----------
+    law : of the utilities
+    first, second : a class, or one for each input
+    """
+    mean, std = law.contrast(first, second)
+    return std / np.sqrt(np.square(mean).mean())
+
+
+def flip_probs(law: LogitLaw) -> NDArray[np.float64]:
+    """Return (N,) probability that noise puts the class of second largest mean above the first.
+
+    Phi(-mean / std) of their difference, for normal noise: unlike the noise itself it does not
+    change when a flexible model scales mean and noise of an input by one number, which leaves
+    the labels' law as it is once tau is small.
+    """
+    mean, std = law.contrast(*law.leaders.T)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(std > 0, ndtr(-mean / std), 0.5 * (mean == 0))
 
 
 def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
@@ -82,7 +123,7 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
         raise InputError("argmax_probs needs independent normal noise, or Gumbel of one scale")
     if law.n_classes == 2:
         with np.errstate(divide="ignore", invalid="ignore"):
-            first = ndtr(law.contrast_mean[:, 0, 1] / law.contrast_std[:, 0, 1])
+            first = ndtr(np.divide(*law.contrast(0, 1)))
         if np.isnan(first).any():
             raise InputError("argmax_probs needs noise: a scale of 0 leaves ties undecided")
         return np.stack([first, 1 - first], axis=1)

@@ -13,6 +13,7 @@ from vcviz.errors import InputError, expect
 from vcviz.heads import HEADS, build_head
 from vcviz.heads.heteroscedastic import HeteroscedasticHead
 from vcviz.model import Classifier
+from vcviz.noise import flip_probs
 from vcviz.options import check_count, check_number
 from vcviz.records import LogitLaw, PixelSplit, Segmentation
 
@@ -52,7 +53,7 @@ def train_segmenter(
     head_options: Mapping[str, Any] | None = None,
     latent_dim: int = 8,
     width: int = 16,
-    epochs: int = 30,
+    epochs: int = 40,
     batch_size: int = 10,
     lr: float = 1e-2,
     seed: int = 0,
@@ -131,14 +132,13 @@ def segment(
         log_p = model.head.log_probs(z, generator=generator, **options)
         log_probs.append(log_p.double().numpy())
         if noisy:
-            noise.append(_noise(model.head, z, log_p, temperature))
-    return Segmentation(
-        np.concatenate(log_probs), np.concatenate(noise) if noise else None, name or "pixels"
-    )
+            noise.append(_noise(model.head, z, temperature))
+    std, flips = (np.concatenate(p) for p in zip(*noise, strict=True)) if noise else (None, None)
+    return Segmentation(np.concatenate(log_probs), std, flips, name or "pixels")
 
 
-def _noise(head: Any, z: Tensor, log_probs: Tensor, temperature: float | None) -> Any:
-    """Return (B, H, W) standard deviations of (u_k - u_j) / tau of the two likeliest classes."""
+def _noise(head: Any, z: Tensor, temperature: float | None) -> tuple[Any, Any]:
+    """Return (B, H, W) noise over tau, and flip probabilities, of the two largest means."""
     parts = (
         None if part is None else part.movedim(1, 3).flatten(0, 2).double().numpy()
         for part in head.logit_law(z)
@@ -147,6 +147,6 @@ def _noise(head: Any, z: Tensor, log_probs: Tensor, temperature: float | None) -
     assert mean is not None
     assert scale is not None
     law = LogitLaw(mean, scale, factor, temperature or head.temperature, head.noise)
-    first, second = log_probs.topk(2, dim=1).indices.unbind(1)
-    pairs = law.contrast_std[np.arange(len(law)), first.flatten(), second.flatten()]
-    return pairs.reshape(first.shape)
+    shape = len(z), *z.shape[2:]
+    _, std = law.contrast(*law.leaders.T)
+    return std.reshape(shape), flip_probs(law).reshape(shape)

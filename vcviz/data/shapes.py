@@ -16,7 +16,7 @@ _LIGHT = (0.2, 0.75, 0.5)
 
 def load_shapes(
     *,
-    n_train: int = 150,
+    n_train: int = 200,
     n_test: int = 50,
     size: int = 32,
     vague: float = 2.0,

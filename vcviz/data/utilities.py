@@ -35,7 +35,7 @@ def load_utilities(
     dim: int = 2,
     slope: float = 1.0,
     quiet: float = 0.1,
-    loud: float = 2.0,
+    loud: float = 1.0,
 ) -> tuple[Split, Split]:
     """Return a train and a test split whose noise of labels is known at every input.
 

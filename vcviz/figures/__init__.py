@@ -9,12 +9,14 @@ from vcviz.figures.latent_panel import LatentOptions as LatentOptions
 from vcviz.figures.latent_panel import LatentPanel as LatentPanel
 from vcviz.figures.latents import compare_latents as compare_latents
 from vcviz.figures.latents import plot_latents as plot_latents
+from vcviz.figures.noise_maps import plot_noise_maps as plot_noise_maps
 from vcviz.figures.ood import plot_ood as plot_ood
 from vcviz.figures.posthoc import plot_posthoc as plot_posthoc
 from vcviz.figures.regions import plot_regions as plot_regions
 from vcviz.figures.reliability import plot_reliability as plot_reliability
 from vcviz.figures.retain import plot_retain as plot_retain
 from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
+from vcviz.figures.segmentation import plot_segmentation as plot_segmentation
 from vcviz.figures.sweep import plot_sweep as plot_sweep
 from vcviz.figures.trajectory import plot_trajectory as plot_trajectory
 
@@ -29,11 +31,13 @@ __all__ = [
     "plot_information",
     "plot_latent_fit",
     "plot_latents",
+    "plot_noise_maps",
     "plot_ood",
     "plot_posthoc",
     "plot_regions",
     "plot_reliability",
     "plot_retain",
+    "plot_segmentation",
     "plot_sweep",
     "plot_trajectory",
 ]

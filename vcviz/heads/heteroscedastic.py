@@ -12,6 +12,8 @@ from vcviz.heads.noisy_softmax import NOISES, noisy_log_softmax
 from vcviz.options import check_choice, check_count, check_number
 
 COVARIANCES = ("diagonal", "low_rank", "low_rank_efficient")
+# Of torch's own initial weights of mean and scale.
+_INITIAL = 0.1
 
 
 class HeteroscedasticHead(Head):
@@ -53,6 +55,10 @@ class HeteroscedasticHead(Head):
     -----
     The loss has one term, ``cross_entropy``. Latents may also be maps (B, D, H, W) with labels
     (B, H, W): then every pixel is classified, and the loss is the mean over pixels.
+
+    Initial means are small beside the noise, so that every class wins some draws. Below tau of
+    about 0.1 a class that wins none has no gradient, and runs that start with large means of the
+    wrong sign stay far off (0.07 nats from the truth instead of 0.01 on ``utilities`` data).
 
     The authors' efficient form draws V e by a layer with a bias b, so that the mean of u is
     mu + v(z) * b and no longer mu; here there is none.
@@ -101,6 +107,10 @@ class HeteroscedasticHead(Head):
         elif covariance == "low_rank_efficient":
             self.factor = nn.Linear(width or latent_dim, n_classes)
             self.directions = nn.Linear(rank, n_classes, bias=False)
+        with torch.no_grad():
+            for layer in (self.mean, self.scale):
+                layer.weight.mul_(_INITIAL)
+                layer.bias.zero_()
 
     def logit_law(self, z: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return mean (B, C), factor (B, C, R) or None, and scale (B, C) of the utilities.

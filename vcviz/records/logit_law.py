@@ -37,7 +37,7 @@ class LogitLaw:
     Notes
     -----
     mean, scale, factor and tau times one number are the same law of labels, and so is mean plus
-    one number for all classes: look at `contrast_std`, which neither changes, not at `scale`.
+    one number for all classes: look at `contrast`, which neither changes, not at `scale`.
     """
 
     mean: NDArray[np.float64]
@@ -84,17 +84,28 @@ class LogitLaw:
         return total if self.factor is None else total + self.factor @ self.factor.swapaxes(1, 2)
 
     @property
-    def contrast_mean(self) -> NDArray[np.float64]:
-        """(N, C, C) mean of (u_k - u_j) / tau."""
-        return (self.mean[:, :, None] - self.mean[:, None]) / self.temperature
+    def leaders(self) -> NDArray[np.int64]:
+        """(N, 2) the classes of largest and second largest mean."""
+        return np.argsort(-self.mean, axis=1, kind="stable")[:, :2]
 
-    @property
-    def contrast_std(self) -> NDArray[np.float64]:
-        """(N, C, C) standard deviation of (u_k - u_j) / tau: the noise, free of its gauge."""
-        covariance = self.covariance
-        own = np.diagonal(covariance, axis1=1, axis2=2)
-        variance = own[:, :, None] + own[:, None] - 2 * covariance
-        return np.sqrt(np.maximum(variance, 0)) / self.temperature
+    def contrast(
+        self, first: int | NDArray[np.int64], second: int | NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return (N,) mean and (N,) standard deviation of (u_first - u_second) / tau.
+
+        Parameters
+        ----------
+        first, second : a class, or one for each input
+        """
+        rows = np.arange(len(self))
+        mean = self.mean[rows, first] - self.mean[rows, second]
+        own = (NOISE_STD[self.noise] * self.scale) ** 2
+        # A class against itself has no noise at all.
+        variance = np.where(first == second, 0, own[rows, first] + own[rows, second])
+        if self.factor is not None:
+            apart = self.factor[rows, first] - self.factor[rows, second]
+            variance = variance + np.square(apart).sum(1)
+        return mean / self.temperature, np.sqrt(variance) / self.temperature
 
     def take(self, rows: NDArray[np.int64] | list[int]) -> LogitLaw:
         """Return the law of some of the inputs."""

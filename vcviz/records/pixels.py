@@ -73,13 +73,15 @@ class Segmentation:
     Attributes
     ----------
     log_probs : (N, C, H, W) natural-log p(y|image)
-    noise : (N, H, W) standard deviation of (u_k - u_j) / tau between the two most probable classes
-        of the pixel; None for a head without noise
+    noise : (N, H, W) standard deviation of (u_k - u_j) / tau between the two classes of largest
+        mean; None for a head without noise
+    flips : (N, H, W) probability that this noise alone changes which of the two is larger
     name : shown in titles
     """
 
     log_probs: NDArray[np.float64]
     noise: NDArray[np.float64] | None = None
+    flips: NDArray[np.float64] | None = None
     name: str = "segmentation"
 
     @property

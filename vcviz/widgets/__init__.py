@@ -5,6 +5,7 @@ from vcviz.widgets.bind import Bound as Bound
 from vcviz.widgets.bind import bind as bind
 from vcviz.widgets.calibration import CalibrationExplorer as CalibrationExplorer
 from vcviz.widgets.dropmax import DropMaxExplorer as DropMaxExplorer
+from vcviz.widgets.heteroscedastic import HeteroscedasticExplorer as HeteroscedasticExplorer
 from vcviz.widgets.information import InformationExplorer as InformationExplorer
 from vcviz.widgets.latent import LatentExplorer as LatentExplorer
 from vcviz.widgets.posthoc import PosthocExplorer as PosthocExplorer
@@ -14,6 +15,7 @@ __all__ = [
     "Bound",
     "CalibrationExplorer",
     "DropMaxExplorer",
+    "HeteroscedasticExplorer",
     "InformationExplorer",
     "LatentExplorer",
     "PosthocExplorer",

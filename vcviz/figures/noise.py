@@ -1,0 +1,335 @@
+"""One input of a heteroscedastic classifier: its probabilities, and its logits with their noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells
+from vcviz.figures.noise_maps import COLORS, grid_axes, grid_values
+from vcviz.noise import draw_utilities
+from vcviz.records import LogitLaw
+
+_TOP_PX, _BOTTOM_PX, _GAP_PX = 270, 270, 104
+_MOST_CLASSES = 20
+_MOST_DOTS = 300
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseView:
+    """What `noise_spec` draws of one input.
+
+    Attributes
+    ----------
+    law : of the chosen input alone, with the temperature of training
+    probs : (C,) at the temperature and draws shown
+    limit : (C,) exact probabilities as tau falls to 0, or None where there is no formula
+    truth : (C,) true p(y|x), or None
+    temperature, draws : tau and S shown
+    x : (2,) the input, if it has two coordinates, else None
+    plane_x, plane : grid of inputs and their law, or None
+    others : law of many inputs, drawn where there is no plane
+    curve : (taus, values, what): a score over the test rows at the draws shown
+    seed : of the dots
+    """
+
+    law: LogitLaw
+    probs: NDArray[np.float64]
+    limit: NDArray[np.float64] | None
+    truth: NDArray[np.float64] | None
+    temperature: float
+    draws: int
+    x: NDArray[np.float64] | None
+    plane_x: NDArray[np.float64] | None
+    plane: LogitLaw | None
+    others: LogitLaw
+    curve: tuple[NDArray[np.float64], NDArray[np.float64], str]
+    seed: int = 0
+
+    @property
+    def ranked(self) -> list[int]:
+        """Up to three classes of largest mean utility, best first."""
+        return np.argsort(-self.law.mean[0])[:3].tolist()
+
+
+def noise_spec(view: NoiseView) -> dict[str, Any]:
+    """Return the data and layout of the four panels of a `NoiseView`."""
+    grid = cells([_TOP_PX, _BOTTOM_PX], 2, gap_x=0.14, gap_y=_GAP_PX)
+    height = _TOP_PX + _BOTTOM_PX + _GAP_PX
+    layout: dict[str, Any] = {
+        "height": height + 146,
+        "margin": {"t": 86, "b": 60, "l": 60, "r": 16},
+        "annotations": [],
+        "barmode": "overlay",
+        "legend": {"orientation": "h", "y": 1 + 44 / height, "yanchor": "bottom", "x": 0},
+    }
+    names = [style.escape(n, 14) for n in view.law.class_names]
+    data: list[dict[str, Any]] = []
+    second = _plane if view.plane is not None else _rows
+    for cell, panel in (
+        (grid[0][0], _probabilities),
+        (grid[0][1], _cloud),
+        (grid[1][0], second),
+        (grid[1][1], _curve),
+    ):
+        traces, x, y, heading = panel(view, names, cell)
+        data += cell.place(traces)
+        layout |= cell.axes(x, y)
+        layout["annotations"].append(cell.heading(*heading))
+    return {"data": data, "layout": layout}
+
+
+Panel = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], tuple[str, ...]]
+
+
+def _probabilities(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+    order = np.argsort(-view.law.mean[0])[:_MOST_CLASSES] if len(names) > _MOST_CLASSES else None
+    rows = np.arange(len(names)) if order is None else np.sort(order)
+    shown = [names[k] for k in rows]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "bar",
+            "x": shown,
+            "y": view.probs[rows],
+            "marker": {"color": [style.class_color(k) for k in rows], "opacity": 0.75},
+            "name": "p(y|x) at this τ and S",
+            "hovertemplate": "%{x}: %{y:.3f}<extra>this τ and S</extra>",
+        }
+    ]
+    for values, name, symbol in (
+        (view.limit, "τ → 0, exact", "line-ew-open"),
+        (view.truth, "truth", "diamond-open"),
+    ):
+        if values is not None:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "x": shown,
+                    "y": values[rows],
+                    "marker": {
+                        "symbol": symbol,
+                        "size": 13 if symbol == "diamond-open" else 22,
+                        "color": style.NEUTRAL,
+                        "line": {"width": 2},
+                    },
+                    "name": name,
+                    "hovertemplate": f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>",
+                }
+            )
+    x = {"type": "category", "title": {"text": "class"}}
+    y = {"title": {"text": "probability"}, "range": [0, 1.03]}
+    return traces, x, y, ("p(y|x) of the chosen input",)
+
+
+def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+    """Dots: differences of drawn utilities, each with the class that wins the draw."""
+    law, tau = view.law, view.law.temperature
+    first, *rest = view.ranked
+    shown = min(view.draws, _MOST_DOTS)
+    u = draw_utilities(law, view.draws, seed=view.seed)[:shown, 0] / tau
+    all_u = draw_utilities(law, _MOST_DOTS, seed=view.seed)[:, 0] / tau
+    winners = u.argmax(1)
+    second = rest[0]
+    third = rest[1] if len(rest) > 1 else None
+    gap = u[:, first] - u[:, second]
+    other = np.linspace(-1, 1, shown) if third is None else u[:, first] - u[:, third]
+    reach = [float(np.abs(all_u[:, first] - all_u[:, k]).max()) for k in rest]
+    limits = [1.05 * max(reach[0], 1e-6), 1.05 * max(reach[-1], 1e-6) if third is not None else 1.1]
+    soft = min(view.temperature / tau, 2 * max(limits))
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": xs,
+            "y": ys,
+            "fill": "toself",
+            "fillcolor": "rgba(128,128,128,0.22)",
+            "line": {"width": 0},
+            "name": "within τ of a tie: the softmax is undecided",
+            "legendgroup": "soft",
+            "showlegend": i == 0,
+            "hoverinfo": "skip",
+        }
+        for i, (xs, ys) in enumerate(_ties(soft, limits, third is not None))
+    ]
+    for k in view.ranked:
+        mine = winners == k
+        traces.append(_dots(gap[mine], other[mine], k, names))
+    rest_wins = ~np.isin(winners, view.ranked)
+    traces.append(_dots(gap[rest_wins], other[rest_wins], None, names))
+    traces.append(_ellipses(law, first, second, third))
+    a, b = names[first], names[second]
+    x: dict[str, Any] = {"title": {"text": f"(u<sub>{a}</sub> − u<sub>{b}</sub>) / τ of training"}}
+    x |= {"range": [-limits[0], limits[0]], "zeroline": True, "zerolinecolor": style.NEUTRAL}
+    y: dict[str, Any] = {"range": [-limits[1], limits[1]], "showticklabels": third is not None}
+    y["title"] = {"text": None}
+    if third is not None:
+        y["title"] = {"text": f"(u<sub>{a}</sub> − u<sub>{names[third]}</sub>) / τ of training"}
+        y |= {"zeroline": True, "zerolinecolor": style.NEUTRAL}
+    return traces, x, y, ("Draws of the logits, by the class that wins",)
+
+
+def _ties(soft: float, limits: list[float], both: bool) -> list[tuple[list[float], list[float]]]:
+    """Return the strips around ties of the best class with the second and with the third."""
+    wide, high = (2 * limit for limit in limits)
+    upright = ([-soft, soft, soft, -soft], [-high, -high, high, high])
+    level = ([-wide, wide, wide, -wide], [-soft, -soft, soft, soft])
+    return [upright, level if both else ([], [])]
+
+
+def _dots(
+    x: NDArray[np.float64], y: NDArray[np.float64], k: int | None, names: list[str]
+) -> dict[str, Any]:
+    color = style.NEUTRAL if k is None else style.class_color(k)
+    title = "another class" if k is None else names[k]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": x,
+        "y": y,
+        "marker": {
+            "color": color,
+            "symbol": "x" if k is None else style.class_symbol(k),
+            "size": 6,
+            "opacity": 0.6,
+        },
+        "name": f"{title} wins",
+        "showlegend": False,
+        "hovertemplate": f"{title} wins<extra></extra>",
+    }
+
+
+def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> dict[str, Any]:
+    """Return the outlines of one and two standard deviations of the differences."""
+    shape = {"type": "scatter", "mode": "lines", "name": "1 and 2 standard deviations"}
+    look = {"line": {"color": style.NEUTRAL, "width": 1.3}, "hoverinfo": "skip"}
+    if third is None:
+        return {**shape, **look, "x": [], "y": [], "showlegend": False}
+    contrast = np.zeros((2, law.n_classes))
+    contrast[:, first] = 1
+    contrast[0, second] = contrast[1, third] = -1
+    centre = contrast @ law.mean[0] / law.temperature
+    covariance = contrast @ law.covariance[0] @ contrast.T / law.temperature**2
+    values, axes = np.linalg.eigh(covariance)
+    angle = np.linspace(0, 2 * np.pi, 61)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    ring = axes @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)
+    gap = np.full((2, 1), np.nan)
+    path = np.hstack([centre[:, None] + ring, gap, centre[:, None] + 2 * ring])
+    return {**shape, **look, "x": path[0], "y": path[1]}
+
+
+def _plane(view: NoiseView, names: list[str], cell: Cell) -> Panel:
+    assert view.plane is not None
+    assert view.plane_x is not None
+    across, down = grid_axes(view.plane_x)
+    _, noise = view.plane.contrast(*view.plane.leaders.T)
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "heatmap",
+            "x": across,
+            "y": down,
+            "z": grid_values(view.plane_x, noise).astype(np.float32),
+            "colorscale": COLORS,
+            "zmin": 0,
+            "colorbar": {
+                "thickness": 12,
+                "len": _BOTTOM_PX / (_TOP_PX + _BOTTOM_PX + _GAP_PX),
+                "y": 0,
+                "yanchor": "bottom",
+                "x": cell.x_domain[1] + 0.005,
+            },
+            "hovertemplate": "x1 %{x:.2f}, x2 %{y:.2f}<br>noise %{z:.2f}<extra></extra>",
+        }
+    ]
+    if view.x is not None:
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [view.x[0]],
+                "y": [view.x[1]],
+                "marker": {
+                    "symbol": "x-thin",
+                    "size": 14,
+                    "line": {"color": "#FFFFFF", "width": 3},
+                },
+                "name": "chosen input",
+                "showlegend": False,
+                "hoverinfo": "skip",
+            }
+        )
+    heading = ("Noise: std of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training",)
+    return traces, {"title": {"text": "x1"}}, {"title": {"text": "x2"}}, heading
+
+
+def _rows(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+    """For inputs that are no plane: how sure and how noisy each of them is."""
+    traces = []
+    for law, size, color, name in (
+        (view.others, 4, style.RUN_COLORS[0], "inputs"),
+        (view.law, 14, style.RUN_COLORS[1], "chosen input"),
+    ):
+        mean, std = law.contrast(*law.leaders.T)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": mean,
+                "y": std,
+                "marker": {
+                    "size": size,
+                    "color": color,
+                    "opacity": 0.7,
+                    "symbol": "circle" if size < 10 else "x-thin-open",
+                    "line": {"width": 2, "color": color} if size > 10 else {"width": 0},
+                },
+                "name": name,
+                "showlegend": False,
+                "hovertemplate": "mean %{x:.2f}, noise %{y:.2f}<extra></extra>",
+            }
+        )
+    x = {"title": {"text": "mean of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training"}}
+    y = {"title": {"text": "its standard deviation"}, "rangemode": "tozero"}
+    return traces, x, y, ("How sure and how noisy: the two likeliest classes of each input",)
+
+
+def _curve(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+    taus, values, what = view.curve
+    at = np.array([view.temperature, view.law.temperature])
+    height = np.interp(np.log(at), np.log(taus), values)
+    color = style.RUN_COLORS[0]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": taus,
+            "y": values,
+            "line": {"color": color, "width": 2},
+            "name": what,
+            "showlegend": False,
+            "hovertemplate": "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": at,
+            "y": height,
+            "marker": {
+                "symbol": ["circle", "circle-open"],
+                "size": [11, 10],
+                "color": color,
+                "line": {"width": 2},
+            },
+            "name": "now, and τ of training",
+            "showlegend": False,
+            "hoverinfo": "skip",
+        },
+    ]
+    x = {"title": {"text": "τ of the prediction"}, "type": "log", "tickformat": "~g", "dtick": 1}
+    return traces, x, {"title": {"text": "nats"}}, (f"{what}: ● now  ○ τ of training",)

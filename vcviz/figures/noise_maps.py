@@ -1,0 +1,133 @@
+"""How noisy the label is over a plane of inputs: models beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import cells
+from vcviz.noise import relative_noise
+from vcviz.records import LogitLaw, as_float
+
+COLORS = "Viridis"
+_PANEL_PX = 300
+
+
+def plot_noise_maps(
+    laws: Mapping[str, LogitLaw],
+    x: ArrayLike,
+    *,
+    classes: tuple[int, int] | None = None,
+    columns: int = 3,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return maps of the noise between two classes over a grid of inputs, on one colour scale.
+
+    Parameters
+    ----------
+    laws : title -> law of the utilities at the inputs `x`
+    x : (N, 2) inputs that fill a grid, see `vcviz.input_grid`
+    classes : k and j; default the two of largest mean at each input, of the first law
+    columns : maps in a row
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    What is drawn is `vcviz.noise.relative_noise`: the standard deviation of u_k - u_j over the root
+    mean square of its mean, since mean, noise and temperature have no scale of their own.
+    """
+    if not laws:
+        raise InputError("plot_noise_maps needs at least one law")
+    across, down = grid_axes(x)
+    reference = next(iter(laws.values()))
+    k, j = reference.leaders.T if classes is None else classes
+    maps = {}
+    for title, law in laws.items():
+        if len(law) != len(across) * len(down):
+            raise InputError(f"the law {title!r} has {len(law)} inputs, x has {len(np.asarray(x))}")
+        if not 0 <= np.min([k, j]) <= np.max([k, j]) < law.n_classes or np.any(k == j):
+            raise InputError(f"classes must be two of 0..{law.n_classes - 1}, got {classes}")
+        maps[title] = grid_values(x, relative_noise(law, k, j))
+    names = ["1st", "2nd"] if classes is None else [reference.class_names[c] for c in classes]
+    columns = min(columns, len(maps))
+    n_rows = -(-len(maps) // columns)
+    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=80)
+    top = max(float(m.max()) for m in maps.values())
+    layout: dict[str, Any] = {
+        "height": n_rows * (_PANEL_PX + 80) + 20,
+        "margin": {"t": 40, "b": 56, "l": 56},
+        "annotations": [],
+        "coloraxis": {
+            "colorscale": COLORS,
+            "cmin": 0,
+            "cmax": top,
+            "colorbar": {
+                "title": {
+                    "text": f"noise of u<sub>{style.escape(names[0], 8)}</sub> − "
+                    f"u<sub>{style.escape(names[1], 8)}</sub><br>over its typical mean",
+                    "font": {"size": 12},
+                },
+                "thickness": 14,
+            },
+        },
+    }
+    data: list[dict[str, Any]] = []
+    for i, (title, values) in enumerate(maps.items()):
+        cell = grid[i // columns][i % columns]
+        data += cell.place(
+            [
+                {
+                    "type": "heatmap",
+                    "x": across,
+                    "y": down,
+                    "z": values.astype(np.float32),
+                    "coloraxis": "coloraxis",
+                    "name": style.escape(title),
+                    "hovertemplate": "x1 %{x:.2f}, x2 %{y:.2f}<br>%{z:.3f}<extra></extra>",
+                }
+            ]
+        )
+        layout |= cell.axes(
+            {"title": {"text": "x1"}, "constrain": "domain", "showgrid": False},
+            {
+                "title": {"text": "x2" if i % columns == 0 else None},
+                "scaleanchor": f"x{cell.suffix}",
+                "constrain": "domain",
+                "showgrid": False,
+            },
+        )
+        layout["annotations"].append(cell.heading(style.escape(title, 50)))
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def grid_axes(x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values of the first and of the second input of a full grid.
+
+    Raises
+    ------
+    InputError
+        If the inputs do not fill a grid.
+    """
+    points = as_float("x", x, 2, np.float64)
+    axes = [np.unique(column) for column in points.T]
+    full = len(axes) == 2 and len(np.unique(points, axis=0)) == len(points)
+    if not full or len(axes[0]) * len(axes[1]) != len(points):
+        raise InputError(
+            f"x must hold every point of a grid of two inputs, got shape {points.shape}; "
+            "see vcviz.input_grid"
+        )
+    return axes[0], axes[1]
+
+
+def grid_values(x: ArrayLike, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values at the points of a grid as (second input, first input)."""
+    points = as_float("x", x, 2, np.float64)
+    across, down = grid_axes(points)
+    order = np.lexsort((points[:, 0], points[:, 1]))
+    return values[order].reshape(len(down), len(across))

@@ -1,0 +1,115 @@
+"""Panels of one picture: labels, predictions, where the labels are noisy, and the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells
+from vcviz.records import PixelSplit, Segmentation
+
+_PANEL_PX, _GAP_PX = 190, 44
+_SHARE = (0.0, 0.5)
+_GREY = [[0, "#000000"], [1, "#FFFFFF"]]
+
+
+def plot_segmentation(
+    split: PixelSplit,
+    seen: Segmentation | Sequence[Segmentation],
+    *,
+    row: int = 0,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return a row of panels of the data, and one of each segmentation of the same picture.
+
+    Parameters
+    ----------
+    split : pictures with labels, and true label distributions if they are known
+    seen : one segmentation of them or several
+    row : which picture
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Data: picture, label, how often the true label is not the likeliest one. Each segmentation:
+    most probable class, -log p of the label (nats) and, if the head has noise, how often the noise
+    changes the winner, and its standard deviation over tau. Only the former is determined by the
+    labels: a flexible encoder can scale mean and noise of a pixel together. All maps of one kind
+    share their colour scale; that of a share goes to one half.
+    """
+    seen = [seen] if isinstance(seen, Segmentation) else list(seen)
+    if not seen or not all(isinstance(s, Segmentation) for s in seen):
+        raise InputError("plot_segmentation draws Segmentation records, at least one")
+    if not 0 <= row < len(split):
+        raise InputError(f"row must lie in [0, {len(split)}), got {row}")
+    height = _PANEL_PX * (1 + len(seen)) + _GAP_PX * len(seen)
+    grid = cells([_PANEL_PX] * (1 + len(seen)), 4, gap_x=0.04, gap_y=_GAP_PX)
+    noise = [s.noise[row] for s in seen if s.noise is not None]
+    loudest = float(np.quantile(noise, 0.99)) if noise else 1.0
+    worst = max(float(np.quantile(s.nll(split.y)[row], 0.99)) for s in seen)
+    panels: list[tuple[Cell, str, dict[str, Any]]] = [
+        (grid[0][0], "picture", _map(split.x[row].mean(0), _GREY, (0, 1))),
+        (grid[0][1], "label, as drawn", _classes(split.y[row], split.class_names)),
+    ]
+    if split.label_probs is not None:
+        unlike = 1 - split.label_probs[row].max(0)
+        panels.append((grid[0][2], "truth: other label, share", _map(unlike, "Viridis", _SHARE)))
+    for place, one in zip(grid[1:], seen, strict=True):
+        nll = one.nll(split.y)[row]
+        predicted = _classes(one.predicted[row], split.class_names)
+        panels += [
+            (place[0], f"{one.name}", predicted),
+            (place[1], f"−log p(label), mean {nll.mean():.3f}", _map(nll, "Magma", (0, worst))),
+        ]
+        if one.noise is not None and one.flips is not None:
+            flips = _map(one.flips[row], "Viridis", _SHARE)
+            loud = _map(one.noise[row], "Viridis", (0, loudest))
+            panels += [
+                (place[2], "noise flips the winner, share", flips),
+                (place[3], "noise over τ", loud),
+            ]
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {
+        "height": height + 60,
+        "margin": {"t": 34, "b": 20, "l": 12, "r": 12},
+        "annotations": [],
+    }
+    for cell, title, trace in panels:
+        data += cell.place([trace])
+        plain = {"showticklabels": False, "ticks": "", "showgrid": False, "showline": False}
+        layout |= cell.axes(
+            plain | {"constrain": "domain"},
+            plain
+            | {"constrain": "domain", "autorange": "reversed", "scaleanchor": f"x{cell.suffix}"},
+        )
+        layout["annotations"].append(cell.heading(style.escape(title)) | {"font": {"size": 12}})
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def _map(values: NDArray[Any], colors: Any, bounds: tuple[float, float]) -> dict[str, Any]:
+    return {
+        "type": "heatmap",
+        "z": np.asarray(values, np.float32),
+        "colorscale": colors,
+        "zmin": bounds[0],
+        "zmax": bounds[1],
+        "showscale": False,
+        "hovertemplate": "row %{y}, column %{x}: %{z:.3f}<extra></extra>",
+    }
+
+
+def _classes(y: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
+    n = len(names)
+    steps = np.linspace(0, 1, n + 1)
+    scale = [[float(s), style.class_color(k)] for k in range(n) for s in steps[k : k + 2]]
+    told = np.array([style.escape(name, 30) for name in names], dtype=object)[y]
+    return _map(y, scale, (-0.5, n - 0.5)) | {
+        "customdata": told,
+        "hovertemplate": "row %{y}, column %{x}: %{customdata}<extra></extra>",
+    }
