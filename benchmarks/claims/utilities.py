@@ -68,8 +68,8 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
         "# Temperature against the truth\n\n"
         f"`utilities` data, 2,000 training rows, 4 classes; z = x, linear mean, 32 tanh units "
         f"before the scales, Adam at 0.005; {len(seeds)} seeds of data and weights. Mean over "
-        "the test rows of KL(true p(y|x) ‖ predicted) in nats, 1,000 draws a prediction; ± is half a "
-        "95 % t-interval over seeds.\n\n"
+        "the test rows of KL(true p(y|x) ‖ predicted) in nats, 1,000 draws a prediction; ± is "
+        "half a 95 % t-interval over seeds.\n\n"
         + table(["head", "S", "τ", "epochs", "KL"], rows)
         + f"\nLeast at τ = {best[100]:g} for S = 100, at τ = {best[10]:g} for S = 10.\n\n"
         "Differences are paired by seed; held: their interval lies above zero.\n\n"
