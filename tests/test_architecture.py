@@ -15,7 +15,7 @@ PACKAGE = Path(vcviz.__file__).parent
 
 #: from the bottom up; a module imports lower layers and, in a package, its own siblings
 LAYERS = (
-    {"errors", "titles"},
+    {"errors", "locks", "progress", "titles"},
     {"options"},
     {"records", "config", "headless"},
     {"lab"},

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -13,8 +15,14 @@ from tiny_notebooks import code, notebook, save, text
 from vcviz import headless
 from vcviz.errors import InputError, MissingError
 from vcviz.headless import NotebookError, run_notebook
-from vcviz.headless.files import find_notebook, notebook_title, read_notebook
+from vcviz.headless.files import (
+    find_notebook,
+    notebook_address,
+    notebook_title,
+    read_notebook,
+)
 from vcviz.headless.outcomes import find_failure
+from vcviz.locks import held
 
 REPORT = """
 import json, os, sys
@@ -174,6 +182,44 @@ def test_success_is_judged_by_the_cells_whatever_the_metadata_say():
     assert (failed.kind, failed.cell, failed.reason) == ("error", 5, "E: bad")
 
 
+def test_a_cell_that_is_meant_to_raise_is_no_failure():
+    error = new_output("error", ename="E", evalue="bad", traceback=[])
+    assert find_failure(notebook(code("z", "raises-exception", execution_count=1,
+                                      outputs=[error]))) is None  # fmt: skip
+
+
+def test_a_cell_that_the_kernel_refuses_without_an_error_output_is_a_failure(tmp_path):
+    source = save(tmp_path / "magic.ipynb", "1", "print('so far')\n%%capture")
+    with pytest.raises(NotebookError, match=r"cell 2, .*: UsageError: Line magic .*; kept"):
+        run(source, html=False)
+
+
+def test_a_second_run_into_the_same_file_waits(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vcviz.locks._PATIENCE", 0.05)
+    source = save(tmp_path / "n.ipynb", code("n = 0", "parameters"), "n")
+    (tmp_path / "out").mkdir()
+    execute, started, ended = headless._execute, threading.Event(), threading.Event()
+
+    def other():
+        with held(tmp_path / "out" / ".n.ipynb.lock"):
+            started.set()
+            time.sleep(0.5)
+            ended.set()
+
+    def alone(*args, **options):
+        assert ended.is_set()
+        return execute(*args, **options)
+
+    monkeypatch.setattr(headless, "_execute", alone)
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert started.wait(10)
+    run(source, {"n": 2}, html=False)
+    thread.join()
+    assert "n.ipynb is being written by another run; waiting for it" in capsys.readouterr().err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["n.ipynb", "n.json"]
+
+
 def test_cells_are_numbered_as_in_the_source():
     nb = notebook(
         code("mark", "papermill-error-cell-tag"),
@@ -235,6 +281,8 @@ def test_ours_are_found_by_name_and_any_by_path(tmp_path, monkeypatch):
     mine = save(tmp_path / "tour.ipynb", text("text\n## My *own*"))
     assert find_notebook("tour.ipynb") == Path("tour.ipynb")
     assert find_notebook("tour") == ours
+    assert notebook_address(ours) == "tour"
+    assert notebook_address(Path("tour.ipynb")) == str(mine)
     assert notebook_title(read_notebook(mine)) == "My *own*"
     with pytest.raises(InputError, match="unknown notebook 'tuor'; did you mean 'tour'"):
         find_notebook("tuor")

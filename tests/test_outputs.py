@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 
@@ -36,6 +37,28 @@ def test_figures_and_tables_become_files(tmp_path):
     with (folder / "table-01.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["", "a & b"], ["0", "1.5"], ["1", "x,y"]]
     assert [p.name for p in tmp_path.iterdir()] == ["n_files"]
+
+
+def test_pictures_are_written_as_they_are(tmp_path):
+    png = base64.b64encode(b"\x89PNG").decode()
+    nb = shown(
+        {"image/png": png, "text/plain": "<Figure>"},
+        {FIGURE: FIG, "image/png": png},
+        {"image/svg+xml": "<svg/>"},
+    )
+    files = write_outputs(nb, tmp_path / "f", images=False)
+    assert files == ["figure-01.json", "picture-01.png", "picture-02.svg"]
+    assert (tmp_path / "f" / "picture-01.png").read_bytes() == b"\x89PNG"
+
+
+def test_a_browser_that_fails_does_not_fail_the_run(tmp_path, monkeypatch):
+    def broken(figures, folder):
+        raise RuntimeError("the browser\nis gone")
+
+    monkeypatch.setattr(outputs, "can_write_images", lambda: True)
+    monkeypatch.setattr(outputs, "_write_images", broken)
+    with pytest.warns(UserWarning, match="not written as PNG: the browser is gone"):
+        assert write_outputs(shown({FIGURE: FIG}), tmp_path / "f") == ["figure-01.json"]
 
 
 def test_nothing_shown_leaves_no_folder(tmp_path):

@@ -96,6 +96,19 @@ def test_a_page_without_figures_is_small_and_reads_like_a_report():
     assert "default-src 'none'" in page
 
 
+def test_what_a_loud_cell_printed_is_shortened():
+    lines = [f"line {i}\n" for i in range(40_000)]
+    parts = [
+        new_output("stream", text="".join(lines[i : i + 1000])) for i in range(0, 40_000, 1000)
+    ]
+    page = render_page(executed(*parts), name="it")
+    assert len(page) < 200_000
+    assert "line 0\n" in page
+    assert "line 39999\n" in page
+    assert "line 20000\n" not in page
+    assert "characters are left out here" in page
+
+
 def test_text_cannot_break_out_of_the_page():
     figure = slider_figure("</script><script>alert(1)</script>")
     page = render_page(executed(shown(figure)), failure="<b>boom</b>", name="<i>")

@@ -22,7 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vcviz import __version__
 from vcviz.errors import InputError
-from vcviz.headless.files import find_notebook, read_notebook, source_fingerprint
+from vcviz.headless.files import (
+    find_notebook,
+    notebook_address,
+    read_notebook,
+    source_fingerprint,
+)
 from vcviz.headless.outcomes import (
     MARKER,
     Failure,
@@ -33,6 +38,8 @@ from vcviz.headless.outcomes import (
 )
 from vcviz.headless.outputs import write_outputs
 from vcviz.headless.parameters import check_parameters, notebook_parameters
+from vcviz.locks import held
+from vcviz.progress import bar_interval
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -48,6 +55,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
 }
 _START_TIMEOUT = 120
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_notebook(
@@ -84,7 +92,8 @@ def run_notebook(
     -------
     NotebookResult
         The source is never written to. While it runs, the notebook so far is in
-        ``<name>.partial.ipynb``. What other programs need to know is in ``<name>.json``.
+        ``<name>.partial.ipynb``; a second run into the same file waits for the first. What other
+        programs need to know is in ``<name>.json``.
 
     Raises
     ------
@@ -103,10 +112,11 @@ def run_notebook(
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout should be a positive number of seconds, got {timeout!r}")
     kernel_name, language = choose_kernel(nb.metadata, kernel)
-    target, partial = _targets(source, out)
+    target = _target(source, out)
 
-    start = time.monotonic()
-    with _room_in(target.parent):
+    with _room_in(target.parent), _written_alone(target):
+        start = time.monotonic()
+        partial = target.with_name(f"{target.stem}.partial.ipynb")
         failure = _execute(
             source,
             partial,
@@ -130,11 +140,12 @@ def run_notebook(
         nb = _keep(partial, result)
         files = write_outputs(nb, kept.with_name(f"{kept.stem}_files"), images=images)
         _write_record(result, source, files)
+        if not failure:
+            for stale in (".failed.ipynb", ".failed.html", ".failed.json"):
+                target.with_name(target.stem + stale).unlink(missing_ok=True)
+            shutil.rmtree(target.with_name(f"{target.stem}.failed_files"), ignore_errors=True)
     if failure:
         raise NotebookError(result)
-    for stale in (".failed.ipynb", ".failed.html", ".failed.json"):
-        target.with_name(target.stem + stale).unlink(missing_ok=True)
-    shutil.rmtree(target.with_name(f"{target.stem}.failed_files"), ignore_errors=True)
     return result
 
 
@@ -165,6 +176,7 @@ def _execute(
             self.extra_environment, self.folder, self.stderr = environment, folder, stderr
             started.append(self)
 
+    bar = {"desc": source.stem, "mininterval": bar_interval()}
     kind: Literal["timeout", "died"]
     with _quiet(), tempfile.TemporaryFile() as stderr:
         try:
@@ -175,7 +187,7 @@ def _execute(
                 kernel_name=kernel_name,
                 language=language,
                 kernel_manager_class=ThisKernel,
-                progress_bar={"desc": source.stem} if progress else False,
+                progress_bar=bar if progress else False,
                 start_timeout=_START_TIMEOUT,
                 execution_timeout=None if timeout is None else math.ceil(timeout),
                 store_widget_state=False,
@@ -227,6 +239,7 @@ def _write_record(result: NotebookResult, source: Path, files: list[str]) -> Non
     record = {
         "format": "vcviz.notebook/1",
         "notebook": result.name,
+        "address": notebook_address(source),
         "source": source_fingerprint(source),
         "version": __version__,
         "parameters": dict(result.parameters),
@@ -243,21 +256,30 @@ def _write_record(result: NotebookResult, source: Path, files: list[str]) -> Non
     os.replace(temporary, path)
 
 
-def _targets(source: Path, out: str | os.PathLike[str] | None) -> tuple[Path, Path]:
-    """Return the file to write, and the one to write it to until it is complete."""
+def _target(source: Path, out: str | os.PathLike[str] | None) -> Path:
+    """Return the file to write."""
     path = Path("reports" if out is None else out)
     target = path if path.suffix == ".ipynb" else path / f"{source.stem}.ipynb"
     if target.resolve() == source.resolve():
         raise InputError(f"out={str(target)!r} is the notebook itself; choose another file")
-    partial = target.with_name(f"{target.stem}.partial.ipynb")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()
-    except OSError as error:
-        raise InputError(
-            f"cannot write in {target.parent}: {error.strerror}; choose another out="
-        ) from None
-    return target, partial
+    return target
+
+
+@contextlib.contextmanager
+def _written_alone(target: Path) -> Iterator[None]:
+    """Keep a second run out of the same files: it waits."""
+    with contextlib.ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = target.with_name(f".{target.name}.lock")
+            stack.enter_context(held(lock, busy=f"{target} is being written by another run"))
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            raise InputError(
+                f"cannot write in {target.parent}: {error.strerror}; choose another out="
+            ) from None
+        yield
 
 
 @contextlib.contextmanager
@@ -266,7 +288,7 @@ def _room_in(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _FULL:
             raise
         advice = "free some space or choose another out="
         raise OSError(error.errno, f"{error.strerror}; {advice}", str(folder)) from None

@@ -50,6 +50,13 @@ def find_notebook(notebook: str | os.PathLike[str]) -> Path:
     raise unknown("notebook", str(notebook), ours)
 
 
+def notebook_address(path: Path) -> str:
+    """Return what finds a notebook from any folder: the name of one of ours, or the whole path."""
+    path = path.resolve()
+    ours = path.parent == notebook_folder().resolve()
+    return path.stem if ours else str(path)
+
+
 def read_notebook(path: Path) -> NotebookNode:
     """Return the notebook in a file, in the newest format that nbformat knows.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,8 @@ Kind = Literal["error", "timeout", "died", "unfinished"]
 
 #: tags of cells that papermill adds
 INJECTED, MARKER = "injected-parameters", "papermill-error-cell-tag"
+#: tag of Jupyter's for a cell that shows what an error looks like
+RAISES = "raises-exception"
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,22 @@ class NotebookError(RuntimeError):
 def find_failure(nb: NotebookNode) -> Failure | None:
     """Return the first cell that has an error or did not run; None if all of them ran.
 
-    Only what the cells hold counts: metadata call cells completed that never ran.
+    Only what the cells hold counts: metadata call cells completed that never ran. A cell tagged
+    ``raises-exception`` is meant to have an error.
     """
     for index, cell in enumerate(nb.cells):
         if cell.cell_type != "code":
             continue
+        tags = cell.metadata.get("tags", [])
         for output in cell.outputs:
-            if output.output_type == "error":
+            if output.output_type == "error" and RAISES not in tags:
                 reason = " ".join(f"{output.ename}: {output.evalue}".split())
                 return failure_at("error", reason, nb, index)
-        skipped = not cell.source.strip() or "skip-execution" in cell.metadata.get("tags", [])
+        if cell.metadata.get("papermill", {}).get("exception"):
+            # A magic that is used wrongly stops the kernel without an error among the outputs.
+            reason = _last_output(cell) or "the kernel refused the cell"
+            return replace(failure_at("error", reason, nb, index), last_output="")
+        skipped = not cell.source.strip() or "skip-execution" in tags
         if cell.execution_count is None and not skipped:
             return failure_at("unfinished", "the cell did not run", nb, index)
     return None

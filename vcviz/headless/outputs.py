@@ -1,11 +1,13 @@
-"""What a notebook showed, as files for other programs: figures as JSON and PNG, tables as CSV."""
+"""What a notebook showed, as files for other programs: figures, pictures and tables."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -24,7 +26,10 @@ _WIDTH, _HEIGHT, _SCALE = 900, 450, 2
 
 
 def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None) -> list[str]:
-    """Write the figures and tables that the cells show, and return the files' names.
+    """Write the figures, pictures and tables that the cells show, and return the files' names.
+
+    Plotly's figures become JSON and PNG, pictures such as matplotlib's are written as they are, and
+    tables become CSV.
 
     Parameters
     ----------
@@ -37,9 +42,9 @@ def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None)
     MissingError
         If images are asked for and cannot be made.
     """
-    figures, tables = list(_figures(nb)), list(_tables(nb))
+    figures, tables, pictures = list(_figures(nb)), list(_tables(nb)), list(_pictures(nb))
     shutil.rmtree(folder, ignore_errors=True)
-    if not figures and not tables:
+    if not figures and not tables and not pictures:
         return []
     if images is None:
         images = can_write_images()
@@ -55,11 +60,18 @@ def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None)
             path = temporary / f"figure-{number:02d}.json"
             path.write_text(json.dumps(figure, separators=(",", ":")), encoding="utf-8")
         if images and figures:
-            _write_images(figures, temporary)
+            try:
+                _write_images(figures, temporary)
+            except Exception as error:
+                # Of the browser, and of many kinds; a run of hours is not lost for it.
+                reason = " ".join(str(error).split()) or type(error).__name__
+                warnings.warn(f"some figures were not written as PNG: {reason}", stacklevel=2)
         for number, rows in enumerate(tables, 1):
             path = temporary / f"table-{number:02d}.csv"
             with path.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows(rows)
+        for number, (suffix, content) in enumerate(pictures, 1):
+            (temporary / f"picture-{number:02d}{suffix}").write_bytes(content)
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -76,6 +88,20 @@ def _figures(nb: NotebookNode) -> Iterator[Mapping[str, Any]]:
         figure = output.get("data", {}).get(FIGURE)
         if figure is not None:
             yield {key: figure[key] for key in ("data", "layout", "frames") if key in figure}
+
+
+def _pictures(nb: NotebookNode) -> Iterator[tuple[str, bytes]]:
+    """Yield suffix and content of what is shown as a picture only, as by matplotlib."""
+    for output in _outputs(nb):
+        data = output.get("data", {})
+        if FIGURE in data:
+            continue
+        if "image/svg+xml" in data:
+            yield ".svg", data["image/svg+xml"].encode()
+        for kind, suffix in (("image/png", ".png"), ("image/jpeg", ".jpg")):
+            if kind in data:
+                yield suffix, base64.b64decode(data[kind])
+                break
 
 
 def _tables(nb: NotebookNode) -> Iterator[list[list[str]]]:

@@ -27,6 +27,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 _ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 _SCRIPTS = "<!--vcviz scripts-->"
 _HEIGHT = 450  # plotly's own default, pixels
+#: characters of what a cell printed that a page holds; the notebook has them all
+LONGEST_TEXT = 100_000
 
 
 def write_page(
@@ -58,7 +60,7 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
     figures: list[Mapping[str, Any]] = []
     for cell in nb.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if _prepare(o, figures)]
+            cell.outputs = [o for o in _joined(cell.outputs) if _prepare(o, figures)]
     exporter = _Exporter(
         template_file=str(_ASSETS / "page.html.j2"),
         embed_images=True,
@@ -111,6 +113,8 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
     """Turn an output into what a page without kernel can show; return whether anything is left."""
     data = output.get("data")
     if data is None:
+        if len(output.get("text", "")) > LONGEST_TEXT:
+            output["text"] = _shortened(output["text"])
         return True
     if FIGURE in data:
         figure = data[FIGURE]
@@ -132,6 +136,27 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
     if "text/latex" in data and "text/html" not in data:
         output["data"] = {"text/markdown": data["text/latex"]}
     return bool(output["data"])
+
+
+def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Return outputs with what was printed in one piece, however often it was flushed."""
+    found: list[NotebookNode] = []
+    for output in outputs:
+        before = found[-1] if found else {}
+        if output.output_type == "stream" and output.name == before.get("name"):
+            before["text"] += output.text
+        else:
+            found.append(output)
+    return found
+
+
+def _shortened(text: str) -> str:
+    """Return the beginning and the end of a long text."""
+    half = LONGEST_TEXT // 2
+    first, last = text[:half].rpartition("\n"), text[-half:].partition("\n")
+    kept = (first[0] or first[2], last[2] or last[0])
+    n = len(text) - sum(map(len, kept))
+    return f"{kept[0]}\n… {n:,} characters are left out here, the notebook has them …\n{kept[1]}"
 
 
 def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from vcviz.errors import InputError, SweepError
 from vcviz.options import check_count, check_number
+from vcviz.progress import bar_interval
 from vcviz.sweeps.cluster import Pool, open_pool
 from vcviz.sweeps.grid import Grid, expand, parse_grid, read_plan
 from vcviz.sweeps.journal import Journal, locked, read_journal
@@ -114,7 +115,7 @@ def sweep(
         open_tasks = _open_tasks(tasks, journal)
         with tqdm(
             total=len(tasks), initial=len(tasks) - len(open_tasks), unit="run", desc=folder.name,
-            disable=not progress, mininterval=10 if _in_log() else 0.1,
+            disable=not progress, mininterval=bar_interval(),
         ) as bar:  # fmt: skip
             try:
                 if open_tasks:
@@ -172,7 +173,3 @@ def _drive(pool: Pool, tasks: list[Task], journal: Journal, bar: tqdm, retries: 
         if failed:
             bar.write(f"{task.name} failed: {outcome['reason']}", file=sys.stderr)
         bar.update()
-
-
-def _in_log() -> bool:
-    return not sys.stderr.isatty() and "ipykernel" not in sys.modules

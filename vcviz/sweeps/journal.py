@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from vcviz import __version__
 from vcviz.errors import InputError
+from vcviz.locks import held
 from vcviz.sweeps.tasks import Task
 
 FORMAT = "vcviz.sweep/1"
@@ -103,19 +104,16 @@ def read_journal(folder: Path) -> dict[str, dict[str, Any]]:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep a second sweep out of the folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".sweep.lock", timeout=0).acquire()
-    except Timeout:
-        raise InputError(
-            f"another sweep is running in {folder}; wait for it, or choose another out="
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"cannot write in {folder}: {error.strerror}; choose another out="
-        ) from None
-    try:
-        with lock:
-            yield
-    finally:
-        (folder / ".sweep.lock").unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(folder / ".sweep.lock"))
+        except Timeout:
+            raise InputError(
+                f"another sweep is running in {folder}; wait for it, or choose another out="
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"cannot write in {folder}: {error.strerror}; choose another out="
+            ) from None
+        yield

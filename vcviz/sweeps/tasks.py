@@ -16,6 +16,7 @@ from vcviz.config import RunConfig
 from vcviz.errors import InputError, TrainingError, unknown
 from vcviz.headless.files import (
     find_notebook,
+    notebook_address,
     read_notebook,
     read_record,
     source_fingerprint,
@@ -60,7 +61,8 @@ class Task:
         if self.notebook is not None:
             given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in self.parameters.items()]
             out = shlex.quote(str(self.path))
-            return " ".join(["vcviz notebook", shlex.quote(self.notebook), *given, "--out", out])
+            address = shlex.quote(notebook_address(Path(self.notebook)))
+            return " ".join(["vcviz notebook", address, *given, "--out", out])
         return train_command(RunConfig(**nested(self.parameters)), self.folder)
 
     def finished(self) -> bool:
@@ -86,7 +88,8 @@ def tasks_of(cells: Sequence[Cell], folder: Path, notebook: str | None) -> list[
     """
     if notebook is None:
         return _training_tasks(cells, folder)
-    source = find_notebook(notebook)
+    # Whole, because a worker elsewhere may have been started in another folder.
+    source = find_notebook(notebook).resolve()
     declared = notebook_parameters(read_notebook(source))
     digest = source_fingerprint(source)
     found: dict[str, Task] = {}

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from vcviz import __version__, runs
 from vcviz.config import RunConfig
 from vcviz.data import fingerprint
 from vcviz.errors import InputError, TrainingError, clip
+from vcviz.locks import held
 from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
@@ -31,8 +30,6 @@ from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
 from vcviz.training.stacked import StackedTrainer, can_stack, fits
-
-_PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -226,25 +223,16 @@ def _locked(job: Job) -> Iterator[None]:
     if not distributed.is_writer():
         yield
         return
-    path = job.out / f".{job.name}.lock"
-    try:
-        job.out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
+    with contextlib.ExitStack() as stack:
         try:
-            lock.acquire(timeout=_PATIENCE)
-        except Timeout:
-            print(f"{job.out / job.name} is being trained by another process; waiting for it",
-                  file=sys.stderr)  # fmt: skip
-            lock.acquire()
-    except OSError as error:
-        raise InputError(
-            f"cannot write runs in {job.out}: {error.strerror}; choose another out="
-        ) from None
-    try:
-        with lock:
-            yield
-    finally:
-        path.unlink(missing_ok=True)
+            job.out.mkdir(parents=True, exist_ok=True)
+            path, busy = job.out / f".{job.name}.lock", job.out / job.name
+            stack.enter_context(held(path, busy=f"{busy} is being trained by another process"))
+        except OSError as error:
+            raise InputError(
+                f"cannot write runs in {job.out}: {error.strerror}; choose another out="
+            ) from None
+        yield
 
 
 def _provenance(device: torch.device) -> dict[str, Any]:

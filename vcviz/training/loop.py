@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +28,7 @@ from vcviz.errors import InputError, TrainingError
 from vcviz.heads import LossTerms
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
+from vcviz.progress import bar_interval
 from vcviz.records import LatentPrior, LatentSet, Split
 from vcviz.runs import folder as run_folder
 from vcviz.runs.laws import law_arrays
@@ -310,12 +310,6 @@ class _LossTable:
 
     def means(self) -> dict[str, float]:
         return {k: float(v) / self.seen for k, v in zip(self.names, self.sum, strict=True)}
-
-
-def bar_interval() -> float:
-    """Return the seconds between two redraws of a progress bar."""
-    # One that is redrawn ten times a second fills a log file with itself.
-    return 0.1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
 
 
 def has_batch_norm(model: nn.Module) -> bool:

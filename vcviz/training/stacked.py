@@ -17,9 +17,10 @@ from vcviz.errors import TrainingError
 from vcviz.heads import HEADS, Head
 from vcviz.heads.pc_softmax import PCSoftmaxHead
 from vcviz.model import Classifier
+from vcviz.progress import bar_interval
 from vcviz.records import LatentSet, Split
 from vcviz.runs import folder as run_folder
-from vcviz.training.loop import Trainer, bar_interval, epoch_seed
+from vcviz.training.loop import Trainer, epoch_seed
 from vcviz.training.schedules import optimizers_of
 
 #: heads whose loss is the cross-entropy of a linear layer, plus log class frequencies or nothing
