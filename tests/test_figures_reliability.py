@@ -76,6 +76,14 @@ def test_several_curves_stand_side_by_side_with_one_legend():
     assert [t.showlegend for t in bars] == [True, False]
 
 
+def test_a_second_row_leaves_room_for_its_headings():
+    layout = plot_reliability([curve(str(i)) for i in range(4)]).layout
+    plot = layout.height - layout.margin.t - layout.margin.b
+    counts, second = layout.yaxis4.domain, layout.yaxis7.domain
+    assert layout.annotations[3].yref == "y7 domain"
+    assert (counts[0] - second[1]) * plot > 120
+
+
 def test_other_things_are_refused():
     with pytest.raises(InputError, match="draws ReliabilityCurve records, at least one"):
         plot_reliability([])

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from browser import open_page
 from scipy.stats import t
 from tiny_notebooks import code, save
 
@@ -17,6 +18,7 @@ import vcviz
 from vcviz.compare import differences
 from vcviz.errors import InputError, MissingError
 from vcviz.figures.groups import plot_groups
+from vcviz.headless import NotebookError, run_notebook
 from vcviz.reports.collect import collect, flat
 from vcviz.reports.summary import group, summary_table
 from vcviz.sweeps import sweep
@@ -87,11 +89,71 @@ def test_tables_of_every_format_say_the_same(folder, tmp_path):
 
 def test_the_page_holds_table_figures_and_failures(folder, tmp_path):
     page = vcviz.report(folder, out=tmp_path / "page.html").read_text()
-    assert "4 finished runs with 2 settings" in page
+    assert "4 finished runs of 2 settings" in page
     assert page.count('id="figure-') == 3
     assert "lower lr=" in page
     rows = re.findall(r"<tr>\s*<td data-sort=\"(\w+)\"", page)
     assert rows == ["gaussian_mixture", "softmax"]
+
+
+def test_a_run_in_two_folders_is_one_and_equal_settings_are_told_apart_by_name(folder, tmp_path):
+    import dataclasses
+
+    rows = collect(folder).rows
+    copied = [dataclasses.replace(row, path=tmp_path / row.name) for row in rows]
+    assert [len(g.rows) for g in group([*rows, *copied])] == [2, 2]
+    own = [row for row in rows if row.settings["head"] == "softmax"][:1]
+    own += [dataclasses.replace(own[0], name="with an encoder of mine")]
+    assert [(g.settings["run"], len(g.rows)) for g in group(own)] == [
+        (own[0].name, 1),
+        ("with an encoder of mine", 1),
+    ]
+
+
+def test_failed_notebooks_in_one_folder_are_each_named(tmp_path):
+    for name in ("one", "two"):
+        source = save(tmp_path / f"{name}.ipynb", "raise ValueError('no luck')")
+        with pytest.raises(NotebookError):
+            run_notebook(source, out=tmp_path / "reports", progress=False, html=False)
+    problems = {p.name: p for p in collect(tmp_path / "reports").problems}
+    assert set(problems) == {"one", "two"}
+    assert problems["one"].reason == "cell 1: ValueError: no luck"
+    assert shlex.split(problems["one"].command)[2] == str(tmp_path / "one.ipynb")
+
+
+def test_a_damaged_journal_is_a_problem_and_hides_no_run(folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / "sweep.json").write_text("{")
+    found = collect(tmp_path / "copy")
+    assert len(found.rows) == 4
+    assert [p.name for p in found.problems] == ["sweep.json"]
+
+
+def test_columns_of_a_table_are_settings_then_numbers_then_the_command(folder):
+    rows = collect(folder).rows
+    import dataclasses
+
+    late = dataclasses.replace(
+        rows[-1], name="late", settings={**rows[-1].settings, "zeta": 1, "seed": 7}
+    )
+    names = list(summary_table(group([*rows, late])).columns)
+    assert names[:3] == ["head", "zeta", "seeds"]
+    assert names[-1] == "command"
+
+
+@pytest.mark.browser
+def test_pressing_a_heading_sorts(folder, tmp_path, chromium):
+    page = vcviz.report(folder, out=tmp_path / "page.html")
+    with open_page(chromium, page) as (tab, watch):
+        cells = "document.querySelectorAll('table.sortable tbody td:first-child')"
+        heads = f"[...{cells}].map(cell => cell.textContent)"
+        assert tab.evaluate(heads) == ["gaussian_mixture", "softmax"]
+        tab.get_by_role("button", name="head", exact=True).click()
+        tab.get_by_role("button", name="head", exact=True).click()
+        assert tab.evaluate(heads) == ["softmax", "gaussian_mixture"]
+        assert watch.requests == watch.errors == []
 
 
 def test_markup_in_names_stays_text(tmp_path):
@@ -106,7 +168,8 @@ def test_markup_in_names_stays_text(tmp_path):
     assert "b\\|c" in vcviz.report(tmp_path / "s", format="markdown").read_text()
 
 
-def test_figures_of_notebooks_stand_side_by_side(tmp_path):
+def test_figures_of_notebooks_stand_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setattr("vcviz.headless.outputs.can_write_images", lambda: False)
     figure = '{"data": [{"y": [n, 2]}], "layout": {}}'
     source = save(
         tmp_path / "n.ipynb",
@@ -118,7 +181,11 @@ def test_figures_of_notebooks_stand_side_by_side(tmp_path):
           progress=False)  # fmt: skip
     groups = group(collect(tmp_path / "s").rows)
     assert [(g.settings["n"], len(g.rows)) for g in groups] == [(1, 2), (5, 2)]
-    assert "vcviz sweep --notebook n -p n=1 -g seed=0,1" in groups[0].command
+    out = str(tmp_path / "s")
+    assert shlex.split(groups[0].command) == [
+        *("vcviz", "sweep", "--notebook", str(source), "-g", "seed=0,1", "-p", "n=1", "--out", out)
+    ]
+    assert shlex.split(groups[0].rows[0].command)[:3] == ["vcviz", "notebook", str(source)]
     page = vcviz.report(tmp_path / "s").read_text()
     drawn = re.findall(r'id="figure-\d+">(.*?)</script>', page)
     assert [json.loads(d)["data"][0]["y"] for d in drawn] == [[1, 2], [5, 2]]

@@ -15,6 +15,7 @@ from vcviz.records import ReliabilityCurve
 
 ACCURACY, GAP = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
 _DIAGRAM_PX, _COUNTS_PX, _GAP_PX, _ALONE_PX = 300, 90, 26, 560
+_HEADED_GAP_PX = 140  # beneath the counts: their axis, and the heading of the next row
 _LINE_PX = 17
 _TOP = 1.02  # of the accuracy axis, so that a marker at 1 is whole
 
@@ -48,8 +49,9 @@ def reliability_spec(curves: Sequence[ReliabilityCurve], *, columns: int = 3) ->
     columns = min(columns, len(curves))
     n_rows = -(-len(curves) // columns)
     heights = [_DIAGRAM_PX, _COUNTS_PX] * n_rows
-    rows = cells(heights, columns, gap_x=0.18 / columns, gap_y=_GAP_PX)
-    plot = sum(heights) + _GAP_PX * (len(heights) - 1)
+    gaps = [_GAP_PX, _HEADED_GAP_PX] * n_rows
+    rows = cells(heights, columns, gap_x=0.18 / columns, gap_y=gaps)
+    plot = sum(heights) + sum(gaps[:-1])
     layout: dict[str, Any] = {
         "barmode": "overlay",
         "annotations": [],

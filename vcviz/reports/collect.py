@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Row:
     settings : flat, options with dotted names
     metrics : its numbers
     command : repeats it
+    out : folder in which a sweep repeats it and others
     run : the training's run, None for a notebook
     record : the notebook's record, None for a training
     """
@@ -40,6 +42,7 @@ class Row:
     settings: Mapping[str, Any]
     metrics: Mapping[str, float]
     command: str
+    out: Path
     run: Run | None = None
     record: Mapping[str, Any] | None = None
 
@@ -59,7 +62,7 @@ class Collection:
 
     folder: Path
     rows: Sequence[Row] = ()
-    problems: Sequence[Problem] = field(default_factory=tuple)
+    problems: Sequence[Problem] = ()
 
 
 def collect(folder: str | Path) -> Collection:
@@ -74,28 +77,37 @@ def collect(folder: str | Path) -> Collection:
     if not folder.is_dir():
         raise MissingError(f"there is no folder {folder}")
     rows: list[Row] = []
-    problems: dict[str, Problem] = {}
-    for path in sorted(p.parent for p in folder.rglob("config.json") if is_run(p.parent)):
+    problems: list[Problem] = []
+    seen: set[Path] = set()
+    paths = sorted(p for p in folder.rglob("*.json") if not p.parent.name.endswith("_files"))
+    for path in (p.parent for p in paths if p.name == "config.json" and is_run(p.parent)):
+        seen.add(path)
         try:
             rows.append(_training(load_run(path)))
         except InputError as error:
-            problems[path.name] = Problem(path.name, str(error))
-    for path in sorted(folder.rglob("*.json")):
+            problems.append(Problem(path.name, str(error)))
+    for path in paths:
         if (record := _notebook_record(path)) is not None:
+            seen.add(path.parent)
             if record["failure"] is None and read_record(path) is not None:
                 rows.append(_notebook(path, record))
             else:
-                problems[path.parent.name] = Problem(path.parent.name, _why(record))
-    there = {row.name for row in rows}
-    for journal in sorted(folder.rglob(JOURNAL)):
-        for entry in read_journal(journal.parent).values():
-            if entry["name"] not in there:
-                seen = problems.get(entry["name"])
-                reason = entry["reason"] or (seen.reason if seen else "it has not run yet")
-                problems[entry["name"]] = Problem(entry["name"], reason, entry["command"])
+                name, command = _notebook_name(path), _notebook_command(path, record)
+                problems.append(Problem(name, _why(record), command))
+    for path in (p for p in paths if p.name == JOURNAL):
+        try:
+            entries = read_journal(path.parent).values()
+        except InputError as error:
+            problems.append(Problem(path.name, str(error)))
+            continue
+        problems += [
+            Problem(entry["name"], entry["reason"] or "it has not run yet", entry["command"])
+            for entry in entries
+            if path.parent / entry["name"] not in seen
+        ]
     if not rows and not problems:
         raise MissingError(f"there are no runs in {folder}; make some: vcviz sweep --help")
-    return Collection(folder, rows, [p for p in problems.values() if p.name not in there])
+    return Collection(folder, rows, problems)
 
 
 def _training(run: Run) -> Row:
@@ -105,17 +117,32 @@ def _training(run: Run) -> Row:
         for key, value in run.metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    command = train_command(run.config, run.path.parent)
-    return Row(run.name, run.path, flat(settings), metrics, command, run=run)
+    out = run.path.parent
+    command = train_command(run.config, out)
+    return Row(run.name, run.path, flat(settings), metrics, command, out, run=run)
 
 
 def _notebook(path: Path, record: Mapping[str, Any]) -> Row:
-    given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in record["parameters"].items()]
-    out = shlex.quote(str(path.parent))
-    command = " ".join(["vcviz notebook", shlex.quote(record["notebook"]), *given, "--out", out])
     settings = {"notebook": record["notebook"], **flat(record["parameters"])}
-    name = path.parent.name if path.parent.name.startswith(f"{path.stem}-") else path.stem
-    return Row(name, path.parent, settings, {"seconds": record["seconds"]}, command, record=record)
+    out = path.parent.parent if _in_sweep(path) else path.parent
+    command = _notebook_command(path, record)
+    metrics = {"seconds": record["seconds"]}
+    return Row(_notebook_name(path), path.parent, settings, metrics, command, out, record=record)
+
+
+def _notebook_command(path: Path, record: Mapping[str, Any]) -> str:
+    given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in record["parameters"].items()]
+    address = shlex.quote(record.get("address", record["notebook"]))
+    return " ".join(["vcviz notebook", address, *given, "--out", shlex.quote(str(path.parent))])
+
+
+def _notebook_name(path: Path) -> str:
+    return path.parent.name if _in_sweep(path) else path.stem.removesuffix(".failed")
+
+
+def _in_sweep(path: Path) -> bool:
+    stem = re.escape(path.stem.removesuffix(".failed"))
+    return re.fullmatch(rf"{stem}-[0-9a-f]{{8}}", path.parent.name) is not None
 
 
 def _notebook_record(path: Path) -> dict[str, Any] | None:

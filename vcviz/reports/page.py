@@ -18,11 +18,13 @@ from vcviz.figures import LatentPanel, compare_latents, plot_reliability
 from vcviz.figures.groups import plot_groups
 from vcviz.headless.pages import page_scripts, page_style
 from vcviz.reports.collect import Collection
-from vcviz.reports.summary import METRICS, Group, interval, metrics_of, show
+from vcviz.reports.summary import METRICS, Group, interval, metrics_of, settings_of, show
 
 _ASSETS = Path(str(resources.files("vcviz.reports") / "assets"))
 #: groups whose latents and reliability are drawn, and notebooks whose figures are
 MOST_DRAWN = 6
+#: groups whose numbers are drawn
+MOST_LISTED = 40
 #: bytes of figures of notebooks that a page takes in; beyond it links to the notebooks' own pages
 LARGEST_FIGURES = 12_000_000
 
@@ -40,6 +42,8 @@ def render_report(collection: Collection, groups: Sequence[Group], page: Path) -
         {"title": title, "text": text, "figures": _placed(drawn, figures)}
         for title, text, drawn in _sections(groups, page)
     ]
+    metrics = metrics_of(groups)
+    lines = [_line(g, metrics, groups, page) for g in groups]
     environment = Environment(loader=FileSystemLoader(_ASSETS), autoescape=True)
     scripts = page_scripts(figures) + f"\n<script>\n{_asset('sort.js')}</script>"
     return environment.get_template("report.html.j2").render(
@@ -47,9 +51,14 @@ def render_report(collection: Collection, groups: Sequence[Group], page: Path) -
         folder=str(collection.folder),
         version=__version__,
         style=page_style() + _asset("report.css"),
-        names=list(dict.fromkeys(name for g in groups for name in g.settings)),
-        metrics=[METRICS.get(m, m) for m in metrics_of(groups)],
-        lines=[_line(g, metrics_of(groups), groups, page) for g in groups],
+        names=settings_of(groups),
+        # Of every column of settings, whether it holds nothing but numbers.
+        numbers=[
+            all(cell["number"] or not cell["text"] for cell in column)
+            for column in zip(*(line["cells"] for line in lines), strict=True)
+        ],
+        metrics=[METRICS.get(m, m) for m in metrics],
+        lines=lines,
         n_runs=sum(len(g.rows) for g in groups),
         problems=collection.problems,
         sections=sections,
@@ -60,9 +69,8 @@ def render_report(collection: Collection, groups: Sequence[Group], page: Path) -
 def _line(
     group: Group, metrics: Sequence[str], groups: Sequence[Group], page: Path
 ) -> dict[str, Any]:
-    names = list(dict.fromkeys(name for g in groups for name in g.settings))
     cells = []
-    for name in names:
+    for name in settings_of(groups):
         value = group.settings.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         text = "" if value is None else show(value)
@@ -105,14 +113,15 @@ def _sections(
     trained = [g for g in groups if g.rows[0].run is not None]
     metrics = [m for m in metrics_of(trained) if m not in ("seconds", "ece_if_calibrated")][:4]
     if trained and metrics:
-        values = {g.title: {m: g.values(m) for m in metrics} for g in trained}
-        reach = {g.title: {m: interval(g.values(m)) for m in metrics} for g in trained}
+        listed = trained[:MOST_LISTED]
+        values = {g.title: {m: g.values(m) for m in metrics} for g in listed}
+        reach = {g.title: {m: interval(g.values(m)) for m in metrics} for g in listed}
         figure = plot_groups(values, reach, titles=METRICS)
         text = "Every run is a small dot; the mean over seeds has its 95 % t-interval."
+        text += _first_of(len(listed), len(trained))
         yield "Numbers", text, [("", _plain(figure))]
     drawn = trained[:MOST_DRAWN]
-    left = len(trained) - len(drawn)
-    more = f" The first {MOST_DRAWN} of {len(trained)} settings are drawn." if left else ""
+    more = _first_of(len(drawn), len(trained))
     if drawn:
         latents = [(g, _first_run(g).latents()) for g in drawn]
         curves = [
@@ -160,6 +169,10 @@ def _notebook_figures(
     )
     for name, drawn in by_number.items():
         yield name.replace("-", " ").capitalize(), f"Of the first run of each setting.{note}", drawn
+
+
+def _first_of(shown: int, there: int) -> str:
+    return f" The first {shown} of {there} settings are drawn." if shown < there else ""
 
 
 def _first_run(group: Group) -> Any:

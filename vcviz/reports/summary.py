@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -43,10 +44,11 @@ class Group:
 
     @property
     def title(self) -> str:
-        """The settings as text."""
+        """The settings as text; of an option its own name will do."""
+        named = ("head", "notebook", "dataset", "run")
         return (
             ", ".join(
-                str(value) if name in ("head", "notebook", "dataset") else f"{name} {show(value)}"
+                show(value) if name in named else f"{name.rpartition('.')[2]} {show(value)}"
                 for name, value in self.settings.items()
             )
             or self.rows[0].name
@@ -57,23 +59,18 @@ class Group:
         """The command that repeats all of its runs."""
         if len(self.rows) == 1 or not self._differs_by_seed():
             return "\n".join(row.command for row in self.rows)
-        seeds = ",".join(show(row.settings[SEED]) for row in self.rows)
         first = self.rows[0]
-        if first.record is not None:
-            return first.command.replace(
-                f"-p seed={first.settings[SEED]}", f"-g seed={seeds}"
-            ).replace("vcviz notebook ", "vcviz sweep --notebook ", 1)
-        words = shlex.split(first.command)[2:]
-        fixed, out = words[: words.index("--out")], words[words.index("--out") + 1]
+        seeds = ",".join(show(row.settings[SEED]) for row in self.rows)
+        words = shlex.split(first.command)
+        words = words[2 : len(words) - 1 - words[::-1].index("--out")]
+        notebook = [] if first.record is None else ["--notebook", words.pop(0)]
         given = [
-            value if flag == "--set" else f"{flag[2:].replace('-', '_')}={value}"
-            for flag, value in zip(fixed[::2], fixed[1::2], strict=True)
-            if flag != "--seed"
+            value if flag in ("--set", "-p") else f"{flag[2:].replace('-', '_')}={value}"
+            for flag, value in zip(words[::2], words[1::2], strict=True)
         ]
-        more = " ".join(f"-p {shlex.quote(text)}" for text in given)
-        return " ".join(
-            filter(None, [f"vcviz sweep -g seed={seeds}", more, f"--out {shlex.quote(out)}"])
-        )
+        fixed = [("-p", text) for text in given if not text.startswith(f"{SEED}=")]
+        parts = ["vcviz", "sweep", *notebook, "-g", f"{SEED}={seeds}", *itertools.chain(*fixed)]
+        return shlex.join([*parts, "--out", str(first.out)])
 
     def _differs_by_seed(self) -> bool:
         seeds = [row.settings.get(SEED) for row in self.rows]
@@ -93,16 +90,20 @@ def group(rows: Sequence[Row]) -> list[Group]:
         if name != SEED and len({_key(row.settings.get(name)) for row in rows}) > 1
     ]
     shown = varying or [n for n in ("notebook", "dataset", "head", "latent_dim") if n in names]
-    found: dict[str, list[Row]] = {}
+    found: dict[str, dict[str, Row]] = {}
     for row in rows:
-        found.setdefault(_key([row.settings.get(n) for n in names if n != SEED]), []).append(row)
-    groups = [
-        Group(
-            {n: members[0].settings.get(n) for n in shown if n in members[0].settings},
-            sorted(members, key=lambda row: _order(row.settings.get(SEED))),
-        )
-        for members in found.values()
-    ]
+        # A run that lies in two folders is one run.
+        same = found.setdefault(_key([row.settings.get(n) for n in names if n != SEED]), {})
+        same.setdefault(_key([row.name, row.settings.get(SEED)]), row)
+    groups = []
+    for members in (list(same.values()) for same in found.values()):
+        settings = {n: members[0].settings.get(n) for n in shown if n in members[0].settings}
+        if len({_key(row.settings.get(SEED)) for row in members}) == len(members):
+            ordered = sorted(members, key=lambda row: _order(row.settings.get(SEED)))
+            groups.append(Group(settings, ordered))
+        else:
+            # What tells them apart is not among the settings, as an encoder of one's own.
+            groups += [Group({"run": row.name, **settings}, [row]) for row in members]
     return sorted(groups, key=lambda g: [_order(g.settings.get(n)) for n in shown])
 
 
@@ -120,9 +121,10 @@ def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
     The half width is that of the 95 % t-interval over seeds, empty for a single seed.
     """
     metrics = metrics_of(groups)
+    names = settings_of(groups)
     lines = []
     for member in groups:
-        line: dict[str, Any] = {k: plain(v) for k, v in member.settings.items()}
+        line: dict[str, Any] = {name: plain(member.settings.get(name)) for name in names}
         line["seeds"] = len(member.rows)
         for metric in metrics:
             values = member.values(metric)
@@ -142,6 +144,11 @@ def run_table(rows: Sequence[Row]) -> pd.DataFrame:
             for r in rows
         ]
     )  # fmt: skip
+
+
+def settings_of(groups: Sequence[Group]) -> list[str]:
+    """Return the names of the settings in which the groups differ."""
+    return list(dict.fromkeys(name for member in groups for name in member.settings))
 
 
 def metrics_of(groups: Sequence[Group]) -> list[str]:
