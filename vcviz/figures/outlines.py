@@ -16,7 +16,8 @@ Outlines = dict[int, NDArray[np.float64]]
 #: class -> (2,) point
 Centres = dict[int, NDArray[np.float64]]
 
-#: draws per class by which the extent of a law without closed form is judged
+#: draws per class by which the extent of a law without closed form is judged, or its outlines in
+#: a projection that is not linear
 _DRAWS = 400
 GAP = np.full((1, 2), np.nan)
 
@@ -30,7 +31,11 @@ def anticipated_outlines(
     seed: int = 0,
 ) -> tuple[Outlines, Centres]:
     """Return the outlines of p(z|y) and its mean, per class; `law_contours` says how exact."""
-    contours = law_contours(prior, projection, mass, n_points=vertices or 64, seed=seed)
+    # A projection that is not linear (UMAP) takes seconds for thousands of points.
+    draws = 2000 if projection.linear else _DRAWS
+    contours = law_contours(
+        prior, projection, mass, n_points=vertices or 64, draws=draws, seed=seed
+    )
     exact = prior.keeps(projection)
     centres = projection(prior.mean)[:, :2]
     return _by_class(contours, None if exact else vertices), dict(enumerate(centres))

@@ -146,9 +146,9 @@ def moment_kl(lat: LatentSet, prior: LatentPrior) -> NDArray[np.float64]:
     """Return (C,) KL(N(m, S) || p(z|y)) in nats, m and S mean and covariance of the latents.
 
     In closed form, (tr S_u + |m_u|^2 - D - log|S_u|) / 2 with the moments of the whitened
-    residuals, S_u divided by n. It sees means and covariances but no shape: 0 does not mean
-    equal laws. Infinite where the latents of a class fill fewer than D dimensions; NaN with D + 1
-    samples or fewer.
+    residuals, S_u divided by n; of a family other than the Gaussian, of its residuals mapped onto
+    the normal. It sees means and covariances but no shape: 0 does not mean equal laws. Infinite
+    where the latents of a class fill fewer than D dimensions; NaN with D + 1 samples or fewer.
 
     See Also
     --------
