@@ -31,6 +31,8 @@ def torchrun(tmp_path, *words):
 def test_two_processes_give_the_numbers_of_one(tmp_path):
     done = torchrun(tmp_path / "two", "--device", "cpu")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("accuracy") == 1
+    assert "find_unused_parameters" not in done.stderr
     (two,) = vcviz.list_runs(tmp_path / "two")
     one = vcviz.train(**SETTINGS, device="cpu", out=tmp_path / "one", progress=False)
     assert two.name == one.name

@@ -87,7 +87,7 @@ def test_the_record_says_how_it_went(tmp_path):
     source = save(
         tmp_path / "n.ipynb",
         code("n: int = 0  # rows", "parameters"),
-        "import pandas as pd\npd.DataFrame({'n': [n]})",
+        "from IPython.display import HTML\nHTML(f'<table><tr><td>{n}</td></tr></table>')",
         "assert n < 2, 'too many'",
     )
     out = tmp_path / "out"

@@ -223,6 +223,7 @@ def test_what_differs_between_two_runs(folder):
     assert table.loc["accuracy", "what"] == "number"
     assert "torch" not in table.index
     assert differences(one, one).empty
+    assert differences(one, one).columns.is_unique
 
 
 def test_nested_settings_become_flat():

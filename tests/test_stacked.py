@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
+import torch
 
 import vcviz
 from vcviz.config import RunConfig
@@ -171,3 +173,43 @@ def test_a_sweep_trains_seeds_together(tmp_path, stacks):
     assert all(
         run["seconds"] > 0 for run in json.loads((tmp_path / "sweep.json").read_text())["runs"]
     )
+
+
+@pytest.mark.parametrize("seeds", [3, [], "", [0.5]])
+def test_seeds_are_some_integers(tmp_path, seeds):
+    with pytest.raises(InputError, match=r"seeds? should be"):
+        vcviz.train(seeds=seeds, n_train=100, epochs=1, out=tmp_path, progress=False)
+
+
+def test_a_seed_that_comes_twice_is_trained_once(tmp_path):
+    one, other, again = vcviz.train(
+        seeds=[1, 0, 1], n_train=100, epochs=1, out=tmp_path, progress=False
+    )
+    assert (one.name, one.config.seed, other.config.seed) == (again.name, 1, 0)
+
+
+def test_runs_that_another_process_finished_meanwhile_are_not_trained_again(tmp_path, monkeypatch):
+    settings = {"n_train": 100, "epochs": 1, "out": tmp_path, "progress": False}
+    asked = []
+
+    @contextlib.contextmanager
+    def late(job):
+        if not asked:
+            asked.append(job)
+            vcviz.train(job.config, out=tmp_path, progress=False)
+        yield
+
+    monkeypatch.setattr(jobs, "_locked", late)
+    assert [r.config.seed for r in vcviz.train(seeds=range(2), **settings)] == [0, 1]
+
+
+def test_every_run_begins_with_the_own_encoder_as_it_was(tmp_path):
+    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    before = encoder[1].weight.detach().clone()
+    settings = {"n_train": 100, "epochs": 2, "progress": False, "encoder": encoder}
+    runs = vcviz.train(seeds=range(2), out=tmp_path / "a", **settings)
+    torch.testing.assert_close(encoder[1].weight.detach(), before, rtol=0, atol=0)
+    again = vcviz.train(seeds=[1], out=tmp_path / "b", **settings)
+    assert runs[1].history == again[0].history
+    heads = vcviz.train_heads(["softmax", "gaussian_mixture"], out=tmp_path / "c", **settings)
+    assert heads[0].config.encoder_options == heads[1].config.encoder_options

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from tiny_notebooks import code, save
+from typer.testing import CliRunner
 
 import vcviz
+from vcviz.cli import app
 from vcviz.errors import InputError, MissingError
 from vcviz.sweeps import expand, parse_grid, read_journal, read_plan, sweep
 from vcviz.sweeps.grid import nested
@@ -131,6 +134,8 @@ def test_tasks_of_a_training_have_the_names_of_their_runs(tmp_path):
         ({"head": "sofmax"}, "unknown head 'sofmax'; did you mean 'softmax'"),
         ({"head_options.margn": 1, "head": "gaussian_mixture"}, "did you mean 'margin'"),
         ({"epochs": 0}, "epochs"),
+        ({"dataset": "digitss"}, "unknown dataset 'digitss'; did you mean 'digits'"),
+        ({"encoder": "mpl"}, "unknown encoder 'mpl'; did you mean 'mlp'"),
     ],
 )
 def test_every_cell_is_checked_before_anything_starts(tmp_path, cell, message):
@@ -146,11 +151,6 @@ def test_the_command_repeats_the_run(tmp_path, monkeypatch):
     command = train_command(config, "my runs")
     assert command.startswith("vcviz train --head gaussian_mixture --")
     assert command.endswith("--out 'my runs'")
-    import shlex
-
-    from vcviz.cli import app
-    from vcviz.training import train  # noqa: F401
-
     asked = []
 
     def stop(config, **options):
@@ -158,8 +158,6 @@ def test_the_command_repeats_the_run(tmp_path, monkeypatch):
         raise InputError("enough")
 
     monkeypatch.setattr("vcviz.training.train", stop)
-    from typer.testing import CliRunner
-
     CliRunner().invoke(app, shlex.split(command)[1:])
     assert asked[0][0].key == config.key
     assert str(asked[0][1]["out"]) == "my runs"
@@ -171,7 +169,7 @@ def test_the_command_repeats_the_run(tmp_path, monkeypatch):
 def test_runs_are_done_once_and_are_those_of_train(tmp_path):
     grid = {"head": ["softmax", "gaussian_mixture"], "seed": [0]}
     fixed = {"epochs": 1, "n_train": 100}
-    first = sweep(grid, fixed=fixed, out=tmp_path / "s", workers=1, progress=False)
+    first = sweep(grid, fixed=fixed, out=tmp_path / "s", workers=0, progress=False)
     assert first.ok
     assert first.repeated == 2
     assert [run["attempts"] for run in first.runs] == [1, 1]
@@ -192,25 +190,41 @@ def test_a_notebook_that_fails_is_reported_while_others_go_on(tmp_path):
     source = save(
         tmp_path / "maybe.ipynb",
         code("n: int = 0  # rows", "parameters"),
-        "if n == 1:\n    raise ValueError('one is too few')\nn",
+        "if n == 0:\n    raise ValueError('zero is too few')\nn",
     )
     options = {"notebook": str(source), "out": tmp_path / "s", "workers": 0, "progress": False}
-    result = sweep({"n": "0:3"}, retries=1, **options)
-    assert [run["state"] for run in result.runs] == ["done", "failed", "done"]
+    result = sweep({"n": "0:2"}, retries=1, **options)
+    assert [run["state"] for run in result.runs] == ["failed", "done"]
     (failure,) = result.failures
     assert failure["attempts"] == 2
-    assert "ValueError: one is too few" in failure["reason"]
-    record = json.loads((tmp_path / "s" / result.runs[0]["name"] / "maybe.json").read_text())
-    assert record["parameters"] == {"n": 0}
+    assert "ValueError: zero is too few" in failure["reason"]
+    record = json.loads((tmp_path / "s" / result.runs[1]["name"] / "maybe.json").read_text())
+    assert record["parameters"] == {"n": 1}
     assert record["failure"] is None
 
     # A changed notebook makes its results stale; what failed is tried again.
     save(source, code("n: int = 0  # rows", "parameters"), "n")
-    again = sweep({"n": [1]}, **options)
+    again = sweep({"n": [0]}, **options)
     assert again.ok
     assert again.repeated == 1
     with pytest.raises(InputError, match="n should be int"):
         sweep({"n": ["x"]}, **options)
+
+
+def test_a_failure_is_said_once_and_fixed_values_are_read_as_the_notebook_asks(tmp_path):
+    source = save(
+        tmp_path / "n.ipynb",
+        code('n: int = 0\nlabel: str = ""\nnames: list[str] = []', "parameters"),
+        "assert not label, [label, names]",
+    )
+    words = ["sweep", "-g", "n=0", "-p", "label=3", "-p", "names=a,b", "--notebook", str(source)]
+    words += ["--out", str(tmp_path / "s"), "--workers", "0"]
+    for quiet in ([], ["-q"]):
+        done = CliRunner().invoke(app, words + quiet)
+        assert done.exit_code == 1
+        assert done.stderr.count("AssertionError: ['3', ['a', 'b']]") == 1
+        assert "0 of 1 runs are done" in done.stdout
+        assert ("run/s" in done.stderr) is not bool(quiet)
 
 
 def test_a_journal_that_is_not_one_is_named(tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tiny_notebooks import code, save
 
 import vcviz
 from vcviz.errors import InputError, MissingError, SweepError
+from vcviz.locks import held
 from vcviz.sweeps import read_journal, sweep
 from vcviz.sweeps.journal import locked
 
@@ -87,7 +89,11 @@ def test_a_killed_sweep_repeats_nothing_that_is_finished(tmp_path):
     assert len(finished) == 2
 
     again = subprocess.run(
-        command(tmp_path, source), env=ENVIRONMENT, capture_output=True, text=True, check=False
+        command(tmp_path, source, "--workers", "0"),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert again.returncode == 0, again.stderr
     assert "4 of 4 runs are done, 2 were there before" in again.stdout
@@ -116,6 +122,26 @@ def test_an_interrupt_says_what_is_kept(tmp_path):
 def test_two_sweeps_in_one_folder(tmp_path):
     with locked(tmp_path / "s"), pytest.raises(InputError, match="another sweep is running in"):
         sweep({"seed": [0]}, out=tmp_path / "s", progress=False)
+    assert not (tmp_path / "s" / ".sweep.lock").exists()
+
+
+def test_a_lock_that_was_waited_for_keeps_the_next_one_out(tmp_path):
+    # It is removed while it is held: otherwise the next two would have a lock each.
+    path, order = tmp_path / "lock", []
+
+    def hold(name):
+        with held(path, busy=name):
+            order.append(name)
+            time.sleep(0.1)
+            order.append(name)
+
+    threads = [threading.Thread(target=hold, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert order[::2] == order[1::2]
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("cut", ["weights.safetensors", "config.json"])
@@ -216,8 +242,6 @@ def test_a_sweep_on_a_cluster_and_the_loss_of_its_scheduler(tmp_path, cluster, m
     fixed = {"flag": str(tmp_path / "flag")}
     there = sweep({"n": [0]}, fixed=fixed, scheduler=address, **options)
     assert there.ok
-
-    import threading
 
     def kill():
         wait_for(Path(fixed["flag"]).exists)

@@ -121,8 +121,8 @@ def runs(
         from vcviz.runs import load_run
 
         pair = [path if path.is_dir() else folder / path for path in diff]
-        found_changes = differences(*map(load_run, pair))
-        changes = found_changes.astype(object).to_dict("records")
+        table = differences(*map(load_run, pair))
+        changes = table.astype(object).to_dict("records")
         if as_json:
             typer.echo(json.dumps(changes, indent=2, default=str))
         else:

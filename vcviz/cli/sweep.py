@@ -46,7 +46,9 @@ def sweep(
 
     Without FILE, give at least one -g. Interrupted, the same command goes on.
     """
-    from vcviz.headless.assignments import parse_value, split_assignments
+    from vcviz.headless.assignments import read_assignments
+    from vcviz.headless.files import find_notebook, read_notebook
+    from vcviz.headless.parameters import notebook_parameters
     from vcviz.sweeps.grid import Plan, expand, parse_grid, read_plan
     from vcviz.sweeps.tasks import tasks_of
 
@@ -58,7 +60,6 @@ def sweep(
         if grid:
             raise InputError("give a sweep file or -g, not both; -p adds to either")
     shared: dict[str, Any] = dict(plan.fixed)
-    shared |= {k: parse_value(v) for k, v in split_assignments(fixed or []).items()}
     given = {
         "out": out,
         "workers": workers,
@@ -69,6 +70,8 @@ def sweep(
     }
     options = {**plan.options, **{k: v for k, v in given.items() if v is not None}}
     which = notebook or plan.notebook
+    declared = [] if which is None else notebook_parameters(read_notebook(find_notebook(which)))
+    shared |= read_assignments(declared, fixed or [])
     if list_:
         folder = Path(options.get("out", "sweeps"))
         for task in tasks_of(expand(plan.grid, shared), folder, which):
@@ -84,8 +87,8 @@ def sweep(
         f"next: vcviz report {options.get('out', 'sweeps')}"
     )
     for failure in result.failures:
-        typer.echo(
-            f"failed: {failure['name']}: {failure['reason']}\n  {failure['command']}", err=True
-        )
+        # While the bar was shown, so were the reasons of what ran.
+        why = "" if failure["attempts"] and not quiet else f": {failure['reason']}"
+        typer.echo(f"failed: {failure['name']}{why}\n  {failure['command']}", err=True)
     if result.failures:
         raise typer.Exit(1)

@@ -26,4 +26,6 @@ def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None or value != value:
         return "-"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_cell, value))}]"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

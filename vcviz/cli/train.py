@@ -91,8 +91,11 @@ def train(
 
     config = RunConfig(**settings)
     from vcviz.training import train as train_run
+    from vcviz.training.distributed import speaks
 
     run = train_run(config, out=out, name=name, progress=not quiet)
+    if not speaks():
+        return
     metrics = run.metrics
     typer.echo(
         f"{run.path}: accuracy {metrics['accuracy']:.3f}, ECE {metrics['ece']:.3f} "

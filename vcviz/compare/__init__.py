@@ -105,12 +105,15 @@ def differences(one: Run, other: Run) -> pd.DataFrame:
     import pandas as pd
 
     sides = [_described(run) for run in (one, other)]
+    names = [one.name, other.name]
+    if names[0] == names[1]:
+        names = [str(one.path), str(other.path) + " (itself)" * (one.path == other.path)]
     rows = [
-        {"what": what, "name": name, one.name: values[0], other.name: values[1]}
+        {"what": what, "name": name, names[0]: values[0], names[1]: values[1]}
         for what, name in dict.fromkeys(key for side in sides for key in side)
         if (values := [side.get((what, name)) for side in sides])[0] != values[1]
     ]
-    return pd.DataFrame(rows, columns=["what", "name", one.name, other.name])
+    return pd.DataFrame(rows, columns=["what", "name", *names])
 
 
 def _described(run: Run) -> dict[tuple[str, str], Any]:

@@ -58,17 +58,21 @@ def parse_value(text: str) -> Any:
 def parse_assignments(
     parameters: Sequence[Parameter], assignments: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the checked values of ``name=text`` assignments to a notebook's parameters.
+    """Return the checked values of ``name=text`` assignments to a notebook's parameters."""
+    return check_parameters(parameters, read_assignments(parameters, assignments))
+
+
+def read_assignments(parameters: Sequence[Parameter], assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``name=text`` assignments, not yet checked.
 
     Each is read as its parameter's type asks: text stays text for a str, ``a,b`` is a list for a
-    list; otherwise it is read by `parse_value`.
+    list; otherwise, and for any other name, it is read by `parse_value`.
     """
     known = {p.name: p for p in parameters}
-    values = {
-        name: _fitting(known[name], text) if name in known else text
+    return {
+        name: _fitting(known[name], text) if name in known else parse_value(text)
         for name, text in split_assignments(assignments).items()
     }
-    return check_parameters(parameters, values)
 
 
 def _fitting(parameter: Parameter, text: str) -> Any:

@@ -67,6 +67,8 @@ class Head(nn.Module, ABC):
     summary: ClassVar[str] = ""
     #: whether latents may also be maps (B, D, …) with a label for each place
     dense: ClassVar[bool] = False
+    #: whether every loss trains every parameter; DropMax leaves some out in its simpler variants
+    whole_loss: ClassVar[bool] = False
     #: the module that `critic_loss` trains, or None
     critic: nn.Module | None
     #: (C,) log pi

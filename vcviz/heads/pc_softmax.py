@@ -51,6 +51,7 @@ class PCSoftmaxHead(Head):
     """
 
     summary = "linear scores freed from class frequencies, for imbalanced data (PC-softmax)"
+    whole_loss = True
 
     def __init__(self, *, latent_dim: int, n_classes: int, predict_prior: str = "uniform") -> None:
         super().__init__(latent_dim, n_classes)

@@ -29,6 +29,7 @@ class SoftmaxHead(Head):
 
     summary = "linear layer and softmax: no stated law of the latents"
     dense = True
+    whole_loss = True
 
     def __init__(self, *, latent_dim: int, n_classes: int) -> None:
         super().__init__(latent_dim, n_classes)

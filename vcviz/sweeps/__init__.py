@@ -107,6 +107,8 @@ def sweep(
         check_count("workers", workers, minimum=0)
     if timeout is not None:
         check_number("timeout", timeout, above=0)
+    if scheduler is not None and workers is not None:
+        raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
     folder = Path(out).resolve()
     tasks = tasks_of(expand(grid, fixed), folder, notebook)
     with locked(folder):
@@ -126,8 +128,9 @@ def sweep(
                         retries=retries,
                         timeout=timeout,
                     ) as pool:
-                        if progress and pool.dashboard:
-                            bar.write(f"dashboard: {pool.dashboard}", file=sys.stderr)
+                        if progress:
+                            for line in pool.notes:
+                                bar.write(line, file=sys.stderr)
                         _drive(pool, open_tasks, journal, bar, retries)
             except (KeyboardInterrupt, SweepError) as error:
                 done = journal.count("done", tasks)
@@ -170,6 +173,6 @@ def _drive(pool: Pool, tasks: list[Task], journal: Journal, bar: tqdm, retries: 
             submit([task])
             continue
         journal.note(task.name, **{k: outcome[k] for k in ("state", "reason", "seconds")})
-        if failed:
+        if failed and not bar.disable:
             bar.write(f"{task.name} failed: {outcome['reason']}", file=sys.stderr)
         bar.update()

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vcviz.errors import InputError, MissingError, SweepError
+from vcviz.errors import MissingError, SweepError
 from vcviz.sweeps.tasks import Task, failed, run_group
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _THREAD_VARIABLES = (
 class Pool(Protocol):
     """Takes groups of tasks, also while it is iterated over, and gives tasks with outcomes."""
 
-    #: address of a page that shows what the workers do, or None
-    dashboard: str | None
+    #: lines that say what there is to know of it before it starts
+    notes: Sequence[str]
 
     def submit(self, tasks: Sequence[Task], attempt: int) -> None:
         """Add tasks that are done together."""
@@ -41,7 +41,7 @@ class Pool(Protocol):
 class Here:
     """Does one task after another within this process."""
 
-    dashboard: str | None = None
+    notes: Sequence[str] = ()
 
     def __init__(self, threads: int, timeout: float | None) -> None:
         self.threads, self.timeout = threads, timeout
@@ -66,7 +66,7 @@ class Cluster:
         from distributed import as_completed
 
         self.client, self.threads, self.timeout = client, threads, timeout
-        self.dashboard = client.dashboard_link or None
+        self.notes: Sequence[str] = _notes(client)
         self._tasks: dict[Future, Sequence[Task]] = {}
         self._ended = as_completed(raise_errors=False)
 
@@ -96,6 +96,17 @@ class Cluster:
                 yield from ((task, outcome) for task in tasks)
             else:
                 raise SweepError("the Dask scheduler was lost")
+
+
+def _notes(client: Client) -> list[str]:
+    info = client.scheduler_info()
+    notes = []
+    if "dashboard" in info["services"]:
+        notes.append(f"dashboard: {client.dashboard_link}")
+    if not info["workers"]:
+        address = info["address"]
+        notes.append(f"{address} has no workers yet; start some: dask worker {address}")
+    return notes
 
 
 def _error(error: BaseException | None) -> dict[str, Any]:
@@ -131,8 +142,6 @@ def open_pool(
     MissingError
         If no scheduler answers at that address.
     """
-    if scheduler is not None and workers is not None:
-        raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
     if workers == 0:
         yield Here(threads, timeout)
         return

@@ -102,6 +102,8 @@ def tasks_of(cells: Sequence[Cell], folder: Path, notebook: str | None) -> list[
 
 
 def _training_tasks(cells: Sequence[Cell], folder: Path) -> list[Task]:
+    from vcviz.data import dataset_options
+    from vcviz.encoders import ENCODERS
     from vcviz.heads import HEADS
     from vcviz.heads.base import head_options
     from vcviz.options import check_options
@@ -111,6 +113,10 @@ def _training_tasks(cells: Sequence[Cell], folder: Path) -> list[Task]:
         config = RunConfig(**nested(cell))
         if config.head not in HEADS:
             raise unknown("head", config.head, HEADS)
+        # What is wrong of these is said by them; nothing is read.
+        dataset_options(config.dataset)
+        if config.encoder not in ("auto", *ENCODERS):
+            raise unknown("encoder", config.encoder, ("auto", *ENCODERS))
         check_options(
             f"head {config.head!r}", config.head_options, head_options(HEADS[config.head])
         )

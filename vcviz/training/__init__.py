@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch.distributions import Distribution
 from vcviz import runs
 from vcviz.config import RunConfig
 from vcviz.data import fingerprint
-from vcviz.errors import InputError, expect, unknown
+from vcviz.errors import InputError, clip, expect, unknown
 from vcviz.heads import HEADS
 from vcviz.laws import describe as describe_law
 from vcviz.records import Split
@@ -95,11 +96,18 @@ def train(
         return train_job(_job(config, out, name, splits, encoder), checkpoint_every, progress)
     if name is not None:
         raise InputError("runs of several seeds have names of their own; leave name= out")
+    if not isinstance(seeds, Iterable) or not (wanted := list(seeds)):
+        raise InputError(f"seeds should be some integers, as in range(5), got {clip(seeds)}")
     values = config.model_dump()
-    jobs = [
-        _job(RunConfig(**values | {"seed": seed}), out, None, splits, encoder) for seed in seeds
-    ]
-    return train_jobs(jobs, checkpoint_every, progress)
+    configs = {seed: RunConfig(**values | {"seed": seed}) for seed in wanted}
+    found = train_jobs(
+        # Each begins with the weights that the encoder has now.
+        [_job(c, out, None, splits, copy.deepcopy(encoder)) for c in configs.values()],
+        checkpoint_every,
+        progress,
+    )
+    runs_of = dict(zip(configs, found, strict=True))
+    return [runs_of[seed] for seed in wanted]
 
 
 def _job(
@@ -137,7 +145,12 @@ def train_heads(
     own = dict(head_options or {})
     if stray := own.keys() - set(heads):
         raise InputError(f"head_options names {sorted(stray)}, which are not among {list(heads)}")
-    return [train(head=h, head_options=dict(own.get(h, {})), **settings) for h in heads]
+    encoder = settings.pop("encoder", None)
+    return [
+        # Each begins with the weights that the encoder has now.
+        train(head=h, head_options=dict(own.get(h, {})), encoder=copy.deepcopy(encoder), **settings)
+        for h in heads
+    ]
 
 
 def _with_own_splits(config: RunConfig, splits: tuple[Split, Split]) -> RunConfig:

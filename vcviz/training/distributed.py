@@ -23,7 +23,7 @@ from vcviz.records import LatentSet, Split
 @contextlib.contextmanager
 def process_group() -> Iterator[None]:
     """Join the processes that ``torchrun`` started, if it did; leave them at the end."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
+    if not was_launched() or dist.is_initialized():
         yield
         return
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -31,6 +31,16 @@ def process_group() -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def was_launched() -> bool:
+    """Return whether ``torchrun`` started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def speaks() -> bool:
+    """Return whether this process is the one that tells the user, also outside of a group."""
+    return not was_launched() or os.environ.get("RANK", "0") == "0"
 
 
 def rank() -> int:
@@ -65,7 +75,9 @@ def weight_of(part: int, whole: int) -> float:
     return part * world_size() / whole
 
 
-def parallel(step: nn.Module, left_out: Iterable[str], device: torch.device) -> nn.Module:
+def parallel(
+    step: nn.Module, left_out: Iterable[str], device: torch.device, *, whole: bool = False
+) -> nn.Module:
     """Return `step` so that its gradients are averaged over the processes.
 
     Parameters
@@ -73,14 +85,14 @@ def parallel(step: nn.Module, left_out: Iterable[str], device: torch.device) -> 
     step : module whose forward pass gives the loss
     left_out : names of parameters that its loss does not train
     device : where its parameters are
+    whole : whether the loss trains every other parameter; otherwise they are looked for each time
     """
     if world_size() == 1:
         return step
     wrapper = nn.parallel.DistributedDataParallel
     wrapper._set_params_and_buffers_to_ignore_for_model(step, list(left_out))
     ids = [device.index] if device.type == "cuda" else None
-    # A head may leave parameters out of some loss, as DropMax does in its simpler variants.
-    return wrapper(step, device_ids=ids, find_unused_parameters=True)
+    return wrapper(step, device_ids=ids, find_unused_parameters=not whole)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

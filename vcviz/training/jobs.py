@@ -135,7 +135,8 @@ def train_jobs(jobs: Sequence[Job], checkpoint_every: float, progress: bool) -> 
 
     Together only where that is faster (`can_stack`). A run that was interrupted goes on alone.
     """
-    new = [j for j in jobs if can_stack(j.config) and not j.interrupted() and not j.finished()]
+    together = [j for j in jobs if can_stack(j.config) and not distributed.was_launched()]
+    new = [j for j in together if not j.interrupted() and not j.finished()]
     for _, same in itertools.groupby(sorted(new, key=_but_seed), key=_but_seed):
         if len(group := list(same)) > 1:
             _train_together(group, checkpoint_every, progress)
@@ -150,6 +151,9 @@ def _train_together(jobs: Sequence[Job], checkpoint_every: float, progress: bool
     with contextlib.ExitStack() as held:
         for job in jobs:
             held.enter_context(_locked(job))
+        if any(job.interrupted() or job.finished() for job in jobs):
+            # Another process was at them while this one waited.
+            return
         held.enter_context(_threads(config))
         held.enter_context(_seeded(config.seed))
         trainers = [job.trainer(model, device) for job, model in zip(jobs, models, strict=True)]

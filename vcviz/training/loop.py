@@ -80,7 +80,10 @@ class Trainer:
             model.encoder.compile()
         names = (name for name, _ in model.named_parameters() if name.startswith("head.critic."))
         self.step = distributed.parallel(
-            TrainingStep(model, config), [f"model.{name}" for name in names], device
+            TrainingStep(model, config),
+            [f"model.{name}" for name in names],
+            device,
+            whole=model.head.whole_loss and config.encoder != "custom",
         )
         n, b = len(self.y), config.batch_size
         # A last batch of a single row would leave batch norm without a variance.
