@@ -61,6 +61,15 @@ def test_a_mapping_without_groups_and_level_references():
     assert fig.layout.yaxis.title.text == "accuracy, fraction"
 
 
+def test_a_band_below_zero_ends_above_it_on_a_logarithmic_axis():
+    rows = {"x": [1, 1, 2, 2], "y": [0.1, 8.0, 1.0, 1.1]}
+    plain = plot_sweep(rows, x="x", y="y")
+    logarithmic = plot_sweep(rows, x="x", y="y", log_y=True)
+    assert min(layer(plain, "interval")[0].y) < 0
+    assert min(layer(logarithmic, "interval")[0].y) == pytest.approx(0.05)
+    assert tuple(layer(logarithmic, "mean")[0].y) == tuple(layer(plain, "mean")[0].y)
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
@@ -68,6 +77,7 @@ def test_a_mapping_without_groups_and_level_references():
         ({"x": [1, 2], "y": [1]}, {}, "one length of at least 1, got x 2, y 1"),
         ({"x": [], "y": []}, {}, "one length of at least 1, got x 0"),
         ({"x": [0, 1], "y": [1, 2]}, {"log_x": True}, "x must be positive on a logarithmic axis"),
+        ({"x": [1, 2], "y": [1, 0]}, {"log_y": True}, "a logarithmic axis needs positive values"),
         ({"x": [1], "y": [1]}, {"best": "lowest"}, "unknown best 'lowest'"),
     ],
 )

@@ -10,10 +10,12 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 import vcviz.heads.noisy_softmax as noisy_softmax
+from vcviz.calibration import mean_kl
 from vcviz.encoders.mlp import MLPEncoder
 from vcviz.errors import InputError
 from vcviz.heads import build_head, noisy_log_softmax
 from vcviz.model import Classifier
+from vcviz.training import train
 
 N, C, D, R = 7, 3, 2, 4
 COVARIANCES = ("diagonal", "low_rank", "low_rank_efficient")
@@ -346,6 +348,35 @@ def test_half_precision_gives_no_nan(half):
     assert loss.total.isfinite()
     assert loss.total.dtype == free.dtype == torch.float32
     assert all(p.grad.isfinite().all() for p in encoder.parameters())
+
+
+# ---------------------------------------------------------------- the trade-off in temperature
+
+
+@pytest.mark.slow
+def test_the_distance_from_the_truth_is_u_shaped_in_temperature(tmp_path):
+    # Of five seeds; benchmarks/claims/utilities.md has the whole sweep and the controls.
+    def distance(tau, seed):
+        run = train(
+            dataset="utilities",
+            encoder=torch.nn.Flatten(),
+            latent_dim=2,
+            head="heteroscedastic",
+            head_options={"temperature": tau, "scale_width": 32, "predict_draws": 1000},
+            epochs=60,
+            lr=5e-3,
+            schedule="constant",
+            seed=seed,
+            probe_every=60,
+            out=tmp_path,
+            progress=False,
+        )
+        return mean_kl(run.split("test").label_probs, run.latents("test").log_probs)
+
+    kl = {tau: np.array([distance(tau, s) for s in range(5)]) for tau in (0.01, 0.05, 0.5)}
+    assert kl[0.05].mean() < kl[0.01].mean()
+    assert (kl[0.05] < kl[0.5]).all()
+    assert kl[0.05].mean() < 0.02
 
 
 # ---------------------------------------------------------------- errors

@@ -332,4 +332,4 @@ def _curve(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
         },
     ]
     x = {"title": {"text": "τ of the prediction"}, "type": "log", "tickformat": "~g", "dtick": 1}
-    return traces, x, {"title": {"text": "nats"}}, (f"{what}: ● now  ○ τ of training",)
+    return traces, x, {"title": {"text": "nats"}}, (f"{what}", "● now  ○ τ of training")

@@ -59,19 +59,19 @@ def plot_segmentation(
     ]
     if split.label_probs is not None:
         unlike = 1 - split.label_probs[row].max(0)
-        panels.append((grid[0][2], "truth: other label, share", _map(unlike, "Viridis", _SHARE)))
+        panels.append((grid[0][2], "truth: unlike, share", _map(unlike, "Viridis", _SHARE)))
     for place, one in zip(grid[1:], seen, strict=True):
         nll = one.nll(split.y)[row]
         predicted = _classes(one.predicted[row], split.class_names)
         panels += [
             (place[0], f"{one.name}", predicted),
-            (place[1], f"−log p(label), mean {nll.mean():.3f}", _map(nll, "Magma", (0, worst))),
+            (place[1], f"−log p, mean {nll.mean():.3f}", _map(nll, "Magma", (0, worst))),
         ]
         if one.noise is not None and one.flips is not None:
             flips = _map(one.flips[row], "Viridis", _SHARE)
             loud = _map(one.noise[row], "Viridis", (0, loudest))
             panels += [
-                (place[2], "noise flips the winner, share", flips),
+                (place[2], "flipped by noise, share", flips),
                 (place[3], "noise over τ", loud),
             ]
     data: list[dict[str, Any]] = []

@@ -69,6 +69,8 @@ def plot_sweep(
         data += _line(at[mine], values[mine], name, i, best, level)
     for i, (name, runs) in enumerate((references or {}).items(), start=len(names)):
         data += _level(np.asarray(runs, float), at, name, i, level)
+    if log_y:
+        _keep_positive(data)
     layout = {
         "height": 400,
         "xaxis": {"title": {"text": style.escape(x_title or x)}} | _scale(log_x),
@@ -87,6 +89,16 @@ def _column(table: Table, name: str) -> Any:
 
 def _scale(log: bool) -> dict[str, Any]:
     return {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}
+
+
+def _keep_positive(data: Sequence[dict[str, Any]]) -> None:
+    """Cut bands that reach to 0 or below, where a logarithmic axis has no place for them."""
+    shown = [np.asarray(t["y"], float) for t in data if t["meta"]["layer"] != "interval"]
+    lowest = min(values.min() for values in shown)
+    if lowest <= 0:
+        raise InputError(f"a logarithmic axis needs positive values, got {lowest:g}")
+    for trace in data:
+        trace["y"] = np.maximum(trace["y"], lowest / 2)
 
 
 def _interval(runs: NDArray[np.float64], level: float) -> tuple[float, float]:

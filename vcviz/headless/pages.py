@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+# A progress bar's time, as in "3/18 [00:09<00:45, 3.0s/run]".
+_BAR = re.compile(r"\[\d+:\d+[<,]")
 
 _ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 _SCRIPTS = "<!--vcviz scripts-->"
@@ -131,7 +135,7 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
             "text/html": '<p class="widget-note">An interactive widget was here; '
             "open the notebook in JupyterLab to use it.</p>"
         }
-        return "/s]" not in data.get("text/plain", "")  # a progress bar
+        return not _BAR.search(data.get("text/plain", ""))
     data.pop(WIDGET, None)
     if "text/latex" in data and "text/html" not in data:
         output["data"] = {"text/markdown": data["text/latex"]}

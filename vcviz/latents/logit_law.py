@@ -36,6 +36,8 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
         got = type(model).__name__ if head is None else type(head).__name__
         raise InputError(f"logit_law reads a classifier with a heteroscedastic head, got {got}")
     x = data.x if isinstance(data, Split) else np.asarray(data)
+    if x.dtype == np.float64:  # grids are made in it, models rarely are
+        x = x.astype(np.float32) if head.mean.weight.dtype == torch.float32 else x
     place = head.mean.weight.device
     was_training = model.training
     model.eval()

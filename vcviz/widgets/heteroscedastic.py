@@ -77,7 +77,7 @@ class HeteroscedasticExplorer(Explorer):
         self._plane: LogitLaw | None = None
         if self._data.kind == "table" and self._data.x.shape[1] == 2:
             self._plane_x = input_grid(self._data.x, _PLANE_POINTS)
-            self._plane = logit_law(model, self._plane_x.astype(np.float32))
+            self._plane = logit_law(model, self._plane_x)
         # Slow parts are kept: a temperature moved back and forth averages nothing twice.
         self._curve = cache(self._new_curve)
         controls = self._controls(check_count("samples", samples))
