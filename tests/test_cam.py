@@ -65,7 +65,9 @@ def by_hand(scores, label, against) -> np.ndarray:
 
 
 @pytest.mark.parametrize("against", ["rest", "last", 0, 2])
-@pytest.mark.parametrize("model", [Pooled, ours, lambda: ours("pc_softmax")], ids=["pooled", "softmax", "pc_softmax"])
+@pytest.mark.parametrize(
+    "model", [Pooled, ours, lambda: ours("pc_softmax")], ids=["pooled", "softmax", "pc_softmax"]
+)
 def test_maps_and_biases_add_up_to_the_score_difference(model, against):
     torch.manual_seed(1)
     model, split = model(), images()

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,19 +61,10 @@ def trained(monkeypatch) -> list[tuple[RunConfig, dict]]:
     return calls
 
 
-def test_help_imports_nothing_heavy_and_is_quick():
+def test_help_imports_nothing_heavy():
     code = f"import sys, vcviz.cli; print(*sorted({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
-
-    def seconds(*command: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - start
-
-    # a busy machine is slow at both
-    bare = min(seconds("-c", "pass") for _ in range(3))
-    assert min(seconds("-m", "vcviz", "--help") for _ in range(3)) < max(0.3, 15 * bare)
 
 
 def test_version_and_help(capsys):

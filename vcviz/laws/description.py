@@ -134,6 +134,8 @@ def from_description(description: Mapping[str, Any]) -> Distribution:
         if name not in known:
             raise unknown(f"parameter of {kind}", name, known)
         arguments[name] = _value(name, value)
+    # Said here, because some libraries turn the default off for the whole process.
+    arguments.setdefault("validate_args", True)
     try:
         return CLASSES[kind](**arguments)
     except (ValueError, TypeError, RuntimeError) as error:
