@@ -58,6 +58,7 @@ def trained(monkeypatch) -> list[tuple[RunConfig, dict]]:
         return made_run(config)
 
     fake(monkeypatch, "vcviz.training", train=train)
+    fake(monkeypatch, "vcviz.training.distributed", speaks=lambda: True)
     return calls
 
 
