@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from vcviz import __version__
 from vcviz.headless.files import notebook_title
 from vcviz.headless.mathml import to_mathml
+from vcviz.headless.parts import ASSETS, page_scripts, page_style
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -27,8 +26,6 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # A progress bar's time, as in "3/18 [00:09<00:45, 3.0s/run]".
 _BAR = re.compile(r"\[\d+:\d+[<,]")
-
-_ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 _SCRIPTS = "<!--vcviz scripts-->"
 _HEIGHT = 450  # plotly's own default, pixels
 #: characters of what a cell printed that a page holds; the notebook has them all
@@ -66,7 +63,7 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
         if cell.cell_type == "code":
             cell.outputs = [o for o in _joined(cell.outputs) if _prepare(o, figures)]
     exporter = _Exporter(
-        template_file=str(_ASSETS / "page.html.j2"),
+        template_file=str(ASSETS / "page.html.j2"),
         embed_images=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
@@ -161,50 +158,3 @@ def _shortened(text: str) -> str:
     kept = (first[0] or first[2], last[2] or last[0])
     n = len(text) - sum(map(len, kept))
     return f"{kept[0]}\n… {n:,} characters are left out here, the notebook has them …\n{kept[1]}"
-
-
-def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:
-    """Return the scripts that draw figures into ``<div data-figure="0">``, ``1``, … of a page."""
-    page_script = f"<script>\n{_asset('page.js')}</script>"
-    if not figures:
-        return page_script
-    from plotly.offline import get_plotlyjs
-
-    specs = [
-        f'<script type="application/json" id="figure-{i}">{_json(figure)}</script>'
-        for i, figure in enumerate(figures)
-    ]
-    return "\n".join([*specs, f"<script>{get_plotlyjs()}</script>", page_script])
-
-
-def _json(figure: Mapping[str, Any]) -> str:
-    """Return what Plotly.newPlot takes, as JSON that cannot end the script it stands in."""
-    config = {
-        **figure.get("config", {}),
-        "responsive": True,
-        "displaylogo": False,
-    }
-    config.pop("plotlyServerURL", None)
-    spec = {
-        "data": figure.get("data", []),
-        "layout": figure.get("layout", {}),
-        "frames": figure.get("frames", []),
-        "config": config,
-    }
-    return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def page_style() -> str:
-    """Return the style sheet of our pages."""
-    from pygments.formatters import HtmlFormatter
-
-    light, dark = (
-        HtmlFormatter(style=style).get_token_style_defs(".highlight")
-        for style in ("default", "github-dark")
-    )
-    dark_only = ["@media (prefers-color-scheme: dark) {", *dark, "}"]
-    return "\n".join([*light, *dark_only, _asset("page.css")])
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from vcviz import __version__
 from vcviz.calibration import reliability_curve
 from vcviz.figures import LatentPanel, compare_latents, plot_reliability
 from vcviz.figures.groups import plot_groups
-from vcviz.headless.pages import page_scripts, page_style
+from vcviz.headless.parts import page_scripts, page_style
 from vcviz.reports.collect import Collection
 from vcviz.reports.summary import METRICS, Group, interval, metrics_of, settings_of, show
 
