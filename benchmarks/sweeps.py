@@ -32,18 +32,18 @@ def workers(folder: Callable[[], Path]) -> Pair:
     grid = {"head": ["gaussian_mixture", "variational"], "seed": range(5)}
 
     def with_workers(count: int) -> Callable[[], Any]:
-        fixed = {"epochs": 200, "probe_every": 20}
+        fixed = {"epochs": 150, "probe_every": 20}
         return lambda: vcviz.sweep(grid, fixed=fixed, out=folder(), workers=count, progress=False)
 
     return pair("sweep of 2 heads x 5 seeds, two workers", with_workers(2), "one worker",
-                with_workers(1), rounds=3)  # fmt: skip
+                with_workers(1), rounds=2)  # fmt: skip
 
 
 def stacked(folder: Callable[[], Path], width: int, probe_every: int) -> Pair:
     """Eight seeds of softmax on digits: together against one by one."""
     settings = {
         "head": "softmax",
-        "epochs": 200,
+        "epochs": 100,
         "probe_every": probe_every,
         "encoder_options": {"hidden": [width]},
         "progress": False,
@@ -81,7 +81,7 @@ def pairs(root: Path) -> Iterator[Pair]:
     """Yield every comparison."""
     folder = _fresh(root)
     yield runner(folder)
-    for width, probe_every in ((32, 10), (32, 1), (64, 10), (128, 10)):
+    for width, probe_every in ((32, 10), (32, 1), (128, 10)):
         yield stacked(folder, width, probe_every)
     yield workers(folder)
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -241,13 +241,21 @@ def _locked(job: Job) -> Iterator[None]:
 
 def _provenance(device: torch.device) -> dict[str, Any]:
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    packages = ("torch", "numpy", "scipy", "scikit-learn")
     return {
-        "versions": {"vcviz": __version__, "python": platform.python_version()}
-        | {p: metadata.version(p) for p in packages},
-        "commit": _commit(),
+        **_software(),
         "device": {"type": device.type, "name": card},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _software() -> dict[str, Any]:
+    """Return versions and commit; what this process has imported does not change any more."""
+    packages = ("torch", "numpy", "scipy", "scikit-learn")
+    versions = {"vcviz": __version__, "python": platform.python_version()}
+    return {
+        "versions": versions | {p: metadata.version(p) for p in packages},
+        "commit": _commit(),
     }
 
 

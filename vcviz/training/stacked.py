@@ -61,7 +61,7 @@ def fits(trainers: Sequence[Trainer]) -> bool:
             and t.done == 0
             for t in trainers
         )
-        and len(trainers) * first.x.nbytes <= _LARGEST_DATA
+        and len(trainers) * 4 * first.x.numel() <= _LARGEST_DATA
     )
 
 
@@ -80,7 +80,7 @@ class StackedTrainer:
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self.trainers, self.config = trainers, trainers[0].config
         self.device = trainers[0].device
-        self.x = torch.cat([t.x.flatten(1) for t in trainers])
+        self.x = _unit(torch.cat([t.x.flatten(1) for t in trainers]))
         self.y = torch.cat([t.y for t in trainers])
         self.rows = len(trainers[0].y)
         self.parameters: list[nn.Parameter] = []
@@ -95,7 +95,7 @@ class StackedTrainer:
         self.predicted = torch.stack([_offset(h, getattr(h, "predict_prior", "")) for h in heads])
         self.optimizer = optimizers_of(self.config, self.parameters, [])["main"]
         self.probe = {
-            split: torch.stack([_inputs(t.probe[split], self.device) for t in trainers])
+            split: _unit(torch.stack([_inputs(t.probe[split], self.device) for t in trainers]))
             for split in trainers[0].probe
         }
 
@@ -145,7 +145,7 @@ class StackedTrainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             rows = order[:, start : start + size]
-            logits = self._layers(_unit(self.x[rows]))[1] + self.trained[:, None]
+            logits = self._layers(self.x[rows])[1] + self.trained[:, None]
             # Summed over the runs: the gradient of each is that of its own mean.
             losses = F.cross_entropy(
                 logits.flatten(0, 1), self.y[rows].flatten(), reduction="none"
@@ -172,7 +172,7 @@ class StackedTrainer:
         shown = {}
         with torch.no_grad():
             for split, x in self.probe.items():
-                z, scores = self._layers(_unit(x))
+                z, scores = self._layers(x)
                 logits = scores + self.predicted[:, None]
                 found = z, logits.log_softmax(2), -logits.logsumexp(2)
                 shown[split] = [values.cpu().numpy() for values in found]
