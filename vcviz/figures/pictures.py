@@ -76,6 +76,18 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     """Return RGBA pixels (h, w, 4) as a PNG that a page can hold."""
     from PIL import Image
 
+    return _png(Image.fromarray(pixels, "RGBA"), optimize=True)
+
+
+def palette_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return RGBA pixels (h, w, 4) as a PNG of at most 256 colours: small, and made quickly."""
+    from PIL import Image
+
+    few = Image.fromarray(pixels, "RGBA").quantize(256, method=Image.Quantize.FASTOCTREE)
+    return _png(few, compress_level=4)
+
+
+def _png(image: Any, **options: Any) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", **options)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -99,7 +99,7 @@ def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     Opacity rises with its probability, in nine equal steps from 1/C to 1.
     """
     n_classes = log_probs.shape[2]
-    colors = np.array([_rgb(style.class_color(k)) for k in range(n_classes)], np.uint8)
+    colors = np.array([style.rgb(style.class_color(k)) for k in range(n_classes)], np.uint8)
     confidence = (np.exp(log_probs.max(2)) - 1 / n_classes) / (1 - 1 / n_classes)
     level = np.clip(np.floor(confidence * _STEPS), 0, _STEPS - 1) / (_STEPS - 1)
     opacity = 255 * (_FAINTEST + (_STRONGEST - _FAINTEST) * level)
@@ -141,10 +141,6 @@ def _heading(plane: LatentPlane) -> list[str]:
     if plane.latents is None:
         return [style.escape(plane.name, 60)]
     return [style.escape(plane.name, 60), f"accuracy {plane.latents.accuracy:.3f}"]
-
-
-def _rgb(color: str) -> list[int]:
-    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def _listed(planes: LatentPlane | Sequence[LatentPlane]) -> list[LatentPlane]:

@@ -58,6 +58,11 @@ def class_symbol(k: int) -> str:
     return SYMBOLS[(place + again) % len(SYMBOLS)]
 
 
+def rgb(color: str) -> list[int]:
+    """Return the three bytes of a colour "#RRGGBB"."""
+    return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+
+
 def run_style(i: int) -> tuple[str, str, str]:
     """Return (colour, dash, marker) of the `i`-th run."""
     return (
