@@ -22,6 +22,7 @@ from vcviz.calibration import (
     negative_log_likelihood,
     reliability_curve,
 )
+from vcviz.calibration.binning import bins_of, confidences
 from vcviz.errors import InputError
 
 
@@ -100,6 +101,34 @@ class TestExpectedCalibrationError:
         log_probs, y = sample(20_000, 5)
         curve = reliability_curve(log_probs, y, n_bins=1, resamples=0)
         assert curve.accuracy[0] == (log_probs.argmax(1) == y).mean()
+
+    @pytest.mark.parametrize("n_bins", [1, 3, 7, 10, 49])
+    def test_every_edge_closes_its_bin_on_the_right(self, n_bins):
+        edges = np.linspace(0, 1, n_bins + 1)
+        at = np.concatenate([edges, np.nextafter(edges, 0)[1:], np.nextafter(edges, 1)[:-1]])
+        wanted = np.maximum(np.searchsorted(edges, at) - 1, 0)
+        np.testing.assert_array_equal(bins_of(at, edges), wanted)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_blocks_of_rows_agree_with_one_look_at_each(self, dtype):
+        # Confidences of 1/2, 1/4, … tie in many rows; blocks of 600 classes are 256 rows long.
+        rng = np.random.default_rng(0)
+        for n, c in ((300, 600), (9000, 3)):
+            scores = rng.integers(0, 3, (n, c)).astype(dtype)
+            log_probs = log_softmax(scores, axis=1).astype(dtype)
+            y = np.where(rng.random(n) < 0.5, log_probs.argmax(1), rng.integers(0, c, n))
+            confidence, right = confidences(log_probs, y, None)
+            np.testing.assert_array_equal(right, log_probs.argmax(1) == y)
+            np.testing.assert_allclose(confidence, np.exp(log_probs.max(1)), rtol=1e-6)
+
+    def test_a_bad_row_is_found_wherever_it_is(self):
+        log_probs, y = sample(9000, 3)
+        log_probs[8999, 1] = np.nan
+        with pytest.raises(InputError, match="NaN or \\+inf"):
+            expected_calibration_error(log_probs, y)
+        log_probs[8999] = np.log([0.5, 0.2, 0.2])
+        with pytest.raises(InputError, match="one is off by"):
+            expected_calibration_error(log_probs, y)
 
     def test_float32_and_float64_agree(self, data):
         log_probs, y = data

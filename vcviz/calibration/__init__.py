@@ -16,6 +16,7 @@ from scipy.special import logsumexp
 from vcviz.calibration.binning import (
     Binning,
     bin_edges,
+    bins_of,
     bootstrap,
     calibration_error,
     cells_of,
@@ -23,13 +24,16 @@ from vcviz.calibration.binning import (
     column_quantiles,
     confidences,
     draws_if_calibrated,
+    each_class,
     jeffreys,
 )
+from vcviz.calibration.smooth import SmoothError, smooth_calibration_error
 from vcviz.errors import InputError
 from vcviz.records import ReliabilityCurve, as_float, as_log_probs
 
 __all__ = [
     "BrierParts",
+    "SmoothError",
     "TemperatureFit",
     "apply_temperature",
     "brier_decomposition",
@@ -40,6 +44,7 @@ __all__ = [
     "maximum_calibration_error",
     "negative_log_likelihood",
     "reliability_curve",
+    "smooth_calibration_error",
 ]
 
 
@@ -52,7 +57,16 @@ class TemperatureFit(NamedTuple):
 
 
 class BrierParts(NamedTuple):
-    """The parts of a Brier score, `score`; see `brier_decomposition`."""
+    """A Brier score and its parts, in units of the score; see `brier_decomposition`.
+
+    Attributes
+    ----------
+    score : reliability - resolution + uncertainty + remainder
+    reliability : mean squared gap between confidence and frequency, 0 is best
+    resolution : how far the frequencies of the bins differ, more is better
+    uncertainty : variance of the labels, which no model changes
+    remainder : what happens inside the bins
+    """
 
     score: float
     reliability: float
@@ -188,8 +202,7 @@ def expected_calibration_error(
     The parameters are those of `reliability_curve`, whose `ece` this equals; nothing is resampled.
     """
     confidence, right = confidences(log_probs, y, label)
-    cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
-    return float(calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence)))
+    return _ece(confidence, right, n_bins, binning)
 
 
 def classwise_calibration_error(
@@ -201,15 +214,7 @@ def classwise_calibration_error(
     ----------
     Kull et al., Beyond Temperature Scaling, NeurIPS 2019, eq. 3.
     """
-    log_probs = as_log_probs(log_probs, dtype=None)
-    return float(
-        np.mean(
-            [
-                expected_calibration_error(log_probs, y, n_bins=n_bins, binning=binning, label=k)
-                for k in range(log_probs.shape[1])
-            ]
-        )
-    )
+    return float(np.mean([_ece(*of, n_bins, binning) for of in each_class(log_probs, y)]))
 
 
 def maximum_calibration_error(
@@ -226,6 +231,14 @@ def maximum_calibration_error(
     count = cells.counts.sum(1)
     gap = np.abs(cells.counts[:, 1] - cells.totals.sum(1))[count > 0] / count[count > 0]
     return float(gap.max())
+
+
+def _ece(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int, binning: Binning
+) -> float:
+    edges = bin_edges(confidence, n_bins, binning)
+    gaps = np.bincount(bins_of(confidence, edges), right - confidence, len(edges) - 1)
+    return float(np.abs(gaps).sum() / len(confidence))
 
 
 # ---------------------------------------------------------------- proper scores
@@ -264,8 +277,7 @@ def brier_decomposition(
     log_probs, y = checked(log_probs, y)
     n = len(y)
     parts = np.zeros(3)
-    for k in range(log_probs.shape[1]):
-        confidence, right = confidences(log_probs, y, k)
+    for confidence, right in each_class(log_probs, y):
         cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
         count, total, hits = cells.counts.sum(1), cells.totals.sum(1), cells.counts[:, 1]
         filled = count > 0

@@ -8,6 +8,7 @@ there is the single bin [0, 1].
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
 from vcviz.errors import InputError, unknown
-from vcviz.records import as_labels, as_log_probs
+from vcviz.records import as_array, as_labels, as_log_probs
 
 Binning = Literal["width", "mass"]
 
 _BLOCK = 8192
+#: values of a block of rows that stay in a core's own cache
+_IN_CACHE = 2**16
 
 
 class Cells(NamedTuple):
@@ -42,32 +45,67 @@ def confidences(
     log_probs: ArrayLike, y: ArrayLike, label: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return (N,) confidences in [0, 1] and whether each came true."""
+    if label is None:
+        return _top_label(log_probs, y)
+    return _of_class(*checked(log_probs, y), label)
+
+
+def each_class(
+    log_probs: ArrayLike, y: ArrayLike
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    """Yield what `confidences` returns for every class in turn, checking the arrays once."""
     log_probs, y = checked(log_probs, y)
-    if label is not None:
-        if not isinstance(label, int | np.integer) or label not in range(log_probs.shape[1]):
-            raise InputError(
-                f"label must be None or a class in [0, {log_probs.shape[1]}), got {label!r}"
-            )
-        log_confidence, right = log_probs[:, label], y == label
-    else:
-        log_confidence, right = _top_label(log_probs, y)
-    confidence = np.exp(log_confidence.astype(np.float64, copy=False))
-    return np.minimum(confidence, 1, out=confidence), right
+    for label in range(log_probs.shape[1]):
+        yield _of_class(log_probs, y, label)
 
 
-def _top_label(log_probs: NDArray, y: NDArray[np.int64]) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Return each row's largest value and whether the first class that has it is the label."""
-    best, right = np.empty(len(y), log_probs.dtype), np.empty(len(y), bool)
-    for start in range(0, len(y), _BLOCK):
-        # Long rows in cache: several times faster than reducing over a short last axis.
-        rows = slice(start, start + _BLOCK)
-        block = np.ascontiguousarray(log_probs[rows].T)
-        top = block.max(0)
-        hit = block[y[rows], np.arange(block.shape[1])] == top
-        tied = np.flatnonzero(hit & ((block == top).sum(0, dtype=np.int32) > 1))
-        hit[tied] = block[:, tied].argmax(0) == y[start + tied]
-        best[rows], right[rows] = top, hit
-    return best, right
+def _of_class(
+    log_probs: NDArray, y: NDArray[np.int64], label: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    if not isinstance(label, int | np.integer) or label not in range(log_probs.shape[1]):
+        raise InputError(
+            f"label must be None or a class in [0, {log_probs.shape[1]}), got {label!r}"
+        )
+    confidence = np.exp(log_probs[:, label].astype(np.float64, copy=False))
+    return np.minimum(confidence, 1, out=confidence), y == label
+
+
+def _top_label(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return each row's largest probability and whether the first class that has it is the label.
+
+    One pass over the rows makes their probabilities, checks them and takes the largest: nothing
+    of the size of `log_probs` is ever written.
+    """
+    array = as_array("log_probs", log_probs)
+    if array.ndim != 2 or array.dtype not in (np.float32, np.float64) or array.shape[1] < 2:
+        array = as_log_probs(array, dtype=None)
+    n, c = array.shape
+    if n == 0:
+        array, _ = checked(array, y)
+    y = as_labels("y", y, n, c)
+    best, right = np.empty(n), np.empty(n, bool)
+    # Long rows in cache: several times faster than reducing over a short last axis.
+    size = max(256, min(8192, _IN_CACHE // c))
+    buffer, equal, place = np.empty((c, size), array.dtype), np.empty((c, size), bool), np.arange(n)
+    worst = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n, size):
+            rows = slice(start, start + size)
+            m = min(size, n - start)
+            p, top = buffer[:, :m], best[rows]
+            np.copyto(p, array[rows].T)
+            np.exp(p, out=p)
+            worst = float(np.maximum(worst, np.abs(p.sum(0) - 1).max()))
+            top[:] = p.max(0)
+            hit = equal.ravel()[: c * m].reshape(c, m)
+            np.equal(p, top, out=hit)
+            right[rows] = hit.ravel().take(y[rows] * m + place[:m], mode="clip")
+            if np.count_nonzero(hit) != m:  # ties go to the first class, as in argmax
+                tied = start + np.flatnonzero(hit.sum(0, dtype=np.int32) != 1)
+                right[tied] = array[tied].argmax(1) == y[tied]
+    if not worst < 1e-2:  # NaN too
+        as_log_probs(array, dtype=None)
+    return np.minimum(best, 1, out=best), right
 
 
 def bin_edges(confidence: NDArray[np.float64], n_bins: int, binning: str) -> NDArray[np.float64]:
@@ -82,14 +120,30 @@ def bin_edges(confidence: NDArray[np.float64], n_bins: int, binning: str) -> NDA
     return edges if len(edges) > 1 else np.array([0.0, 1.0])
 
 
+def bins_of(confidence: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the (N,) number of the bin that each confidence is in."""
+    k = len(edges) - 1
+    if not np.array_equal(edges, np.linspace(0, 1, k + 1)):
+        found = np.searchsorted(edges, confidence)  # left-sided: edges[found - 1] < confidence
+        return np.clip(found - 1, 0, k - 1, out=found)
+    # Of equal widths the bin is known up to rounding, which a look at both edges mends.
+    found = np.empty(len(confidence), np.intp)
+    for start in range(0, len(confidence), _BLOCK):
+        part, cell = confidence[start : start + _BLOCK], found[start : start + _BLOCK]
+        cell[:] = part * k
+        np.minimum(cell, k - 1, out=cell)
+        cell -= part <= edges.take(cell)
+        np.maximum(cell, 0, out=cell)
+        cell += part > edges.take(cell + 1)
+    return found
+
+
 def cells_of(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], edges: NDArray[np.float64]
 ) -> Cells:
     """Return the sums over the samples of each bin."""
     k = len(edges) - 1
-    cell = np.searchsorted(edges, confidence)  # left-sided: edges[cell - 1] < confidence
-    np.maximum(cell, 1, out=cell)
-    cell = 2 * (cell - 1) + right
+    cell = 2 * bins_of(confidence, edges) + right
 
     def sums(weights: NDArray | None = None) -> NDArray:
         return np.bincount(cell, weights, minlength=2 * k).reshape(k, 2)
