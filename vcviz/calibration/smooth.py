@@ -123,11 +123,11 @@ def smooth_calibration_error(
 
 
 def _counted(
-    confidence: NDArray[np.float64], weights: NDArray | None, size: int
+    confidence: NDArray[np.float64], weights: NDArray[np.float64], size: int
 ) -> NDArray[np.float64]:
     """Return the (size,) sums of weights of the samples in equal cells of [0, 1]."""
     cell = np.minimum((confidence * size).astype(np.intp), size - 1)
-    return np.bincount(cell, weights, minlength=size)
+    return np.bincount(cell, weights, minlength=size).astype(np.float64, copy=False)
 
 
 def _cells_for(width: float) -> int:
