@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vcviz.headless.access import access_script, access_style
+
 ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 
 
@@ -22,7 +24,8 @@ def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:
         f'<script type="application/json" id="figure-{i}">{_json(figure)}</script>'
         for i, figure in enumerate(figures)
     ]
-    return "\n".join([*specs, f"<script>{get_plotlyjs()}</script>", page_script])
+    access = f"<script>\n{access_script()}</script>"
+    return "\n".join([*specs, f"<script>{get_plotlyjs()}</script>", access, page_script])
 
 
 def _json(figure: Mapping[str, Any]) -> str:
@@ -51,7 +54,7 @@ def page_style() -> str:
         for style in ("default", "github-dark")
     )
     dark_only = ["@media (prefers-color-scheme: dark) {", *dark, "}"]
-    return "\n".join([*light, *dark_only, _asset("page.css")])
+    return "\n".join([*light, *dark_only, _asset("page.css"), access_style()])
 
 
 def _asset(name: str) -> str:
