@@ -2,6 +2,7 @@
 
 from vcviz.figures.cam import plot_info_cam as plot_info_cam
 from vcviz.figures.class_accuracy import plot_class_accuracy as plot_class_accuracy
+from vcviz.figures.direction import plot_direction as plot_direction
 from vcviz.figures.fit import plot_latent_fit as plot_latent_fit
 from vcviz.figures.history import plot_history as plot_history
 from vcviz.figures.information import plot_information as plot_information
@@ -26,6 +27,7 @@ __all__ = [
     "compare_latents",
     "plot_attack_accuracy",
     "plot_class_accuracy",
+    "plot_direction",
     "plot_history",
     "plot_info_cam",
     "plot_information",

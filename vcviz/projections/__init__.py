@@ -22,7 +22,7 @@ __all__ = ["METHODS", "fit_projection", "plane_latents"]
 #: rows that UMAP is fitted to; others take their place among those
 UMAP_ROWS = 5000
 _NEIGHBOURS = 15
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def fit_projection(
@@ -144,7 +144,7 @@ def _pair(dim: int, dims: Sequence[int]) -> Projection:
         axes = [0]
     if not all(0 <= d < dim for d in axes):
         raise InputError(f"dims must lie in [0, {dim}) for {dim}-dimensional latents, got {axes}")
-    names = [f"z{str(d + 1).translate(_SUBSCRIPTS)}" for d in axes]
+    names = [f"z{str(d + 1).translate(SUBSCRIPTS)}" for d in axes]
     return _linear("pair", np.eye(dim)[:, axes], None, names, len(dims))
 
 

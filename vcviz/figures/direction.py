@@ -1,0 +1,257 @@
+"""Latents along one direction: densities and Q-Q plots against the anticipated law."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells, text_below
+from vcviz.figures.latent_traces import Layer, Trace, legend_traces
+from vcviz.figures.outlines import Range
+from vcviz.records import Marginals
+
+_PANEL_PX, _GAP_PX = 300, 104
+_FILL, _BAND = 0.13, 0.36  # opacities beneath an observed density, of all bands together
+_QQ = 4.0  # quantiles that are drawn, in σ of the law
+
+
+@dataclass(frozen=True)
+class DirectionRanges:
+    """Axes of a figure of marginals, which stay put while a slider moves.
+
+    Attributes
+    ----------
+    x : of u·z, in latent units
+    density : per latent unit
+    law_quantile, quantile : of the Q-Q plot, in σ of the law
+    """
+
+    x: Range
+    density: Range
+    law_quantile: Range
+    quantile: Range
+
+
+def plot_direction(
+    found: Marginals | Sequence[Marginals],
+    *,
+    ranges: DirectionRanges | None = None,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return the laws of u·z by class, observed and anticipated, with their Q-Q plot.
+
+    Parameters
+    ----------
+    found : see `vcviz.marginals`; several stand above one another, with the same axes
+    ranges : of the axes; default what all need, `direction_ranges`
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Left, solid: the density that is anticipated; dashed: a kernel estimate of the observed one.
+    Right: observed quantiles against anticipated ones, both in σ of the law from its median: on
+    the diagonal if the law holds. 95 % of the points lie in the band then, each taken by itself.
+    """
+    return style.apply(go.Figure(**direction_spec(_listed(found), ranges)), theme)
+
+
+def direction_spec(
+    found: Sequence[Marginals], ranges: DirectionRanges | None = None
+) -> dict[str, Any]:
+    """Return `plot_direction` as the plain data and layout of a figure, without a theme.
+
+    The traces are the same ones, in the same order, whatever the data, given the number of sets,
+    their classes and whether there are laws.
+    """
+    ranges = ranges or direction_ranges(found)
+    first = found[0]
+    grid = cells([_PANEL_PX] * len(found), 2, gap_x=0.11, gap_y=_GAP_PX, widths=[1.35, 1.0])
+    plot = len(found) * _PANEL_PX + (len(found) - 1) * _GAP_PX
+    layout: dict[str, Any] = {
+        "annotations": [],
+        "height": plot + 156,
+        "margin": {"t": 98, "b": 58, "r": 14},
+        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
+    }
+    data: list[Trace] = []
+    for one, (left, right) in zip(found, grid, strict=True):
+        data += left.place(
+            [*_densities(one), text_below([_told(one)], ranges.x[0], ranges.density[1])]
+        )
+        data += right.place([_diagonal(ranges), *_bands(one), *_quantiles(one)])
+        layout |= left.axes(*_density_axes(one, ranges)) | right.axes(*_quantile_axes(ranges))
+        layout["annotations"] += [left.heading(style.escape(one.name, 60)), _qq_heading(one, right)]
+    layers: list[Layer] = ["anticipated", "empirical"]
+    keys = legend_traces(
+        first.class_names, first.classes, layers if _laws(found) else layers[1:], False
+    )
+    return {"data": data + grid[0][0].place(keys), "layout": layout}
+
+
+def direction_ranges(found: Sequence[Marginals]) -> DirectionRanges:
+    """Return axes on which all of `found` (several epochs, say) are seen."""
+    x = _ends([a for m in found for a in (m.x, m.law_x)])
+    top = _ends([a for m in found for a in (m.density, m.law_density)])[1]
+    observed = np.concatenate([m.quantile[np.abs(m.law_quantile) <= _QQ] for m in found])
+    bulk = np.quantile(observed, (0.005, 0.995)) if len(observed) else np.array([-_QQ, _QQ])
+    low, high = min(float(bulk[0]), -_QQ), max(float(bulk[1]), _QQ)
+    pad = 0.04 * (high - low)
+    return DirectionRanges(x, (0.0, 1.16 * top), (-_QQ, _QQ), (low - pad, high + pad))
+
+
+def _ends(arrays: Sequence[NDArray[np.float64]]) -> Range:
+    values = np.concatenate([a[np.isfinite(a)] for a in arrays])
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+
+
+def _laws(found: Sequence[Marginals]) -> bool:
+    return any(one.has_law for one in found)
+
+
+# ---------------------------------------------------------------- traces
+
+
+def _line(one: Marginals, i: int, x: Any, y: Any, layer: str, **more: Any) -> Trace:
+    k = one.classes[i]
+    return {
+        "type": "scatter",
+        "x": np.asarray(x, np.float32),
+        "y": np.asarray(y, np.float32),
+        "mode": "lines",
+        "name": style.escape(one.class_names[k], 40),
+        "legendgroup": f"class {k}",
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "meta": {"layer": layer, "class": k},
+    } | more
+
+
+def _densities(one: Marginals) -> list[Trace]:
+    traces = []
+    for i, k in enumerate(one.classes):
+        color = style.class_color(k)
+        dashed = {"color": color, "width": 1.6, "dash": style.EMPIRICAL_DASH}
+        traces.append(
+            _line(
+                one, i, one.x[i], one.density[i], "empirical",
+                line=dashed, fill="tozeroy", fillcolor=_faint(color, _FILL),
+            )
+        )  # fmt: skip
+    for i, k in enumerate(one.classes):
+        solid = {"color": style.class_color(k), "width": 1.8, "dash": style.ANTICIPATED_DASH}
+        traces.append(_line(one, i, one.law_x[i], one.law_density[i], "anticipated", line=solid))
+    return traces
+
+
+def _bands(one: Marginals) -> list[Trace]:
+    traces = []
+    # Nearly the same for every class: grey, and of many classes each fainter.
+    opacity = round(max(_BAND / len(one.classes), 0.03), 3)
+    for i in range(len(one.classes)):
+        kept = np.isfinite(one.low[i]) & np.isfinite(one.high[i])
+        x, low, high = (a[i][kept] for a in (one.law_quantile, one.low, one.high))
+        traces.append(
+            _line(
+                one, i, [*x, *x[::-1]], [*low, *high[::-1]], "band",
+                line={"width": 0}, fill="toself", fillcolor=_faint(style.NEUTRAL, opacity),
+            )
+        )  # fmt: skip
+    return traces
+
+
+def _quantiles(one: Marginals) -> list[Trace]:
+    traces = []
+    for i, k in enumerate(one.classes):
+        marker = {"color": style.class_color(k), "symbol": style.class_symbol(k), "size": 4.5}
+        told = f"<b>%{{fullData.name}}</b>, {one.used[i]:,} latents"
+        template = (
+            f"{told}<br>anticipated %{{x:.2f}} σ, observed %{{y:.2f}} σ"
+            f"<br>KS distance {_interval(one, i)}, p = {one.p_value[i]:.2g}<extra></extra>"
+        )
+        traces.append(
+            _line(
+                one, i, one.law_quantile[i], one.quantile[i], "quantiles",
+                mode="markers", marker=marker, hovertemplate=template, hoverinfo=None,
+            )
+        )  # fmt: skip
+    return traces
+
+
+def _diagonal(ranges: DirectionRanges) -> Trace:
+    ends = [
+        min(ranges.law_quantile[0], ranges.quantile[0]),
+        max(ranges.law_quantile[1], ranges.quantile[1]),
+    ]
+    return {
+        "type": "scatter",
+        "x": ends,
+        "y": ends,
+        "mode": "lines",
+        "line": {"color": style.NEUTRAL, "width": 1},
+        "name": "the law holds",
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "meta": {"layer": "diagonal"},
+    }
+
+
+def _told(one: Marginals) -> str:
+    """Return the one line beside the densities."""
+    if not one.has_law:
+        return "no p(z|y) to compare with"
+    known = np.flatnonzero(np.isfinite(one.distance))
+    if not len(known):
+        return "no latents of these classes"
+    worst = int(known[one.distance[known].argmax()])
+    label = style.escape(one.class_names[one.classes[worst]], 24)
+    most = "largest KS distance" if len(known) > 1 else "KS distance"
+    return f"{most} {_interval(one, worst)} ({label})"
+
+
+def _interval(one: Marginals, i: int) -> str:
+    low, high = one.distance_interval[i]
+    return f"{one.distance[i]:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _faint(color: str, opacity: float) -> str:
+    red, green, blue = style.rgb(color)
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+# ---------------------------------------------------------------- axes
+
+
+def _density_axes(one: Marginals, ranges: DirectionRanges) -> tuple[dict[str, Any], dict[str, Any]]:
+    label = style.escape(one.direction.label, 60)
+    x = {"title": {"text": f"u·z, latent units (u: {label})"}, "range": list(ranges.x)}
+    y = {"title": {"text": "density, per latent unit"}, "range": list(ranges.density)}
+    return x, y
+
+
+def _quantile_axes(ranges: DirectionRanges) -> tuple[dict[str, Any], dict[str, Any]]:
+    x = {"title": {"text": "anticipated quantile, σ"}, "range": list(ranges.law_quantile)}
+    y = {"title": {"text": "observed quantile, σ"}, "range": list(ranges.quantile)}
+    return x, y
+
+
+def _qq_heading(one: Marginals, cell: Cell) -> dict[str, Any]:
+    how = f" · law from {one.draws:,} draws" if one.draws else ""
+    return cell.heading(f"Q–Q against p(z|y), {one.level:.0%} band{how}".replace("%", " %"))
+
+
+def _listed(found: Marginals | Sequence[Marginals]) -> list[Marginals]:
+    listed: list[Any] = [found] if isinstance(found, Marginals) else list(found)
+    if not listed or not all(isinstance(m, Marginals) for m in listed):
+        raise InputError("plot_direction draws Marginals records, at least one; see marginals")
+    if any(
+        (m.class_names, m.classes) != (listed[0].class_names, listed[0].classes) for m in listed
+    ):
+        raise InputError("marginals above one another must be of the same classes")
+    return listed

@@ -1,0 +1,100 @@
+"""A direction in the space of latents, and the laws of the latents along it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.errors import InputError
+from vcviz.records.checks import as_float, freeze
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A unit vector u of the latent space; along it a latent is at u·z, in latent units.
+
+    Parameters
+    ----------
+    vector : (D,) array, divided by its length here
+    label : what it is, for titles
+    """
+
+    vector: NDArray[np.float64]
+    label: str = "u"
+
+    def __post_init__(self) -> None:
+        vector = as_float("vector", self.vector, 1, np.float64)
+        length = float(np.linalg.norm(vector))
+        if length == 0:
+            raise InputError(f"direction {self.label!r} has length 0; it points nowhere")
+        freeze(self, vector=vector / length)
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """Latents along a direction beside what p(z|y) says of them there, class by class.
+
+    All arrays start with an axis of length K, the classes shown. Without a law, or for a class
+    without latents, what is missing is NaN.
+
+    Attributes
+    ----------
+    direction : along which
+    class_names : C strings
+    classes : K class indices
+    count, used : (K,) latents of the class, and how many of them (drawn at random) were looked at
+    x, density : (K, G) kernel estimate of the density of u·z, per latent unit
+    law_x, law_density : (K, G) anticipated density of u·z
+    centre, scale : (K,) median of the law and half the width of its central 68.27 %, which is the
+        standard deviation of a Gaussian: "one σ of the law"
+    law_quantile, quantile : (K, P) anticipated and observed quantiles, in σ from `centre`
+    low, high : (K, P) where the observed quantile falls with probability `level` if the law holds,
+        point by point
+    distance : (K,) Kolmogorov-Smirnov distance, the largest difference of the shares of latents
+        and of the law below any one point: 0 if equal, at most 1
+    distance_interval : (K, 2) of the distance between the laws, at `level`
+    p_value : (K,) chance of a distance this large if the law holds
+    draws : draws of each class that stand for the law; 0 if it is exact
+    name, level
+    """
+
+    direction: Direction
+    class_names: tuple[str, ...]
+    classes: tuple[int, ...]
+    count: NDArray[np.int64]
+    used: NDArray[np.int64]
+    x: NDArray[np.float64]
+    density: NDArray[np.float64]
+    law_x: NDArray[np.float64]
+    law_density: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    law_quantile: NDArray[np.float64]
+    quantile: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    distance_interval: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    draws: int = 0
+    name: str = "latents"
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        n = len(self.classes)
+        arrays = {
+            name: np.asarray(value)
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        for name, value in arrays.items():
+            if len(value) != n:
+                raise InputError(f"{name} must have {n} rows, one a class, got {value.shape}")
+        freeze(self, **arrays)
+
+    @property
+    def has_law(self) -> bool:
+        """Whether there is a law to compare with."""
+        return bool(np.isfinite(self.scale).any())
