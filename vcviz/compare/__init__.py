@@ -10,6 +10,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.calibration import reliability_curve
+from vcviz.compare.corruptions import corrupted_latents as corrupted_latents
+from vcviz.compare.corruptions import corruption_table as corruption_table
 from vcviz.compare.rates import rate_table as rate_table
 from vcviz.compare.revisions import posthoc_table as posthoc_table
 from vcviz.compare.revisions import revise_runs as revise_runs

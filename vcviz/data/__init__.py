@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vcviz.data.corruptions import CORRUPTIONS, corrupt, corruptions_of
 from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
 from vcviz.data.mixture import load_mixture, true_prior
@@ -31,9 +32,12 @@ DATASETS: dict[str, Callable[..., tuple[Split, Split]]] = {
 }
 
 __all__ = [
+    "CORRUPTIONS",
     "DATASETS",
     "HeldOut",
     "apply_preprocessing",
+    "corrupt",
+    "corruptions_of",
     "dataset_options",
     "encode_texts",
     "fingerprint",
