@@ -145,6 +145,7 @@ _PUBLIC = {
     "AdversarialExplorer": "vcviz.widgets",
     "DropMaxExplorer": "vcviz.widgets",
     "explore": "vcviz.exploration",
+    "link": "vcviz.widgets",
     "run_notebook": "vcviz.headless",
     "report": "vcviz.reports",
     "sweep": "vcviz.sweeps",

@@ -8,7 +8,10 @@ from vcviz.widgets.dropmax import DropMaxExplorer as DropMaxExplorer
 from vcviz.widgets.heteroscedastic import HeteroscedasticExplorer as HeteroscedasticExplorer
 from vcviz.widgets.information import InformationExplorer as InformationExplorer
 from vcviz.widgets.latent import LatentExplorer as LatentExplorer
+from vcviz.widgets.plot import Plot as Plot
 from vcviz.widgets.posthoc import PosthocExplorer as PosthocExplorer
+from vcviz.widgets.selection import Selection as Selection
+from vcviz.widgets.selection import link as link
 
 __all__ = [
     "AdversarialExplorer",
@@ -18,6 +21,9 @@ __all__ = [
     "HeteroscedasticExplorer",
     "InformationExplorer",
     "LatentExplorer",
+    "Plot",
     "PosthocExplorer",
+    "Selection",
     "bind",
+    "link",
 ]

@@ -14,10 +14,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.errors import InputError, unknown
-from vcviz.figures.differences import differences
 from vcviz.figures.native import Menu
 from vcviz.figures.static import Draw, lay_out, plain
-from vcviz.widgets.width import fill_width
+from vcviz.widgets.plot import Plot
 
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 Values = dict[str, Any]
@@ -34,6 +33,12 @@ class Bound:
     controls : name -> control; anything with a `value` trait
     message : what is wrong with the present values, if anything
     slider : name of the control that becomes the slider of the static figure, or None
+
+    Parameters
+    ----------
+    panel : the controls as they are laid out; default one after another
+    state : name -> hashable value of what the figure function also takes and no control sets,
+        such as chosen rows; see `set_state`
     """
 
     def __init__(
@@ -42,15 +47,16 @@ class Bound:
         controls: Mapping[str, ipw.Widget],
         slider: str | None = None,
         panel: ipw.Widget | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         if slider is not None and slider not in controls:
             raise unknown("control", slider, controls)
         self.controls = dict(controls)
+        self._state = dict(state or {})
         self.slider = slider
         self._figure = figure
         self._cache: OrderedDict[Any, Plain] = OrderedDict()
         self._held = 0
-        self._shown: Plain = ([], {})
         self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
         self._start = self.values
@@ -58,22 +64,21 @@ class Bound:
             control.observe(self._changed, names="value")
 
     @cached_property
-    def view(self) -> go.FigureWidget:
+    def view(self) -> Plot:
         """The live figure; made when it is first asked for, a static figure does without."""
-        self._shown = self._drawn(self.values)
-        return go.FigureWidget(*self._shown)
+        return Plot(*self._drawn(self.values))
 
     @cached_property
     def widget(self) -> ipw.Widget:
         """Controls above the live figure, to be displayed."""
         shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
         bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
-        return ipw.VBox([self._panel or bar, self.message, fill_width(self.view), self.view])
+        return ipw.VBox([self._panel or bar, self.message, self.view])
 
     @property
     def values(self) -> Values:
-        """The controls' present values."""
-        return {name: control.value for name, control in self.controls.items()}
+        """The controls' present values, and the state."""
+        return {name: control.value for name, control in self.controls.items()} | self._state
 
     def set(self, **values: Any) -> None:
         """Set several controls with one redraw."""
@@ -84,11 +89,22 @@ class Bound:
             for name, value in values.items():
                 self.controls[name].value = value
 
+    def set_state(self, **values: Any) -> None:
+        """Set what no control sets, with one redraw if it differs."""
+        for name in values:
+            if name not in self._state:
+                raise unknown("state", name, self._state)
+        if any(self._state[name] != value for name, value in values.items()):
+            self._state |= values
+            self._changed()
+
     def reset(self) -> None:
         """Set every control, and zoom and legend, back to what they were at first."""
-        self.set(**self._start)
+        with self.hold():
+            self.set(**{name: self._start[name] for name in self.controls})
+            self.set_state(**{name: self._start[name] for name in self._state})
         if "view" in self.__dict__:
-            show(self.view, self._shown)
+            self.view.restore()
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -112,8 +128,7 @@ class Bound:
             self.message.layout.display = None
             return
         self.message.layout.display = "none"
-        show(self.view, new, self._shown)
-        self._shown = new
+        self.view.show(*new)
 
     def figure(
         self,
@@ -160,7 +175,7 @@ class Bound:
             layers=list(layers),
         )
 
-    def _changed(self, _change: object) -> None:
+    def _changed(self, _change: object = None) -> None:
         if not self._held:
             self.redraw()
 
@@ -198,27 +213,6 @@ def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> 
         kinds = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider, ipw.SelectionSlider)
         slider = next((n for n, c in controls.items() if isinstance(c, kinds)), None)
     return Bound(figure, controls, slider)
-
-
-def show(view: go.FigureWidget, new: Plain, old: Plain | None = None) -> None:
-    """Make `view` show `new`, changing only what differs from `old`, which it shows now.
-
-    If the traces agree in number and type, all differences go to the page in one message;
-    otherwise the traces are replaced. What a person did to the view (zoom, legend) stays unless
-    the figure itself changes it; without `old`, that is undone too.
-    """
-    if [t.type for t in view.data] != [t.get("type", "scatter") for t in new[0]]:
-        view.data = ()
-        view.add_traces(new[0])
-        old = None
-    was, layout = old or ([t.to_plotly_json() for t in view.data], view.layout.to_plotly_json())
-    with view.batch_update():
-        for trace, mine, wanted in zip(view.data, was, new[0], strict=True):
-            for path, value in differences(mine, wanted).items():
-                if path != "uid":
-                    trace[path] = value
-        for path, value in differences(layout, new[1]).items():
-            view.layout[path] = value
 
 
 def _menu(name: str, control: ipw.Widget) -> Menu:

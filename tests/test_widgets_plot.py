@@ -1,0 +1,310 @@
+"""The live figure: what is sent to a page, what a page sends back, and how a page draws it."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from browser import open_page
+
+from vcviz.errors import InputError
+from vcviz.widgets.plot import Plot
+from vcviz.widgets.selection import Selection, link
+
+TRACE = {"type": "scatter", "mode": "markers"}
+
+
+def traces(*values):
+    return [TRACE | {"x": np.arange(3, dtype="f4"), "y": np.array(v, "f4")} for v in values]
+
+
+def recorded(plot):
+    """Make the plot keep what it sends; returns the list of (content, arrays)."""
+    messages = []
+    plot.send = lambda content, buffers=None: messages.append((content, buffers))
+    return messages
+
+
+def test_only_what_differs_is_sent_and_arrays_go_as_bytes():
+    plot = Plot(traces([1, 2, 3], [4, 5, 6]), {"height": 300, "xaxis": {"range": [0, 2]}})
+    messages = recorded(plot)
+    plot.show(traces([1, 2, 3], [4, 5, 7]), {"height": 300, "xaxis": {"range": [0, 3]}})
+    ((content, buffers),) = messages
+    assert content["layout"] == {"xaxis.range": [0, 3]}
+    assert list(content["traces"]) == [1]
+    assert content["traces"][1] == {"y": {"dtype": "f4", "shape": [3], "bytes": 0}}
+    np.testing.assert_array_equal(np.frombuffer(buffers[0], "<f4"), [4, 5, 7])
+    json.dumps(content, allow_nan=False)
+
+
+def test_nothing_is_sent_when_nothing_differs():
+    plot = Plot(traces([1, 2, 3]), {"height": 300})
+    messages = recorded(plot)
+    plot.show(traces([1, 2, 3]), {"height": 300})
+    assert messages == []
+
+
+def test_other_traces_replace_the_old_ones():
+    plot = Plot(traces([1, 2, 3]), {})
+    messages = recorded(plot)
+    plot.show([*traces([1, 2, 3]), {"type": "bar", "y": [1]}], {})
+    assert [t["type"] for t in messages[0][0]["data"]] == ["scatter", "bar"]
+    assert [t.type for t in plot.data] == ["scatter", "bar"]
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (np.arange(3), "i4"),
+        (np.arange(3, dtype=">f8"), "f8"),
+        (np.arange(6, dtype="u1").reshape(2, 3), "u1"),
+        (np.arange(8, dtype="f4")[::2], "f4"),
+    ],
+)
+def test_arrays_of_any_order_and_width_arrive(array, dtype):
+    plot = Plot([{"type": "heatmap", "z": array}], {})
+    packed = plot.get_state("_figure")["_figure"]["data"][0]["z"]
+    assert (packed["dtype"], packed["shape"]) == (dtype, list(array.shape))
+    found = np.frombuffer(packed["bytes"], f"<{dtype}").reshape(array.shape)
+    np.testing.assert_array_equal(found, array)
+
+
+def test_what_json_cannot_say_is_a_gap():
+    plot = Plot(
+        [TRACE | {"y": [1.0, float("nan"), np.float32(2)], "ids": np.array(["a", "b"])}], {}
+    )
+    state = plot.get_state("_figure")["_figure"]["data"][0]
+    assert (state["y"], state["ids"]) == ([1.0, None, 2.0], ["a", "b"])
+
+
+def test_a_page_that_comes_later_gets_what_is_shown_now():
+    plot = Plot(traces([1, 2, 3]), {"height": 1})
+    plot.show(traces([7, 8, 9]), {"height": 2})
+    state = plot.get_state("_figure")["_figure"]
+    assert state["layout"] == {"height": 2}
+    np.testing.assert_array_equal(np.frombuffer(state["data"][0]["y"]["bytes"], "<f4"), [7, 8, 9])
+
+
+def test_figures_share_one_plotly_js_and_hold_little_themselves():
+    first, second = Plot(traces([1, 2, 3]), {}), Plot(traces([1, 2, 3]), {})
+    assert first._library is second._library
+    assert first.get_state("_library")["_library"].startswith("IPY_MODEL_")
+    assert len(str(first.get_state("_esm"))) < 20_000
+    assert len(first._library.code) < 2_000_000
+
+
+def test_listeners_are_told_what_a_person_did():
+    plot = Plot(
+        [t | {"meta": {"class": k}} for k, t in enumerate(traces([1, 2, 3], [4, 5, 6]))], {}
+    )
+    seen = []
+    for kind in ("click", "select", "viewport"):
+        plot.on(kind, lambda event, kind=kind: seen.append((kind, event)))
+    assert plot._listened == ["click", "select", "viewport"]
+    plot._received(plot, {"kind": "click", "trace": 1, "point": 2, "x": 2, "y": 6}, [])
+    plot._received(plot, {"kind": "click", "trace": 9, "point": 2, "x": 2, "y": 6}, [])  # is gone
+    corners = [[0, 0], [1, 0], [1, 1]]
+    plot._received(plot, {"kind": "select", "axes": ["x", "y"], "polygon": corners}, [])
+    plot._received(plot, {"kind": "select", "axes": None, "polygon": None}, [])
+    assert [kind for kind, _ in seen] == ["click", "select", "select"]
+    assert seen[0][1]["meta"] == {"class": 1}
+    assert seen[1][1]["polygon"].shape == (3, 2)
+    assert seen[2][1]["polygon"] is None
+    with pytest.raises(InputError, match="unknown event 'clik'; did you mean 'click'"):
+        plot.on("clik", print)
+
+
+# ---------------------------------------------------------------- selections
+
+
+def test_a_selection_tells_its_observers_once_and_keeps_rows_in_order():
+    chosen, seen = Selection(), []
+    chosen.observe(lambda change: seen.append((change["new"].tolist(), chosen.split)), names="rows")
+    chosen.choose([5, 2, 5], split="train", source="softmax")
+    chosen.choose([2, 5], split="train")
+    chosen.clear()
+    assert seen == [([2, 5], "train"), ([], "train")]
+    with pytest.raises(InputError, match="rows must be whole numbers from 0"):
+        chosen.choose([0.5])
+
+
+def test_only_explorers_with_rows_to_choose_can_be_linked():
+    with pytest.raises(InputError, match="at least two"):
+        link(object())
+    with pytest.raises(InputError, match="object has no rows to choose"):
+        link(object(), object())
+
+
+# ---------------------------------------------------------------- a page
+
+PAGE = """<!doctype html><meta charset="utf-8"><body><div id="a"></div><div id="b"></div>
+<script type="module">
+const url = URL.createObjectURL(new Blob([SOURCE], {type: "text/javascript"}));
+const {default: define} = await import(url);
+const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+const revive = (value) => Array.isArray(value) ? value.map(revive)
+  : value && typeof value === "object" ? ("base64" in value ? bytes(value.base64)
+  : Object.fromEntries(Object.entries(value).map(([k, v]) => [k, revive(v)]))) : value;
+const library = {get: () => bytes(LIBRARY)};
+function model(state) {
+  const listeners = [];
+  return {
+    sent: [],
+    get: (name) => state[name],
+    on: (_, f) => listeners.push(f),
+    send(message) { this.sent.push(message); },
+    receive: (message, buffers = []) => listeners.forEach((f) => f(message, buffers.map(bytes))),
+    widget_manager: {get_model: async () => library},
+  };
+}
+window.start = (id, state) => {
+  const made = model(revive(state)), widget = define();
+  widget.initialize({model: made});
+  window[id + "_off"] = widget.render({model: made, el: document.getElementById(id)});
+  window[id + "_model"] = made;
+};
+window.ready = true;
+</script>"""
+
+
+def packed(value):
+    """Return widget state with bytes as JSON can say them."""
+    if isinstance(value, (bytes, memoryview)):
+        return {"base64": base64.b64encode(bytes(value)).decode()}
+    if isinstance(value, dict):
+        return {k: packed(v) for k, v in value.items()}
+    return [packed(v) for v in value] if isinstance(value, list) else value
+
+
+def state_of(plot):
+    return packed(plot.get_state(["_figure", "_listened", "label", "_library"]))
+
+
+@pytest.fixture
+def page(tmp_path, chromium):
+    plot = Plot([], {})
+    source = json.dumps(plot._esm).replace("</", "<\\/")
+    library = json.dumps(base64.b64encode(plot._library.code).decode())
+    html = PAGE.replace("SOURCE", source, 1).replace("LIBRARY", library, 1)
+    path = tmp_path / "page.html"
+    path.write_text(html, encoding="utf-8")
+    with open_page(chromium, path) as (opened, watch):
+        opened.wait_for_function("() => window.ready")
+        yield opened
+        assert not watch.requests
+        assert not watch.errors
+
+
+def forward(plot, page, name="a"):
+    """Send the plot's messages to the page."""
+
+    def send(content, buffers=None):
+        texts = [base64.b64encode(b).decode() for b in buffers or []]
+        page.evaluate(f"([c, b]) => {name}_model.receive(c, b)", [content, texts])
+
+    plot.send = send
+
+
+def drawn(page, times, name="a"):
+    page.wait_for_function(
+        f"() => document.querySelector('#{name} > div').dataset.drawn >= {times}"
+    )
+
+
+@pytest.mark.browser
+def test_a_page_draws_what_the_kernel_sends(page):
+    layout = {"height": 320, "xaxis": {"range": [0, 3]}, "title": {"text": "<b>first</b>"}}
+    plot = Plot(traces([1, 2, 3]), layout)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    forward(plot, page)
+    plot.show(traces([4, 5, 6]), layout | {"title": {"text": "second"}})
+    drawn(page, 2)
+    shown = "() => { const g = document.querySelector('#a > div');"
+    found = page.evaluate(shown + " return [[...g.data[0].y], g.layout.title.text]; }")
+    assert found == [[4, 5, 6], "second"]
+    assert page.evaluate("() => document.querySelector('#a > div').ariaLabel") == "Figure: second"
+    plot.show([*traces([1, 1, 1]), {"type": "bar", "y": [2.0]}], layout)
+    drawn(page, 3)
+    assert page.evaluate(shown + " return g.data.map(t => t.type); }") == ["scatter", "bar"]
+
+
+@pytest.mark.browser
+def test_zoom_and_legend_stay_while_data_change_until_restored(page):
+    layout = {"height": 320, "xaxis": {"range": [0, 3]}, "showlegend": True}
+    plot = Plot([t | {"name": "points"} for t in traces([1, 2, 3])], layout)
+    plot.on("viewport", print)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    forward(plot, page)
+    box = page.locator("#a .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 2 / 3, box["y"] + 62, steps=5)  # along x alone
+    page.mouse.up()
+    page.wait_for_function("() => a_model.sent.length")
+    (told,) = page.evaluate("() => a_model.sent")
+    assert (told["kind"], told["axes"]) == ("viewport", ["x", "y"])
+    assert told["range"][0] == pytest.approx([1, 2], abs=0.02)
+    plot.show([t | {"name": "points"} for t in traces([3, 2, 1])], layout)
+    drawn(page, 2)
+    look = (
+        "() => { const g = document.querySelector('#a > div'); return g._fullLayout.xaxis.range }"
+    )
+    assert page.evaluate(look) == told["range"][0]
+    plot.restore()
+    drawn(page, 3)
+    assert page.evaluate(look) == [0, 3]
+
+
+@pytest.mark.browser
+def test_lasso_click_and_hover_reach_the_kernel(page):
+    layout = {"height": 400, "dragmode": "lasso", "xaxis": {"range": [-1, 3]}}
+    layout["yaxis"] = {"range": [0, 4]}
+    plot = Plot([t | {"marker": {"size": 20}} for t in traces([1, 2, 3])], layout)
+    for kind in ("click", "hover", "select"):
+        plot.on(kind, print)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    forward(plot, page)
+    box = page.locator("#a .points path").nth(1).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y, steps=3)
+    page.wait_for_function("() => a_model.sent.some(m => m.kind === 'hover')")
+    plot.tip(image="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=", text="<i>row</i> 7")
+    assert page.locator("#a img").is_visible()
+    assert "<i>row</i> 7" in page.locator("#a").inner_text()
+    page.mouse.click(x, y)
+    page.mouse.move(x - 60, y - 60)
+    page.mouse.down()
+    for dx, dy in ((60, -60), (60, 60), (-60, 60)):
+        page.mouse.move(x + dx, y + dy, steps=4)
+    page.mouse.up()
+    page.wait_for_function("() => a_model.sent.some(m => m.kind === 'select')")
+    told = {m["kind"]: m for m in page.evaluate("() => a_model.sent")}
+    assert (told["click"]["trace"], told["click"]["point"]) == (0, 1)
+    polygon = np.array(told["select"]["polygon"])
+    assert told["select"]["axes"] == ["x", "y"]
+    assert polygon[:, 0].min() < 1 < polygon[:, 0].max()
+    assert polygon[:, 1].min() < 2 < polygon[:, 1].max()
+
+
+@pytest.mark.browser
+def test_no_more_than_four_figures_take_webgl(page):
+    plot = Plot([t | {"type": "scattergl"} for t in traces([1, 2, 3])], {"height": 120})
+    page.evaluate(
+        "() => { for (const id of 'cdef') { const e = document.createElement('div');"
+        " e.id = id; document.body.append(e); } }"
+    )
+    types = {}
+    for name in "abcdef":
+        page.evaluate("([n, s]) => start(n, s)", [name, state_of(plot)])
+        drawn(page, 1, name)
+        types[name] = page.evaluate(f"() => document.querySelector('#{name} > div').data[0].type")
+    assert list(types.values()) == ["scattergl"] * 4 + ["scatter"] * 2
+    page.evaluate("() => a_off()")
+    forward(plot, page, "f")
+    plot.show([t | {"type": "scattergl"} for t in traces([3, 2, 1])], {"height": 120})
+    drawn(page, 2, "f")
+    assert page.evaluate("() => document.querySelector('#f > div').data[0].type") == "scattergl"

@@ -1,0 +1,251 @@
+// The page's half of vcviz.widgets.plot: draws what the kernel sends, tells it what a person does.
+
+const ARRAYS = {
+  f4: Float32Array, f8: Float64Array, i1: Int8Array, u1: Uint8Array,
+  i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array,
+};
+const CONFIG = { displaylogo: false, responsive: false, doubleClick: "reset" };
+// A figure with WebGL takes 3 of a page's 16 contexts; one too many blanks the oldest figure.
+const WEBGL_FIGURES = 4;
+const HOVER_MS = 60; // between two hovers that the kernel hears of
+
+// plotly.js comes packed, in a widget of its own that all figures share.
+function load(model) {
+  globalThis.vcvizPlotly ??= (async () => {
+    const id = model.get("_library").slice("IPY_MODEL_".length);
+    const library = await model.widget_manager.get_model(id);
+    const packed = new Blob([library.get("code")]).stream();
+    const code = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
+    // As a module of its own: a page's AMD loader would otherwise keep it for itself.
+    const source = `const module = { exports: {} }, define = undefined;\n${code}
+      export default module.exports;`;
+    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    return (await import(url)).default;
+  })();
+  return globalThis.vcvizPlotly;
+}
+
+// ---------------------------------------------------------------- what the kernel sends
+
+function unpack(value, buffers) {
+  if (Array.isArray(value)) {
+    return typeof value[0] === "object" ? value.map((v) => unpack(v, buffers)) : value;
+  }
+  if (value === null || typeof value !== "object") return value;
+  if ("bytes" in value && "dtype" in value) return unpackArray(value, buffers);
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, unpack(v, buffers)]));
+}
+
+function unpackArray({ dtype, shape, bytes }, buffers) {
+  const view = typeof bytes === "number" ? buffers[bytes] : bytes;
+  const start = view.byteOffset ?? 0;
+  const flat = new ARRAYS[dtype]((view.buffer ?? view).slice(start, start + view.byteLength));
+  return shape.length === 1 ? flat : rows(flat, shape);
+}
+
+function rows(flat, [n, ...rest]) {
+  const size = n ? flat.length / n : 0;
+  return Array.from({ length: n }, (_, i) => {
+    const row = flat.subarray(i * size, (i + 1) * size);
+    return rest.length === 1 ? row : rows(row, rest);
+  });
+}
+
+// Sets a dotted path in a copy: what plotly holds of the old value must stay as it was.
+function changed(target, path, value) {
+  const [name, ...rest] = path;
+  const copy = { ...target };
+  if (rest.length) copy[name] = changed(copy[name] ?? {}, rest, value);
+  else if (value === null || value === undefined) delete copy[name];
+  else copy[name] = value;
+  return copy;
+}
+
+function apply(target, changes, buffers) {
+  return Object.entries(changes).reduce(
+    (found, [path, value]) => changed(found, path.split("."), unpack(value, buffers)), target,
+  );
+}
+
+// ---------------------------------------------------------------- the widget
+
+export default () => {
+  let figure; // what the kernel wants shown
+  let revision = 1; // of what a person did to it: another number undoes that
+  const views = new Set();
+
+  function initialize({ model }) {
+    figure = unpack(model.get("_figure"));
+    model.on("msg:custom", (message, buffers) => {
+      if (message.kind === "tip") {
+        views.forEach((view) => view.tip(message));
+        return;
+      }
+      if (message.kind === "restore") revision += 1;
+      if (message.data) figure.data = unpack(message.data, buffers);
+      for (const [i, changes] of Object.entries(message.traces ?? {})) {
+        figure.data[i] = apply(figure.data[i], changes, buffers);
+      }
+      figure.layout = apply(figure.layout, message.layout ?? {}, buffers);
+      views.forEach((view) => view.draw());
+    });
+  }
+
+  function render({ model, el }) {
+    const plot = document.createElement("div");
+    plot.style.width = "100%";
+    const bubble = new Bubble(plot);
+    el.style.position = "relative";
+    el.append(plot, bubble.element);
+    const view = { draw() {}, tip: (message) => bubble.show(message) };
+    views.add(view);
+    const width = new ResizeObserver(() => view.draw());
+    let gone = false;
+
+    load(model).then((Plotly) => {
+      if (gone) return;
+      let drawing = false, again = false, drawn = 0, shown = 0;
+      view.draw = async () => {
+        // One drawing at a time; what comes meanwhile is drawn once, at the end.
+        if (drawing) { again = true; return; }
+        if (!plot.clientWidth) return; // not on the page yet, or in a hidden tab
+        drawing = true;
+        do {
+          again = false;
+          await Plotly.react(plot, traces(plot, figure.data), layoutOf(plot, figure, revision, shown),
+            CONFIG);
+          shown = revision;
+          drawn += 1;
+          if (drawn === 1) listen(plot, model, bubble);
+          plot.dataset.drawn = drawn;
+          name(plot, model.get("label"));
+        } while (again);
+        drawing = false;
+      };
+      width.observe(plot);
+    }).catch((error) => { plot.textContent = `The figure cannot be drawn: ${error}`; });
+
+    return () => {
+      gone = true;
+      views.delete(view);
+      width.disconnect();
+      webgl.delete(plot);
+      globalThis.vcvizPlotly?.then((Plotly) => Plotly.purge(plot));
+    };
+  }
+
+  return { initialize, render };
+};
+
+// Figures drawn with WebGL; shared by all widgets of a page.
+const webgl = (globalThis.vcvizWebgl ??= new Set());
+
+function traces(plot, data) {
+  const wanted = data.some(({ type }) => type === "scattergl");
+  if (!wanted) webgl.delete(plot);
+  else if (webgl.size < WEBGL_FIGURES) webgl.add(plot);
+  const plain = wanted && !webgl.has(plot);
+  return data.map((t) => (plain && t.type === "scattergl" ? { ...t, type: "scatter" } : { ...t }));
+}
+
+function layoutOf(plot, { data, layout }, revision, shown) {
+  // A copy through and through: plotly writes what a person does into the layout that it gets.
+  const found = { uirevision: revision, ...structuredClone(layout) };
+  found.selectionrevision = Math.random(); // selected points are the kernel's to say
+  // Kept by hand: plotly forgets what was lassoed when it gets a new layout.
+  if (shown === revision && plot.layout?.selections) found.selections = plot.layout.selections;
+  found.width = Math.min(layout.width ?? Infinity, plot.clientWidth);
+  return found;
+}
+
+function name(plot, label) {
+  const headings = (plot.layout.annotations ?? []).map(({ text }) => text);
+  const text = [plot.layout.title?.text, ...headings].filter(Boolean).join("; ");
+  const plain = new DOMParser().parseFromString(text.replaceAll("<br>", ", "), "text/html");
+  plot.setAttribute("role", "group");
+  plot.setAttribute("aria-label", label || `Figure: ${plain.body.textContent}`);
+}
+
+// ---------------------------------------------------------------- what a person does
+
+function listen(plot, model, bubble) {
+  const tell = (kind, event) => {
+    if (model.get("_listened").includes(kind)) model.send({ kind, ...event });
+  };
+  const place = ({ curveNumber, pointNumber, x, y }) => (
+    { trace: curveNumber, point: pointNumber ?? null, x: x ?? null, y: y ?? null }
+  );
+  let timer = null;
+  plot.on("plotly_click", ({ points }) => points.length && tell("click", place(points[0])));
+  plot.on("plotly_hover", ({ points, event }) => {
+    bubble.at(event);
+    clearTimeout(timer);
+    timer = setTimeout(() => points.length && tell("hover", place(points[0])), HOVER_MS);
+  });
+  plot.on("plotly_unhover", () => {
+    clearTimeout(timer);
+    bubble.hide();
+    tell("unhover", {});
+  });
+  plot.on("plotly_deselect", () => tell("select", { axes: null, polygon: null }));
+  plot.on("plotly_relayout", (change) => {
+    const keys = Object.keys(change);
+    if (keys.some((key) => key.startsWith("selections"))) {
+      const found = (plot.layout.selections ?? []).at(-1);
+      if (found) tell("select", { axes: [found.xref, found.yref], polygon: corners(found) });
+      else tell("select", { axes: null, polygon: null });
+    }
+    const found = keys.map((key) => /^[xy]axis(\d*)\.(range|autorange)/.exec(key)?.[1]);
+    for (const number of new Set(found.filter((n) => n !== undefined))) {
+      const [x, y] = ["x", "y"].map((letter) => plot._fullLayout[`${letter}axis${number}`]);
+      if (x && y) {
+        const range = [[...x.range], [...y.range]];
+        tell("viewport", { axes: [`x${number}`, `y${number}`], range });
+      }
+    }
+  });
+}
+
+// Plotly keeps a lasso as an SVG path and a box by two of its corners.
+function corners({ type, path, x0, x1, y0, y1 }) {
+  if (type !== "path") return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+  return path.replace(/^M|Z$/g, "").split("L").map((pair) => pair.split(",").map(Number));
+}
+
+// A picture beside the pointer, for what is pointed at.
+class Bubble {
+  constructor(plot) {
+    this.plot = plot;
+    this.element = document.createElement("div");
+    this.element.hidden = true;
+    Object.assign(this.element.style, {
+      position: "absolute", zIndex: 5, pointerEvents: "none", padding: "4px", maxWidth: "320px",
+      background: "#fff", border: "1px solid #888", borderRadius: "3px", color: "#222",
+      font: "12px system-ui, sans-serif",
+    });
+    this.place = [0, 0];
+  }
+
+  at(event) {
+    const box = this.plot.getBoundingClientRect();
+    this.place = [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  show({ image, text }) {
+    this.element.replaceChildren();
+    if (image) {
+      const picture = document.createElement("img");
+      Object.assign(picture.style, { display: "block", width: "96px", imageRendering: "pixelated" });
+      picture.src = image;
+      picture.alt = "";
+      this.element.append(picture);
+    }
+    if (text) this.element.append(text); // as text, whatever is in it
+    this.element.hidden = !(image || text);
+    const right = this.place[0] > this.plot.clientWidth - 160;
+    this.element.style.left = `${this.place[0] + (right ? -124 : 16)}px`;
+    this.element.style.top = `${this.place[1] + 24}px`;
+  }
+
+  hide() { this.element.hidden = true; }
+}

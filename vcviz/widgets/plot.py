@@ -1,0 +1,187 @@
+"""A live plotly figure: one copy of plotly.js a page, and only what changed is sent."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.resources
+import pathlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Literal, get_args
+
+import anywidget
+import ipywidgets as ipw
+import numpy as np
+import plotly.graph_objects as go
+import traitlets
+from numpy.typing import NDArray
+
+from vcviz.errors import unknown
+from vcviz.figures.differences import differences
+
+Kind = Literal["click", "hover", "unhover", "select", "viewport"]
+Plain = tuple[list[dict[str, Any]], dict[str, Any]]
+
+#: what plotly.js takes as a typed array
+_DTYPES = {"f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4"}
+_ESM = pathlib.Path(__file__).parent / "assets" / "plot.js"
+
+
+class _Library(anywidget.AnyWidget):
+    """plotly.js, sent to a page once however many figures it holds.
+
+    Plotly's own FigureWidget sends and saves all of it with every figure.
+    """
+
+    _esm = "export default { render() {} };"
+    code = traitlets.Bytes().tag(sync=True)
+
+
+@cache
+def _library() -> _Library:
+    source = importlib.resources.files("plotly") / "package_data" / "plotly.min.js"
+    return _Library(code=gzip.compress(source.read_bytes(), 6))
+
+
+class Plot(anywidget.AnyWidget):
+    """A plotly figure in a notebook, with what a person does to it as events.
+
+    Parameters
+    ----------
+    data, layout : traces and layout as plain dictionaries
+    label : what the figure is called by a screen reader; default its headings
+
+    Attributes
+    ----------
+    data : tuple of plotly traces, what is shown
+    layout : plotly's layout of what is shown
+    """
+
+    _esm = _ESM
+    _library = traitlets.Instance(_Library).tag(sync=True, **ipw.widget_serialization)
+    _figure = traitlets.Dict().tag(sync=True, to_json=lambda _value, plot: plot._packed())
+    _listened = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    label = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, data: list[dict[str, Any]], layout: dict[str, Any], label: str = "") -> None:
+        self._shown: Plain = (data, layout)
+        self._objects: go.Figure | None = None
+        self._callbacks: dict[str, list[Callable[[dict[str, Any]], Any]]] = {}
+        super().__init__(_library=_library(), label=label)
+        self.on_msg(self._received)
+
+    @property
+    def data(self) -> tuple[Any, ...]:
+        """The traces that are shown."""
+        return self._as_figure().data
+
+    @property
+    def layout(self) -> go.Layout:
+        """The layout that is shown, without what a person did to it."""
+        return self._as_figure().layout
+
+    def show(self, data: list[dict[str, Any]], layout: dict[str, Any]) -> None:
+        """Draw other data and layout, in one message with only what differs.
+
+        What a person did to the figure (zoom, legend, selection) stays unless the figure itself
+        changes it.
+        """
+        old, self._shown, self._objects = self._shown, (data, layout), None
+        arrays: list[bytes] = []
+        if [_kind(t) for t in old[0]] == [_kind(t) for t in data]:
+            changes = [differences(was, now) for was, now in zip(old[0], data, strict=True)]
+            content: dict[str, Any] = {
+                "traces": {i: change for i, change in enumerate(changes) if change}
+            }
+        else:
+            content = {"data": data}
+        content["layout"] = differences(old[1], layout)
+        if content.get("data") or content.get("traces") or content["layout"]:
+            self.send(_packed(content, arrays), arrays)
+
+    def restore(self) -> None:
+        """Undo what a person did to the figure: zoom, legend and selection."""
+        self.send({"kind": "restore"})
+
+    def tip(self, *, image: str | None = None, text: str = "") -> None:
+        """Show a picture (a data URI) or a text beside what is pointed at.
+
+        It goes when the pointer leaves. The text is shown as it is, without markup.
+        """
+        self.send({"kind": "tip", "image": image, "text": text})
+
+    def on(self, kind: Kind, callback: Callable[[dict[str, Any]], Any]) -> None:
+        """Call `callback` with a dictionary whenever a person does something.
+
+        Parameters
+        ----------
+        kind : "click" and "hover" tell ``trace``, ``point``, ``x``, ``y`` and the trace's
+            ``meta``; "unhover" nothing; "select" ``axes`` (names of the panel's two axes) and
+            ``polygon``, (P, 2) corners in their units or None when it is cleared; "viewport"
+            ``axes`` and ``range``, ((x0, x1), (y0, y1))
+        callback : anything it returns is ignored
+        """
+        if kind not in get_args(Kind):
+            raise unknown("event", kind, get_args(Kind))
+        self._callbacks.setdefault(kind, []).append(callback)
+        self._listened = sorted(self._callbacks)
+
+    def tell(self, kind: Kind, **event: Any) -> None:
+        """Call what listens to `kind`, as the page does when a person acts."""
+        if kind in ("click", "hover"):
+            event["meta"] = self._shown[0][event["trace"]].get("meta") or {}
+        for callback in self._callbacks.get(kind, ()):
+            callback(event)
+
+    def _received(self, _widget: Any, content: Mapping[str, Any], _buffers: Any) -> None:
+        event = dict(content)
+        kind = event.pop("kind", None)
+        if kind in ("click", "hover") and not 0 <= event["trace"] < len(self._shown[0]):
+            return  # of a figure that is no longer shown
+        if kind == "select" and event["polygon"] is not None:
+            event["polygon"] = np.asarray(event["polygon"], dtype=float)
+        if kind in get_args(Kind):
+            self.tell(kind, **event)
+
+    def _as_figure(self) -> go.Figure:
+        if self._objects is None:
+            self._objects = go.Figure(*self._shown)
+        return self._objects
+
+    def _packed(self) -> Any:
+        data, layout = self._shown
+        return _packed({"data": data, "layout": layout})
+
+
+def _kind(trace: Mapping[str, Any]) -> str:
+    return trace.get("type", "scatter")
+
+
+def _packed(value: Any, arrays: list[bytes] | None = None) -> Any:
+    """Return properties as JSON with arrays in binary: in place, or at the end of `arrays`."""
+    if isinstance(value, np.ndarray):
+        return _packed_array(value, arrays)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None  # JSON has no word for it, and plotly takes it for a gap
+    if isinstance(value, Mapping):
+        return {key: _packed(part, arrays) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_packed(part, arrays) for part in value]
+    if hasattr(value, "to_plotly_json"):
+        return _packed(value.to_plotly_json(), arrays)
+    return value
+
+
+def _packed_array(value: NDArray[Any], arrays: list[bytes] | None) -> Any:
+    if value.dtype == np.int64:
+        value = value.astype(np.int32)
+    if value.dtype.str[1:] not in _DTYPES:
+        return _packed(value.tolist())
+    little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    packed: dict[str, Any] = {"dtype": little.dtype.str[1:], "shape": list(value.shape)}
+    if arrays is None:
+        return packed | {"bytes": little.tobytes()}
+    arrays.append(little.tobytes())
+    return packed | {"bytes": len(arrays) - 1}
