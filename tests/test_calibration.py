@@ -21,6 +21,7 @@ from vcviz.calibration import (
     maximum_calibration_error,
     negative_log_likelihood,
     reliability_curve,
+    temperature_sweep,
 )
 from vcviz.calibration.binning import bins_of, confidences
 from vcviz.errors import InputError
@@ -342,6 +343,27 @@ class TestTemperature:
     def test_hopeless_labels_are_named(self):
         with pytest.raises(InputError, match="1 rows of log_probs give their label prob"):
             fit_temperature(binary([1.0, 0.5]), [0, 1])
+
+    @pytest.mark.parametrize("label", [None, 1])
+    @pytest.mark.parametrize("binning", ["width", "mass"])
+    def test_a_sweep_is_each_temperature_by_itself(self, data, label, binning):
+        log_probs, y = data
+        options = {"n_bins": 6, "binning": binning, "label": label}
+        sweep = temperature_sweep(log_probs, y, [0.3, 1, 4], **options, name="<s>")
+        for i, t in enumerate((0.3, 1.0, 4.0)):
+            scaled = apply_temperature(log_probs, t)
+            assert sweep.nll[i] == pytest.approx(negative_log_likelihood(scaled, y))
+            assert sweep.ece[i] == pytest.approx(expected_calibration_error(scaled, y, **options))
+        assert sweep.best == fit_temperature(log_probs, y).temperature
+        assert sweep.name == "<s>"
+        assert temperature_sweep(log_probs, y, [2], best=7.0).best == 7
+
+    def test_a_sweep_over_impossible_labels_has_no_best(self):
+        sweep = temperature_sweep(binary([1.0, 0.5]), [0, 1], [1.0, 2.0])
+        assert np.isinf(sweep.nll).all()
+        assert np.isnan(sweep.best)
+        with pytest.raises(InputError, match="temperatures must be positive"):
+            temperature_sweep(binary([0.5]), [0], [0.0])
 
     @pytest.mark.parametrize("temperature", [0, -1, np.inf, np.nan])
     def test_refuses(self, data, temperature):

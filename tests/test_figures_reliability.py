@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from fake_runs import curve
 
+from vcviz.calibration import TemperatureSweep
 from vcviz.errors import InputError
 from vcviz.figures import plot_reliability
-from vcviz.figures.temperature import TemperatureSweep, temperature_spec
+from vcviz.figures.temperature import temperature_spec
 from vcviz.records import ReliabilityCurve
 
 

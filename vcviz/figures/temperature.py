@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vcviz.calibration import TemperatureSweep
 from vcviz.figures import theme as style
 from vcviz.figures.grid import beside
 from vcviz.figures.reliability import reliability_spec
 from vcviz.records import ReliabilityCurve
 
 _SWEEP_PX, _GAP_PX = 190, 110
-
-
-@dataclass(frozen=True, eq=False)
-class TemperatureSweep:
-    """What dividing the logits by T does to a classifier.
-
-    Attributes
-    ----------
-    temperature : (S,) values of T, rising
-    nll, ece : (S,) nats, fraction
-    best : the temperature of least NLL
-    name : shown in the legend
-    """
-
-    temperature: NDArray[np.float64]
-    nll: NDArray[np.float64]
-    ece: NDArray[np.float64]
-    best: float
-    name: str
 
 
 def temperature_spec(

@@ -8,16 +8,15 @@ from typing import Any
 import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from vcviz.calibration import (
+    TemperatureSweep,
     apply_temperature,
-    fit_temperature,
-    negative_log_likelihood,
     reliability_curve,
+    temperature_sweep,
 )
 from vcviz.figures import theme as style
-from vcviz.figures.temperature import TemperatureSweep, temperature_spec
+from vcviz.figures.temperature import temperature_spec
 from vcviz.records import LatentSet, ReliabilityCurve
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import PLAIN, Choices, dropdown, reset_button
@@ -120,17 +119,12 @@ class CalibrationExplorer(Explorer):
     def _new_sweep(self, i: int, split: str, bins: tuple[int, Any, int | None]) -> TemperatureSweep:
         lat = self._latents(i, split)
         n_bins, binning, label = bins
-
-        def ece(log_probs: NDArray[np.float64]) -> float:
-            return reliability_curve(
-                log_probs, lat.y, n_bins=n_bins, binning=binning, label=label, resamples=0
-            ).ece
-
-        scaled = [apply_temperature(lat.log_probs, float(t)) for t in _TEMPERATURES]
-        return TemperatureSweep(
+        return temperature_sweep(
+            lat.log_probs,
+            lat.y,
             _TEMPERATURES,
-            np.array([negative_log_likelihood(s, lat.y) for s in scaled]),
-            np.array([ece(s) for s in scaled]),
-            fit_temperature(lat.log_probs, lat.y).temperature,
-            self._sources[i].title,
+            n_bins=n_bins,
+            binning=binning,
+            label=label,
+            name=self._sources[i].title,
         )
