@@ -117,4 +117,25 @@ def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
     assert f"<title>{notebook_title(nb)}</title>" in page
     assert page.count('data-figure="') == len(figures)
     assert Fetches(page).addresses == []
-    assert len(page) < 8e6
+    check_sizes(result)
+
+
+@pytest.mark.slow
+@each_notebook
+def test_it_stays_small_with_its_own_parameters(path, workplace):
+    result = run_notebook(
+        path,
+        out=workplace / "full",
+        timeout=600,
+        cwd=workplace,
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        images=False,
+        progress=False,
+    )
+    check_sizes(result)
+
+
+def check_sizes(result):
+    """A page is mostly plotly.js; what the notebook adds should still open at once."""
+    assert result.path.stat().st_size < 3e6
+    assert result.page.stat().st_size < 8e6

@@ -211,9 +211,10 @@ def _execute(
 
 def _keep(partial: Path, result: NotebookResult) -> NotebookNode:
     """Write the executed notebook and its page where they belong, and return it."""
-    import nbformat
+    from vcviz.headless.slim import notebook_text, slim_figures
 
     nb = read_notebook(partial)
+    slim_figures(nb)
     nb.cells = [c for c in nb.cells if MARKER not in c.metadata.get("tags", [])]
     nb.metadata.get("papermill", {}).update(output_path=str(result.path))
     nb.metadata["vcviz"] = {
@@ -223,7 +224,7 @@ def _keep(partial: Path, result: NotebookResult) -> NotebookNode:
         "seconds": round(result.seconds, 3),
         "failure": None if result.failure is None else str(result.failure),
     }
-    nbformat.write(nb, partial)
+    partial.write_text(notebook_text(nb) + "\n", encoding="utf-8")
     if result.page:
         from vcviz.headless.pages import write_page
 

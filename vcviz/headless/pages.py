@@ -17,11 +17,11 @@ from vcviz import __version__
 from vcviz.headless.files import notebook_title
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.parts import ASSETS, page_scripts, page_style
+from vcviz.headless.slim import FIGURE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 # A progress bar's time, as in "3/18 [00:09<00:45, 3.0s/run]".

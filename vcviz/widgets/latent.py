@@ -27,7 +27,7 @@ from vcviz.widgets.sources import Axes, Rows, Source, sources
 
 SPLITS = ("test", "train")
 _PAIRS = 8  # axis pairs on offer
-_BUDGET = 1.05e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
+_BUDGET = 0.85e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
 
 
 class LatentExplorer(Explorer):
@@ -97,7 +97,7 @@ class LatentExplorer(Explorer):
         ----------
         axes : the views, e.g. ``[("pca",), ("pair", 0, 1)]``; default the first two on offer
         frames : most epochs along the slider; default as many as keep the figure
-            near 1 MB, so that a notebook can hold some
+            below 1 MB, so that a notebook can hold some
         max_points : most points of a panel; more are sampled
         """
         menus: dict[str, Sequence[Any] | None] = {}
