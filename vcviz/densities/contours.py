@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from vcviz.errors import InputError
 from vcviz.records import LatentPrior, Projection, as_float, as_labels
 
-__all__ = ["Contour", "empirical_contours", "law_contours"]
+__all__ = ["Contour", "empirical_contours", "law_contours", "level_line"]
 
 #: classes with fewer points have no empirical outline
 MIN_POINTS = 5
@@ -154,6 +154,19 @@ def empirical_contours(
             lines = _highest_density(rows, shares, grid, smallest)
             found += [Contour(k, share, xy) for share, xy in zip(shares, lines, strict=True)]
     return found
+
+
+def level_line(values: ArrayLike, x: ArrayLike, y: ArrayLike, level: float) -> NDArray[np.float64]:
+    """Return (P, 2) polylines where a field crosses `level`; rows of NaN stand between them.
+
+    Parameters
+    ----------
+    values : (R, Q) field at (x[j], y[i])
+    x, y : (Q,) and (R,) coordinates
+    level : where to cut; a field that stays on one side gives no rows
+    """
+    lines: Any = contour_generator(x=np.asarray(x), y=np.asarray(y), z=np.asarray(values))
+    return _joined(lines.lines(level))
 
 
 def _masses(mass: Sequence[float]) -> tuple[float, ...]:

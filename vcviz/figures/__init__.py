@@ -3,6 +3,7 @@
 from vcviz.figures.cam import plot_info_cam as plot_info_cam
 from vcviz.figures.class_accuracy import plot_class_accuracy as plot_class_accuracy
 from vcviz.figures.direction import plot_direction as plot_direction
+from vcviz.figures.fields import plot_field as plot_field
 from vcviz.figures.fit import plot_latent_fit as plot_latent_fit
 from vcviz.figures.history import plot_history as plot_history
 from vcviz.figures.information import plot_information as plot_information
@@ -28,6 +29,7 @@ __all__ = [
     "plot_attack_accuracy",
     "plot_class_accuracy",
     "plot_direction",
+    "plot_field",
     "plot_history",
     "plot_info_cam",
     "plot_information",

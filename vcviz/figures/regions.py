@@ -15,7 +15,7 @@ from vcviz.figures.grid import cells
 from vcviz.figures.latent_panel import stratified
 from vcviz.figures.latent_traces import legend_traces, point_trace
 from vcviz.figures.pictures import data_uri
-from vcviz.records import LatentPlane
+from vcviz.records import LatentPlane, PlaneField
 
 #: steps in which confidence is drawn: few colours make a picture of a few kilobytes
 _STEPS = 9
@@ -79,17 +79,21 @@ def regions_spec(
 
 def region_trace(plane: LatentPlane) -> dict[str, Any]:
     """Return the regions as one picture, a pixel a point of the plane's grid."""
-    step = [float(axis[1] - axis[0]) for axis in (plane.x, plane.y)]
+    return plane_image(plane, data_uri(region_pixels(plane.log_probs)), "regions")
+
+
+def plane_image(plane: LatentPlane | PlaneField, source: str, layer: str) -> dict[str, Any]:
+    """Return a picture, a pixel a point of the plane's grid, as an image trace."""
     return {
         "type": "image",
-        "source": data_uri(region_pixels(plane.log_probs)),
+        "source": source,
         "x0": float(plane.x[0]),
-        "dx": step[0],
+        "dx": float(plane.x[1] - plane.x[0]),
         "y0": float(plane.y[0]),
-        "dy": step[1],
+        "dy": float(plane.y[1] - plane.y[0]),
         "hoverinfo": "skip",
-        "name": "regions",
-        "meta": {"layer": "regions"},
+        "name": layer,
+        "meta": {"layer": layer},
     }
 
 
@@ -106,7 +110,7 @@ def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.dstack([colors[log_probs.argmax(2)], opacity.round().astype(np.uint8)])
 
 
-def plane_points(plane: LatentPlane, max_points: int) -> list[dict[str, Any]]:
+def plane_points(plane: LatentPlane | PlaneField, max_points: int) -> list[dict[str, Any]]:
     """Return the plane's latents, one trace a class; none if it has none."""
     if plane.latents is None or plane.projection is None:
         return []
@@ -121,7 +125,9 @@ def plane_points(plane: LatentPlane, max_points: int) -> list[dict[str, Any]]:
     return traces
 
 
-def plane_axes(plane: LatentPlane, suffix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+def plane_axes(
+    plane: LatentPlane | PlaneField, suffix: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes of a plane: its ranges, one unit as long on either."""
     bare = {"showgrid": False, "constrain": "domain"}
     x = bare | {

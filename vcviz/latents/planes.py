@@ -29,6 +29,13 @@ def latent_log_probs(model: nn.Module, z: ArrayLike, *, seed: int = 0) -> NDArra
     z : latents
     seed : of the noise of a head that draws samples
     """
+    return latent_outputs(model, z, seed=seed)[0]
+
+
+def latent_outputs(
+    model: nn.Module, z: ArrayLike, *, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return `latent_log_probs` and the (N,) energies, minus the logsumexp of the logits."""
     inner: Any = unwrapped(model)
     layer = None if is_ours(inner) else last_linear(inner)
     rows = torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS)
@@ -40,11 +47,13 @@ def latent_log_probs(model: nn.Module, z: ArrayLike, *, seed: int = 0) -> NDArra
         for part in rows:
             part = part.to(device, dtype)
             if layer is not None:
-                found.append(to_numpy(layer(part).log_softmax(1)))
+                logits = layer(part)
+                outputs = logits.log_softmax(1), -logits.logsumexp(1)
             else:
-                placed = inner.head.place(part)
-                found.append(to_numpy(inner.head.log_probs(placed, generator=generator)))
-    return np.concatenate(found)
+                outputs = inner.head.predict(inner.head.place(part), generator=generator)
+            found.append([to_numpy(output) for output in outputs])
+    log_probs, energy = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return log_probs, energy
 
 
 def plane_log_probs(
@@ -72,16 +81,9 @@ def plane_log_probs(
     name : of the result; default that of the latents
     seed : of the noise of a head that draws samples
     """
-    if size < 2:
-        raise InputError(f"size must be at least 2, got {size}")
-    if projection is None:
-        method = "pair" if latents.latent_dim <= 2 else "pca"
-        projection = fit_projection(latents, method=method)  # type: ignore[arg-type]
-    if ranges is None:
-        ranges = square_ranges(projection(latents.z))
-    x, y = (np.linspace(low, high, size) for low, high in ranges)
-    through = latents.z.mean(0) if through is None else through
-    z = plane_latents(projection, x, y, through=through)
+    projection, x, y, z = plane_grid(
+        latents, projection=projection, ranges=ranges, size=size, through=through
+    )
     log_probs = latent_log_probs(model, z, seed=seed)
     return LatentPlane(
         log_probs.reshape(size, size, -1),
@@ -91,6 +93,30 @@ def plane_log_probs(
         projection,
         name=latents.name if name is None else name,
     )
+
+
+def plane_grid(
+    latents: LatentSet,
+    *,
+    projection: Projection | None = None,
+    ranges: Sequence[tuple[float, float]] | None = None,
+    size: int = 160,
+    through: ArrayLike | None = None,
+) -> tuple[Projection, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the projection, the axes x and y, and the (size², D) latents on their grid.
+
+    The parameters are those of `plane_log_probs`.
+    """
+    if size < 2:
+        raise InputError(f"size must be at least 2, got {size}")
+    if projection is None:
+        method = "pair" if latents.latent_dim <= 2 else "pca"
+        projection = fit_projection(latents, method=method)  # type: ignore[arg-type]
+    if ranges is None:
+        ranges = square_ranges(projection(latents.z))
+    x, y = (np.linspace(low, high, size) for low, high in ranges)
+    through = latents.z.mean(0) if through is None else through
+    return projection, x, y, plane_latents(projection, x, y, through=through)
 
 
 def square_ranges(

@@ -27,6 +27,7 @@ from vcviz.records.masks import RetainSet as RetainSet
 from vcviz.records.pixels import PixelSplit as PixelSplit
 from vcviz.records.pixels import Segmentation as Segmentation
 from vcviz.records.planes import LatentPlane as LatentPlane
+from vcviz.records.planes import PlaneField as PlaneField
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit
 from vcviz.records.results import ReliabilityCurve as ReliabilityCurve

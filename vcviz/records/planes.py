@@ -1,4 +1,4 @@
-"""A plane through the latents with what a classifier says at every point of it."""
+"""Planes through the latents with what a classifier, a critic or a score says at every point."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vcviz.errors import InputError
 from vcviz.records.checks import as_float, as_log_probs, class_names_of, freeze
 from vcviz.records.latents import LatentSet, Projection
+from vcviz.records.separation import Separation
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class LatentPlane:
     name: str = "plane"
 
     def __post_init__(self) -> None:
-        x, y = (self._axis(name) for name in ("x", "y"))
+        x, y = _axis("x", self.x), _axis("y", self.y)
         log_probs = np.asarray(self.log_probs)
         if log_probs.ndim != 3 or log_probs.shape[:2] != (len(y), len(x)):
             raise InputError(
@@ -46,35 +47,97 @@ class LatentPlane:
             )
         n_classes = log_probs.shape[2]
         flat = as_log_probs(log_probs.reshape(-1, n_classes), dtype=np.float32)
-        if (self.latents is None) != (self.projection is None):
-            raise InputError("latents and projection belong together; give both or neither")
-        names, labels = self.class_names, self.labels
-        if self.latents is not None and self.projection is not None:
+        names = self.class_names
+        labels = _labels(self.labels, self.latents, self.projection)
+        if self.latents is not None:
             if self.latents.n_classes != n_classes:
                 raise InputError(
                     f"latents must have {n_classes} classes like log_probs, "
                     f"got {self.latents.n_classes}"
                 )
             names = self.latents.class_names if names is None else names
-            first, second, *_ = self.projection.labels
-            labels = (first, second) if labels is None else labels
         freeze(
             self,
             x=x,
             y=y,
             log_probs=flat.reshape(log_probs.shape),
-            labels=("z₁", "z₂") if labels is None else labels,
+            labels=labels,
             class_names=class_names_of(names, n_classes),
         )
-
-    def _axis(self, name: str) -> NDArray[np.float64]:
-        values = as_float(name, getattr(self, name), 1, np.float64)
-        steps = np.diff(values)
-        if len(steps) == 0 or steps.min() <= 0 or np.ptp(steps) > 1e-3 * steps.mean():
-            raise InputError(f"{name} must hold at least 2 values that rise in equal steps")
-        return values
 
     @property
     def n_classes(self) -> int:
         """C, the number of classes."""
         return self.log_probs.shape[2]
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneField:
+    """One number at every point of a regular grid in a plane of the latents.
+
+    Parameters
+    ----------
+    values : (R, Q) float array at (x[j], y[i])
+    x, y : (Q,) and (R,) float arrays, rising in equal steps
+    quantity, unit : what the number is, e.g. "log q(z)/p(z)", "nats"
+    limits : (low, high) that its colours reach; default the whole range
+    threshold : of a score, the value up to which a share `tpr` of the known latents is accepted
+    tpr : that share
+    separation : how the score separates strangers from the known, if there are strangers
+    latents, projection : latents to draw on top, and the map that brings them into the plane;
+        both or neither
+    labels : titles of the two axes; default those of the projection
+    name : shown in titles
+    """
+
+    values: NDArray[np.float32]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    quantity: str
+    unit: str = "nats"
+    limits: tuple[float, float] = None  # type: ignore[assignment]
+    threshold: float | None = None
+    tpr: float = 0.95
+    separation: Separation | None = None
+    latents: LatentSet | None = None
+    projection: Projection | None = None
+    labels: tuple[str, str] = None  # type: ignore[assignment]
+    name: str = "plane"
+
+    def __post_init__(self) -> None:
+        x, y = _axis("x", self.x), _axis("y", self.y)
+        values = as_float("values", self.values, 2)
+        if values.shape != (len(y), len(x)):
+            raise InputError(
+                f"values must have shape ({len(y)}, {len(x)}) to match y and x, got {values.shape}"
+            )
+        low, high = self.limits or (values.min(), values.max())
+        freeze(
+            self,
+            values=values,
+            x=x,
+            y=y,
+            limits=(float(low), float(high)),
+            labels=_labels(self.labels, self.latents, self.projection),
+        )
+
+
+def _axis(name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = as_float(name, value, 1, np.float64)
+    steps = np.diff(values)
+    if len(steps) == 0 or steps.min() <= 0 or np.ptp(steps) > 1e-3 * steps.mean():
+        raise InputError(f"{name} must hold at least 2 values that rise in equal steps")
+    return values
+
+
+def _labels(
+    labels: tuple[str, str] | None, latents: LatentSet | None, projection: Projection | None
+) -> tuple[str, str]:
+    if (latents is None) != (projection is None):
+        raise InputError("latents and projection belong together; give both or neither")
+    if labels is not None:
+        return labels
+    if projection is None:
+        return "z₁", "z₂"
+    first, second, *_ = projection.labels
+    return first, second

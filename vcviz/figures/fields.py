@@ -1,0 +1,224 @@
+"""A critic's log-ratio and out-of-distribution scores over a plane of the latents, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.densities.contours import level_line
+from vcviz.errors import InputError
+from vcviz.figures import theme as style
+from vcviz.figures.grid import cells
+from vcviz.figures.latent_traces import Trace, legend_traces
+from vcviz.figures.pictures import data_uri
+from vcviz.figures.regions import plane_axes, plane_image, plane_points
+from vcviz.records import LatentSet, PlaneField
+
+#: fewer latents than anticipated, more: apart for every kind of colour vision, no class has them
+FEWER, MORE = "#8C7BD0", "#E08214"
+_STRONGEST = 0.8  # opacity at the end of the colours
+_STEPS = 24  # of each colour
+_PANEL_PX, _GAP_PX = 360, 100
+
+
+def plot_field(
+    fields: PlaneField | Sequence[PlaneField],
+    *,
+    strangers: LatentSet | None = None,
+    columns: int = 2,
+    max_points: int = 600,
+    theme: style.Theme = "auto",
+) -> go.Figure:
+    """Return each field as a picture with its latents, its threshold and strangers on top.
+
+    Parameters
+    ----------
+    fields : see `vcviz.plane_log_ratio` and `vcviz.score_plane`
+    strangers : latents of strangers, drawn as crosses
+    columns : panels in a row
+    max_points : most latents drawn in a panel, evenly from the classes, and most strangers
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    A log-ratio is purple where there are fewer latents than anticipated, orange where there are
+    more, and clear where the two agree. A score is grey where it is beyond that of half of the
+    known latents, the more the stranger.
+    """
+    found: list[Any] = [fields] if isinstance(fields, PlaneField) else list(fields)
+    if not found or not all(isinstance(f, PlaneField) for f in found):
+        raise InputError("plot_field draws PlaneField records, at least one")
+    columns = min(columns, len(found))
+    n_rows = -(-len(found) // columns)
+    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.34 / columns, gap_y=_GAP_PX)
+    plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
+    layout: dict[str, Any] = {
+        "annotations": [],
+        "height": plot + 166,
+        "width": 90 + 560 * columns,
+        "margin": {"t": 106, "b": 60, "r": 110},
+        "legend": {"orientation": "h", "y": 1 + 50 / plot, "yanchor": "bottom", "x": 0},
+    }
+    data: list[Trace] = []
+    thresholds = [field for field in found if field.threshold is not None]
+    for i, field in enumerate(found):
+        cell = grid[i // columns][i % columns]
+        layers = [field_trace(field), *plane_points(field, max_points)]
+        if strangers is not None and field.projection is not None:
+            rows = np.linspace(0, len(strangers) - 1, min(max_points, len(strangers))).astype(int)
+            points = field.projection(strangers.z[rows])
+            layers.append(stranger_trace(points, strangers.name, legend=i == 0))
+        if field.threshold is not None:
+            layers.append(threshold_line(field) | {"showlegend": field is thresholds[0]})
+        high = cell.x_domain[1]
+        middle = sum(cell.y_domain) / 2
+        layers.append(field_bar(field, x=high + 0.01, y=middle, length=np.ptp(cell.y_domain)))
+        data += cell.place(layers)
+        layout |= cell.axes(*plane_axes(field, cell.suffix))
+        told = [threshold_text(field)] if field.threshold is not None else []
+        layout["annotations"].append(cell.heading(style.escape(field.name, 60), *told))
+    names = next((f.latents.class_names for f in found if f.latents is not None), ())
+    data += grid[0][0].place(legend_traces(names, range(len(names)), [], False))
+    return style.apply(go.Figure(data, layout), theme)
+
+
+def field_trace(field: PlaneField, limits: tuple[float, float] | None = None) -> Trace:
+    """Return a field as one picture: layer "log_ratio" without a threshold, else "ood".
+
+    `limits` are the values that the colours reach; default the field's own.
+    """
+    layer = "log_ratio" if field.threshold is None else "ood"
+    return plane_image(field, data_uri(field_pixels(field, limits)), layer)
+
+
+def field_pixels(field: PlaneField, limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Return (R, Q, 4) bytes: one of two colours about 0, or grey above the lower limit."""
+    low, high = limits or field.limits
+    values = np.asarray(field.values, np.float64)
+    pixels = np.zeros((*values.shape, 4), np.uint8)
+    if field.threshold is None:
+        strength = np.abs(values) / max(abs(low), abs(high))
+        pixels[..., :3] = np.where((values > 0)[..., None], style.rgb(MORE), style.rgb(FEWER))
+    else:
+        strength = (values - low) / (high - low)
+        pixels[..., :3] = style.rgb(style.NEUTRAL)
+    level = np.round(np.clip(strength, 0, 1) * _STEPS) / _STEPS
+    pixels[..., 3] = (255 * _STRONGEST * level).round()
+    return pixels
+
+
+def field_bar(
+    field: PlaneField,
+    *,
+    x: float = 1.02,
+    y: float = 0.5,
+    length: float = 1.0,
+    limits: tuple[float, float] | None = None,
+) -> Trace:
+    """Return the colour bar of a field: a trace without points, because a picture has none.
+
+    Parameters
+    ----------
+    x, y, length : left edge, middle and length, as shares of the plot
+    limits : as for `field_trace`
+    """
+    low, high = limits or field.limits
+    grey = style.NEUTRAL
+    scale: list[list[Any]] = [[0, _tint(grey, 0)], [1, _tint(grey, _STRONGEST)]]
+    if field.threshold is None:
+        high = max(abs(low), abs(high))
+        low = -high
+        clear = [[0.4999, _tint(FEWER, 0)], [0.5001, _tint(MORE, 0)]]
+        scale = [[0, _tint(FEWER, _STRONGEST)], *clear, [1, _tint(MORE, _STRONGEST)]]
+    return {
+        "type": "scatter",
+        "x": [None],
+        "y": [None],
+        "mode": "markers",
+        "marker": {
+            "color": [low],
+            "cmin": low,
+            "cmax": high,
+            "colorscale": scale,
+            "showscale": True,
+            "colorbar": {
+                "title": {
+                    "text": f"{style.escape(field.quantity, 40)}, {field.unit}",
+                    "side": "right",
+                },
+                "x": x,
+                "xanchor": "left",
+                "y": y,
+                "len": float(length),
+                "thickness": 11,
+                "outlinewidth": 0,
+                "tickfont": {"size": 11},
+            },
+        },
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "name": "colours",
+        "meta": {"layer": "bar"},
+    }
+
+
+def threshold_line(field: PlaneField) -> Trace:
+    """Return the line on which the score is its threshold: layer "fpr95"."""
+    if field.threshold is None:
+        raise InputError("this field has no threshold; take one from score_plane")
+    line = level_line(field.values, field.x, field.y, field.threshold).astype(np.float32)
+    return {
+        "type": "scatter",
+        "x": line[:, 0],
+        "y": line[:, 1],
+        "mode": "lines",
+        "line": {"color": style.NEUTRAL, "width": 2, "dash": "dashdot"},
+        "name": f"accepts {field.tpr:.0%} of the known".replace("%", " %"),
+        "hoverinfo": "skip",
+        "meta": {"layer": "fpr95"},
+    }
+
+
+def threshold_text(field: PlaneField) -> str:
+    """Return what the threshold lets pass: "FPR95 0.31 [0.28, 0.34]: 31 % of … accepted"."""
+    accepts = f"{100 * field.tpr:.3g} % of the known"
+    one = field.separation
+    if one is None:
+        return f"the line accepts {accepts} latents"
+    low, high = one.fpr_interval
+    return (
+        f"FPR{100 * one.tpr:.3g} {one.fpr:.2f} [{low:.2f}, {high:.2f}]: with {accepts}, "
+        f"{100 * one.fpr:.3g} % of {style.escape(one.against, 40)} accepted"
+    )
+
+
+def stranger_trace(
+    points: ArrayLike, name: str, *, rows: ArrayLike | None = None, legend: bool = True
+) -> Trace:
+    """Return out-of-distribution points (M, 2) as crosses: layer "strangers".
+
+    `rows` are what a hover calls them; default their place.
+    """
+    points = np.asarray(points, np.float32)
+    numbers = np.arange(len(points)) if rows is None else np.asarray(rows)
+    return {
+        "type": "scatter",
+        "x": points[:, 0],
+        "y": points[:, 1],
+        "mode": "markers",
+        "marker": {"symbol": "x-thin", "size": 7, "line": {"color": style.NEUTRAL, "width": 1.4}},
+        "customdata": numbers[:, None].astype(np.int32),
+        "name": style.escape(name, 40),
+        "showlegend": legend,
+        "hovertemplate": "<b>%{fullData.name}</b> · row %{customdata[0]:d}<extra></extra>",
+        "meta": {"layer": "strangers"},
+    }
+
+
+def _tint(color: str, opacity: float) -> str:
+    red, green, blue = style.rgb(color)
+    return f"rgba({red},{green},{blue},{opacity})"

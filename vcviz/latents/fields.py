@@ -1,0 +1,200 @@
+"""Numbers on a plane through the latents: a critic's log-ratio, out-of-distribution scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
+from torch import nn
+
+from vcviz.errors import InputError
+from vcviz.latents import to_numpy
+from vcviz.latents.adapter import is_ours, own_device, unwrapped
+from vcviz.latents.planes import latent_outputs, plane_grid
+from vcviz.ood import METHODS, score, separation, threshold_at_tpr
+from vcviz.options import check_choice
+from vcviz.records import LatentPrior, LatentSet, PlaneField, Projection, as_float, as_labels
+
+_ROWS = 65_536
+#: scores that ask the model; the others look at the latents alone
+_ASKING = ("max_prob", "entropy", "energy")
+#: units of scores; the others are in nats
+_UNITS = {"mahalanobis": "squared σ", "relative_mahalanobis": "squared σ", "knn": "latent units"}
+
+
+def has_critic(model: nn.Module) -> bool:
+    """Return whether the model's head has a critic, which `log_ratio` asks."""
+    inner: Any = unwrapped(model)
+    return is_ours(inner) and inner.head.critic is not None
+
+
+def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> NDArray[np.float32]:
+    """Return (N,) estimates of log q(z|y)/p(z|y), or of log q(z)/p(z), in nats.
+
+    Positive where the encoder puts more latents than the law anticipates, 0 where the two agree.
+
+    Parameters
+    ----------
+    model : a `Classifier` whose head has a critic T(z, y) (the variational head)
+    z : (N, D) latents
+    label : y; None for all classes together, log sum_y p(y|z) exp T(z, y), which is
+        log q(z)/p(z) because q(z|y) = p(z|y) exp T(z, y)
+
+    Raises
+    ------
+    InputError
+        If the head has no critic, or there is no such class.
+
+    Notes
+    -----
+    The critic was trained where latents and draws of the law are; elsewhere it only goes on.
+    """
+    inner: Any = unwrapped(model)
+    if not has_critic(inner):
+        head = type(inner.head).__name__ if is_ours(inner) else type(inner).__name__
+        raise InputError(f"{head} has no critic to ask for log q/p; train head='variational'")
+    head = inner.head
+    if label is not None:
+        as_labels("label", [label], 1, head.n_classes)
+    labels = range(head.n_classes) if label is None else [label]
+    device = own_device(inner)
+    dtype = next((p.dtype for p in inner.parameters()), torch.float32)
+    found = []
+    with torch.no_grad():
+        for part in torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS):
+            placed = head.place(part.to(device, dtype))
+            ratios = [
+                to_numpy(head.log_ratio(placed, torch.full((len(part),), k, device=device)))
+                for k in labels
+            ]
+            if label is None:
+                posterior = to_numpy(head.log_probs(placed))
+                found.append(logsumexp(posterior + np.stack(ratios, axis=1), axis=1))
+            else:
+                found.append(ratios[0])
+    return np.concatenate(found).astype(np.float32)
+
+
+def plane_log_ratio(
+    model: nn.Module,
+    latents: LatentSet,
+    *,
+    label: int | None = None,
+    projection: Projection | None = None,
+    ranges: Sequence[tuple[float, float]] | None = None,
+    size: int = 160,
+    through: ArrayLike | None = None,
+    name: str | None = None,
+) -> PlaneField:
+    """Return the critic's log q(z|y)/p(z|y) on a square grid in a plane through the latents.
+
+    Parameters
+    ----------
+    model, label : as for `log_ratio`
+    latents : set where the plane lies and how much of it is looked at
+    projection, ranges, size, through : as for `plane_log_probs`
+    name : of the result; default that of the latents
+
+    Notes
+    -----
+    `limits` are symmetric and reach what nine in ten of the latents themselves have, at least
+    1 nat: away from latents and law the critic is no estimate, and may be far from 0.
+    """
+    projection, x, y, z = plane_grid(
+        latents, projection=projection, ranges=ranges, size=size, through=through
+    )
+    values = log_ratio(model, z, label=label)
+    own = latents.z if label is None else latents.z[latents.y == label]
+    at_own = np.abs(log_ratio(model, own, label=label)) if len(own) else values
+    reach = max(float(np.quantile(at_own, 0.9)), 1.0)
+    k = "" if label is None else f"|{latents.class_names[label]}"
+    return PlaneField(
+        values.reshape(size, size),
+        x,
+        y,
+        quantity=f"log q(z{k})/p(z{k})",
+        limits=(-reach, reach),
+        latents=latents,
+        projection=projection,
+        name=latents.name if name is None else name,
+    )
+
+
+def score_plane(
+    model: nn.Module | None,
+    latents: LatentSet,
+    method: str = "max_prob",
+    *,
+    prior: LatentPrior | None = None,
+    train: LatentSet | None = None,
+    strangers: LatentSet | None = None,
+    tpr: float = 0.95,
+    neighbours: int = 10,
+    projection: Projection | None = None,
+    ranges: Sequence[tuple[float, float]] | None = None,
+    size: int = 120,
+    through: ArrayLike | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> PlaneField:
+    """Return an out-of-distribution score on a plane, with the threshold that accepts `tpr`.
+
+    Parameters
+    ----------
+    model : asked for ``"max_prob"``, ``"entropy"`` and ``"energy"``; may be None for the others
+    latents : known latents, which set the threshold and where the plane lies
+    method, prior, train, neighbours : as for `vcviz.ood.score`
+    strangers : latents of strangers by the same model; with them `separation` holds FPR at `tpr`
+    tpr : share of the known latents that is accepted
+    projection, ranges, size, through : as for `plane_log_probs`
+    name : of the result; default that of the latents
+    seed : of the noise of a head that draws samples
+
+    Notes
+    -----
+    Where D > 2 the line at the threshold belongs to the plane, while a latent drawn on it has the
+    score of its own place, which may lie off the plane.
+    """
+    check_choice("score", method, METHODS)
+    options: dict[str, Any] = {"prior": prior, "train": train, "neighbours": neighbours}
+    known = score(latents, method, **options)  # type: ignore[arg-type]
+    projection, x, y, z = plane_grid(
+        latents, projection=projection, ranges=ranges, size=size, through=through
+    )
+    if method in _ASKING:
+        if model is None:
+            raise InputError(f"the {method} score needs the model, got None")
+        log_probs, energy = latent_outputs(model, z, seed=seed)
+    else:
+        n_classes = latents.n_classes
+        log_probs = np.full((len(z), n_classes), -np.log(n_classes), np.float32)
+        energy = np.zeros(len(z), np.float32)
+    points = LatentSet(as_float("z", z), log_probs, np.zeros(len(z), np.int64), energy=energy)
+    values = as_float("scores", score(points, method, **options))  # type: ignore[arg-type]
+    threshold = threshold_at_tpr(known, tpr=tpr)
+    found = None
+    if strangers is not None:
+        strange = score(strangers, method, **options)  # type: ignore[arg-type]
+        found = separation(
+            known, strange, method=method, tpr=tpr, name=latents.name, against=strangers.name
+        )
+    middle = float(np.median(known))
+    reach = max(3 * (threshold - middle), 1e-6)
+    return PlaneField(
+        values.reshape(size, size),
+        x,
+        y,
+        quantity=METHODS[method],
+        unit=_UNITS.get(method, "nats"),
+        limits=(middle, middle + reach),
+        threshold=threshold,
+        tpr=tpr,
+        separation=found,
+        latents=latents,
+        projection=projection,
+        name=latents.name if name is None else name,
+    )
