@@ -119,6 +119,7 @@ _PUBLIC = {
     "information_table": "vcviz.imbalance",
     "summarise": "vcviz.compare",
     "fit_projection": "vcviz.projections",
+    "grand_tour": "vcviz.projections.tour",
     "direction": "vcviz.projections.directions",
     "natural_directions": "vcviz.projections.directions",
     "marginals": "vcviz.fit.marginals",
