@@ -21,7 +21,7 @@ LAYERS = (
     {"lab"},
     {"accuracy", "calibration", "densities", "information", "noise"},
     {"ood"},
-    {"fit", "posthoc", "projections"},
+    {"fit", "inspection", "posthoc", "projections"},
     {"data"},
     {"laws"},
     {"heads", "posterior"},
@@ -52,6 +52,7 @@ NUMBERS = {
     "calibration",
     "densities",
     "fit",
+    "inspection",
     "posthoc",
     "projections",
 }

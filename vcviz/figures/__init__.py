@@ -7,6 +7,7 @@ from vcviz.figures.fields import plot_field as plot_field
 from vcviz.figures.fit import plot_latent_fit as plot_latent_fit
 from vcviz.figures.history import plot_history as plot_history
 from vcviz.figures.information import plot_information as plot_information
+from vcviz.figures.inspection import plot_inspection as plot_inspection
 from vcviz.figures.latent_panel import LatentOptions as LatentOptions
 from vcviz.figures.latent_panel import LatentPanel as LatentPanel
 from vcviz.figures.latents import compare_latents as compare_latents
@@ -33,6 +34,7 @@ __all__ = [
     "plot_history",
     "plot_info_cam",
     "plot_information",
+    "plot_inspection",
     "plot_latent_fit",
     "plot_latents",
     "plot_noise_maps",

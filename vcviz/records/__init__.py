@@ -19,6 +19,8 @@ from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
 from vcviz.records.directions import Direction as Direction
 from vcviz.records.directions import Marginals as Marginals
+from vcviz.records.inspection import Inspection as Inspection
+from vcviz.records.inspection import SelectionSummary as SelectionSummary
 from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
 from vcviz.records.latents import Trajectory as Trajectory

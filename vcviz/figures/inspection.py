@@ -1,0 +1,171 @@
+"""One inspected sample as bars, and the numbers of a selection in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from vcviz.errors import expect
+from vcviz.figures import theme as style
+from vcviz.figures.grid import cells
+from vcviz.figures.latent_traces import Trace
+from vcviz.ood import METHODS
+from vcviz.records import Inspection, SelectionSummary
+
+#: classes that get a bar: the most probable, and the label
+MOST_CLASSES = 12
+_SPAN = 40.0  # nats below the best that the axis of log p(z|y) shows at most
+_BAR_PX = 21
+
+
+def plot_inspection(one: Inspection, *, theme: style.Theme = "auto") -> go.Figure:
+    """Return bars of p(y|x) and of log p(z|y) of one sample; see `vcviz.inspect_row`.
+
+    Notes
+    -----
+    A bar of log p(z|y) starts at the left end of its axis, at most 40 nats below the best class:
+    only differences between classes have a meaning. Classes further down have no bar but a number.
+    Of many classes the twelve that are most probable are shown, and the label.
+    """
+    expect("plot_inspection", one, Inspection, "see inspect_row")
+    return style.apply(go.Figure(**inspection_spec(one)), theme)
+
+
+def inspection_spec(one: Inspection) -> dict[str, Any]:
+    """Return `plot_inspection` as the plain data and layout of a figure, without a theme.
+
+    Two traces of bars whatever the sample; without a law the second has no bars.
+    """
+    shown = _shown(one)
+    left, right = cells([1], 2, gap_x=0.08, gap_y=0)[0]
+    height = _BAR_PX * len(shown)
+    places = list(range(len(shown)))
+    y = {
+        "range": [len(shown) - 0.5, -0.5],
+        "tickvals": places,
+        "ticktext": [_tick(one, k) for k in shown],
+        "showgrid": False,
+        "fixedrange": True,
+    }
+    x = {
+        "title": {"text": "p(y|x)"},
+        "range": [0, 1.16],
+        "tickvals": [0, 0.5, 1],
+        "fixedrange": True,
+    }
+    probs = np.exp(one.log_probs[shown])
+    data = left.place([_bars(one, shown, probs, 0.0, [_percent(p) for p in probs], "probability")])
+    layout = {"annotations": [], "height": height + 112, "bargap": 0.25}
+    layout |= {"margin": {"t": 54, "b": 48, "r": 14}, "showlegend": False}
+    layout |= left.axes(x, y)
+    layout["annotations"] = [left.heading(*headline(one))]
+    density = np.full(len(shown), np.nan) if one.log_density is None else one.log_density[shown]
+    first, last = _ends(one.log_density)
+    told = [f"{v:.1f}" if np.isfinite(v) else "" for v in density]
+    data += right.place([_bars(one, shown, np.maximum(density, first), first, told, "log density")])
+    law = "log p(z|y), nats" if one.log_density is not None else "no p(z|y) to look at"
+    x = {"title": {"text": law}, "range": [first, last], "nticks": 5, "fixedrange": True}
+    layout |= right.axes(x, y | {"showticklabels": False})
+    return {"data": data, "layout": layout}
+
+
+def headline(one: Inspection) -> list[str]:
+    """Return two lines: which sample this is, and what stands out."""
+    names = one.class_names
+    right = "right" if one.predicted == one.label else "wrong"
+    first = (
+        f"row {one.row}: {style.escape(names[one.label], 24)}, predicted "
+        f"{style.escape(names[one.predicted], 24)} ({_percent(one.confidence)}, {right})"
+    )
+    told = []
+    if one.log_marginal is not None:
+        told.append(f"log p(z) {one.log_marginal:.4g} nats")
+    if one.score is not None and one.method not in (None, "log_marginal"):
+        told.append(f"{METHODS.get(str(one.method), one.method)} {one.score:.3g}")
+    if len(one.neighbours):
+        same = int((one.neighbour_labels == one.label).sum())
+        told.append(f"{same} of {len(one.neighbours)} neighbours share the label")
+    return [first, " · ".join(told)] if told else [first]
+
+
+def summary_lines(one: SelectionSummary) -> list[str]:
+    """Return what a selection amounts to, a line a subject, as plain text with units."""
+    if one.n == 0:
+        return ["nothing is selected"]
+    low, high = one.accuracy_interval
+    few, many = one.ece_interval
+    lines = [
+        f"{one.n:,} of {one.of:,} samples",
+        f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
+        f"mean confidence {one.confidence:.3f}",
+        f"ECE {one.ece:.3f} [{few:.3f}, {many:.3f}]; {one.ece_if_calibrated:.3f} if calibrated",
+    ]
+    if np.isfinite(one.log_density):
+        error = f" ± {one.log_density_error:.2g}" if np.isfinite(one.log_density_error) else ""
+        lines.append(
+            f"mean log p(z|y) {one.log_density:.4g}{error} nats (all samples: "
+            f"{one.log_density_all:.4g}), mean log p(z) {one.log_marginal:.4g} nats"
+        )
+    order = np.argsort(-one.counts, kind="stable")[: int((one.counts > 0).sum())]
+    told = [
+        f"{style.escape(one.class_names[k], 24)} {one.counts[k]:,}" for k in order[:MOST_CLASSES]
+    ]
+    more = f", {len(order) - MOST_CLASSES} more" if len(order) > MOST_CLASSES else ""
+    return [*lines, "labels: " + ", ".join(told) + more]
+
+
+def _shown(one: Inspection) -> list[int]:
+    """Return the classes with a bar, in their order."""
+    best = np.argsort(-one.log_probs, kind="stable")[:MOST_CLASSES]
+    return sorted({*best.tolist(), one.label})
+
+
+def _bars(
+    one: Inspection,
+    shown: list[int],
+    values: NDArray[np.float64],
+    base: float,
+    told: list[str],
+    layer: str,
+) -> Trace:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "y": list(range(len(shown))),
+        "x": np.nan_to_num(values - base).tolist(),
+        "base": base,
+        "text": told,
+        "textposition": "outside",
+        "cliponaxis": False,
+        "textfont": {"size": 11},
+        "marker": {
+            "color": [style.class_color(k) for k in shown],
+            "opacity": 0.85,
+            "line": {"color": style.NEUTRAL, "width": [2 * (k == one.label) for k in shown]},
+        },
+        "hovertext": [style.escape(one.class_names[k], 40) for k in shown],
+        "hovertemplate": "<b>%{hovertext}</b><br>%{text}<extra></extra>",
+        "name": layer,
+        "meta": {"layer": layer},
+    }
+
+
+def _tick(one: Inspection, k: int) -> str:
+    name = style.escape(one.class_names[k], 18)
+    return f"<b>{name}</b> (label)" if k == one.label else name
+
+
+def _ends(density: NDArray[np.float64] | None) -> tuple[float, float]:
+    """Return the ends of the axis of log densities, with room for a number on the right."""
+    if density is None:
+        return 0.0, 1.0
+    best = float(density.max())
+    span = float(np.clip(best - density.min(), 2.0, _SPAN))
+    return best - 1.08 * span, best + 0.32 * span
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if value >= 5e-4 else "< 0.1 %"

@@ -1,0 +1,100 @@
+"""What is known of one latent, and of a selection of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.records.checks import freeze
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """One sample: what the classifier says of it, where its latent lies, and beside whom.
+
+    Attributes
+    ----------
+    row : its row in the split
+    label : its class
+    log_probs : (C,) log p(y|x)
+    log_density : (C,) log p(z|y) in nats; None without a law
+    log_marginal : log p(z) in nats; None without a law
+    score, method : an out-of-distribution score, higher for stranger, and its name; None without
+    neighbours : (k,) rows in the split of the nearest other latents, the nearest first
+    distances : (k,) how far they are, Euclidean, in latent units
+    neighbour_labels : (k,) their classes
+    class_names, name
+    """
+
+    row: int
+    label: int
+    log_probs: NDArray[np.float64]
+    log_density: NDArray[np.float64] | None
+    log_marginal: float | None
+    score: float | None
+    method: str | None
+    neighbours: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    neighbour_labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    name: str = "latents"
+
+    def __post_init__(self) -> None:
+        freeze(self, **{k: v for k, v in vars(self).items() if isinstance(v, np.ndarray)})
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.log_probs.argmax())
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return float(np.exp(self.log_probs.max()))
+
+    @property
+    def agreement(self) -> float:
+        """Share of the neighbours that have its label; NaN without neighbours."""
+        found = self.neighbour_labels == self.label
+        return float(found.mean()) if len(found) else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionSummary:
+    """Numbers of a selection of samples; NaN where it has none.
+
+    Attributes
+    ----------
+    n, of : samples selected, and of how many
+    counts : (C,) selected samples by label
+    accuracy, accuracy_interval : fraction, and its Wilson interval at 95 %
+    confidence : mean confidence, fraction
+    ece, ece_interval : top-label expected calibration error of the selection, fraction
+    ece_if_calibrated : what a calibrated model would show for so few samples, fraction
+    log_density, log_density_error : mean of log p(z|y) of the labels in nats, and the standard
+        error of that mean
+    log_density_all : the mean over all samples, selected or not
+    log_marginal : mean of log p(z) in nats
+    class_names, name
+    """
+
+    n: int
+    of: int
+    counts: NDArray[np.int64]
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    confidence: float
+    ece: float
+    ece_interval: tuple[float, float]
+    ece_if_calibrated: float
+    log_density: float
+    log_density_error: float
+    log_density_all: float
+    log_marginal: float
+    class_names: tuple[str, ...]
+    name: str = "latents"
+
+    def __post_init__(self) -> None:
+        freeze(self, counts=np.asarray(self.counts))
