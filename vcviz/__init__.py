@@ -136,6 +136,7 @@ _PUBLIC = {
     "plot_info_cam": "vcviz.figures",
     "plot_information": "vcviz.figures",
     "plot_latents": "vcviz.figures",
+    "plot_latents_3d": "vcviz.figures",
     "plot_ood": "vcviz.figures",
     "plot_posthoc": "vcviz.figures",
     "plot_latent_fit": "vcviz.figures",

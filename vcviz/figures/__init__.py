@@ -12,6 +12,7 @@ from vcviz.figures.latent_panel import LatentOptions as LatentOptions
 from vcviz.figures.latent_panel import LatentPanel as LatentPanel
 from vcviz.figures.latents import compare_latents as compare_latents
 from vcviz.figures.latents import plot_latents as plot_latents
+from vcviz.figures.latents_3d import plot_latents_3d as plot_latents_3d
 from vcviz.figures.noise_maps import plot_noise_maps as plot_noise_maps
 from vcviz.figures.ood import plot_ood as plot_ood
 from vcviz.figures.posthoc import plot_posthoc as plot_posthoc
@@ -37,6 +38,7 @@ __all__ = [
     "plot_inspection",
     "plot_latent_fit",
     "plot_latents",
+    "plot_latents_3d",
     "plot_noise_maps",
     "plot_ood",
     "plot_posthoc",
