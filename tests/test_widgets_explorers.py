@@ -34,10 +34,11 @@ def labels(control):
 def test_runs_side_by_side_have_every_control():
     ui = LatentExplorer([FakeRun("softmax", 4), FakeRun("variational", 4)])
     assert set(ui.controls) == {
-        "runs", "split", "epoch", "all_rows", "axes", "classes", "anticipated", "empirical",
+        "runs", "split", "epoch", "all_rows", "axes", "turn", "classes", "anticipated",
+        "empirical", "backdrop", "score", "choose",
     }  # fmt: skip
     assert labels(ui.controls["axes"]) == [
-        "PCA", "LDA", "dimensions 1 and 2", "dimensions 3 and 4",
+        "PCA", "LDA", "dimensions 1 and 2", "dimensions 3 and 4", "grand tour",
     ]  # fmt: skip
     assert "softmax" in ui.view.layout.annotations[0].text
     assert "implied" in ui.view.layout.annotations[0].text
@@ -129,13 +130,15 @@ def test_a_run_can_be_left_out():
 
 def test_latents_with_a_law_need_no_run():
     ui = LatentExplorer((latents(), prior()))
-    assert set(ui.controls) == {"classes", "anticipated", "empirical"}
+    assert set(ui.controls) == {
+        "classes", "anticipated", "empirical", "backdrop", "score", "choose",
+    }  # fmt: skip
     assert len(of(ui.view, "anticipated")) == 3
     pair = LatentExplorer([(latents(name="a"), prior()), (latents(seed=1, name="b"), None)])
     assert labels(pair.controls["runs"]) == ["a", "b"]
     assert "no p(z|y)" in pair.view.layout.annotations[1].text
     alone = LatentExplorer(latents(dim=4))
-    assert set(alone.controls) == {"axes", "classes", "empirical"}
+    assert set(alone.controls) == {"axes", "turn", "classes", "empirical", "choose"}
 
 
 def test_runs_with_other_epochs_show_the_last_one_kept():

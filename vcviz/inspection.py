@@ -72,7 +72,9 @@ def inspect_row(
     )
 
 
-def selection_table(lat: LatentSet, prior: LatentPrior | None, rows: Sequence[int]) -> pd.DataFrame:
+def selection_table(
+    lat: LatentSet, prior: LatentPrior | None, rows: Sequence[int] | NDArray[np.int64]
+) -> pd.DataFrame:
     """Return one line for each of the rows of a selection, in their order.
 
     Columns: ``row`` in the split; ``label`` and ``predicted``, names of classes; ``confidence``,
@@ -100,7 +102,7 @@ def selection_table(lat: LatentSet, prior: LatentPrior | None, rows: Sequence[in
 def selection_summary(
     lat: LatentSet,
     prior: LatentPrior | None,
-    rows: Sequence[int],
+    rows: Sequence[int] | NDArray[np.int64],
     *,
     n_bins: int = 15,
     resamples: int = 200,

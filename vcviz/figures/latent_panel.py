@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.densities.binned import Window
 from vcviz.errors import InputError
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
+from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.projections import fit_projection
 from vcviz.records import LatentPrior, LatentSet, Projection
 
@@ -39,6 +43,21 @@ class LatentPanel:
     fit: NDArray[np.float64] | None = None
     texts: Sequence[str] | None = None
 
+    @cached_property
+    def plane(self) -> Projection:
+        """The map to the plane."""
+        return self.projection or default_projection(self.lat, self.prior)
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(N, 2) latents in the plane."""
+        return self.plane(self.lat.z)[:, :2]
+
+    @cached_property
+    def raster(self) -> Raster:
+        """The points, to be drawn as a picture."""
+        return Raster(self.points, self.lat.y, self.lat.n_classes)
+
 
 @dataclass(frozen=True)
 class LatentOptions:
@@ -52,6 +71,11 @@ class LatentOptions:
     fit_range : (low, high) in nats of the axis of the fits; default what they need
     compact : for figures that carry many frames: hovers tell class and row alone, outlines have
         few vertices, and what changes with the data is drawn as traces, not as layout
+    live : for figures with a kernel behind them, which says what is pointed at: points are drawn
+        by WebGL, and as a picture while more than `picture_above` are in view
+    picture_above : points
+    windows : number of a panel -> the part of its plane that is in view; default its ranges
+    chosen : (M,) row numbers (`LatentSet.index`) that stand out, None to draw all alike
     """
 
     anticipated: bool = True
@@ -62,13 +86,45 @@ class LatentOptions:
     columns: int = 3
     fit_range: Range | None = None
     compact: bool = False
+    live: bool = False
+    picture_above: int = 20_000
+    windows: Mapping[int, Window] = field(default_factory=dict)
+    chosen: NDArray[np.int64] | None = None
     seed: int = 0
 
 
-class View:
-    """A panel with nothing left open: points in the plane, their axes, the rows to draw."""
+#: pixels of the points as a picture
+_PICTURE = (420, 420)
 
-    def __init__(self, panel: LatentPanel, shown: Sequence[int], options: LatentOptions) -> None:
+
+class View:
+    """A panel with nothing left open: points in the plane, their axes, the rows to draw.
+
+    Attributes
+    ----------
+    rows : sorted rows of the latents that are drawn as points
+    picture : the points, where they are drawn as a picture; `rows` are then the chosen ones
+
+    Parameters
+    ----------
+    panel, options : what is drawn, and how
+    shown : class indices
+    number : of the panel, from the left
+    under, over : traces beneath and above the points: decision regions, strangers, …
+    told : lines that say what these are
+    """
+
+    def __init__(
+        self,
+        panel: LatentPanel,
+        shown: Sequence[int],
+        options: LatentOptions,
+        number: int = 0,
+        *,
+        under: Sequence[dict[str, Any]] = (),
+        over: Sequence[dict[str, Any]] = (),
+        told: Sequence[str] = (),
+    ) -> None:
         lat, prior = panel.lat, panel.prior
         if panel.texts is not None and len(panel.texts) != len(lat):
             raise InputError(
@@ -79,14 +135,39 @@ class View:
                 f"the prior must have {lat.n_classes} classes like the latents, "
                 f"got {prior.n_classes}"
             )
-        self.lat, self.prior, self.texts = lat, prior, panel.texts
-        self.shown = shown
-        self.projection = panel.projection or default_projection(lat, prior)
-        self.points = self.projection(lat.z)
+        self.panel, self.lat, self.prior, self.texts = panel, lat, prior, panel.texts
+        self.shown, self.under, self.over, self._told = shown, under, over, told
+        self.projection, self.points = panel.plane, panel.points
         self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)
-        self.rows = stratified(lat.y, shown, options.max_points, options.seed)
+        self.picture: RasterPicture | None = None
+        if options.live:
+            self._look(options, options.windows.get(number, self.ranges))
+        else:
+            self.rows = stratified(lat.y, shown, options.max_points, options.seed)
         self.heading = [title_of(panel), *([panel.subtitle] if panel.subtitle else [])]
         self.fit = np.full(lat.n_classes, np.nan) if panel.fit is None else panel.fit
+
+    def _look(self, options: LatentOptions, window: Window) -> None:
+        """Draw every point, or those in the window, or a picture of them if they are too many."""
+        limit = options.picture_above
+        rows = np.flatnonzero(np.isin(self.lat.y, self.shown)) if len(self.lat) <= limit else None
+        if rows is None:
+            rows = self.panel.raster.in_view(window, limit, self.shown)
+        if rows is None:
+            self.picture = self.panel.raster.picture(self.shown, window, _PICTURE)
+            rows = self.marked(options.chosen)
+            rows = rows[stratified(self.lat.y[rows], self.shown, limit, options.seed)]
+        self.rows = rows
+
+    def marked(self, chosen: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Return the sorted rows that are chosen; none if nothing is."""
+        if chosen is None:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.isin(self.lat.index, chosen))
+
+    def of_class(self, k: int) -> NDArray[np.int64]:
+        """Return the drawn rows of a class, in the order of its points."""
+        return self.rows[self.lat.y[self.rows] == k]
 
     def notes(self) -> list[str]:
         """Return what the numbers are and what is not shown."""
@@ -96,12 +177,14 @@ class View:
             mean = fit[known].mean()
             notes.append(f"mean KL {mean:.3g} nats" if np.isfinite(mean) else "mean KL infinite")
         of_shown = int(np.isin(self.lat.y, self.shown).sum())
-        if len(self.rows) < of_shown:
+        if self.picture is not None:
+            notes.append(binned_note(self.picture))
+        elif len(self.rows) < of_shown:
             notes.append(f"{len(self.rows):,} of {of_shown:,} points drawn")
-        outside = count_outside(self.points[self.rows], self.ranges)
+        outside = 0 if self.picture else count_outside(self.points[self.rows], self.ranges)
         if outside:
             notes.append(f"{outside:,} point{'s' if outside > 1 else ''} outside the axes")
-        return notes
+        return [*notes, *self._told]
 
 
 def title_of(panel: LatentPanel) -> str:

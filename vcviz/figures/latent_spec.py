@@ -21,13 +21,16 @@ from vcviz.figures.latent_traces import (
     Trace,
     fit_trace,
     legend_traces,
+    live_point_traces,
     outline_traces,
     point_trace,
 )
 from vcviz.figures.outlines import Range, anticipated_outlines, empirical_outlines
+from vcviz.figures.raster import raster_trace
 
 #: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
 WEBGL_ABOVE = 5000
+_LIVE_VERTICES = 48  # of an outline that must follow a slider
 #: more classes than this have their legend beside the panels, not above
 LEGEND_ABOVE = 24
 #: letters of all class names together that fit beneath a narrow panel
@@ -41,23 +44,28 @@ def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[s
     """Return `compare_latents` as the plain data and layout of a figure, without a theme."""
     names = shared_names(panels)
     shown = checked_classes(options.classes, len(names))
-    views = [View(panel, shown, options) for panel in panels]
+    views = [View(panel, shown, options, i) for i, panel in enumerate(panels)]
+    return spec_of_views(views, options)
+
+
+def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, Any]:
+    """Return the figure of panels that are laid open already, all of the same classes."""
+    names, shown = views[0].lat.class_names, views[0].shown
     layers = _layers(views, options)
-    with_fit = any(panel.fit is not None for panel in panels)
+    with_fit = any(view.panel.fit is not None for view in views)
     fit_range = options.fit_range or _fit_range(views)
     n_rows = -(-len(views) // options.columns)
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
-    webgl = max(len(view.rows) for view in views) > WEBGL_ABOVE
     upper, lower = _grid(n_rows, columns, with_fit)
-    layout: dict[str, Any] = {"annotations": []}
+    # Which axis is which panel's, for those who hear of what a person does there.
+    panels = [f"x{cell.suffix}" for cell in upper[: len(views)]]
+    layout: dict[str, Any] = {"annotations": [], "meta": {"panels": panels}}
     data: list[Trace] = []
     for i, (view, cell) in enumerate(zip(views, upper, strict=False)):
-        traces = [
-            point_trace(view.lat, view.points, view.rows, k, webgl, options.compact, view.texts)
-            for k in shown
-        ]
+        traces = [*view.under, *_points(view, options)]
         for layer in layers:
             traces += _outlines(view, layer, layers, options)
+        traces += view.over
         notes, heading = view.notes(), view.heading
         if with_fit:
             corner = -0.45, fit_range[1]
@@ -71,7 +79,8 @@ def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[s
         layout |= cell.axes(*_latent_axes(view, cell.suffix))
         layout["annotations"].append(cell.heading(*(style.escape(line, 120) for line in heading)))
     # A compact figure has the same traces whatever the data, so that frames can follow it.
-    wrong = options.compact or any(view.lat.accuracy < 1 for view in views)
+    steady = options.compact or options.live
+    wrong = steady or any(view.lat.accuracy < 1 for view in views)
     data += upper[0].place(legend_traces(names, shown, layers, wrong))
     return {"data": data, "layout": layout | _frame(n_rows, with_fit, len(views), len(shown))}
 
@@ -90,10 +99,25 @@ def _layers(views: Sequence[View], options: LatentOptions) -> list[Layer]:
     return layers
 
 
+def _points(view: View, options: LatentOptions) -> list[Trace]:
+    lat, points, rows = view.lat, view.points, view.rows
+    if not options.live:
+        traces = [
+            point_trace(lat, points, rows, k, options.compact, view.texts) for k in view.shown
+        ]
+        kind = "scattergl" if len(rows) > WEBGL_ABOVE else "scatter"
+        return [trace | {"type": kind} for trace in traces]
+    picture = [] if view.picture is None else [raster_trace(view.picture)]
+    # In a picture nothing stands behind the chosen points: they are all drawn strongly.
+    chosen = options.chosen if view.picture is None else None
+    live = [live_point_traces(lat, points, rows, k, chosen) for k in view.shown]
+    return picture + [trace for pair in live for trace in pair]
+
+
 def _outlines(
     view: View, layer: Layer, layers: Sequence[Layer], options: LatentOptions
 ) -> list[Trace]:
-    vertices = _VERTICES if options.compact else None
+    vertices = _VERTICES if options.compact else _LIVE_VERTICES if options.live else None
     if layer == "empirical":
         outlines, centres = empirical_outlines(
             view.points, view.lat, options.mass, vertices=vertices

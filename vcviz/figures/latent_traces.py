@@ -29,7 +29,6 @@ def point_trace(
     points: NDArray[np.float64],
     rows: NDArray[np.int64],
     k: int,
-    webgl: bool,
     brief: bool,
     texts: Sequence[str] | None,
 ) -> Trace:
@@ -49,26 +48,87 @@ def point_trace(
         if texts is not None:
             told["hovertext"] = [style.escape(texts[i], 160) for i in mine]
             template += "<br>%{hovertext}"
+    trace = _points(lat, points, mine, k, _size(len(rows)))
+    # Widths, not symbols: a byte a point in every frame, and quick for plotly to check.
+    width = (predicted != k).astype(np.uint8)
+    trace["marker"] |= {"line": {"color": style.NEUTRAL, "width": width}}
+    return trace | {"hovertemplate": template + "<extra></extra>"} | told
+
+
+def live_point_traces(
+    lat: LatentSet,
+    points: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    k: int,
+    chosen: NDArray[np.int64] | None,
+) -> list[Trace]:
+    """Return the points of class `k` for WebGL, and rings around the misclassified ones.
+
+    What a point is, the kernel says when it is pointed at. Rings are a trace of their own: a
+    width for each point makes WebGL several times slower. If rows are `chosen`, others fade.
+    """
+    mine = rows[lat.y[rows] == k]
+    size = _size(len(rows))
+    wrong = mine[lat.log_probs[mine].argmax(1) != k]
+    trace = _points(lat, points, mine, k, size)
+    trace |= {"type": "scattergl", "hovertemplate": "<b>%{fullData.name}</b><extra></extra>"}
+    ring = {"symbol": "circle-open", "color": style.NEUTRAL, "size": size + 2.5}
+    rings = _points(lat, points, wrong, k, size) | {
+        "type": "scattergl",
+        "marker": ring | {"line": {"width": 1.2}},
+        "hoverinfo": "skip",
+        "meta": {"layer": "wrong", "class": k},
+    }
+    if chosen is not None:
+        trace |= {
+            "selectedpoints": np.flatnonzero(np.isin(lat.index[mine], chosen)).astype(np.int32),
+            "selected": {"marker": {"opacity": 0.95}},
+            "unselected": {"marker": {"opacity": 0.1}},
+        }
+        rings["opacity"] = 0.15
+    return [trace, rings]
+
+
+def pin_trace(points: NDArray[np.float64]) -> Trace:
+    """Return a mark around points (M, 2) that a person keeps an eye on: layer "pinned"."""
     return {
-        "type": "scattergl" if webgl else "scatter",
-        "x": points[mine, 0].astype(np.float32),
-        "y": points[mine, 1].astype(np.float32),
+        "type": "scatter",
+        "x": points[:, 0].astype(np.float32),
+        "y": points[:, 1].astype(np.float32),
+        "mode": "markers",
+        "marker": {"symbol": "circle-open", "size": 19, "color": style.NEUTRAL,
+                   "line": {"width": 3}},
+        "name": "kept",
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"layer": "pinned"},
+    }  # fmt: skip
+
+
+def _points(
+    lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64], k: int, size: float
+) -> Trace:
+    return {
+        "type": "scatter",
+        "x": points[rows, 0].astype(np.float32),
+        "y": points[rows, 1].astype(np.float32),
         "mode": "markers",
         "marker": {
             "color": style.class_color(k),
             "symbol": style.class_symbol(k),
-            "size": round(float(np.clip(130 / np.sqrt(max(len(rows), 1)), 3.5, 7)), 1),
+            "size": size,
             "opacity": 0.6,
-            # Widths, not symbols: a byte a point in every frame, and quick for plotly to check.
-            "line": {"color": style.NEUTRAL, "width": (predicted != k).astype(np.uint8)},
         },
         "name": style.escape(lat.class_names[k], 40),
         "legendgroup": f"class {k}",
         "showlegend": False,
-        "hovertemplate": template + "<extra></extra>",
         "meta": {"layer": "points", "class": k},
-        **told,
     }
+
+
+def _size(n: int) -> float:
+    """Return the size of markers in pixels, smaller if they are many."""
+    return round(float(np.clip(130 / np.sqrt(max(n, 1)), 3.5, 7)), 1)
 
 
 def outline_traces(

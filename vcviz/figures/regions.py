@@ -117,7 +117,7 @@ def plane_points(plane: LatentPlane | PlaneField, max_points: int) -> list[dict[
     lat, points = plane.latents, plane.projection(plane.latents.z)
     classes = range(lat.n_classes)
     rows = stratified(lat.y, classes, max_points, 0)
-    traces = [point_trace(lat, points, rows, k, False, False, None) for k in classes]
+    traces = [point_trace(lat, points, rows, k, False, None) for k in classes]
     for trace in traces:
         # On a region of its own colour a point needs an edge.
         edge = {"color": "rgba(255,255,255,0.9)", "width": 0.8}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from vcviz.errors import InputError, unknown
 from vcviz.figures.native import Menu
 from vcviz.figures.static import Draw, lay_out, plain
-from vcviz.widgets.plot import Plot
+from vcviz.widgets.plot import Kind, Plot
 
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 Values = dict[str, Any]
@@ -60,13 +60,17 @@ class Bound:
         self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
         self._start = self.values
+        self._listeners: list[tuple[Kind, Callable[[dict[str, Any]], Any]]] = []
         for control in self.controls.values():
             control.observe(self._changed, names="value")
 
     @cached_property
     def view(self) -> Plot:
         """The live figure; made when it is first asked for, a static figure does without."""
-        return Plot(*self._drawn(self.values))
+        view = Plot(*self._drawn(self.values))
+        for kind, callback in self._listeners:
+            view.on(kind, callback)
+        return view
 
     @cached_property
     def widget(self) -> ipw.Widget:
@@ -74,6 +78,12 @@ class Bound:
         shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
         bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
         return ipw.VBox([self._panel or bar, self.message, self.view])
+
+    def on(self, kind: Kind, callback: Callable[[dict[str, Any]], Any]) -> None:
+        """Call `callback` when a person does something to the live figure; see `Plot.on`."""
+        self._listeners.append((kind, callback))
+        if "view" in self.__dict__:
+            self.view.on(kind, callback)
 
     @property
     def values(self) -> Values:

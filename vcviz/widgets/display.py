@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import ipywidgets as ipw
@@ -33,7 +34,7 @@ class Explorer:
         self, bound: Bound, *, below: Sequence[ipw.Widget] = (), chosen: Selection | None = None
     ) -> None:
         self.bound = bound
-        self.chosen = chosen
+        self.chosen: Any = chosen
         self._below = tuple(below)
         if chosen is not None:
             chosen.observe(self._chosen_changed, names="rows")
@@ -48,9 +49,9 @@ class Explorer:
         """The live figure."""
         return self.bound.view
 
-    @property
+    @cached_property
     def widget(self) -> ipw.Widget:
-        """Controls and live figure."""
+        """Controls, live figure and what stands beneath it."""
         if not self._below:
             return self.bound.widget
         return ipw.VBox([self.bound.widget, *self._below])

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-import ipywidgets as ipw
+import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError, unknown
+from vcviz.errors import unknown
 from vcviz.figures import theme as style
-from vcviz.figures.latent_panel import LatentOptions
-from vcviz.figures.latent_spec import latent_spec, padded_fit_range
+from vcviz.figures.fields import field_bar
+from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
+from vcviz.figures.latent_spec import padded_fit_range, spec_of_views
+from vcviz.figures.latent_traces import pin_trace
 from vcviz.figures.outlines import Range
+from vcviz.records import LatentSet, Split
+from vcviz.widgets.backdrops import Backdrop, Backdrops, filled
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import (
-    Choices,
-    checkbox,
-    dropdown,
-    epoch_slider,
-    player,
-    reset_button,
-)
+from vcviz.widgets.directions import DirectionExplorer
 from vcviz.widgets.display import Explorer
-from vcviz.widgets.sources import Axes, Rows, Source, sources
+from vcviz.widgets.latent_controls import SPLITS, TOUR, latent_controls, latent_panel
+from vcviz.widgets.picks import Picks
+from vcviz.widgets.selection import Selection
+from vcviz.widgets.sources import Axes, Rows, sources
 
-SPLITS = ("test", "train")
-_PAIRS = 8  # axis pairs on offer
 _BUDGET = 0.85e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
+_BAR_PX = 96  # beside the panels
 
 
 class LatentExplorer(Explorer):
     """Runs side by side: latents, p(z|y) and q(z|y) per class, at every epoch that was kept.
+
+    Point at a latent to see what it is of, click it to keep it with its neighbours, lasso some to
+    get them back as `selection`.
 
     Parameters
     ----------
@@ -39,16 +43,24 @@ class LatentExplorer(Explorer):
         the same classes
     split : "test" or "train", the rows shown at first
     mass : share of each class that an outline encloses, one outline each
-    max_points : most points drawn in a panel; more are sampled, and the panel says so
+    max_points : most points in view that are drawn as points, of all panels together; more are
+        drawn as a picture, until zooming leaves few enough
     umap : also offer UMAP, fitted on the trained latents; slow, and laws become outlines of draws
+    strangers : out-of-distribution inputs: name -> `Split` of the same shape as the runs' data
+        (or a LatentSet by the same model); noise and, for images, inverted and rotated ones are
+        offered besides
     theme : "auto", "light" or "dark"
 
     Attributes
     ----------
     controls : name -> control, among ``runs``, ``split``, ``epoch``, ``all_rows``, ``axes``,
-        ``classes``, ``anticipated``, ``empirical`` (those that have something to choose)
+        ``turn`` (of the grand tour), ``classes``, ``anticipated``, ``empirical``, ``backdrop``,
+        ``strangers``, ``score``, ``choose`` (those that have something to choose)
     view : the live figure
     widget : controls and figure
+    chosen : the chosen rows, which `vcviz.link` shares with other explorers
+    sources, theme : what is explored, and how it looks
+    directions : a `DirectionExplorer` of the same runs, shown beneath when it is opened
 
     Notes
     -----
@@ -62,27 +74,61 @@ class LatentExplorer(Explorer):
         *,
         split: str = "test",
         mass: Sequence[float] = (0.9,),
-        max_points: int = 5000,
+        max_points: int = 12_000,
         umap: bool = False,
+        strangers: Mapping[str, Split | LatentSet] | None = None,
         theme: style.Theme = "auto",
     ) -> None:
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
-        self._sources = sources(runs)
-        self._mass, self._max_points, self._theme = tuple(mass), max_points, theme
-        controls = _controls(self._sources, umap, split)
+        self.sources = sources(runs)
+        self._backdrops = [Backdrops(s, strangers or {}) for s in self.sources]
+        self._mass, self._max_points, self.theme = tuple(mass), max_points, theme
+        controls = latent_controls(
+            self.sources, self._backdrops, strangers or {}, umap=umap, split=split
+        )
+        names = self.sources[0].class_names
         self._defaults = {
-            "runs": tuple(range(len(self._sources))),
+            "runs": tuple(range(len(self.sources))),
             "epoch": None,
             "split": split,
             "all_rows": "epoch" not in controls,
             "axes": ("pair", 0, 1),
-            "classes": tuple(range(len(self._sources[0].class_names))),
+            "turn": 0,
+            "classes": tuple(range(len(names))),
+            "anticipated": False,
+            "backdrop": "none",
+            "strangers": "",
+            "score": "",
+            "windows": (),
+            "chosen": b"",
+            "pinned": -1,
         }
+        self._views = lru_cache(maxsize=16)(self._new_views)
         slider = "epoch" if "epoch" in controls else None
-        super().__init__(Bound(self._draw, controls, slider, _panel(controls, self.reset)))
+        bound = Bound(
+            self._draw,
+            controls,
+            slider,
+            latent_panel(controls, self.reset),
+            state={name: self._defaults[name] for name in ("windows", "chosen", "pinned")},
+        )
+        self.directions = DirectionExplorer(runs, split=split, theme=theme, follows=controls)
+        self._picks = Picks(self)
+        super().__init__(
+            bound,
+            below=[self._picks.widget, self.directions.drawer],
+            chosen=Selection(),
+        )
+        self._picks.attach()
+        bound.on("viewport", self._zoomed)
+        for name in ("axes", "turn", "split", "all_rows", "runs"):
+            if name in controls:
+                controls[name].observe(self._moved, names="value")
         if "all_rows" in controls:
             controls["all_rows"].observe(self._all_rows_changed, names="value")
+
+    # ---------------------------------------------------------- for a page without a kernel
 
     def figure(
         self,
@@ -112,42 +158,130 @@ class LatentExplorer(Explorer):
             menus=menus,
             layers=layers,
             frames=frames or self._affordable(views, max_points),
-            draw=lambda **values: self._spec(values, compact=True, max_points=max_points),
+            draw=lambda **values: self._spec(
+                values, LatentOptions(compact=True, max_points=max_points)
+            ),
         )
 
     def _affordable(self, views: int, rows: int) -> int:
         """Return how many epochs fit the budget, by what a point and an outline take in JSON."""
         classes = len(self.controls["classes"].value)
         panel = 12 * rows + 690 * classes + 400
-        panels = len(self._sources)
+        panels = len(self.sources)
         return max(6, int(_BUDGET / (views * panels * panel)))
+
+    # ---------------------------------------------------------- what is drawn
+
+    @property
+    def split(self) -> str:
+        """The split that is shown."""
+        return str(self.bound.values.get("split", self._defaults["split"]))
+
+    def shown_runs(self) -> tuple[int, ...]:
+        """Return the numbers of the runs that are shown, from the left."""
+        return self._shown(self.bound.values)
+
+    def views(self) -> list[View]:
+        """Return what the panels of the live figure show, from the left."""
+        return self._views(tuple(self.bound.values.items()))
 
     def _draw(self, **values: Any) -> dict[str, Any]:
         return self._spec(values)
 
     def _spec(
-        self, values: Mapping[str, Any], *, compact: bool = False, max_points: int | None = None
+        self, values: Mapping[str, Any], options: LatentOptions | None = None
     ) -> dict[str, Any]:
+        """Return the figure; with `options` of a static one, else of the live one."""
+        if options is None:
+            views = self._views(tuple(values.items()))
+            options = self._options(values, len(views))
+        else:
+            options = dataclasses.replace(options, **self._shared(values))
+            views = self._laid_open(values, options)
+        spec = spec_of_views(views, options)
         values = {**self._defaults, **values}
-        rows: Rows = values["split"], not values["all_rows"]
-        options = LatentOptions(
-            anticipated=values.get("anticipated", False),
-            empirical=values["empirical"],
-            mass=self._mass,
-            classes=values["classes"],
-            max_points=max_points or self._max_points,
-            fit_range=self._fit_range(rows),
-            compact=compact,
+        fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
+        if fields and values["backdrop"] in ("log_ratio", "ood"):
+            limits = _limits(fields)
+            bar = field_bar(fields[0], x=1.01, limits=limits) | {"xaxis": "x", "yaxis": "y"}
+            spec["data"].append(bar)
+            margin = spec["layout"]["margin"]
+            spec["layout"] |= {"margin": margin | {"r": _BAR_PX}}
+            if "width" in spec["layout"]:
+                spec["layout"]["width"] += _BAR_PX
+        return style.themed(spec, self.theme)
+
+    def _new_views(self, values: tuple[tuple[str, Any], ...]) -> list[View]:
+        found = dict(values)
+        return self._laid_open(found, self._options(found, len(self._shown(found))))
+
+    def _laid_open(self, values: Mapping[str, Any], options: LatentOptions) -> list[View]:
+        values = {**self._defaults, **values}
+        backdrops = self._backdrops_of(values)
+        fields = [b.field for b in backdrops if b.field is not None]
+        beneath = values["backdrop"] in ("log_ratio", "ood")
+        limits = _limits(fields) if fields else None
+        classes = checked_classes(values["classes"], len(self.sources[0].class_names))
+        views = []
+        for i, (k, backdrop) in enumerate(zip(self._shown(values), backdrops, strict=True)):
+            panel = self.sources[k].panel(_axes(values), _rows(values), values["epoch"])
+            if beneath:
+                backdrop = filled(backdrop, limits)
+            over = [*backdrop.over, *_pinned(panel, values["pinned"])]
+            under, told = backdrop.under, backdrop.told
+            views.append(View(panel, classes, options, i, under=under, over=over, told=told))
+        return views
+
+    def _shown(self, values: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return the numbers of the runs that are shown."""
+        return tuple(values.get("runs", self._defaults["runs"]))
+
+    def _shared(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that live and static figures share."""
+        values = {**self._defaults, **values}
+        return {
+            "anticipated": values["anticipated"],
+            "empirical": values["empirical"],
+            "mass": self._mass,
+            "classes": values["classes"],
+            "fit_range": self._fit_range(_rows(values)),
+        }
+
+    def _options(self, values: Mapping[str, Any], panels: int) -> LatentOptions:
+        values = {**self._defaults, **values}
+        chosen = np.frombuffer(values["chosen"], np.int64)
+        return LatentOptions(
+            live=True,
+            picture_above=max(self._max_points // panels, 1),
+            windows=dict(values["windows"]),
+            chosen=chosen if len(chosen) else None,
+            **self._shared(values),
         )
-        shown = [self._sources[i] for i in values["runs"]]
-        panels = [s.panel(values["axes"], rows, values["epoch"]) for s in shown]
-        return style.themed(latent_spec(panels, options), self._theme)
+
+    def _backdrops_of(self, values: Mapping[str, Any]) -> list[Backdrop]:
+        axes, rows, epoch = _axes(values), _rows(values), values["epoch"]
+        kind, against = values["backdrop"], values["strangers"] or None
+        found = []
+        for k in self._shown(values):
+            source, parts = self.sources[k], self._backdrops[k]
+            at = source.kept(epoch) if rows[1] else None
+            one = Backdrop()
+            if kind == "regions":
+                one = parts.regions(axes, rows, at)
+            elif kind == "log_ratio":
+                one = parts.ratio(axes, rows, at)
+            if kind == "ood" or against:
+                scored = parts.scored(axes, rows, at, values["score"], against)
+                field = scored.field if kind == "ood" else one.field
+                one = Backdrop(one.under, scored.over, (*one.told, *scored.told), field)
+            found.append(one)
+        return found
 
     def _fit_range(self, rows: Rows) -> Range | None:
         """Return the range of fits over all runs and epochs, so that their axis stays put."""
         found = [
             fit[fit > 0]
-            for s in self._sources
+            for s in self.sources
             for e in (s.epochs if rows[1] else [None])
             if (fit := s.fit(rows, e)) is not None and (fit > 0).any()
         ]
@@ -155,57 +289,62 @@ class LatentExplorer(Explorer):
             return None
         return padded_fit_range(min(f.min() for f in found), max(f.max() for f in found))
 
+    # ---------------------------------------------------------- what a person does
+
+    def show_chosen(self) -> None:
+        """Let the chosen rows stand out, if they are of the split that is shown."""
+        here = self.chosen.split == self.split
+        self.bound.set_state(chosen=self.chosen.rows.tobytes() if here else b"")
+        self._picks.show_chosen()
+
+    def reset(self) -> None:
+        """Put every control back to where it was; choose nothing, keep nothing."""
+        self._picks.unpin()
+        super().reset()
+
+    @property
+    def selection(self) -> Any:
+        """The chosen rows as a DataFrame, a row for each in each run shown."""
+        return self._picks.table()
+
+    def _zoomed(self, event: dict[str, Any]) -> None:
+        number = self.panel_at(event["axes"][0])
+        views = self.views()
+        if number is None or len(views[number].lat) <= self._max_points // len(views):
+            return
+        windows = dict(self.bound.values["windows"])
+        (x0, x1), (y0, y1) = event["range"]
+        windows[number] = ((float(x0), float(x1)), (float(y0), float(y1)))
+        self.bound.set_state(windows=tuple(sorted(windows.items())))
+
+    def panel_at(self, axis: str) -> int | None:
+        """Return the number of the panel with this x axis ("x", "x2", …); None for the fits."""
+        panels: list[str] = self.view.layout.meta["panels"]
+        return panels.index(axis) if axis in panels else None
+
+    def _moved(self, _change: Any) -> None:
+        """Look at whole panels again: other axes have other windows."""
+        self.bound.set_state(windows=())
+
     def _all_rows_changed(self, change: Any) -> None:
         self.controls["epoch"].disabled = change["new"]
 
 
-def _controls(made: Sequence[Source], umap: bool, split: str) -> dict[str, ipw.Widget]:
-    controls: dict[str, ipw.Widget] = {}
-    if len(made) > 1:
-        controls["runs"] = Choices([(s.title, i) for i, s in enumerate(made)], description="Runs")
-    epochs = sorted(set().union(*(s.epochs for s in made)))
-    if epochs:
-        controls["split"] = dropdown("Split", [(s, s) for s in SPLITS], value=split)
-    if len(epochs) > 1:
-        controls["epoch"] = epoch_slider(epochs)
-        controls["all_rows"] = checkbox("all rows of the trained model", False)
-    axes = _axes(min(s.latent_dim for s in made), umap)
-    if len(axes) > 1:
-        controls["axes"] = dropdown("Axes", axes)
-    names = made[0].class_names
-    controls["classes"] = Choices([(n, k) for k, n in enumerate(names)], description="Classes")
-    if any(getattr(s.run, "anticipates", None) for s in made):
-        controls["anticipated"] = checkbox("anticipated p(z|y), solid")
-    controls["empirical"] = checkbox("empirical q(z|y), dashed")
-    return controls
+def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:
+    """Return a mark around the kept latent, where the panel has it."""
+    place = np.flatnonzero(panel.lat.index == row)
+    return [pin_trace(panel.points[place])] if row >= 0 and len(place) else []
 
 
-def _axes(latent_dim: int, umap: bool) -> list[tuple[str, Axes]]:
-    """Return the views on offer; every one is a fixed map of the latents to a plane."""
-    if latent_dim < 2:
-        raise InputError("the explorer draws a plane: it needs latents of at least 2 dimensions")
-    pairs = [
-        (f"dimensions {i + 1} and {i + 2}", ("pair", i, i + 1))
-        for i in range(0, min(latent_dim - 1, 2 * _PAIRS), 2)
-    ]
-    if latent_dim == 2 and not umap:
-        return pairs
-    found = pairs if latent_dim == 2 else [("PCA", ("pca",)), ("LDA", ("lda",)), *pairs]
-    return [*found, ("UMAP", ("umap",))] if umap else found
+def _axes(values: Mapping[str, Any]) -> Axes:
+    axes: Axes = values["axes"]
+    return ("tour", values["turn"], TOUR) if axes == ("tour",) else axes
 
 
-def _panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
-    """Return the controls in rows: what is shown, when and along which axes, which parts."""
-    shown = dict(controls)
-    if "epoch" in shown:
-        shown["epoch"] = player(shown["epoch"])
-    wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-    rows = [
-        ("runs",),
-        ("epoch", "all_rows"),
-        ("split", "axes", "anticipated", "empirical"),
-        ("classes",),
-    ]
-    boxes = [[shown[name] for name in row if name in shown] for row in rows]
-    boxes[-1].append(reset_button(reset))
-    return ipw.VBox([ipw.Box(box, layout=wrap) for box in boxes if box])
+def _rows(values: Mapping[str, Any]) -> Rows:
+    return values["split"], not values["all_rows"]
+
+
+def _limits(fields: Sequence[Any]) -> tuple[float, float]:
+    """Return the limits of colours that all fields share."""
+    return min(f.limits[0] for f in fields), max(f.limits[1] for f in fields)

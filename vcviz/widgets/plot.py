@@ -115,8 +115,8 @@ class Plot(anywidget.AnyWidget):
 
         Parameters
         ----------
-        kind : "click" and "hover" tell ``trace``, ``point``, ``x``, ``y`` and the trace's
-            ``meta``; "unhover" nothing; "select" ``axes`` (names of the panel's two axes) and
+        kind : "click" and "hover" tell ``trace``, ``point``, ``x``, ``y``, the trace's ``meta``
+            and its panel's ``axes`` (the names of both); "unhover" nothing; "select" ``axes`` and
             ``polygon``, (P, 2) corners in their units or None when it is cleared; "viewport"
             ``axes`` and ``range``, ((x0, x1), (y0, y1))
         callback : anything it returns is ignored
@@ -129,7 +129,9 @@ class Plot(anywidget.AnyWidget):
     def tell(self, kind: Kind, **event: Any) -> None:
         """Call what listens to `kind`, as the page does when a person acts."""
         if kind in ("click", "hover"):
-            event["meta"] = self._shown[0][event["trace"]].get("meta") or {}
+            trace = self._shown[0][event["trace"]]
+            event["meta"] = trace.get("meta") or {}
+            event["axes"] = (trace.get("xaxis", "x"), trace.get("yaxis", "y"))
         for callback in self._callbacks.get(kind, ()):
             callback(event)
 

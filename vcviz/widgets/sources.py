@@ -13,14 +13,17 @@ from vcviz.figures.latent_panel import LatentPanel
 from vcviz.figures.outlines import Range, latent_ranges
 from vcviz.fit import moment_kl
 from vcviz.projections import fit_projection
+from vcviz.projections.tour import grand_tour, tour_ranges
 from vcviz.records import LatentPrior, LatentSet, Projection
 from vcviz.titles import run_titles
 
 #: ("test", True) = the probe rows of the test split that were kept at every epoch,
 #: ("test", False) = all its rows, of the trained model
 Rows = tuple[Literal["train", "test"], bool]
-#: ("pair", 0, 1), ("pca",), ("lda",) or ("umap",)
+#: ("pair", 0, 1), ("pca",), ("lda",), ("umap",) or ("tour", frame, of how many)
 Axes = tuple[Any, ...]
+
+_TOURED = 10  # frames of a tour between two that set its axes
 
 _LAW = {
     "stated": "p(z|y) stated by the head",
@@ -61,6 +64,7 @@ class Source:
         # One cache per source: an explorer that is dropped takes them along.
         self.latents = cache(self._latents)
         self.projection = cache(self._projection)
+        self.tour = cache(self._tour)
         self.ranges = cache(self._ranges)
         self.fit = cache(self._fit)
         self.panel = cache(self._panel)
@@ -84,15 +88,25 @@ class Source:
 
     def _projection(self, axes: Axes, split: str) -> Projection:
         """Return the map to the plane, the same at every epoch."""
+        if axes[0] == "tour":
+            return self.tour(split, axes[2])[axes[1]]
         lat, prior = self.latents((split, False), None)
         return projected(lat, prior, axes)
+
+    def _tour(self, split: str, n_frames: int) -> list[Projection]:
+        """Return the planes of a grand tour through the trained model's latents."""
+        lat, prior = self.latents((split, False), None)
+        return grand_tour(lat, n_frames, prior=prior)
 
     def _ranges(self, axes: Axes, rows: Rows) -> tuple[Range, Range]:
         """Return axis ranges that show the latents of every epoch and the final law."""
         split, probe = rows
+        if axes[0] == "tour":  # the same axes all the way around
+            lat, prior = self.latents(rows, None)
+            return tour_ranges(lat, self.tour(split, axes[2])[::_TOURED], prior)
         projection = self.projection(axes, split)
         epochs = self.epochs if probe and projection.linear and self.epochs else [None]
-        points = np.concatenate([projection(self.latents(rows, e)[0].z) for e in epochs])
+        points = np.concatenate([projection(self.latents(rows, e)[0].z)[:, :2] for e in epochs])
         prior = self.latents(rows, epochs[-1])[1]
         return latent_ranges(points, prior, projection)
 

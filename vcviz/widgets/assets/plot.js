@@ -221,7 +221,7 @@ class Bubble {
     Object.assign(this.element.style, {
       position: "absolute", zIndex: 5, pointerEvents: "none", padding: "4px", maxWidth: "320px",
       background: "#fff", border: "1px solid #888", borderRadius: "3px", color: "#222",
-      font: "12px system-ui, sans-serif",
+      font: "12px system-ui, sans-serif", whiteSpace: "pre-line",
     });
     this.place = [0, 0];
   }

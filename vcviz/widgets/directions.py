@@ -1,0 +1,146 @@
+"""DirectionExplorer: latents along one direction against what the law says of them there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import ipywidgets as ipw
+import plotly.graph_objects as go
+
+from vcviz.figures import theme as style
+from vcviz.figures.direction import DirectionRanges, direction_ranges, direction_spec
+from vcviz.fit.marginals import marginals
+from vcviz.projections.directions import direction, natural_directions
+from vcviz.records import Direction, Marginals
+from vcviz.widgets.bind import Bound
+from vcviz.widgets.controls import Choices, dropdown, epoch_slider, player, reset_button
+from vcviz.widgets.display import Explorer
+from vcviz.widgets.sources import Rows, sources
+
+_SHARED = ("split", "epoch", "all_rows", "classes")
+
+
+class DirectionExplorer(Explorer):
+    """Marginals and Q-Q plots of the latents along any direction, against p(z|y), class by class.
+
+    Parameters
+    ----------
+    runs : as for `LatentExplorer`
+    split : "test" or "train", the rows shown at first
+    theme : "auto", "light" or "dark"
+    follows : controls of another explorer of the same runs, of which ``split``, ``epoch``,
+        ``all_rows`` and ``classes`` move this one too
+
+    Attributes
+    ----------
+    controls : name -> control, among ``run``, ``direction``, ``split``, ``epoch``, ``all_rows``,
+        ``classes`` (those that have something to choose)
+    view, widget : the live figure; controls and figure
+    drawer : the widget, folded away until it is opened
+    """
+
+    def __init__(
+        self,
+        runs: Any,
+        *,
+        split: str = "test",
+        theme: style.Theme = "auto",
+        follows: Mapping[str, ipw.Widget] | None = None,
+    ) -> None:
+        self._sources = sources(runs)
+        self._theme = theme
+        self._found = cache(self._new)
+        self._ranges = cache(self._new_ranges)
+        own = self._own_controls()
+        shared = follows if follows is not None else self._shared_controls(split)
+        controls = own | {name: shared[name] for name in _SHARED if name in shared}
+        self._defaults = {
+            "run": 0,
+            "split": split,
+            "epoch": None,
+            "all_rows": "epoch" not in shared,
+        }
+        shown = own if follows is not None else dict(controls)
+        if follows is None and "epoch" in shown:
+            shown["epoch"] = player(shown["epoch"])
+        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
+        rest = [] if follows is not None else [reset_button(self.reset)]
+        slider = "epoch" if "epoch" in controls else None
+        panel = ipw.Box([*shown.values(), *rest], layout=wrap)
+        super().__init__(Bound(self._draw, controls, slider, panel))
+
+    @property
+    def drawer(self) -> ipw.Accordion:
+        """The widget, folded away; nothing is computed or drawn before it is opened."""
+        drawer = ipw.Accordion(
+            [ipw.VBox()], titles=("Along one direction: marginals and Q-Q plot",)
+        )
+        drawer.selected_index = None
+
+        def opened(change: Any) -> None:
+            if change["new"] is not None and not drawer.children[0].children:
+                drawer.children[0].children = (self.widget,)
+
+        drawer.observe(opened, names="selected_index")
+        return drawer
+
+    def figure(self, *, directions: Sequence[Any] | None = None) -> go.Figure:
+        """Return one static figure with an epoch slider and a list of directions.
+
+        Parameters
+        ----------
+        directions : of those on offer, e.g. ``[("axis", 0), ("means", 0, 1)]``; default the first
+            three
+        """
+        offered = [value for _, value in self.controls["direction"].options]
+        listed = list(directions) if directions is not None else offered[:3]
+        return self.bound.figure(menus={"direction": listed}, frames=8)
+
+    def _own_controls(self) -> dict[str, ipw.Widget]:
+        controls: dict[str, ipw.Widget] = {}
+        if len(self._sources) > 1:
+            controls["run"] = dropdown("Run", [(s.title, i) for i, s in enumerate(self._sources)])
+        lat = self._sources[0].latents(("test", False), None)[0]
+        controls["direction"] = dropdown("Direction", list(natural_directions(lat).items()))
+        return controls
+
+    def _shared_controls(self, split: str) -> dict[str, ipw.Widget]:
+        made, controls = self._sources, dict[str, ipw.Widget]()
+        epochs = sorted(set().union(*(s.epochs for s in made)))
+        if epochs:
+            controls["split"] = dropdown("Split", [(s, s) for s in ("test", "train")], value=split)
+        if len(epochs) > 1:
+            controls["epoch"] = epoch_slider(epochs)
+        names = made[0].class_names
+        controls["classes"] = Choices([(n, k) for k, n in enumerate(names)], description="Classes")
+        return controls
+
+    def _draw(self, **values: Any) -> dict[str, Any]:
+        values = {**self._defaults, **values}
+        rows: Rows = values["split"], not values["all_rows"]
+        i, spec, classes = values["run"], values["direction"], tuple(values["classes"])
+        epoch = self._sources[i].kept(values["epoch"]) if rows[1] else None
+        found = self._found(i, spec, rows, epoch, classes)
+        drawn = direction_spec([found], self._ranges(i, spec, rows, classes))
+        return style.themed(drawn, self._theme)
+
+    def _new(
+        self, i: int, spec: Any, rows: Rows, epoch: int | None, classes: tuple[int, ...]
+    ) -> Marginals:
+        lat, prior = self._sources[i].latents(rows, epoch)
+        return marginals(lat, prior, self._direction(i, spec, rows[0]), classes=classes)
+
+    def _direction(self, i: int, spec: Any, split: str) -> Direction:
+        """Return the direction, the same at every epoch: that of the trained model."""
+        return direction(self._sources[i].latents((split, False), None)[0], spec)  # type: ignore[arg-type]
+
+    def _new_ranges(
+        self, i: int, spec: Any, rows: Rows, classes: tuple[int, ...]
+    ) -> DirectionRanges:
+        """Return axes that show some epochs from first to last, so that they stay put."""
+        epochs: list[int | None] = [None]
+        if rows[1] and (kept := self._sources[i].epochs):
+            epochs = [kept[0], kept[len(kept) // 2], kept[-1]]
+        return direction_ranges([self._found(i, spec, rows, e, classes) for e in epochs])

@@ -1,0 +1,154 @@
+"""The controls of a LatentExplorer: which there are, and how they are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ipywidgets as ipw
+
+from vcviz.errors import InputError
+from vcviz.ood import METHODS
+from vcviz.widgets.backdrops import BACKDROPS, Backdrops, strangers_of
+from vcviz.widgets.controls import (
+    PLAIN,
+    Choices,
+    checkbox,
+    dropdown,
+    epoch_slider,
+    player,
+    reset_button,
+)
+from vcviz.widgets.sources import Axes, Source
+
+SPLITS = ("test", "train")
+#: views of a grand tour, once around
+TOUR = 90
+_PAIRS = 8  # axis pairs on offer
+
+#: value -> label of the rows that a list chooses without a mouse
+CHOICES = {
+    "none": "nothing",
+    "wrong": "misclassified",
+    "unsure": "the 20 least sure",
+    "strange": "the 20 least likely under the law",
+    "lasso": "what is lassoed",
+}
+
+
+def latent_controls(
+    made: Sequence[Source],
+    backdrops: Sequence[Backdrops],
+    strangers: Mapping[str, Any],
+    *,
+    umap: bool,
+    split: str,
+) -> dict[str, ipw.Widget]:
+    """Return name -> control, those that have something to choose."""
+    controls: dict[str, ipw.Widget] = {}
+    if len(made) > 1:
+        controls["runs"] = Choices([(s.title, i) for i, s in enumerate(made)], description="Runs")
+    epochs = sorted(set().union(*(s.epochs for s in made)))
+    if epochs:
+        controls["split"] = dropdown("Split", [(s, s) for s in SPLITS], value=split)
+    if len(epochs) > 1:
+        controls["epoch"] = epoch_slider(epochs)
+        controls["all_rows"] = checkbox("all rows of the trained model", False)
+    dim = min(s.latent_dim for s in made)
+    axes = axes_of(dim, umap)
+    if len(axes) > 1:
+        controls["axes"] = dropdown("Axes", axes)
+    if dim > 2:
+        controls["turn"] = ipw.IntSlider(
+            0, 0, TOUR - 1, description="Tour", style=PLAIN, layout=ipw.Layout(flex="1 1 auto")
+        )
+        controls["turn"].disabled = True
+    names = made[0].class_names
+    controls["classes"] = Choices([(n, k) for k, n in enumerate(names)], description="Classes")
+    if any(getattr(s.run, "anticipates", None) for s in made):
+        controls["anticipated"] = checkbox("anticipated p(z|y), solid")
+    controls["empirical"] = checkbox("empirical q(z|y), dashed")
+    controls |= _beneath(made, backdrops, strangers, split)
+    controls["choose"] = dropdown("Choose", [(label, name) for name, label in CHOICES.items()])
+    return controls
+
+
+def _beneath(
+    made: Sequence[Source],
+    backdrops: Sequence[Backdrops],
+    strangers: Mapping[str, Any],
+    split: str,
+) -> dict[str, ipw.Widget]:
+    """Return the controls of what lies beneath the points."""
+    methods = backdrops[0].methods(split)
+    kinds = ["none"]
+    if any(getattr(s.run, "anticipates", None) or b.has_model for s, b in _pairs(made, backdrops)):
+        kinds.append("regions")
+    if any(b.has_critic for b in backdrops):
+        kinds.append("log_ratio")
+    if methods:
+        kinds.append("ood")
+    found: dict[str, ipw.Widget] = {}
+    if len(kinds) > 1:
+        found["backdrop"] = dropdown("Beneath", [(BACKDROPS[kind], kind) for kind in kinds])
+    kinds_of_strangers = strangers_of(made[0], strangers)
+    if methods and kinds_of_strangers:
+        options = [("none", ""), *((name, name) for name in kinds_of_strangers)]
+        found["strangers"] = dropdown("Strangers", options)
+    if methods:
+        usual = "log_marginal" if "log_marginal" in methods else methods[0]
+        found["score"] = dropdown("Score", [(METHODS[m], m) for m in methods], value=usual)
+    return found
+
+
+def _pairs(made: Sequence[Source], backdrops: Sequence[Backdrops]) -> Any:
+    return zip(made, backdrops, strict=True)
+
+
+def axes_of(latent_dim: int, umap: bool) -> list[tuple[str, Axes]]:
+    """Return the views on offer; every one is a fixed map of the latents to a plane."""
+    if latent_dim < 2:
+        raise InputError("the explorer draws a plane: it needs latents of at least 2 dimensions")
+    pairs = [
+        (f"dimensions {i + 1} and {i + 2}", ("pair", i, i + 1))
+        for i in range(0, min(latent_dim - 1, 2 * _PAIRS), 2)
+    ]
+    if latent_dim == 2 and not umap:
+        return pairs
+    whole = [] if latent_dim == 2 else [("PCA", ("pca",)), ("LDA", ("lda",))]
+    around = [] if latent_dim == 2 else [("grand tour", ("tour",))]
+    return [*whole, *pairs, *around, *([("UMAP", ("umap",))] if umap else [])]
+
+
+def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
+    """Return the controls in rows: what is shown, when and along which axes, which parts."""
+    shown = dict(controls)
+    for name, interval in (("epoch", 400), ("turn", 120)):
+        if name in shown:
+            shown[name] = player(shown[name], interval=interval)
+    if "turn" in shown:
+        _only_on_tour(controls["axes"], controls["turn"], shown["turn"])
+    wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
+    rows = [
+        ("runs",),
+        ("epoch", "all_rows"),
+        ("split", "axes", "turn"),
+        ("anticipated", "empirical", "backdrop", "strangers", "score"),
+        ("classes",),
+        ("choose",),
+    ]
+    boxes = [[shown[name] for name in row if name in shown] for row in rows]
+    boxes[-1].append(reset_button(reset))
+    return ipw.VBox([ipw.Box(box, layout=wrap) for box in boxes if box])
+
+
+def _only_on_tour(axes: ipw.Widget, turn: ipw.Widget, box: ipw.Box) -> None:
+    """Show the tour's slider and play button while the axes are a tour's."""
+
+    def follow(_change: Any = None) -> None:
+        on = axes.value == ("tour",)
+        turn.disabled = not on
+        box.layout.display = None if on else "none"
+
+    axes.observe(follow, names="value")
+    follow()
