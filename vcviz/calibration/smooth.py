@@ -17,8 +17,8 @@ from vcviz.options import check_count, check_fraction, check_number
 
 #: cells of [0, 1] in which samples count as one confidence, for the estimate
 _FINE = 4096
-#: fewest and most cells, and cells per bandwidth, for the draws
-_COARSE, _PER_BANDWIDTH = (64, 1024), 8
+#: cells per bandwidth: to integrate in, and that the draws are made in, at least and at most
+_PER_BANDWIDTH, _DRAWN_PER_BANDWIDTH, _COARSE = 8, 4, (64, 1024)
 #: smallest bandwidth, and halvings of its logarithm
 _LEAST, _HALVINGS = 1e-4, 7
 #: draws that tell how small the cells of the others must be
@@ -79,7 +79,7 @@ def smooth_calibration_error(
     point smECE_s = s, sought down to 1e-4. Samples are counted in 4096 cells. In the cosines of
     those cells the kernel is a product, reflections and all, so that every s costs one transform
     and none grows with N. Draws are those of `reliability_curve`, each with a bandwidth of its
-    own, in cells of at most an eighth of the bandwidth (but no less than 1/1024); the bootstrap's
+    own, in cells of at most a quarter of the bandwidth (but no less than 1/1024); the bootstrap's
     percentiles are shifted by its bias likewise.
 
     References
@@ -130,13 +130,13 @@ def _counted(
     return np.bincount(cell, weights, minlength=size).astype(np.float64, copy=False)
 
 
-def _cells_for(width: float) -> int:
-    """Return a power of two of cells, each at most an eighth of the bandwidth."""
-    return 2 ** int(np.ceil(np.log2(_PER_BANDWIDTH / max(width, _LEAST))))
+def _cells_for(width: float, per_bandwidth: int) -> int:
+    """Return a power of two of cells of which that many or more make a bandwidth."""
+    return 2 ** int(np.ceil(np.log2(per_bandwidth / max(width, _LEAST))))
 
 
 def _size(width: float) -> int:
-    return min(max(_cells_for(width), _COARSE[0]), _COARSE[1])
+    return min(max(_cells_for(width, _DRAWN_PER_BANDWIDTH), _COARSE[0]), _COARSE[1])
 
 
 class _Place(NamedTuple):
@@ -174,7 +174,7 @@ def _errors(
 
     def error(width: NDArray[np.float64]) -> NDArray[np.float64]:
         # Waves much shorter than the kernel are gone: the wider it is, the fewer are left.
-        kept = min(_cells_for(width.min()), gaps.shape[1])
+        kept = min(_cells_for(width.min(), _PER_BANDWIDTH), gaps.shape[1])
         smooth = waves[:, :kept] * np.exp(decay[:kept] * width[:, None] ** 2)
         return np.abs(idct(smooth, axis=1, overwrite_x=True)).sum(1)
 

@@ -9,53 +9,75 @@ import numpy as np
 
 from vcviz.calibration import TemperatureSweep
 from vcviz.figures import theme as style
+from vcviz.figures.diagram import Diagram
 from vcviz.figures.grid import beside
 from vcviz.figures.reliability import reliability_spec
+from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.records import ReliabilityCurve
 
 _SWEEP_PX, _GAP_PX = 190, 110
 
 
 def temperature_spec(
-    curves: Sequence[ReliabilityCurve],
+    curves: Sequence[ReliabilityCurve | Diagram],
     sweeps: Sequence[TemperatureSweep],
     temperature: float,
     *,
+    clean: Sequence[TemperatureSweep] = (),
+    heights: Sequence[TemperatureSweep] | None = None,
+    severities: Sequence[SeveritySweep] = (),
+    severity: int = 0,
+    corruption: str = "",
     columns: int = 3,
 ) -> dict[str, Any]:
     """Return the data and layout of reliability diagrams at a temperature above its sweeps.
 
     Parameters
     ----------
-    curves : reliability of each run at `temperature`
-    sweeps : of each run, in the same order
+    curves : reliability of each run at `temperature`, or diagrams
+    sweeps : of each run, in the same order; `best` is that of clean rows
     temperature : marked on the sweeps
+    clean : sweeps of the clean rows, drawn thin beside those of corrupted ones
+    heights : all that the axes of the sweeps must hold, whatever is drawn; default `sweeps`
+    severities, severity, corruption : a row of panels beneath, see `severity_panels`
     columns : diagrams in a row
     """
     top = reliability_spec(curves, columns=columns)
     layout = top["layout"]
     margin = layout["margin"]
     plot = layout["height"] - margin["t"] - margin["b"]
-    total = plot + _GAP_PX + _SWEEP_PX
+    rows = 2 if severities else 1
+    total = plot + rows * (_GAP_PX + _SWEEP_PX)
     share = plot / total
     for name, axis in layout.items():
         if name.startswith("yaxis"):
             axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
     layout["legend"]["y"] = 1 + (layout["legend"]["y"] - 1) * share
-    layout["height"] += _GAP_PX + _SWEEP_PX
+    layout["height"] += total - plot
     layout.pop("width", None)
     data = list(top["data"])
-    cells = beside((0.0, _SWEEP_PX / total), 2, gap_x=0.09, first=80, row=9)
-    for cell, (what, unit) in zip(cells, (("nll", "nats"), ("ece", "fraction")), strict=True):
+    bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total
+    places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80, row=9)
+    ends = [*(heights or sweeps), *clean]
+    for cell, (what, unit) in zip(places, (("nll", "nats"), ("ece", "fraction")), strict=True):
         lines: list[dict[str, Any]] = []
         for i, sweep in enumerate(sweeps):
-            lines += _sweep(sweep, what, temperature, i, legend=what == "nll")
+            lines += _sweep(sweep, what, temperature, i, legend=what == "nll", of_clean=bool(clean))
+            if clean:
+                lines.append(_thin(clean[i], what, i))
         data += cell.place(lines)
         x = {"title": {"text": "temperature T"}, "type": "log", "range": _log_range(sweeps)}
         x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
-        layout |= cell.axes(x, {"title": {"text": unit}} | _height(sweeps, what))
+        layout |= cell.axes(x, {"title": {"text": unit}} | _height(ends, what))
         name = "NLL(T)" if what == "nll" else "ECE(T)"
-        layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | least NLL"))
+        least = "least NLL, clean" if clean else "least NLL"
+        layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | {least}"))
+    if severities:
+        places = beside((0.0, _SWEEP_PX / total), 3, gap_x=0.07, first=90, row=10)
+        found, axes, headings = severity_panels(severities, places, severity, corruption)
+        data += found
+        layout |= axes
+        layout["annotations"] += headings
     return {"data": data, "layout": layout}
 
 
@@ -79,7 +101,13 @@ def _log_range(sweeps: Sequence[TemperatureSweep]) -> list[float]:
 
 
 def _sweep(
-    sweep: TemperatureSweep, what: str, temperature: float, i: int, legend: bool
+    sweep: TemperatureSweep,
+    what: str,
+    temperature: float,
+    i: int,
+    *,
+    legend: bool,
+    of_clean: bool,
 ) -> list[dict[str, Any]]:
     values = getattr(sweep, what)
     color, dash, _ = style.run_style(i)
@@ -89,6 +117,7 @@ def _sweep(
     at = np.array([temperature, 1.0, best])
     # Between grid points along log T; the marks are on the line that is drawn.
     height = np.interp(np.log(at), np.log(sweep.temperature), values)
+    least = "least NLL of clean rows" if of_clean else "least NLL"
     common = {"type": "scatter", "legendgroup": f"sweep {i}", "showlegend": False}
     return [
         {
@@ -97,7 +126,7 @@ def _sweep(
             "y": values,
             "mode": "lines",
             "line": {"color": color, "dash": dash, "width": 1.8},
-            "name": f"{name}, least NLL at T = {sweep.best:.3g}",
+            "name": f"{name}, {least} at T = {sweep.best:.3g}",
             "showlegend": legend,
             "hovertemplate": f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>",
             "meta": {"layer": what},
@@ -118,3 +147,21 @@ def _sweep(
             "meta": {"layer": "marks"},
         },
     ]
+
+
+def _thin(sweep: TemperatureSweep, what: str, i: int) -> dict[str, Any]:
+    color, dash, _ = style.run_style(i)
+    name = style.escape(sweep.name, 40)
+    return {
+        "type": "scatter",
+        "legendgroup": f"sweep {i}",
+        "showlegend": False,
+        "x": sweep.temperature,
+        "y": getattr(sweep, what),
+        "mode": "lines",
+        "opacity": 0.55,
+        "line": {"color": color, "dash": dash, "width": 0.9},
+        "name": f"{name}, clean",
+        "hovertemplate": f"{name}, clean<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>",
+        "meta": {"layer": f"clean {what}"},
+    }

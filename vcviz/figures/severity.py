@@ -1,0 +1,124 @@
+"""Accuracy, ECE and NLL as inputs get worse, at T = 1 and at the temperature fitted to clean rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell
+
+MEASURES = {
+    "accuracy": ("accuracy", "fraction"),
+    "ece": ("ECE", "fraction"),
+    "nll": ("NLL", "nats"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SeveritySweep:
+    """What corruption does to one classifier.
+
+    Attributes
+    ----------
+    severity : (S,) 0 (clean) and up
+    before, fitted : measure ("accuracy", "ece", "nll") -> (S,) values at T = 1, and at the
+        temperature fitted to the clean rows; fractions, and nats
+    now : measure -> its value at the severity and the temperature that are shown
+    name : shown when hovering
+    """
+
+    severity: NDArray[np.int64]
+    before: dict[str, NDArray[np.float64]]
+    fitted: dict[str, NDArray[np.float64]]
+    now: dict[str, float]
+    name: str
+
+
+def severity_panels(
+    sweeps: Sequence[SeveritySweep], cells: Sequence[Cell], severity: int, title: str
+) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
+    """Return traces, axes and headings of three panels, whose axes no slider moves.
+
+    Parameters
+    ----------
+    sweeps : one of each run
+    cells : three places
+    severity : marked
+    title : of the corruption
+    """
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
+    headings = []
+    for cell, (measure, (name, unit)) in zip(cells, MEASURES.items(), strict=True):
+        for i, sweep in enumerate(sweeps):
+            data += cell.place(_lines(sweep, measure, severity, i))
+        top = max(
+            np.max(
+                np.r_[s.before[measure], s.fitted[measure]], where=_finite(s, measure), initial=0
+            )
+            for s in sweeps
+        )
+        y = {"title": {"text": unit}, "range": [0, 1.02 if measure == "accuracy" else _round(top)]}
+        layout |= cell.axes({"title": {"text": "severity"}, "dtick": 1, "range": [-0.3, 5.3]}, y)
+        headings.append(cell.heading(f"{name}, {style.escape(title)}"))
+    return data, layout, headings
+
+
+def _finite(sweep: SeveritySweep, measure: str) -> NDArray[np.bool_]:
+    return np.isfinite(np.r_[sweep.before[measure], sweep.fitted[measure]])
+
+
+def _round(top: float) -> float:
+    """Return a little more than `top`, with one digit."""
+    digit = 10.0 ** np.floor(np.log10(max(top, 1e-3)))
+    return float(np.ceil(1.05 * top / digit) * digit)
+
+
+def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[dict[str, Any]]:
+    color, dash, _ = style.run_style(i)
+    name = style.escape(sweep.name, 40)
+    common = {
+        "type": "scatter",
+        "x": sweep.severity,
+        "legendgroup": f"sweep {i}",
+        "showlegend": False,
+        "name": name,
+    }
+    told = f"{name}<br>severity %{{x}}, {{}}: %{{y:.4g}}<extra></extra>"
+    lines = [
+        {
+            **common,
+            "y": sweep.fitted[measure],
+            "mode": "lines+markers",
+            "line": {"color": color, "dash": dash, "width": 1.8},
+            "marker": {"color": color, "symbol": "line-ns-open", "size": 7, "line": {"width": 2}},
+            "hovertemplate": told.format("T of clean rows"),
+            "meta": {"layer": f"fitted {measure}"},
+        },
+        {
+            **common,
+            "y": sweep.before[measure],
+            "mode": "lines+markers",
+            "opacity": 0.7,
+            "line": {"color": color, "dash": dash, "width": 1},
+            "marker": {"color": color, "symbol": "circle-open", "size": 7},
+            "hovertemplate": told.format("T = 1"),
+            "meta": {"layer": f"before {measure}"},
+        },
+    ]
+    at = {
+        **common,
+        "x": [severity],
+        "y": [sweep.now[measure]],
+        "mode": "markers",
+        "marker": {"color": color, "size": 10},
+        "hovertemplate": told.format("now"),
+        "meta": {"layer": f"now {measure}"},
+    }
+    # No temperature changes which class is first.
+    return [*(lines[:1] if measure == "accuracy" else lines), at]
