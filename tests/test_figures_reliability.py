@@ -1,10 +1,15 @@
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from fake_runs import curve
 
-from vcviz.calibration import TemperatureSweep
+from vcviz.calibration import BrierParts, SmoothError, TemperatureSweep
 from vcviz.errors import InputError
 from vcviz.figures import plot_reliability
+from vcviz.figures.diagram import Diagram, numbers_text
+from vcviz.figures.grid import beside
+from vcviz.figures.reliability import panel_of, reliability_spec
+from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.figures.temperature import temperature_spec
 from vcviz.records import ReliabilityCurve
 
@@ -83,6 +88,63 @@ def test_a_second_row_leaves_room_for_its_headings():
     counts, second = layout.yaxis4.domain, layout.yaxis7.domain
     assert layout.annotations[3].yref == "y7 domain"
     assert (counts[0] - second[1]) * plot > 120
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_every_axis_of_a_diagram_tells_which_it_is_of(n):
+    fig = plot_reliability([curve(str(i)) for i in range(n)])
+    bars = [t for t in fig.data if (t.meta or {}).get("layer") in ("accuracy", "counts")]
+    assert len(bars) == 2 * n
+    assert [panel_of(t.xaxis, n) for t in bars] == [t.meta["run"] for t in bars]
+    assert panel_of("x80", n) is None
+
+
+def test_what_stands_beside_a_curve_is_drawn_and_told():
+    found = Diagram(
+        curve(),
+        before=curve("b", seed=1),
+        smooth=SmoothError(0.03, 0.03, (0.02, 0.04), 0.01, (0.0, 0.02)),
+        brier=BrierParts(0.5, 0.1, 0.2, 0.625, -0.025),
+        chosen=np.array([1, 0, 10, 3]),
+        at_most=5000,
+    )
+    fig = go.Figure(**reliability_spec([found, curve()]))
+    assert numbers_text(found)[2:] == [
+        "smooth ECE 0.030 [0.020, 0.040]",
+        "0.010 expected if calibrated",
+        "Brier 0.500 = reliability 0.100",
+        "− resolution 0.200 − 0.025 in bins",
+        "+ uncertainty 0.625",
+        "n = 35, 4 bins",
+    ]
+    np.testing.assert_array_equal(named(fig, "chosen samples").y, [1, 0, 10, 3])
+    outline = named(fig, "at T = 1")
+    np.testing.assert_allclose(outline.x, [0, 0.2, 0.2, 0.5, 0.5, 0.6, 0.6, 1])
+    np.testing.assert_allclose(outline.y, np.repeat([0.1, np.nan, 0.55, 0.8], 2))
+    assert 10 ** fig.layout.yaxis3.range[1] > 5000
+    # Both headings stand above the longer text.
+    assert fig.layout.margin.t > fig.layout.annotations[0].yshift > 8 * 16
+
+
+def test_severities_are_drawn_on_axes_that_hold_them():
+    values = {m: np.array([0.9, 0.6, 0.5]) for m in ("accuracy", "ece", "nll")}
+    values["nll"] = np.array([0.1, np.inf, 3.2])
+    sweep = SeveritySweep(
+        np.arange(3), values, values, dict.fromkeys(values, 0.6),
+        {"accuracy": 0.9, "ece": 0.62, "nll": 3.2}, "<r>",
+    )  # fmt: skip
+    places = beside((0.0, 1.0), 3, gap_x=0.1, first=90, row=9)
+    data, layout, headings = severity_panels([sweep], places, 1, "<noise>")
+    assert [layout[f"yaxis{i}"]["range"][1] for i in (90, 91, 92)] == pytest.approx([1.02, 0.7, 4])
+    assert layout["xaxis90"]["title"]["text"] == "severity of &lt;noise&gt;"
+    layers = [t["meta"]["layer"] for t in data]
+    assert layers == [
+        "fitted accuracy", "now accuracy", "fitted ece", "before ece", "now ece",
+        "fitted nll", "before nll", "now nll",
+    ]  # fmt: skip
+    assert all("&lt;r&gt;<br>severity %{x}" in t["hovertemplate"] for t in data)
+    assert headings[1]["text"] == "<b>ECE: ● now  ○ T = 1  | clean T</b>"
+    assert go.Figure(data, layout)
 
 
 def test_other_things_are_refused():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.compare.corruptions import ROWS as CORRUPTED_ROWS
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError
 from vcviz.options import check_count
@@ -90,6 +91,8 @@ class Subject:
     name, class_names : shown in titles and legends
     anticipates : "stated", "implied" or None, as of a `Run`
     can_attack : whether `attack` can be called
+    can_corrupt : the kind of rows that `split` gives, or "" if there are none to corrupt
+    layer : name of the module whose input is the latent, None for the last linear layer's
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Subject:
         *,
         model: nn.Module | None = None,
         rows: Split | None = None,
+        data: Any = None,
         layer: str | None = None,
     ) -> None:
         self.name, self.class_names = lat.name, lat.class_names
@@ -107,7 +111,10 @@ class Subject:
         self.anticipates = anticipates
         self.can_attack = rows is not None
         self._lat, self._law = lat, law
-        self._model, self._rows, self._layer = model, rows, layer
+        whole = data if isinstance(data, Split) else rows
+        self.can_corrupt: str = "" if whole is None else whole.kind  # type: ignore[assignment]
+        self.layer = layer
+        self._model, self._rows, self._data = model, rows, data
 
     def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
         """Return the latents, whatever is asked for."""
@@ -124,7 +131,22 @@ class Subject:
         if self._model is None or self._rows is None:
             raise InputError("there is no model to attack, or its inputs have no gradients")
         rows = self._rows.take(np.arange(min(n, len(self._rows))))
-        return attack(self._model, rows, layer=self._layer, progress=progress, **options)
+        return attack(self._model, rows, layer=self.layer, progress=progress, **options)
+
+    def model(self) -> nn.Module:
+        """Return the classifier."""
+        if self._model is None:
+            raise InputError("there is no model, only its latents")
+        return self._model
+
+    def split(self, name: str = "test") -> Split:
+        """Return the data, whatever is asked for; of a loader the first rows that it gives now."""
+        if isinstance(self._data, Split):
+            return self._data
+        found = _first_rows(self._data, CORRUPTED_ROWS, self.class_names)
+        if found is None:
+            raise InputError("there are no inputs that can be corrupted")
+        return found
 
 
 class Exploration:
@@ -197,7 +219,7 @@ def _of_model(
         except InputError:
             # No linear layer makes the scores of these latents: there is no law to draw.
             anticipates = None
-    return Subject(lat, law, anticipates, model=model, rows=rows, layer=layer)
+    return Subject(lat, law, anticipates, model=model, rows=rows, data=data, layer=layer)
 
 
 def _arrays(layer: Any) -> tuple[Any, Any]:

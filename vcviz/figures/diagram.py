@@ -55,9 +55,9 @@ def numbers_text(diagram: Diagram) -> list[str]:
         lines += _floor(smooth.if_calibrated)
     if brier is not None:
         lines += [
-            f"Brier score {brier.score:.3f} =",
-            f"reliability {brier.reliability:.3f} − resolution {brier.resolution:.3f}",
-            f"+ uncertainty {brier.uncertainty:.3f} {_signed(brier.remainder)} within bins",
+            f"Brier {brier.score:.3f} = reliability {brier.reliability:.3f}",
+            f"− resolution {brier.resolution:.3f} {_signed(brier.remainder)} in bins",
+            f"+ uncertainty {brier.uncertainty:.3f}",
         ]
     bins = "bins" if curve.binning == "width" else "equal-mass bins"
     return [*lines, f"n = {curve.n:,}, {curve.n_bins} {bins}"]
@@ -88,9 +88,7 @@ def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
     bar = {"type": "bar", "x": middle, "width": width, "showlegend": legend}
     low, high = curve.band_low[filled], curve.band_high[filled]
     noise_low, noise_high = curve.consistency_low[filled], curve.consistency_high[filled]
-    before = (
-        [] if diagram.before is None else [_outline(diagram.before, diagram.before_text, legend)]
-    )
+    before = [] if diagram.before is None else [_outline(diagram, diagram.before, legend)]
     return [
         {
             **bar,
@@ -163,17 +161,17 @@ def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
     ]
 
 
-def _outline(curve: ReliabilityCurve, name: str, legend: bool) -> dict[str, Any]:
-    filled = curve.count > 0
+def _outline(diagram: Diagram, curve: ReliabilityCurve, legend: bool) -> dict[str, Any]:
+    """Return the tops of a curve's bars as a line, with gaps where bins are empty."""
     return {
-        "type": "bar",
-        "x": ((curve.edges[:-1] + curve.edges[1:]) / 2)[filled],
-        "y": curve.accuracy[filled],
-        "width": np.diff(curve.edges)[filled],
-        "name": name,
+        "type": "scatter",
+        "x": np.stack([curve.edges[:-1], curve.edges[1:]], axis=1).ravel(),
+        "y": np.repeat(curve.accuracy, 2),
+        "mode": "lines",
+        "line": {"width": 1.2, "color": style.NEUTRAL},
+        "name": diagram.before_text,
         "legendgroup": "before",
         "showlegend": legend,
-        "marker": {"color": "rgba(0,0,0,0)", "line": {"width": 1.2, "color": style.NEUTRAL}},
         "hoverinfo": "skip",
         "meta": {"layer": "before"},
     }

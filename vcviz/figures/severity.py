@@ -1,4 +1,4 @@
-"""Accuracy, ECE and NLL as inputs get worse, at T = 1 and at the temperature fitted to clean rows."""
+"""Accuracy, ECE and NLL as inputs get worse, at T = 1 and at the temperature of clean rows."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class SeveritySweep:
     before, fitted : measure ("accuracy", "ece", "nll") -> (S,) values at T = 1, and at the
         temperature fitted to the clean rows; fractions, and nats
     now : measure -> its value at the severity and the temperature that are shown
+    top : measure -> what its axis must hold
     name : shown when hovering
     """
 
@@ -36,6 +37,7 @@ class SeveritySweep:
     before: dict[str, NDArray[np.float64]]
     fitted: dict[str, NDArray[np.float64]]
     now: dict[str, float]
+    top: dict[str, float]
     name: str
 
 
@@ -57,20 +59,13 @@ def severity_panels(
     for cell, (measure, (name, unit)) in zip(cells, MEASURES.items(), strict=True):
         for i, sweep in enumerate(sweeps):
             data += cell.place(_lines(sweep, measure, severity, i))
-        top = max(
-            np.max(
-                np.r_[s.before[measure], s.fitted[measure]], where=_finite(s, measure), initial=0
-            )
-            for s in sweeps
-        )
-        y = {"title": {"text": unit}, "range": [0, 1.02 if measure == "accuracy" else _round(top)]}
-        layout |= cell.axes({"title": {"text": "severity"}, "dtick": 1, "range": [-0.3, 5.3]}, y)
-        headings.append(cell.heading(f"{name}, {style.escape(title)}"))
+        top = _round(max(sweep.top[measure] for sweep in sweeps))
+        y = {"title": {"text": unit}, "range": [0, 1.02 if measure == "accuracy" else top]}
+        x = {"title": {"text": f"severity of {style.escape(title)}"}, "dtick": 1}
+        layout |= cell.axes(x | {"range": [-0.3, sweeps[0].severity[-1] + 0.3]}, y)
+        marks = "● now" if measure == "accuracy" else "● now  ○ T = 1  | clean T"
+        headings.append(cell.heading(f"{name}: {marks}"))
     return data, layout, headings
-
-
-def _finite(sweep: SeveritySweep, measure: str) -> NDArray[np.bool_]:
-    return np.isfinite(np.r_[sweep.before[measure], sweep.fitted[measure]])
 
 
 def _round(top: float) -> float:
@@ -89,7 +84,10 @@ def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[di
         "showlegend": False,
         "name": name,
     }
-    told = f"{name}<br>severity %{{x}}, {{}}: %{{y:.4g}}<extra></extra>"
+
+    def told(what: str) -> str:
+        return f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
+
     lines = [
         {
             **common,
@@ -97,7 +95,7 @@ def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[di
             "mode": "lines+markers",
             "line": {"color": color, "dash": dash, "width": 1.8},
             "marker": {"color": color, "symbol": "line-ns-open", "size": 7, "line": {"width": 2}},
-            "hovertemplate": told.format("T of clean rows"),
+            "hovertemplate": told("T of clean rows"),
             "meta": {"layer": f"fitted {measure}"},
         },
         {
@@ -107,7 +105,7 @@ def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[di
             "opacity": 0.7,
             "line": {"color": color, "dash": dash, "width": 1},
             "marker": {"color": color, "symbol": "circle-open", "size": 7},
-            "hovertemplate": told.format("T = 1"),
+            "hovertemplate": told("T = 1"),
             "meta": {"layer": f"before {measure}"},
         },
     ]
@@ -117,7 +115,7 @@ def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[di
         "y": [sweep.now[measure]],
         "mode": "markers",
         "marker": {"color": color, "size": 10},
-        "hovertemplate": told.format("now"),
+        "hovertemplate": told("now"),
         "meta": {"layer": f"now {measure}"},
     }
     # No temperature changes which class is first.

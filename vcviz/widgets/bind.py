@@ -147,6 +147,7 @@ class Bound:
         layers: Sequence[str] = (),
         frames: int | None = None,
         draw: Draw | None = None,
+        slider: str | None = None,
         **fixed: Any,
     ) -> go.Figure:
         """Return one static figure that needs no kernel: slider, play and menus are plotly's own.
@@ -160,6 +161,7 @@ class Bound:
         frames : most positions of the slider; more are thinned evenly, the ends kept
         draw : draws instead of the bound function, e.g. smaller; may return the plain data and
             layout of a figure, which plotly then checks once and not at every step
+        slider : another control to make the slider of
         fixed : values of other controls; default their present ones
 
         Raises
@@ -168,15 +170,16 @@ class Bound:
             If a control is unknown or has no options to list.
         """
         listed = dict(menus) if isinstance(menus, Mapping) else dict.fromkeys(menus)
-        for name in (*listed, *layers, *fixed):
+        along = slider or self.slider
+        for name in (*listed, *layers, *fixed, *([along] if along else [])):
             if name not in self.controls:
                 raise unknown("control", name, self.controls)
         base = self.values | fixed | dict.fromkeys(layers, True)
         steps = None
-        if self.slider is not None:
-            steps = _menu(self.slider, self.controls[self.slider])
+        if along is not None:
+            steps = _menu(along, self.controls[along])
             if frames is not None:
-                steps = steps.thinned(frames, base[self.slider])
+                steps = steps.thinned(frames, base[along])
         return lay_out(
             draw or self._figure,
             base,
