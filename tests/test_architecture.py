@@ -21,7 +21,7 @@ LAYERS = (
     {"lab"},
     {"accuracy", "calibration", "densities", "information", "noise"},
     {"ood"},
-    {"fit", "inspection", "posthoc", "projections"},
+    {"fit", "inspection", "posthoc", "projections", "robustness"},
     {"data"},
     {"laws"},
     {"heads", "posterior"},
@@ -55,6 +55,7 @@ NUMBERS = {
     "inspection",
     "posthoc",
     "projections",
+    "robustness",
 }
 TORCH = {
     "laws",

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vcviz.attacks import attack, attack_gates
-from vcviz.attacks.steps import Plan, start_in_ball
+from vcviz.attacks import attack
+from vcviz.attacks.ball import start_in_ball
+from vcviz.attacks.movers import checkpoints
+from vcviz.attacks.objectives import objective
+from vcviz.attacks.options import Plan
 from vcviz.encoders import build_encoder
 from vcviz.errors import InputError
 from vcviz.heads import build_head
@@ -19,6 +22,7 @@ from vcviz.heads.softmax import SoftmaxHead
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
 from vcviz.records import Split
+from vcviz.robustness import attack_gates
 
 FEATURES, D, C = 5, 4, 3
 
@@ -194,7 +198,8 @@ def test_a_sample_without_gradient_stays_where_it_is(table_split):
         path = attack(Clipped(), table_split, norm=norm, steps=2, epsilon=1e-3)
         assert (path.distance[:, dead] == 0).all()
         assert (path.distance[-1, ~dead] > 0).all()
-        assert attack_gates(path)["never_moved"] == pytest.approx(dead.mean())
+        assert attack_gates(path)["has a gradient"].value == pytest.approx(dead.mean())
+        assert not attack_gates(path)["has a gradient"].passed
 
 
 def test_a_tiny_gradient_gives_a_whole_step(table_split):
@@ -210,7 +215,138 @@ def test_a_tiny_gradient_gives_a_whole_step(table_split):
     np.testing.assert_allclose(path.distance[1], 0.5, rtol=1e-5)
 
 
+# ---------------------------------------------------------------- APGD
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("loss_name", ["ce", "dlr"])
+def test_apgd_stays_in_the_ball_and_ends_at_its_worst_point(
+    image_model, image_split, norm, loss_name
+):
+    options = {"norm": norm, "epsilon": 0.1, "steps": 20, "loss": loss_name}
+    path = attack(image_model, image_split, method="apgd", **options)
+    assert (path.distance <= 0.1 * (1 + 1e-6)).all()
+    assert path.x_adv.min() >= 0
+    assert path.x_adv.max() <= 1
+    final = extract_latents(image_model, (path.x_adv, path.y))
+    np.testing.assert_allclose(path.log_probs[-1], final.log_probs, atol=1e-6)
+    plan = Plan(norm, 0.1, 1, 1.0, 1, 0, True, loss=loss_name)
+    y = torch.tensor(path.y)
+    values = np.stack([objective(plan, torch.tensor(p), y, y).numpy() for p in path.log_probs])
+    wrong = path.log_probs.argmax(2) != path.y
+    np.testing.assert_array_equal(wrong[-1], wrong.any(0))
+    among = np.where(wrong == wrong[-1], values, -np.inf)
+    np.testing.assert_allclose(values[-1], among.max(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_apgd_finds_what_pgd_finds(table_model, table_split, norm):
+    options = {"norm": norm, "epsilon": 0.3, "steps": 30}
+    by_pgd = attack(table_model, table_split, **options)
+    by_apgd = attack(table_model, table_split, method="apgd", **options)
+    one, other = (loss(table_model, p.x_adv, p.y) for p in (by_apgd, by_pgd))
+    assert (one > other - 1e-3).all()
+
+
+def test_apgd_climbs_a_linear_loss_to_the_corner(table_split):
+    linear = seeded(nn.Linear, FEATURES, 2)
+    two = Split(table_split.x, table_split.y % 2)
+    path = attack(linear, two, method="apgd", epsilon=0.3, steps=10)
+    slope = (linear.weight[1] - linear.weight[0]).detach().numpy()
+    corner = two.x + 0.3 * np.where(two.y == 0, 1, -1)[:, None] * np.sign(slope)
+    np.testing.assert_allclose(path.x_adv, corner, atol=1e-6)
+
+
+def test_checkpoints_are_those_of_the_paper():
+    # p = 0, .22, .41, .57, .70, .80, .87, .93, .99 (Croce and Hein, section 3.1)
+    assert sorted(checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+
+
+def test_the_ratio_of_logits_is_that_of_the_definition(rng):
+    logits = rng.standard_normal((6, 5))
+    y, t = np.arange(6) % 5, (np.arange(6) + 2) % 5
+    ordered = -np.sort(-logits, axis=1)
+    own, wanted = (logits[np.arange(6), k] for k in (y, t))
+    others = logits.copy()
+    others[np.arange(6), y] = -np.inf
+    plain = -(own - others.max(1)) / (ordered[:, 0] - ordered[:, 2])
+    aimed = -(own - wanted) / (ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2)
+    for targeted, goal, want in ((False, y, plain), (True, t, aimed)):
+        plan = Plan("linf", 0.1, 1, 0.1, 1, 0, False, loss="dlr", targeted=targeted)
+        found = objective(plan, torch.tensor(logits), torch.tensor(goal), torch.tensor(y))
+        scaled = objective(plan, torch.tensor(9 * logits + 3), torch.tensor(goal), torch.tensor(y))
+        np.testing.assert_allclose(found, want, rtol=1e-9)
+        np.testing.assert_allclose(scaled, want, rtol=1e-9)
+
+
+def test_the_loss_grows_with_the_cross_entropy_and_points_the_same_way(rng):
+    y = torch.arange(6) % 5
+    for targeted, draws in ((False, 1), (True, 1), (False, 2), (True, 2)):
+        plan = Plan("linf", 0.1, 1, 0.1, draws, 0, False, targeted=targeted)
+        logits = torch.tensor(rng.standard_normal((6, 5)), requires_grad=True)
+        value = objective(plan, logits.log_softmax(1), y, y)
+        entropy = F.cross_entropy(logits, y, reduction="none")
+        want = torch.expm1(entropy).log() if draws == 1 else entropy
+        torch.testing.assert_close(value, -want if targeted else want)
+        (slope,) = torch.autograd.grad(value.sum(), logits, retain_graph=True)
+        (other,) = torch.autograd.grad(-entropy.sum() if targeted else entropy.sum(), logits)
+        torch.testing.assert_close(F.normalize(slope), F.normalize(other))
+
+
+@pytest.mark.parametrize("loss_name", ["ce", "dlr"])
+def test_a_saturated_softmax_hides_no_gradient(table_model, table_split, loss_name):
+    options = {"method": "apgd", "loss": loss_name, "epsilon": 3.0, "steps": 20}
+    y = extract_latents(table_model, table_split).log_probs.argmax(1)
+    plain = attack(table_model, replace(table_split, y=y), **options)
+    with torch.no_grad():
+        table_model[4].weight *= 1e3
+        table_model[4].bias *= 1e3
+    sure = attack(table_model, replace(table_split, y=y), **options)
+    assert (sure.log_probs[0, np.arange(11), y] == 0).any()
+    assert attack_gates(sure)["has a gradient"].passed
+    assert sure.accuracy[-1] <= plain.accuracy[-1] < 1
+
+
 # ---------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd"])
+@pytest.mark.parametrize("loss_name", ["ce", "dlr"])
+def test_every_attack_can_have_a_target(method, loss_name, table_split):
+    model = seeded(lambda: nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, 4)))
+    four = Split(table_split.x, table_split.y, tuple("abcd"))
+    options = {"method": method, "loss": loss_name, "epsilon": 0.2, "steps": 10}
+    path = attack(model, four, targeted=3, **options)
+    plan = Plan("linf", 0.2, 1, 0.1, 1, 0, False, loss=loss_name, targeted=True)
+    y, goal = torch.tensor(path.y), torch.full((11,), 3)
+    before, *_, after = (objective(plan, torch.tensor(p), goal, y) for p in path.log_probs)
+    assert (after > before).all()
+    np.testing.assert_array_equal(path.target, np.full(11, 3))
+    np.testing.assert_allclose(path.reached, (path.log_probs.argmax(2) == 3).mean(1))
+
+
+def test_the_least_likely_class_can_be_the_target(table_model, table_split):
+    path = attack(table_model, table_split, targeted="least_likely", epsilon=0.5, batch_size=4)
+    least = extract_latents(table_model, table_split).log_probs.argmin(1)
+    np.testing.assert_array_equal(path.target, least)
+    each = attack(table_model, table_split, targeted=least, epsilon=0.5)
+    np.testing.assert_allclose(path.x_adv, each.x_adv, atol=1e-6)
+
+
+def test_inputs_of_every_step_are_kept_if_asked_for(image_model, image_split):
+    path = attack(image_model, image_split, keep_inputs=True, steps=3, batch_size=5)
+    assert path.change.shape == (4, *path.x.shape)
+    assert (path.change[0] == 0).all()
+    np.testing.assert_allclose(path.change[-1], path.x_adv - path.x, atol=1e-4)
+    largest = np.abs(path.change.astype(float)).reshape(4, 12, -1).max(2)
+    np.testing.assert_allclose(largest, path.distance, atol=1e-4)
+    assert attack(image_model, image_split, steps=1).change is None
+
+
+def test_steps_are_reported_as_they_are_made(table_model, table_split):
+    told = []
+    attack(table_model, table_split, steps=3, batch_size=6, report=lambda *now: told.append(now))
+    assert told == [(t, 6) for t in range(1, 7)]
 
 
 def test_a_target_becomes_more_probable(table_model, table_split):
@@ -228,13 +364,7 @@ def test_every_head_can_be_attacked(image_split, head):
     model = Classifier(encoder, seeded(build_head, head, latent_dim=D, n_classes=C))
     path = attack(model, image_split, epsilon=0.05, steps=5)
     np.testing.assert_allclose(path.z[0], extract_latents(model, image_split).z, atol=1e-5)
-    assert attack_gates(path) == {
-        "starts_clean": True,
-        "in_ball": True,
-        "in_range": True,
-        "never_moved": 0.0,
-        "loss_fell": 0.0,
-    }
+    assert attack_gates(path).passed
 
 
 class NoisyHead(SoftmaxHead):
@@ -327,7 +457,7 @@ def test_an_attack_on_another_device_gives_the_same_path(image_model, image_spli
     here = attack(image_model, image_split, **options)
     there = attack(image_model, image_split, device="cuda", **options)
     np.testing.assert_allclose(there.log_probs, here.log_probs, atol=1e-3)
-    assert attack_gates(there)["in_ball"]
+    assert attack_gates(there)["stays in the ball"].passed
     assert {p.device.type for p in image_model.parameters()} == {"cpu"}
 
 
@@ -363,24 +493,7 @@ def test_foolbox_finds_the_same_adversaries(image_model, image_split, method, no
     )
 
 
-# ---------------------------------------------------------------- gates and errors
-
-
-def test_gates_see_what_is_wrong_with_a_path(image_model, image_split):
-    path = attack(image_model, image_split, epsilon=0.1, steps=2)
-    distance, x_adv = path.distance.copy(), path.x_adv.copy()
-    distance[1, 4] = 0.1001
-    x_adv[0] = 1.5
-    gates = attack_gates(
-        replace(path, distance=distance, x_adv=x_adv, log_probs=path.log_probs[::-1])
-    )
-    assert gates == {
-        "starts_clean": True,
-        "in_ball": False,
-        "in_range": False,
-        "never_moved": 0.0,
-        "loss_fell": 1.0,
-    }
+# ---------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(
@@ -390,18 +503,22 @@ def test_gates_see_what_is_wrong_with_a_path(image_model, image_split):
         ({"norm": "linff"}, r"unknown norm 'linff'; did you mean 'linf'\?"),
         ({"epsilon": -0.1}, "epsilon must be a radius of 0 or more, got -0.1"),
         ({"epsilon": "0.1"}, "epsilon must be a number, got '0.1'"),
-        ({"steps": None}, "steps must be a number, got None"),
+        ({"steps": None}, "steps must be a whole number of at least 1, got None"),
         ({"epsilon": float("nan")}, "epsilon must be a radius"),
         ({"epsilon": 8}, "did you mean 8/255"),
-        ({"steps": 0}, "steps must be a whole number of 1 or more, got 0"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": 2.5}, "steps must be a whole number"),
         ({"draws": 0}, "draws must be a whole number"),
         ({"step_size": 0.0}, "step_size must be positive"),
         ({"method": "fgsm", "step_size": 0.1}, "step_size is for pgd"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
         ({"targeted": 3}, r"targeted must lie in \[0, 3\)"),
         ({"targeted": [0, 1]}, r"targeted must have shape \(12,\)"),
         ({"layer": "9"}, "unknown layer '9'"),
+        ({"loss": "dl"}, r"unknown loss 'dl'; did you mean 'dlr'\?"),
+        ({"method": "apgd", "step_size": 0.1}, "apgd adapts its own; step_size is for pgd"),
+        ({"targeted": "least"}, r"unknown targeted 'least'; did you mean 'least_likely'\?"),
+        ({"targeted": 1, "loss": "dlr"}, "the targeted loss 'dlr' needs 4 classes or more, got 3"),
     ],
 )
 def test_bad_options_are_refused(image_model, image_split, options, message):

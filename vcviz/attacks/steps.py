@@ -1,40 +1,38 @@
-"""The steps of a gradient attack: where the loss rises, and what the ball allows."""
+"""The steps of a gradient attack on a batch, each with what the model says there."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vcviz.errors import InputError
+from vcviz.attacks.ball import Ball, per_row
+from vcviz.attacks.movers import mover
+from vcviz.attacks.objectives import objective, reached, slope
+from vcviz.attacks.options import Plan
 from vcviz.latents.adapter import Reader
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Checked options of an attack; `step_size` is negative when a loss is to fall."""
-
-    norm: str
-    epsilon: float
-    steps: int
-    step_size: float
-    draws: int
-    seed: int
-    image: bool
-
-
 class Step(NamedTuple):
-    """A batch on its way: input, latents (B, D), log-probabilities (B, C), distance (B,)."""
+    """A batch on its way.
+
+    Attributes
+    ----------
+    x : (B, …) inputs
+    z, log_probs : (B, D) latents and (B, C) log-probabilities
+    distance : (B,) from the clean inputs, in the norm of the attack
+    value : (B,) objective that the attack raises
+    done : (B,) whether a row is where the attack wants it
+    """
 
     x: Tensor
     z: Tensor
     log_probs: Tensor
     distance: Tensor
+    value: Tensor
+    done: Tensor
 
 
 def walk(
@@ -43,102 +41,81 @@ def walk(
     clean: Tensor,
     start: Tensor | None,
     goal: Tensor,
+    label: Tensor,
     stochastic: bool,
-) -> Iterator[Step]:
-    """Yield the clean batch and then every step of the attack on it."""
-    fresh = noise(read, plan.seed + 1)
-    x = clean
+) -> Generator[Step, Tensor | None, None]:
+    """Yield the clean batch and then every step of the attack on it.
+
+    What is sent back is a (B,) mask of the rows to go on with; None goes on with all. APGD's last
+    step is the worst point of all that it saw.
+    """
+    fresh, moves, ball = noise(read, plan.seed + 1), mover(plan), Ball(plan, clean)
+    x, worst = clean, None
     for t in range(plan.steps + 1):
         x = x.detach().requires_grad_()
         with torch.set_grad_enabled(t < plan.steps):
             # A copy: a model may work in place on its input.
             z, log_probs, _ = read(x.clone(), noise(read, plan.seed))
-        yield Step(x.detach(), z, log_probs.detach(), _length(x.detach() - clean, plan.norm))
+        now = _step(plan, x.detach(), ball, z, log_probs.detach(), goal, label)
+        if plan.method == "apgd":
+            worst = now if worst is None else worse(worst, now)
+        kept = yield (worst if worst is not None and t == plan.steps else now)
         if t == plan.steps:
             return
-        if t == 0 and start is not None:
-            x = start.detach().requires_grad_()
-        elif not stochastic:
-            x = _next(plan, x, clean, _gradient(log_probs, x, goal))
-            continue
-        gradient = torch.zeros_like(clean)
-        for _ in range(plan.draws if stochastic else 1):
-            with torch.enable_grad():
-                log_probs = read(x.clone(), fresh).log_probs
-            gradient += _gradient(log_probs, x, goal)
-        x = _next(plan, x, clean, gradient)
-
-
-def _next(plan: Plan, x: Tensor, clean: Tensor, gradient: Tensor) -> Tensor:
-    """Return the input after a step along `gradient`, of which only the direction counts."""
-    direction = gradient.sign() if plan.norm == "linf" else _unit(gradient)
-    return _inside(plan, clean, x.detach() - clean + plan.step_size * direction)
-
-
-def _gradient(log_probs: Tensor, x: Tensor, goal: Tensor) -> Tensor:
-    """Return the gradient of each row's cross-entropy with respect to its input."""
-    loss = -log_probs.gather(1, goal[:, None]).sum()
-    found = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
-    if found is None:
-        raise InputError(
-            "the model's output does not depend on its input in a differentiable way "
-            "(a detach, no_grad or rounding inside?), so it has no gradient to attack with"
+        retaken = stochastic or (t == 0 and start is not None)
+        batch = [goal, label, x.detach() if t or start is None else start]
+        # The graph of the pass that was recorded serves, unless the gradient is of other noise.
+        ready = [] if retaken else list(slope(plan, log_probs, x, goal, label))
+        if kept is not None:
+            moves.keep(kept)
+            ball = ball.take(kept)
+            batch, ready = ([part[kept] for part in parts] for parts in (batch, ready))
+            worst = None if worst is None else Step(*(part[kept] for part in worst))
+        goal, label, x = batch
+        value, gradient = ready or _averaged(
+            read, plan, x.requires_grad_(), goal, label, fresh, plan.draws if stochastic else 1
         )
-    if not found.isfinite().all():
-        raise InputError("the gradient of the model's loss is NaN or infinite at its input")
-    return found
+        x = moves.next(x.detach(), ball, value, gradient)
 
 
-def _inside(plan: Plan, clean: Tensor, delta: Tensor) -> Tensor:
-    """Return ``clean + delta`` projected on the ball and, for images, on [0, 1]."""
-    if plan.norm == "linf":
-        delta = delta.clamp(-plan.epsilon, plan.epsilon)
-    else:
-        length = _per_row(_length(delta, "l2"), delta)
-        shrunk = (delta * (plan.epsilon / length.clamp_min(plan.epsilon))).to(delta.dtype)
-        delta = torch.where(length > plan.epsilon, shrunk, delta)
-    moved = clean + delta
-    # The sum rounds by up to half a unit in the last place, which is much of a small epsilon.
-    outside = (moved - clean).abs() > delta.abs()
-    moved = torch.where(outside, torch.nextafter(moved, clean), moved)
-    return moved.clamp(0, 1) if plan.image else moved
-
-
-def start_in_ball(
-    plan: Plan, clean: Tensor, rng: np.random.Generator, radius_rng: np.random.Generator
-) -> Tensor:
-    """Return a point drawn uniformly from the ball around each row; the same for any batch size."""
-    shape = tuple(clean.shape)
-    if plan.norm == "linf":
-        delta = rng.uniform(-plan.epsilon, plan.epsilon, shape)
-    else:
-        delta = rng.standard_normal(shape)
-        size = math.prod(shape[1:])
-        radius = plan.epsilon * radius_rng.uniform(size=shape[0]) ** (1 / size)
-        scale = radius / np.linalg.norm(delta.reshape(shape[0], -1), axis=1)
-        delta = delta * scale.reshape(-1, *[1] * (len(shape) - 1))
-    return _inside(plan, clean, torch.tensor(delta, dtype=clean.dtype, device=clean.device))
-
-
-def _length(delta: Tensor, norm: str) -> Tensor:
-    """Return (B,) sizes of the rows of `delta` in `norm`."""
-    flat = delta.flatten(1)
-    if norm == "linf":
-        return flat.abs().amax(1)
-    # Apple's devices have no float64.
-    return flat.to(torch.float32 if flat.device.type == "mps" else torch.float64).norm(dim=1)
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    """Return each row divided by its L2 norm; a zero row stays zero."""
-    length = _per_row(_length(gradient, "l2"), gradient)
-    return (gradient / torch.where(length > 0, length, 1)).to(gradient.dtype)
-
-
-def _per_row(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *[1] * (like.ndim - 1))
+def worse(one: Step, other: Step) -> Step:
+    """Return of each row the point that is worse for the model: misread first, then the loss."""
+    swap = (other.done & ~one.done) | ((other.done == one.done) & (other.value > one.value))
+    return Step(*(torch.where(per_row(swap, b), b, a) for a, b in zip(one, other, strict=True)))
 
 
 def noise(read: Reader, seed: int) -> torch.Generator:
     """Return a generator on the model's device."""
     return torch.Generator(read.device).manual_seed(seed)
+
+
+def _step(
+    plan: Plan,
+    x: Tensor,
+    ball: Ball,
+    z: Tensor,
+    log_probs: Tensor,
+    goal: Tensor,
+    label: Tensor,
+) -> Step:
+    value = objective(plan, log_probs, goal, label)
+    return Step(x, z, log_probs, ball.distance(x), value, reached(plan, log_probs, goal))
+
+
+def _averaged(
+    read: Reader,
+    plan: Plan,
+    x: Tensor,
+    goal: Tensor,
+    label: Tensor,
+    fresh: torch.Generator,
+    draws: int,
+) -> tuple[Tensor, Tensor]:
+    """Return objective and gradient at `x`, averaged over draws of a stochastic model's noise."""
+    total, gradient = torch.zeros(len(x), device=x.device), torch.zeros_like(x)
+    for _ in range(draws):
+        with torch.enable_grad():
+            log_probs = read(x.clone(), fresh).log_probs
+        value, found = slope(plan, log_probs, x, goal, label)
+        total, gradient = total + value, gradient + found
+    return total / draws, gradient / draws

@@ -23,7 +23,6 @@ from vcviz.records.inspection import Inspection as Inspection
 from vcviz.records.inspection import SelectionSummary as SelectionSummary
 from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
-from vcviz.records.latents import Trajectory as Trajectory
 from vcviz.records.logit_law import LogitLaw as LogitLaw
 from vcviz.records.masks import RetainSet as RetainSet
 from vcviz.records.pixels import PixelSplit as PixelSplit
@@ -33,6 +32,10 @@ from vcviz.records.planes import PlaneField as PlaneField
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit
 from vcviz.records.results import ReliabilityCurve as ReliabilityCurve
+from vcviz.records.robustness import Gate as Gate
+from vcviz.records.robustness import Gates as Gates
+from vcviz.records.robustness import RobustnessCurve as RobustnessCurve
 from vcviz.records.separation import Separation as Separation
 from vcviz.records.split import Kind as Kind
 from vcviz.records.split import Split as Split
+from vcviz.records.trajectory import Trajectory as Trajectory

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_array, as_float, as_labels, as_log_probs, class_names_of, freeze
+from vcviz.records.checks import as_float, as_labels, as_log_probs, class_names_of, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,90 +87,6 @@ class LatentSet:
             y=self.y[rows],
             index=self.index[rows],
             energy=None if self.energy is None else self.energy[rows],
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    """An attack with every step kept.
-
-    Attributes
-    ----------
-    z : (T+1, N, D) latents along the way; step 0 is the clean input
-    log_probs : (T+1, N, C)
-    distance : (T+1, N) distance from the clean input in `norm`
-    x, x_adv : (N, …) clean and final inputs, in [0, 1]
-    y : (N,) labels
-    epsilon, norm, method : radius, "linf" or "l2", name of the attack
-    index : (N,) rows in the split
-    class_names, name
-    """
-
-    z: NDArray[np.float32]
-    log_probs: NDArray[np.float32]
-    distance: NDArray[np.float32]
-    x: NDArray[np.float32]
-    x_adv: NDArray[np.float32]
-    y: NDArray[np.int64]
-    epsilon: float
-    norm: Literal["linf", "l2"]
-    method: str
-    index: NDArray[np.int64] = None  # type: ignore[assignment]
-    class_names: tuple[str, ...] = None  # type: ignore[assignment]
-    name: str = "attack"
-
-    def __post_init__(self) -> None:
-        z = as_float("z", self.z, 3)
-        log_probs = as_array("log_probs", self.log_probs, 3).astype(np.float32)
-        if log_probs.shape[:2] != z.shape[:2]:
-            raise InputError(
-                f"log_probs must start with {z.shape[:2]} like z, got {log_probs.shape}"
-            )
-        distance = as_float("distance", self.distance, 2)
-        if distance.shape != z.shape[:2]:
-            raise InputError(f"distance must have shape {z.shape[:2]}, got {distance.shape}")
-        n, c = z.shape[1], log_probs.shape[2]
-        index = np.arange(n) if self.index is None else as_labels("index", self.index, n)
-        freeze(
-            self,
-            z=z,
-            log_probs=log_probs,
-            distance=distance,
-            index=index,
-            x=as_float("x", self.x),
-            x_adv=as_float("x_adv", self.x_adv),
-            y=as_labels("y", self.y, n, c),
-            class_names=class_names_of(self.class_names, c),
-        )
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    @property
-    def steps(self) -> int:
-        """T, the number of steps."""
-        return len(self.z) - 1
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """(T+1,) accuracy after each step (a fraction)."""
-        return (self.log_probs.argmax(2) == self.y).mean(1)
-
-    @property
-    def first_flip(self) -> NDArray[np.int64]:
-        """(N,) first step at which the prediction is not the label; -1 if it never happens."""
-        wrong = self.log_probs.argmax(2) != self.y
-        return np.where(wrong.any(0), wrong.argmax(0), -1)
-
-    def at(self, step: int) -> LatentSet:
-        """Return the latents after `step` attack steps."""
-        return LatentSet(
-            self.z[step],
-            self.log_probs[step],
-            self.y,
-            self.index,
-            self.class_names,
-            name=f"{self.name}, step {step}",
         )
 
 

@@ -1,0 +1,107 @@
+"""Where an attack goes next: steps of one size, or APGD's with momentum and halving."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vcviz.attacks.ball import Ball, direction, per_row
+from vcviz.attacks.options import Plan
+
+#: weight of the new step against the momentum of the last, and the share of steps between two
+#: checkpoints that must improve the objective (Croce and Hein 2020, section 3)
+_ALPHA, _RHO = 0.75, 0.75
+
+
+class Even:
+    """Steps of one size along the gradient: FGSM and PGD."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def next(self, x: Tensor, ball: Ball, _value: Tensor, gradient: Tensor) -> Tensor:
+        """Return the inputs after a step along `gradient`, of which only the direction counts."""
+        step = self.plan.step_size
+        return ball.project(x.add(direction(self.plan, gradient), alpha=step))
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all rows but these; nothing is remembered."""
+
+
+class Adaptive:
+    """Auto-PGD: momentum, and at checkpoints half the step from the best point where it stalls.
+
+    References
+    ----------
+    Croce and Hein, ICML 2020, algorithm 1.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._checkpoints = checkpoints(plan.steps)
+        self._k = self._last_checkpoint = 0
+        #: per row: size, halved at the last checkpoint, steps that improved, values and points
+        self._rows: dict[str, Tensor] = {}
+
+    def next(self, x: Tensor, ball: Ball, value: Tensor, gradient: Tensor) -> Tensor:
+        """Return the inputs after a step; `value` and `gradient` are the objective's at `x`."""
+        r = self._rows
+        first = not r
+        if first:
+            r["size"] = torch.full_like(value, self.plan.step_size)
+            # Nothing can have stalled before the first checkpoint.
+            r["halved"] = torch.ones_like(value, dtype=torch.bool)
+            r["gains"] = torch.zeros_like(value)
+            r["best"] = r["best_then"] = r["last"] = value
+            r["best_x"], r["best_gradient"], r["before"] = x, gradient, x
+        else:
+            r["gains"] = r["gains"] + (value > r["last"])
+            r["last"] = value
+            better = value > r["best"]
+            wide = per_row(better, x)
+            r["best"] = torch.where(better, value, r["best"])
+            r["best_x"] = torch.where(wide, x, r["best_x"])
+            r["best_gradient"] = torch.where(wide, gradient, r["best_gradient"])
+            if self._k in self._checkpoints:
+                x, gradient = self._check(x, gradient)
+        step = per_row(r["size"], x) * direction(self.plan, gradient)
+        there = ball.project(x + step.to(x.dtype))
+        if not first:
+            push = _ALPHA * (there - x) + (1 - _ALPHA) * (x - r["before"])
+            there = ball.project(x + push)
+        r["before"] = x
+        self._k += 1
+        return there
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all rows but these."""
+        self._rows = {name: values[rows] for name, values in self._rows.items()}
+
+    def _check(self, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Halve the step and go back to the best point where a row has stalled."""
+        r = self._rows
+        few = r["gains"] < _RHO * (self._k - self._last_checkpoint)
+        stalled = ~r["halved"] & (r["best_then"] >= r["best"])
+        halve = few | stalled
+        r["size"] = torch.where(halve, r["size"] / 2, r["size"])
+        r["halved"], r["best_then"] = halve, r["best"]
+        r["gains"] = torch.zeros_like(r["gains"])
+        self._last_checkpoint = self._k
+        wide = per_row(halve, x)
+        return torch.where(wide, r["best_x"], x), torch.where(wide, r["best_gradient"], gradient)
+
+
+def mover(plan: Plan) -> Even | Adaptive:
+    """Return what decides the next step of a batch."""
+    return Adaptive(plan) if plan.method == "apgd" else Even(plan)
+
+
+def checkpoints(steps: int) -> set[int]:
+    """Return the steps at which APGD looks back, ceil(p_j T), of Croce and Hein's section 3.1."""
+    found, earlier, p = set(), 0.0, 0.22
+    while p <= 1:
+        found.add(math.ceil(round(p * steps, 9)))
+        earlier, p = p, p + max(p - earlier - 0.03, 0.06)
+    return found

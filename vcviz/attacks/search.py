@@ -1,0 +1,165 @@
+"""The worst point found of every input, over several attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vcviz.attacks.ball import start_in_ball
+from vcviz.attacks.options import Plan
+from vcviz.attacks.steps import Step, noise, walk, worse
+from vcviz.latents import to_numpy
+from vcviz.latents.adapter import Reader
+
+#: inputs of the attack of radius 0
+_FEW = 64
+
+
+class Search:
+    """Attacks that go on from what was found before, and what gates need to know of them.
+
+    Attributes
+    ----------
+    log_probs : (N, C) what the model says of the worst points so far
+    fell_at : (N,) radius at which an input was first misread; 0 at the start, infinite if never
+    tried, moved, rose : (N,) whether an input was attacked, ever moved, and its loss ever rose
+    farthest, reach : largest distance as a multiple of epsilon, how far images left [0, 1]
+    alone, lost : of each attack on every input: its accuracy by itself, and how much lower that
+        was at an earlier step
+    """
+
+    def __init__(
+        self,
+        read: Reader,
+        x: NDArray[np.float32],
+        y: NDArray[np.int64],
+        *,
+        stochastic: bool,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        n = len(x)
+        self._read, self._x, self._y = read, x, y
+        self._stochastic, self._size, self._seed = stochastic, batch_size, seed
+        # Of a stochastic model the points are needed, to be read again with other noise.
+        self._points = x.copy() if stochastic else None
+        self._value = np.full(n, -np.inf, np.float32)
+        self._done = np.zeros(n, bool)
+        self.log_probs = self._read_all(x, seed + 2 if stochastic else seed)
+        self.fell_at = np.where(self.log_probs.argmax(1) == y, np.inf, 0.0)
+        self.tried, self.moved, self.rose = (np.zeros(n, bool) for _ in range(3))
+        self.farthest = self.reach = 0.0
+        self.alone: list[float] = []
+        self.lost: list[float] = []
+
+    def attack(
+        self, plan: Plan, *, everyone: bool, random_start: bool, tick: Callable[[float], None]
+    ) -> None:
+        """Attack all inputs, or those that are still read rightly until they are not."""
+        rows = np.arange(len(self._x)) if everyone else np.flatnonzero(np.isinf(self.fell_at))
+        right = np.zeros(plan.steps + 1)
+        starts = np.random.default_rng(plan.seed).spawn(2)
+        self.log_probs = self.log_probs.copy()
+        drawn = None
+        if random_start:  # of all inputs, so that each has its own whoever else is attacked
+            drawn = start_in_ball(plan, torch.tensor(self._x), *starts)
+        for first in range(0, len(rows), self._size):
+            part = rows[first : first + self._size]
+            start = None if drawn is None else drawn[part].to(self._read.device)
+            right += self._batch(plan, part, start, drop=not everyone)
+            tick(min(1.0, (first + self._size) / len(rows)))
+        if self._points is not None:
+            self.log_probs = self._read_all(self._points, self._seed + 2)
+        fallen = self.log_probs.argmax(1) != self._y
+        self.fell_at = np.where(fallen, np.minimum(self.fell_at, plan.epsilon), self.fell_at)
+        if everyone:
+            share = right / len(rows)
+            self.alone.append(float(share[-1]))
+            self.lost.append(float(share[-1] - share.min()))
+
+    def identity(self, plan: Plan) -> float:
+        """Return the largest change of an input or a probability under an attack of radius 0."""
+        nothing = Plan(**{**vars(plan), "epsilon": 0.0, "step_size": 0.0, "steps": 1})
+        few = torch.tensor(self._x[:_FEW], device=self._read.device)
+        label = torch.tensor(self._y[:_FEW], device=self._read.device)
+        before, after = walk(self._read, nothing, few, None, label, label, self._stochastic)
+        moved = (after.x - few).abs().max()
+        change = (after.log_probs.exp() - before.log_probs.exp()).abs().max()
+        return float(torch.maximum(change, moved))
+
+    # ---------------------------------------------------------- parts
+
+    def _batch(
+        self, plan: Plan, rows: NDArray[np.int64], start: Tensor | None, *, drop: bool
+    ) -> NDArray[np.float64]:
+        """Attack one batch; return how many of it are read rightly at each step."""
+        device = self._read.device
+        clean = torch.tensor(self._x[rows], device=device)
+        label = torch.tensor(self._y[rows], device=device)
+        steps = walk(self._read, plan, clean, start, label, label, self._stochastic)
+        now = begun = worst = self._slim(next(steps))
+        right, furthest = [(~now.done).sum()], now.distance
+        for _ in range(plan.steps):
+            kept = None
+            if drop and bool(now.done.any()):
+                self._take(plan, rows, begun, worst, furthest, now.done)
+                kept = ~now.done
+                rows = rows[kept.cpu().numpy()]
+                if not len(rows):
+                    break
+                begun, worst = (Step(*(v[kept] for v in s)) for s in (begun, worst))
+                furthest = furthest[kept]
+            whole = steps.send(kept)
+            now = self._slim(whole)
+            worst, furthest = worse(worst, now), torch.maximum(furthest, now.distance)
+            right.append((~now.done).sum())
+        if len(rows):
+            self.reach = max(self.reach, float(-whole.x.min()), float(whole.x.max()) - 1)
+            self._take(plan, rows, begun, worst, furthest, torch.ones_like(now.done))
+        counts = torch.stack(right).cpu().numpy().astype(float)
+        return np.pad(counts, (0, plan.steps + 1 - len(counts)))
+
+    def _slim(self, step: Step) -> Step:
+        """Return a step without what is not kept of it."""
+        if self._points is None:
+            step = step._replace(x=step.x.flatten(1)[:, :0])
+        return step._replace(z=step.z[:, :0])
+
+    def _take(
+        self,
+        plan: Plan,
+        rows: NDArray[np.int64],
+        begun: Step,
+        worst: Step,
+        furthest: Tensor,
+        which: Tensor,
+    ) -> None:
+        """Keep of each input the worse of what was known and what an attack has found."""
+        rows = rows[which.cpu().numpy()]
+        value, done = worst.value[which].cpu().numpy(), worst.done[which].cpu().numpy()
+        distance = to_numpy(furthest[which])
+        rose = (worst.value > begun.value) | (worst.done & ~begun.done)
+        self.tried[rows] = True
+        self.moved[rows] |= distance > 0
+        self.rose[rows] |= rose[which].cpu().numpy()
+        self.farthest = max(self.farthest, float(distance.max()) / plan.epsilon)
+        was = self._done[rows]
+        better = (done & ~was) | ((done == was) & (value > self._value[rows]))
+        rows, which = rows[better], torch.nonzero(which).squeeze(1)[torch.tensor(better)]
+        self._value[rows], self._done[rows] = value[better], done[better]
+        self.log_probs[rows] = to_numpy(worst.log_probs[which])
+        if self._points is not None:
+            self._points[rows] = to_numpy(worst.x[which])
+
+    def _read_all(self, x: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+        """Return (N, C) what the model says of inputs."""
+        found = []
+        with torch.no_grad():
+            for first in range(0, len(x), self._size):
+                batch = torch.tensor(x[first : first + self._size])
+                found.append(to_numpy(self._read(batch, noise(self._read, seed)).log_probs))
+        return np.concatenate(found)
