@@ -93,6 +93,7 @@ class Subject:
     can_attack : whether `attack` can be called
     can_corrupt : the kind of rows that `split` gives, or "" if there are none to corrupt
     layer : name of the module whose input is the latent, None for the last linear layer's
+    model : called, returns the classifier; only there if there is one
     """
 
     def __init__(
@@ -115,6 +116,8 @@ class Subject:
         self.can_corrupt: str = "" if whole is None else whole.kind  # type: ignore[assignment]
         self.layer = layer
         self._model, self._rows, self._data = model, rows, data
+        if model is not None:
+            self.model = lambda: model
 
     def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
         """Return the latents, whatever is asked for."""
@@ -132,12 +135,6 @@ class Subject:
             raise InputError("there is no model to attack, or its inputs have no gradients")
         rows = self._rows.take(np.arange(min(n, len(self._rows))))
         return attack(self._model, rows, layer=self.layer, progress=progress, **options)
-
-    def model(self) -> nn.Module:
-        """Return the classifier."""
-        if self._model is None:
-            raise InputError("there is no model, only its latents")
-        return self._model
 
     def split(self, name: str = "test") -> Split:
         """Return the data, whatever is asked for; of a loader the first rows that it gives now."""

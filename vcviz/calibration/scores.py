@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike
 from vcviz.calibration.binning import (
     Binning,
     bin_edges,
-    cells_of,
+    bins_of,
     checked,
     each_class,
 )
 from vcviz.errors import InputError
 from vcviz.records import as_float, as_log_probs
+
+_BLOCK = 8192
 
 
 class BrierParts(NamedTuple):
@@ -47,9 +49,13 @@ def brier_score(log_probs: ArrayLike, y: ArrayLike) -> float:
     Brier, Verification of Forecasts Expressed in Terms of Probability, 1950.
     """
     log_probs, y = checked(log_probs, y)
-    probs = np.exp(log_probs.astype(np.float64, copy=False))
-    own = probs[np.arange(len(y)), y]
-    return float((np.einsum("nc,nc->n", probs, probs) - 2 * own + 1).mean())
+    total = 0.0
+    for start in range(0, len(y), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        probs = np.exp(log_probs[rows].astype(np.float64, copy=False))
+        own = np.take_along_axis(probs, y[rows, None], axis=1)
+        total += np.vdot(probs, probs) - 2 * own.sum()
+    return float(total / len(y) + 1)
 
 
 def brier_decomposition(
@@ -67,15 +73,16 @@ def brier_decomposition(
     Murphy, A New Vector Partition of the Probability Score, 1973.
     Stephenson et al., Two Extra Components in the Brier Score Decomposition, 2008.
     """
-    log_probs, y = checked(log_probs, y)
-    n = len(y)
     parts = np.zeros(3)
     for confidence, right in each_class(log_probs, y):
-        cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
-        count, total, hits = cells.counts.sum(1), cells.totals.sum(1), cells.counts[:, 1]
+        n, base = len(right), right.mean()
+        edges = bin_edges(confidence, n_bins, binning)
+        found = bins_of(confidence, edges)
+        count, total, hits = (
+            np.bincount(found, weights, len(edges) - 1) for weights in (None, confidence, right)
+        )
         filled = count > 0
         count, total, hits = count[filled], total[filled], hits[filled]
-        base = right.mean()
         parts += (
             ((total - hits) ** 2 / count).sum() / n,
             (count * (hits / count - base) ** 2).sum() / n,

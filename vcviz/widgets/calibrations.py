@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ from vcviz.widgets.sources import Source
 LOG_T = (-0.7, 1.0)  # temperatures from 1/5 to 10
 TEMPERATURES = np.logspace(*LOG_T, 69)
 FEWEST, MOST = 2, 50  # bins
+_MANY = 100_000  # rows, above which fewer temperatures are tried
 _DRAWS = 100  # of the smooth ECE, which costs more than the bins' do
 
 
@@ -68,6 +69,7 @@ class Calibrations:
         self.smooth = cache(self._new_smooth)
         self.brier = cache(self._new_brier)
         self.sweep = cache(self._new_sweep)
+        self._ends = cache(partial(self._new_sweep, step=17))  # the first and the last, and three
         self.fitted = cache(self._new_fitted)
         self.severities = cache(self._new_severities)
 
@@ -135,10 +137,11 @@ class Calibrations:
             return float("nan")
         return fit_temperature(clean.log_probs, clean.y).temperature
 
-    def _new_sweep(self, rows: Rows, bins: Bins) -> TemperatureSweep:
+    def _new_sweep(self, rows: Rows, bins: Bins, step: int | None = None) -> TemperatureSweep:
         lat = self.latents(rows)
+        step = step or (4 if len(lat) > _MANY else 1)  # both reach the last temperature
         return temperature_sweep(
-            lat.log_probs, lat.y, TEMPERATURES, n_bins=bins.n, binning=bins.binning,
+            lat.log_probs, lat.y, TEMPERATURES[::step], n_bins=bins.n, binning=bins.binning,
             label=bins.label, best=self.fitted(rows), name=self.source.title,
         )  # fmt: skip
 
@@ -146,7 +149,7 @@ class Calibrations:
         """Return sweeps that reach as high and low as any that a slider leads to."""
         every = range(SEVERITIES + 1) if rows.corruption else (0,)
         return [
-            self.sweep(rows._replace(severity=s), bins._replace(n=n))
+            self._ends(rows._replace(severity=s), bins._replace(n=n))
             for s in every
             for n in (FEWEST, MOST)
         ]
