@@ -183,6 +183,16 @@ def threshold_line(field: PlaneField) -> Trace:
     }
 
 
+def threshold_note(field: PlaneField) -> str:
+    """Return what the threshold lets pass in few words: "FPR95 0.31 [0.28, 0.34] (noise)"."""
+    one = field.separation
+    if one is None:
+        return f"line: {100 * field.tpr:.3g} % of the known inside"
+    low, high = one.fpr_interval
+    against = style.escape(one.against, 20)
+    return f"FPR{100 * one.tpr:.3g} {one.fpr:.2f} [{low:.2f}, {high:.2f}], {against}"
+
+
 def threshold_text(field: PlaneField) -> str:
     """Return what the threshold lets pass: "FPR95 0.31 [0.28, 0.34]: 31 % of … accepted"."""
     accepts = f"{100 * field.tpr:.3g} % of the known"

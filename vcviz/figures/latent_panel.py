@@ -67,7 +67,8 @@ class LatentOptions:
     ----------
     anticipated, empirical, mass, classes, seed : as for `plot_latents`
     max_points : most points in a panel
-    columns : panels in a row
+    columns : panels in a row, at most
+    panel_px : height of a panel in pixels, as its width where there is little room
     fit_range : (low, high) in nats of the axis of the fits; default what they need
     compact : for figures that carry many frames: hovers tell class and row alone, outlines have
         few vertices, and what changes with the data is drawn as traces, not as layout
@@ -84,6 +85,7 @@ class LatentOptions:
     classes: Sequence[int] | None = None
     max_points: int = 5000
     columns: int = 3
+    panel_px: int = 320
     fit_range: Range | None = None
     compact: bool = False
     live: bool = False

@@ -35,7 +35,8 @@ _LIVE_VERTICES = 48  # of an outline that must follow a slider
 LEGEND_ABOVE = 24
 #: letters of all class names together that fit beneath a narrow panel
 _TICK_LETTERS = 24
-_LATENTS_PX, _FIT_PX, _ALONE_PX = 320, 150, 700
+_FIT_PX, _ALONE_PX = 150, 700
+GAP_X = 0.22  # of the width, between all columns together
 _GAP_PX, _HEADED_GAP_PX = 72, 112  # above fits; above panels, which have a heading
 _VERTICES = 13  # enough for an ellipse drawn as a spline
 
@@ -56,7 +57,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     fit_range = options.fit_range or _fit_range(views)
     n_rows = -(-len(views) // options.columns)
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
-    upper, lower = _grid(n_rows, columns, with_fit)
+    upper, lower = _grid(n_rows, columns, with_fit, options.panel_px)
     # Which axis is which panel's, for those who hear of what a person does there.
     panels = [f"x{cell.suffix}" for cell in upper[: len(views)]]
     layout: dict[str, Any] = {"annotations": [], "meta": {"panels": panels}}
@@ -82,7 +83,8 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     steady = options.compact or options.live
     wrong = steady or any(view.lat.accuracy < 1 for view in views)
     data += upper[0].place(legend_traces(names, shown, layers, wrong))
-    return {"data": data, "layout": layout | _frame(n_rows, with_fit, len(views), len(shown))}
+    frame = _frame(n_rows, with_fit, len(views), len(shown), options.panel_px)
+    return {"data": data, "layout": layout | frame}
 
 
 def padded_fit_range(low: float, high: float) -> Range:
@@ -150,11 +152,13 @@ def _fit_range(views: Sequence[View]) -> Range:
 # ---------------------------------------------------------------- layout
 
 
-def _grid(n_rows: int, columns: int, with_fit: bool) -> tuple[list[Cell], list[Cell]]:
+def _grid(
+    n_rows: int, columns: int, with_fit: bool, panel_px: int
+) -> tuple[list[Cell], list[Cell]]:
     """Return the cells of the panels and, if there are any, of the fits beneath them."""
-    heights = [_LATENTS_PX, _FIT_PX] if with_fit else [_LATENTS_PX]
+    heights = [panel_px, _FIT_PX] if with_fit else [panel_px]
     gaps = [_GAP_PX, _HEADED_GAP_PX] if with_fit else [_HEADED_GAP_PX]
-    rows = cells(heights * n_rows, columns, gap_x=0.22 / columns, gap_y=gaps * n_rows)
+    rows = cells(heights * n_rows, columns, gap_x=GAP_X / columns, gap_y=gaps * n_rows)
     upper = [cell for row in rows[:: len(heights)] for cell in row]
     return upper, [cell for row in rows[1::2] for cell in row] if with_fit else []
 
@@ -198,9 +202,11 @@ def _fit_axes(
     return x, y
 
 
-def _frame(n_rows: int, with_fit: bool, n_panels: int, n_classes: int) -> dict[str, Any]:
+def _frame(
+    n_rows: int, with_fit: bool, n_panels: int, n_classes: int, panel_px: int
+) -> dict[str, Any]:
     """Return size, margins and legend: above the panels, or beside a single one."""
-    each = _LATENTS_PX + (_FIT_PX + _GAP_PX if with_fit else 0)
+    each = panel_px + (_FIT_PX + _GAP_PX if with_fit else 0)
     plot = n_rows * each + (n_rows - 1) * _HEADED_GAP_PX
     frame: dict[str, Any] = {"height": plot + 132, "margin": {"t": 76, "b": 56, "r": 12}}
     if n_panels == 1:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vcviz.errors import InputError
-from vcviz.figures.fields import field_trace, stranger_trace, threshold_line, threshold_text
+from vcviz.figures.fields import field_trace, stranger_trace, threshold_line, threshold_note
 from vcviz.figures.regions import region_trace
 from vcviz.ood import METHODS, available
 from vcviz.projections import plane_latents
@@ -149,7 +149,7 @@ class Backdrops:
             **frame,
         )
         over.append(threshold_line(field) | {"showlegend": False})
-        return Backdrop(over=tuple(over), told=(threshold_text(field),), field=field)
+        return Backdrop(over=tuple(over), told=(threshold_note(field),), field=field)
 
     def _is_last(self, rows: Rows, epoch: int | None) -> bool:
         source = self._source

@@ -139,8 +139,11 @@ class DirectionExplorer(Explorer):
     def _new_ranges(
         self, i: int, spec: Any, rows: Rows, classes: tuple[int, ...]
     ) -> DirectionRanges:
-        """Return axes that show some epochs from first to last, so that they stay put."""
+        """Return axes that stay put over the epochs, and show the second half of them whole.
+
+        Before training all latents are in one place, with a density that would hide all others.
+        """
         epochs: list[int | None] = [None]
         if rows[1] and (kept := self._sources[i].epochs):
-            epochs = [kept[0], kept[len(kept) // 2], kept[-1]]
+            epochs = [kept[len(kept) // 2], kept[-1]]
         return direction_ranges([self._found(i, spec, rows, e, classes) for e in epochs])

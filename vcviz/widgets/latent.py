@@ -14,7 +14,7 @@ from vcviz.errors import unknown
 from vcviz.figures import theme as style
 from vcviz.figures.fields import field_bar
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
-from vcviz.figures.latent_spec import padded_fit_range, spec_of_views
+from vcviz.figures.latent_spec import GAP_X, padded_fit_range, spec_of_views
 from vcviz.figures.latent_traces import pin_trace
 from vcviz.figures.outlines import Range
 from vcviz.records import LatentSet, Split
@@ -29,6 +29,8 @@ from vcviz.widgets.sources import Axes, Rows, sources
 
 _BUDGET = 0.85e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
 _BAR_PX = 96  # beside the panels
+_USUAL_PX = 1200  # width of a page, until it says its own
+_STATE = ("windows", "chosen", "pinned", "width")
 
 
 class LatentExplorer(Explorer):
@@ -103,6 +105,7 @@ class LatentExplorer(Explorer):
             "windows": (),
             "chosen": b"",
             "pinned": -1,
+            "width": _USUAL_PX,
         }
         self._views = lru_cache(maxsize=16)(self._new_views)
         slider = "epoch" if "epoch" in controls else None
@@ -111,7 +114,7 @@ class LatentExplorer(Explorer):
             controls,
             slider,
             latent_panel(controls, self.reset),
-            state={name: self._defaults[name] for name in ("windows", "chosen", "pinned")},
+            state={name: self._defaults[name] for name in _STATE},
         )
         self.directions = DirectionExplorer(runs, split=split, theme=theme, follows=controls)
         self._picks = Picks(self)
@@ -122,6 +125,7 @@ class LatentExplorer(Explorer):
         )
         self._picks.attach()
         bound.on("viewport", self._zoomed)
+        bound.on("resize", self._resized)
         for name in ("axes", "turn", "split", "all_rows", "runs"):
             if name in controls:
                 controls[name].observe(self._moved, names="value")
@@ -203,7 +207,9 @@ class LatentExplorer(Explorer):
         fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
         if fields and values["backdrop"] in ("log_ratio", "ood"):
             limits = _limits(fields)
-            bar = field_bar(fields[0], x=1.01, limits=limits) | {"xaxis": "x", "yaxis": "y"}
+            low, high = spec["layout"]["yaxis"]["domain"]
+            place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
+            bar = field_bar(fields[0], limits=limits, **place) | {"xaxis": "x", "yaxis": "y"}
             spec["data"].append(bar)
             margin = spec["layout"]["margin"]
             spec["layout"] |= {"margin": margin | {"r": _BAR_PX}}
@@ -228,6 +234,8 @@ class LatentExplorer(Explorer):
             if beneath:
                 backdrop = filled(backdrop, limits)
             over = [*backdrop.over, *_pinned(panel, values["pinned"])]
+            if i:  # one legend for all panels
+                over = [trace | {"showlegend": False} for trace in over]
             under, told = backdrop.under, backdrop.told
             views.append(View(panel, classes, options, i, under=under, over=over, told=told))
         return views
@@ -253,6 +261,7 @@ class LatentExplorer(Explorer):
         return LatentOptions(
             live=True,
             picture_above=max(self._max_points // panels, 1),
+            **_room(values["width"], panels, bar=values["backdrop"] in ("log_ratio", "ood")),
             windows=dict(values["windows"]),
             chosen=chosen if len(chosen) else None,
             **self._shared(values),
@@ -317,6 +326,10 @@ class LatentExplorer(Explorer):
         windows[number] = ((float(x0), float(x1)), (float(y0), float(y1)))
         self.bound.set_state(windows=tuple(sorted(windows.items())))
 
+    def _resized(self, event: dict[str, Any]) -> None:
+        # In steps: a page that is made narrower by hand is not laid out at every pixel.
+        self.bound.set_state(width=max(int(event["width"]) // 40 * 40, 320))
+
     def panel_at(self, axis: str) -> int | None:
         """Return the number of the panel with this x axis ("x", "x2", …); None for the fits."""
         panels: list[str] = self.view.layout.meta["panels"]
@@ -334,6 +347,16 @@ def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:
     """Return a mark around the kept latent, where the panel has it."""
     place = np.flatnonzero(panel.lat.index == row)
     return [pin_trace(panel.points[place])] if row >= 0 and len(place) else []
+
+
+def _room(width: int, panels: int, *, bar: bool) -> dict[str, Any]:
+    """Return how many panels stand in a row, and how high they are where there is little room."""
+    width -= 62 + 12 + (_BAR_PX if bar else 0)
+    columns = 3 if width > 600 else 2 if width > 380 else 1
+    across = min(columns, panels)
+    across = -(-panels // -(-panels // across))
+    cell = width * (1 - GAP_X / across * (across - 1)) / across
+    return {"columns": columns, "panel_px": int(np.clip(cell, 180, 320))}
 
 
 def _axes(values: Mapping[str, Any]) -> Axes:

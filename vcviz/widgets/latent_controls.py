@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as ipw
@@ -62,7 +62,6 @@ def latent_controls(
         controls["turn"] = ipw.IntSlider(
             0, 0, TOUR - 1, description="Tour", style=PLAIN, layout=ipw.Layout(flex="1 1 auto")
         )
-        controls["turn"].disabled = True
     names = made[0].class_names
     controls["classes"] = Choices([(n, k) for k, n in enumerate(names)], description="Classes")
     if any(getattr(s.run, "anticipates", None) for s in made):
@@ -127,12 +126,22 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
         if name in shown:
             shown[name] = player(shown[name], interval=interval)
     if "turn" in shown:
-        _only_on_tour(controls["axes"], controls["turn"], shown["turn"])
+        axes = controls["axes"]
+        _only_if(shown["turn"], lambda: axes.value == ("tour",), axes)
     wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
+    if "score" in shown:
+        _only_if(
+            shown["score"],
+            lambda: (
+                controls["backdrop"].value == "ood"
+                or ("strangers" in controls and controls["strangers"].value != "")
+            ),
+            *(controls[name] for name in ("backdrop", "strangers") if name in controls),
+        )
     rows = [
-        ("runs",),
+        ("runs", "split", "axes"),
         ("epoch", "all_rows"),
-        ("split", "axes", "turn"),
+        ("turn",),
         ("anticipated", "empirical", "backdrop", "strangers", "score"),
         ("classes",),
         ("choose",),
@@ -142,13 +151,12 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
     return ipw.VBox([ipw.Box(box, layout=wrap) for box in boxes if box])
 
 
-def _only_on_tour(axes: ipw.Widget, turn: ipw.Widget, box: ipw.Box) -> None:
-    """Show the tour's slider and play button while the axes are a tour's."""
+def _only_if(shown: ipw.Widget, wanted: Callable[[], bool], *controls: ipw.Widget) -> None:
+    """Show a widget only while it does something, as the controls' values say."""
 
     def follow(_change: Any = None) -> None:
-        on = axes.value == ("tour",)
-        turn.disabled = not on
-        box.layout.display = None if on else "none"
+        shown.layout.display = None if wanted() else "none"
 
-    axes.observe(follow, names="value")
+    for control in controls:
+        control.observe(follow, names="value")
     follow()

@@ -105,11 +105,12 @@ class Picks:
         spec = style.themed(inspection_spec(one), self._theme)
         if self._bars is None:
             self._bars = Plot(spec["data"], spec["layout"], label="the kept latent")
-            self._beside = ipw.Box([self._bars], layout=ipw.Layout(flex="1 1 480px"))
+            self._beside = ipw.VBox([self._bars], layout=ipw.Layout(flex="1 1 480px"))
         else:
             self._bars.show(spec["data"], spec["layout"])
         self._picture.value = self._described(number, one)
-        self._pin.children = (ipw.VBox([self._picture, self._close]), self._beside)
+        left = ipw.VBox([self._picture, self._close], layout=ipw.Layout(align_items="flex-start"))
+        self._pin.children = (left, self._beside)
         self._pin.layout.display = None
         self._explorer.bound.set_state(pinned=row)
 
@@ -268,7 +269,7 @@ def within(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> NDArray
 
 # ---------------------------------------------------------------- HTML
 
-_PIXELS = "style='image-rendering:pixelated;vertical-align:middle'"
+_PIXELS = "style='image-rendering:pixelated;vertical-align:middle;margin:1px'"
 _CELL = "style='padding:1px 14px 1px 0;text-align:left'"
 _TABLE = (
     "<table style='line-height:1.4'><tr>"

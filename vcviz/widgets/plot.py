@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vcviz.errors import unknown
 from vcviz.figures.differences import differences
 
-Kind = Literal["click", "hover", "unhover", "select", "viewport"]
+Kind = Literal["click", "hover", "unhover", "select", "viewport", "resize"]
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 
 #: what plotly.js takes as a typed array
@@ -118,7 +118,8 @@ class Plot(anywidget.AnyWidget):
         kind : "click" and "hover" tell ``trace``, ``point``, ``x``, ``y``, the trace's ``meta``
             and its panel's ``axes`` (the names of both); "unhover" nothing; "select" ``axes`` and
             ``polygon``, (P, 2) corners in their units or None when it is cleared; "viewport"
-            ``axes`` and ``range``, ((x0, x1), (y0, y1))
+            ``axes`` and ``range``, ((x0, x1), (y0, y1)); "resize" the ``width`` in pixels that the
+            page gives the figure, at first and whenever it changes
         callback : anything it returns is ignored
         """
         if kind not in get_args(Kind):

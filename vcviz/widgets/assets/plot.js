@@ -104,7 +104,7 @@ export default () => {
 
     load(model).then((Plotly) => {
       if (gone) return;
-      let drawing = false, again = false, drawn = 0, shown = 0;
+      let drawing = false, again = false, drawn = 0, known = 0;
       view.draw = async () => {
         // One drawing at a time; what comes meanwhile is drawn once, at the end.
         if (drawing) { again = true; return; }
@@ -112,11 +112,14 @@ export default () => {
         drawing = true;
         do {
           again = false;
-          await Plotly.react(plot, traces(plot, figure.data), layoutOf(plot, figure, revision, shown),
-            CONFIG);
-          shown = revision;
+          const layout = layoutOf(plot, figure, revision);
+          await Plotly.react(plot, traces(plot, figure.data), layout, CONFIG);
           drawn += 1;
           if (drawn === 1) listen(plot, model, bubble);
+          if (plot.clientWidth !== known) {
+            known = plot.clientWidth;
+            tell(model, "resize", { width: known });
+          }
           plot.dataset.drawn = drawn;
           name(plot, model.get("label"));
         } while (again);
@@ -148,12 +151,12 @@ function traces(plot, data) {
   return data.map((t) => (plain && t.type === "scattergl" ? { ...t, type: "scatter" } : { ...t }));
 }
 
-function layoutOf(plot, { data, layout }, revision, shown) {
+function layoutOf(plot, { layout }, revision) {
   // A copy through and through: plotly writes what a person does into the layout that it gets.
   const found = { uirevision: revision, ...structuredClone(layout) };
-  found.selectionrevision = Math.random(); // selected points are the kernel's to say
-  // Kept by hand: plotly forgets what was lassoed when it gets a new layout.
-  if (shown === revision && plot.layout?.selections) found.selections = plot.layout.selections;
+  // Which points are selected is the kernel's to say: a lasso goes when it has been told.
+  found.selectionrevision = Math.random();
+  found.selections = [];
   found.width = Math.min(layout.width ?? Infinity, plot.clientWidth);
   return found;
 }
@@ -168,39 +171,40 @@ function name(plot, label) {
 
 // ---------------------------------------------------------------- what a person does
 
+function tell(model, kind, event) {
+  if (model.get("_listened").includes(kind)) model.send({ kind, ...event });
+}
+
 function listen(plot, model, bubble) {
-  const tell = (kind, event) => {
-    if (model.get("_listened").includes(kind)) model.send({ kind, ...event });
-  };
   const place = ({ curveNumber, pointNumber, x, y }) => (
     { trace: curveNumber, point: pointNumber ?? null, x: x ?? null, y: y ?? null }
   );
   let timer = null;
-  plot.on("plotly_click", ({ points }) => points.length && tell("click", place(points[0])));
+  plot.on("plotly_click", ({ points }) => points.length && tell(model, "click", place(points[0])));
   plot.on("plotly_hover", ({ points, event }) => {
     bubble.at(event);
     clearTimeout(timer);
-    timer = setTimeout(() => points.length && tell("hover", place(points[0])), HOVER_MS);
+    timer = setTimeout(() => points.length && tell(model, "hover", place(points[0])), HOVER_MS);
   });
   plot.on("plotly_unhover", () => {
     clearTimeout(timer);
     bubble.hide();
-    tell("unhover", {});
+    tell(model, "unhover", {});
   });
-  plot.on("plotly_deselect", () => tell("select", { axes: null, polygon: null }));
+  plot.on("plotly_deselect", () => tell(model, "select", { axes: null, polygon: null }));
   plot.on("plotly_relayout", (change) => {
     const keys = Object.keys(change);
     if (keys.some((key) => key.startsWith("selections"))) {
       const found = (plot.layout.selections ?? []).at(-1);
-      if (found) tell("select", { axes: [found.xref, found.yref], polygon: corners(found) });
-      else tell("select", { axes: null, polygon: null });
+      if (found) tell(model, "select", { axes: [found.xref, found.yref], polygon: corners(found) });
+      else tell(model, "select", { axes: null, polygon: null });
     }
     const found = keys.map((key) => /^[xy]axis(\d*)\.(range|autorange)/.exec(key)?.[1]);
     for (const number of new Set(found.filter((n) => n !== undefined))) {
       const [x, y] = ["x", "y"].map((letter) => plot._fullLayout[`${letter}axis${number}`]);
       if (x && y) {
         const range = [[...x.range], [...y.range]];
-        tell("viewport", { axes: [`x${number}`, `y${number}`], range });
+        tell(model, "viewport", { axes: [`x${number}`, `y${number}`], range });
       }
     }
   });
