@@ -7,7 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.special import log_softmax
 
-from vcviz.records import LatentFit, LatentPrior, LatentSet, ReliabilityCurve, Trajectory
+from vcviz.records import (
+    LatentFit,
+    LatentPrior,
+    LatentSet,
+    ReliabilityCurve,
+    RobustnessCurve,
+    Trajectory,
+)
+from vcviz.robustness.gates import checked
 
 NAMES = ("ant", "<b>bee</b>", "cat $x$")
 
@@ -73,6 +81,31 @@ def trajectory(n: int = 9, steps: int = 4, dim: int = 2, epsilon: float = 0.1) -
     return Trajectory(
         z, log_probs, distance, x, x_adv, lat.y, epsilon, "linf", "pgd", lat.index, NAMES, "run <i>"
     )
+
+
+def robustness(name: str = "run", seed: int = 0, still: float = 0.0) -> RobustnessCurve:
+    """Accuracy that falls over four radii; `still` is the share of inputs without a gradient."""
+    rng = np.random.default_rng(seed)
+    accuracy = np.array([0.9, 0.6, 0.3, 0.0])
+    ece = 0.9 - accuracy + 0.05 * rng.random(4)
+    return RobustnessCurve(
+        epsilon=np.array([0.0, 0.05, 0.1, 0.2]),
+        accuracy=accuracy,
+        accuracy_interval=np.stack([accuracy - 0.02, accuracy + 0.03], axis=1),
+        ece=ece,
+        ece_interval=np.stack([ece - 0.01, ece + 0.01], axis=1),
+        ece_if_calibrated=np.array([0.01, 0.02, 0.03, 0.02]),
+        alone=accuracy,
+        fell_at=np.repeat([0.0, 0.05, 0.1, 0.2], [1, 3, 3, 3]),
+        gates=checked(
+            identity=0.0, ball=1.0, reach=0.0, still=still, fell=0.0, steps=0.0, larger=0.0,
+            noise=0.0, draws=1, output=0.0, n=10,
+        ),
+        norm="linf",
+        method="pgd",
+        steps=7,
+        name=name,
+    )  # fmt: skip
 
 
 def curve(name: str = "curve", seed: int = 0) -> ReliabilityCurve:

@@ -162,6 +162,7 @@ def test_attack_accuracy_is_the_records_with_a_wilson_interval():
     assert band.y[4] == pytest.approx(z**2 / (8 + z**2), rel=1e-4)
     assert band.y[5] == pytest.approx(0, abs=1e-9)
     assert fig.layout.yaxis.title.text == "accuracy, fraction"
-    assert "pgd, linf, ε = 0.1" in fig.layout.title.text
+    assert "PGD, L∞, ε = 0.1" in fig.layout.title.text
+    assert "6 of 6 hold; not tried: ε = 0" in fig.layout.annotations[0].text
     with pytest.raises(InputError, match="at least one"):
         plot_attack_accuracy([])

@@ -170,3 +170,27 @@ def test_the_counters_of_batch_norm_come_back(image_split, tmp_path: Path) -> No
     counters = [v for k, v in run.model().state_dict().items() if k.endswith("batches_tracked")]
     assert [int(v) for v in counters] == [2] * 4
     assert all(v.shape == () for v in counters)
+
+
+def test_rows_of_a_run_are_attacked_by_number(trained: vcviz.Run) -> None:
+    path = trained.attack([7, 2, 5], steps=2, progress=False)
+    np.testing.assert_array_equal(path.index, [7, 2, 5])
+    np.testing.assert_allclose(
+        path.log_probs[0], trained.latents("test").log_probs[[7, 2, 5]], atol=1e-5
+    )
+    first = trained.attack(4, steps=2, progress=False)
+    np.testing.assert_array_equal(first.index, np.arange(4))
+    with pytest.raises(InputError, match=r"rows must be whole numbers in \[0, "):
+        trained.attack([10**6])
+
+
+def test_a_run_follows_its_robustness(trained: vcviz.Run) -> None:
+    options = {"steps": 2, "calibration": False, "progress": False}
+    (curve,) = vcviz.robustness_curves([trained], 20, [0.1], **options)
+    assert (curve.n, curve.name) == (20, trained.config.head)
+    same = vcviz.robustness_curve(trained, epsilons=[0.1], n=20, **options)
+    np.testing.assert_array_equal(curve.accuracy, same.accuracy)
+    (path,) = vcviz.attack_runs([trained], 20, epsilon=0.1, steps=2)
+    assert [p.epsilon for p in path.checks] == [0.0, 0.2]
+    table = vcviz.summarise([trained], rows=20, steps=2, progress=False)
+    assert table["PGD gates"].iloc[0] == vcviz.attack_gates(path).summary

@@ -12,7 +12,7 @@ from vcviz.compare.corruptions import ROWS as CORRUPTED_ROWS
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError
 from vcviz.options import check_count
-from vcviz.records import LatentPrior, LatentSet, Split, Trajectory, as_array
+from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_array
 from vcviz.widgets import AdversarialExplorer, CalibrationExplorer, LatentExplorer
 from vcviz.widgets.display import Explorer
 
@@ -131,10 +131,20 @@ class Subject:
         """Attack the first `n` rows that were kept for it; `options` as for `vcviz.attack`."""
         from vcviz.attacks import attack
 
+        model, rows = self._attacked(n)
+        return attack(model, rows, layer=self.layer, progress=progress, **options)
+
+    def robustness(self, n: int = 50, **options: Any) -> RobustnessCurve:
+        """Follow accuracy and ECE against the radius; `options` as for `robustness_curve`."""
+        from vcviz.attacks.curve import robustness_curve
+
+        model, rows = self._attacked(n)
+        return robustness_curve(model, rows, layer=self.layer, **{"name": self.name} | options)
+
+    def _attacked(self, n: int) -> tuple[nn.Module, Split]:
         if self._model is None or self._rows is None:
             raise InputError("there is no model to attack, or its inputs have no gradients")
-        rows = self._rows.take(np.arange(min(n, len(self._rows))))
-        return attack(self._model, rows, layer=self.layer, progress=progress, **options)
+        return self._model, self._rows.take(np.arange(min(n, len(self._rows))))
 
     def split(self, name: str = "test") -> Split:
         """Return the data, whatever is asked for; of a loader the first rows that it gives now."""

@@ -16,7 +16,7 @@ from vcviz.attacks.ball import start_in_ball
 from vcviz.attacks.options import LOSSES as LOSSES
 from vcviz.attacks.options import METHODS as METHODS
 from vcviz.attacks.options import NORMS as NORMS
-from vcviz.attacks.options import check_loss, goals, planned
+from vcviz.attacks.options import Plan, check_loss, goals, planned
 from vcviz.attacks.steps import Step, noise, walk
 from vcviz.latents import class_names, to_numpy
 from vcviz.latents.adapter import Reader, reading
@@ -39,6 +39,7 @@ def attack(
     seed: int = 0,
     draws: int = 1,
     keep_inputs: bool = False,
+    checks: int = 0,
     batch_size: int = 256,
     layer: str | None = None,
     device: torch.device | str | None = None,
@@ -81,6 +82,8 @@ def attack(
         (expectation over transformation), fresh noise each time. What is recorded has one fixed
         noise at all steps, so that it changes along the way only because the input does.
     keep_inputs : keep the inputs of every step too, as `Trajectory.change`, 2 bytes a value
+    checks : so many of the first rows are attacked at radii 0 and 2 epsilon too, so that
+        `attack_gates` can say whether these make sense
     batch_size : rows at a time
     layer : as in `extract_latents`
     device : where to compute; default the model's own
@@ -119,6 +122,7 @@ def attack(
         seed=seed,
     )
     check_count("batch_size", batch_size)
+    few = min(check_count("checks", checks, minimum=0), len(split))
     n, goal = len(split), goals(targeted, split)
     x = as_inputs(split)
     path = _Path(plan.steps, x, keep_inputs)
@@ -144,6 +148,28 @@ def attack(
                 bar.update(t > 0)
                 if report is not None and t:
                     report(first // batch_size * plan.steps + t, total)
+    others: list[Trajectory] = []
+    for radius in _other_radii(plan) if few else []:
+        others.append(
+            attack(
+                model,
+                split.take(np.arange(few)),
+                method=method,
+                norm=norm,
+                loss=loss,
+                epsilon=radius,
+                steps=steps if radius else 1,
+                step_size=None if step_size is None else max(radius, 1e-9) / epsilon * step_size,
+                random_start=random_start,
+                targeted=None if targeted is None else goal[:few],
+                seed=seed,
+                draws=draws,
+                batch_size=batch_size,
+                layer=layer,
+                device=device,
+                progress=progress,
+            )
+        )
     return Trajectory(
         z=path.z,
         log_probs=path.log_probs,
@@ -161,6 +187,7 @@ def attack(
         noise=spread,
         draws=plan.draws,
         change=path.change,
+        checks=tuple(others),
     )
 
 
@@ -193,6 +220,14 @@ class _Path:
                 self.x_adv[rows] = moved
             if self.change is not None:
                 self.change[t, rows] = moved - self._clean[rows]
+
+
+def _other_radii(plan: Plan) -> list[float]:
+    """Return radii whose outcome is known: 0 changes nothing, twice as much never helps."""
+    if plan.epsilon == 0:
+        return []
+    most = 1.0 if plan.image and plan.norm == "linf" else math.inf
+    return [r for r in (0.0, min(2 * plan.epsilon, most)) if r != plan.epsilon]
 
 
 def as_inputs(split: Split) -> NDArray[np.float32]:

@@ -10,6 +10,10 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.calibration import reliability_curve
+from vcviz.compare.attacks import CHECKS
+from vcviz.compare.attacks import attack_runs as attack_runs
+from vcviz.compare.attacks import robustness_curves as robustness_curves
+from vcviz.compare.attacks import robustness_table as robustness_table
 from vcviz.compare.corruptions import corrupted_latents as corrupted_latents
 from vcviz.compare.corruptions import corruption_table as corruption_table
 from vcviz.compare.rates import rate_table as rate_table
@@ -19,7 +23,8 @@ from vcviz.compare.strangers import ood_table as ood_table
 from vcviz.compare.strangers import separate_strangers as separate_strangers
 from vcviz.errors import InputError, unknown
 from vcviz.fit import latent_fit
-from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve, Trajectory
+from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve
+from vcviz.robustness import attack_gates
 from vcviz.runs import Run
 from vcviz.titles import law_of, run_titles
 
@@ -40,6 +45,7 @@ COLUMNS = {
     "variance train": "variance of whitened training latents; 1 = as anticipated",
     "energy train": "energy distance of whitened training latents from the law, 0 = equal",
     "PGD accuracy": "accuracy under the attack named in the table's attrs, fraction",
+    "PGD gates": "how many sanity gates of that attack hold, and which do not",
 }
 
 
@@ -84,17 +90,6 @@ def decision_planes(
     return [
         plane_log_probs(run.model(), run.latents(split), name=name, **options)
         for run, name in zip(runs, run_titles(runs), strict=True)
-    ]
-
-
-def attack_runs(
-    runs: Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
-) -> list[Trajectory]:
-    """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`."""
-    bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
-    return [
-        replace(run.attack(n, progress=False, **options), name=name)
-        for run, name in zip(bar, run_titles(runs), strict=True)
     ]
 
 
@@ -176,11 +171,12 @@ def summarise(
                 row["variance train"] = np.nan if fit is None else fit.mean("whitened_variance")
                 row["energy train"] = np.nan if fit is None else fit.mean("energy")
         can_attack = rows > 0 and run.data["kind"] != "text"
-        row["PGD accuracy"] = (
-            run.attack(rows, epsilon=epsilon, steps=steps, progress=False).accuracy[-1]
-            if can_attack
-            else np.nan
-        )
+        path = None
+        if can_attack:
+            options = {"epsilon": epsilon, "steps": steps, "checks": CHECKS}
+            path = run.attack(rows, progress=False, **options)
+        row["PGD accuracy"] = np.nan if path is None else path.accuracy[-1]
+        row["PGD gates"] = "" if path is None else attack_gates(path).summary
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
     frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"

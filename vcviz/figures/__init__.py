@@ -20,6 +20,7 @@ from vcviz.figures.regions import plot_regions as plot_regions
 from vcviz.figures.reliability import plot_reliability as plot_reliability
 from vcviz.figures.retain import plot_retain as plot_retain
 from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
+from vcviz.figures.robustness import plot_robustness as plot_robustness
 from vcviz.figures.segmentation import plot_segmentation as plot_segmentation
 from vcviz.figures.sweep import plot_sweep as plot_sweep
 from vcviz.figures.trajectory import plot_trajectory as plot_trajectory
@@ -45,6 +46,7 @@ __all__ = [
     "plot_regions",
     "plot_reliability",
     "plot_retain",
+    "plot_robustness",
     "plot_segmentation",
     "plot_sweep",
     "plot_trajectory",

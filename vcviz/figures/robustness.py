@@ -1,4 +1,4 @@
-"""Accuracy of classifiers while the same attack goes on."""
+"""Accuracy of classifiers while an attack goes on, and against its radius."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy.stats import norm
+from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.records import Trajectory
+from vcviz.figures.gates import LINE_PX, gates_beneath
+from vcviz.figures.grid import Cell, cells
+from vcviz.figures.trajectory_parts import norm_name
+from vcviz.records import RobustnessCurve, Trajectory
+from vcviz.robustness import attack_gates, wilson
+
+#: pixels of tick labels and title beneath an axis
+_AXIS_PX = 62
+Traces = list[dict[str, Any]]
 
 
 def plot_attack_accuracy(
@@ -31,55 +39,163 @@ def plot_attack_accuracy(
     paths = [paths] if isinstance(paths, Trajectory) else list(paths)
     if not paths or not all(isinstance(p, Trajectory) for p in paths):
         raise InputError("plot_attack_accuracy draws Trajectory records, at least one")
-    data: list[dict[str, Any]] = []
+    data: Traces = []
     for i, path in enumerate(paths):
-        data += _line(path, i, level)
-    attacks = {(p.method, p.norm, round(float(p.epsilon), 6)) for p in paths}
-    said = "; ".join(f"{m}, {n}, ε = {e:g}" for m, n, e in sorted(attacks))
+        steps = np.arange(path.steps + 1)
+        name = f"{style.escape(path.name, 50)} (n = {len(path):,})"
+        interval = wilson(path.accuracy, len(path), level)
+        data += _line(steps, path.accuracy, interval, i, name, "step %{x}: accuracy %{y:.3f}")
+    attacks = {(p.method, p.loss, p.norm, round(float(p.epsilon), 6)) for p in paths}
+    said = "; ".join(f"{_attack(m, loss, n)}, ε = {e:g}" for m, loss, n, e in sorted(attacks))
+    names, gates = [p.name for p in paths], [attack_gates(p) for p in paths]
+    bottom = _AXIS_PX + LINE_PX * (len(paths) + 1)
     layout = {
-        "height": 380,
+        "height": 380 + bottom - 54,
         "title": {"text": style.escape(f"Attack: {said}"), "font": {"size": 13}},
         "xaxis": {"title": {"text": "attack step"}},
         "yaxis": {"title": {"text": "accuracy, fraction"}, "range": [-0.02, 1.02]},
-        "margin": {"t": 78},
+        "margin": {"t": 78, "b": bottom},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "annotations": [gates_beneath(names, gates, _AXIS_PX - 14)],
     }
     return style.apply(go.Figure(data, layout), theme)
 
 
-def _line(path: Trajectory, i: int, level: float) -> list[dict[str, Any]]:
-    color, dash, _ = style.run_style(i)
-    accuracy, n = path.accuracy, len(path)
-    z = norm.ppf(0.5 + level / 2)
-    middle = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
-    steps = np.arange(path.steps + 1)
-    name = style.escape(path.name, 50)
+def plot_robustness(
+    curves: RobustnessCurve | Sequence[RobustnessCurve], *, theme: style.Theme = "auto"
+) -> go.Figure:
+    """Return accuracy and calibration error against the radius of an attack, a line a classifier.
+
+    Parameters
+    ----------
+    curves : one curve, or several of the same norm
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Bands are the intervals of the record; the thin line of a classifier's colour is the ECE that a
+    calibrated model with its confidences would show. Beneath stand the gates of each attack.
+    """
+    return style.apply(go.Figure(**robustness_spec(curves)), theme)
+
+
+def robustness_spec(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> dict[str, Any]:
+    """Return `plot_robustness` as the plain data and layout of a figure, without a theme."""
+    curves = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
+    if not curves or not all(isinstance(c, RobustnessCurve) for c in curves):
+        raise InputError("plot_robustness draws RobustnessCurve records, at least one")
+    if len({c.norm for c in curves}) > 1:
+        raise InputError("radii of different norms cannot share an axis; draw the norms one by one")
+    calibrated = [c for c in curves if np.isfinite(c.ece).all()]
+    (row,) = cells([300], 2 if calibrated else 1, gap_x=0.1, gap_y=0)
+    data: Traces = []
+    for i, c in enumerate(curves):
+        name = f"{style.escape(c.name, 50)} (n = {c.n:,})"
+        told = "ε = %{x:.3g}: accuracy %{y:.3f}"
+        data += row[0].place(_line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
+        if c in calibrated:
+            told = "ε = %{x:.3g}: ECE %{y:.3f}"
+            lines = _line(c.epsilon, c.ece, c.ece_interval, i, name, told, layer="ece")
+            data += row[1].place([*(t | {"showlegend": False} for t in lines), _floor(c, i, name)])
+    attacks = {(c.method, c.loss, c.norm, c.steps) for c in curves}
+    said = "; ".join(f"{_attack(m, loss, n)}, {_steps(t)}" for m, loss, n, t in sorted(attacks))
+    bottom = _AXIS_PX + LINE_PX * (len(curves) + 1)
+    layout: dict[str, Any] = {
+        "height": 300 + 96 + bottom,
+        "margin": {"t": 96, "b": bottom},
+        "legend": {"orientation": "h", "y": 1.1, "yanchor": "bottom", "x": 0},
+        "annotations": [gates_beneath([c.name for c in curves], [c.gates for c in curves], 48)],
+    }
+    heading = f"Accuracy under {style.escape(said)}"
+    layout |= _axes(row[0], curves, {"text": "accuracy, fraction"}, 1.0)
+    layout["annotations"].append(row[0].heading(heading))
+    if calibrated:
+        top = max(float(np.nanmax(c.ece_interval)) for c in calibrated)
+        layout |= _axes(row[1], curves, {"text": "ECE of the worst points, fraction"}, top)
+        layout["annotations"].append(row[1].heading("Calibration error; thin: if calibrated"))
+    return {"data": data, "layout": layout}
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _axes(
+    cell: Cell, curves: Sequence[RobustnessCurve], title: dict[str, Any], top: float
+) -> dict[str, Any]:
+    largest = max(float(c.epsilon[-1]) for c in curves)
+    norm = norm_name(curves[0].norm)
+    return cell.axes(
+        {
+            "title": {"text": f"radius ε ({norm}, in units of the inputs)"},
+            "range": [-0.02 * largest, 1.02 * largest],
+        },
+        {"title": title, "range": [-0.02 * top, 1.04 * top]},
+    )
+
+
+def _line(
+    x: NDArray[Any],
+    y: NDArray[np.float64],
+    interval: NDArray[np.float64],
+    i: int,
+    name: str,
+    told: str,
+    layer: str = "accuracy",
+) -> Traces:
+    """Return the line of the `i`-th classifier over the band of its interval."""
+    color, dash, symbol = style.run_style(i)
+    group = {"legendgroup": f"run {i}", "type": "scatter"}
     return [
         {
-            "type": "scatter",
-            "x": np.r_[steps, steps[::-1]],
-            "y": np.r_[middle + half, (middle - half)[::-1]],
+            **group,
+            "x": np.r_[x, x[::-1]],
+            "y": np.r_[interval[:, 1], interval[::-1, 0]],
             "fill": "toself",
             "fillcolor": color,
             "opacity": 0.13,
             "mode": "lines",
             "line": {"width": 0},
             "name": name,
-            "legendgroup": f"run {i}",
             "showlegend": False,
             "hoverinfo": "skip",
             "meta": {"layer": "interval"},
         },
         {
-            "type": "scatter",
-            "x": steps,
-            "y": accuracy,
-            "mode": "lines",
+            **group,
+            "x": x,
+            "y": y,
+            "mode": "lines+markers" if len(x) <= 20 else "lines",
             "line": {"color": color, "dash": dash, "width": 2},
-            "name": f"{name} (n = {n:,})",
-            "legendgroup": f"run {i}",
-            "hovertemplate": "%{fullData.name}<br>step %{x}: accuracy %{y:.3f}<extra></extra>",
-            "meta": {"layer": "accuracy"},
+            "marker": {"color": color, "symbol": symbol, "size": 6},
+            "name": name,
+            "hovertemplate": f"%{{fullData.name}}<br>{told}<extra></extra>",
+            "meta": {"layer": layer},
         },
     ]
+
+
+def _floor(curve: RobustnessCurve, i: int, name: str) -> dict[str, Any]:
+    color, dash, _ = style.run_style(i)
+    return {
+        "type": "scatter",
+        "x": curve.epsilon,
+        "y": curve.ece_if_calibrated,
+        "mode": "lines",
+        "line": {"color": color, "dash": dash, "width": 1},
+        "opacity": 0.7,
+        "name": f"{name}, if calibrated",
+        "legendgroup": f"run {i}",
+        "showlegend": False,
+        "hovertemplate": "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>",
+        "meta": {"layer": "if calibrated"},
+    }
+
+
+def _attack(method: str, loss: str, norm: str) -> str:
+    """Return an attack in words, e.g. "PGD, L∞"; the loss where it is not the cross-entropy."""
+    words = [w if w == "targeted" else w.upper() for w in method.split()]
+    return ", ".join([" ".join(words), *([loss.upper()] if loss != "ce" else []), norm_name(norm)])
+
+
+def _steps(n: int) -> str:
+    return f"{n} step" + "s" * (n != 1)

@@ -17,6 +17,7 @@ from vcviz.records.checks import as_array as as_array
 from vcviz.records.checks import as_float as as_float
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
+from vcviz.records.checks import as_rows as as_rows
 from vcviz.records.directions import Direction as Direction
 from vcviz.records.directions import Marginals as Marginals
 from vcviz.records.inspection import Inspection as Inspection

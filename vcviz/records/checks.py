@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, clip
+from vcviz.options import check_count
 
 _BLOCK = 8192
 
@@ -69,6 +70,16 @@ def as_labels(
             f"{name} must lie in [0, {n_classes}), got labels from {array.min()} to {array.max()}"
         )
     return array
+
+
+def as_rows(value: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return row numbers of `n` rows: the first so many, or those that are named."""
+    rows = as_array("rows", value)
+    if rows.ndim == 0:
+        return np.arange(min(check_count("n", rows.item()), n))
+    if rows.dtype.kind not in "iu" or rows.size == 0 or rows.min() < 0 or rows.max() >= n:
+        raise InputError(f"rows must be whole numbers in [0, {n}), at least one; got {clip(value)}")
+    return rows.astype(np.int64).ravel()
 
 
 def as_log_probs(

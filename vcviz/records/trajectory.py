@@ -34,6 +34,7 @@ class Trajectory:
     draws : noises over which the gradients were averaged
     change : (T+1, N, …) inputs minus the clean ones at each step in half precision, for pictures;
         None if they were not asked for
+    checks : the same attack on some of the first rows at other radii, for `vcviz.attack_gates`
     """
 
     z: NDArray[np.float32]
@@ -53,6 +54,7 @@ class Trajectory:
     noise: float | None = None
     draws: int = 1
     change: NDArray[np.float16] | None = None
+    checks: tuple[Trajectory, ...] = ()
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.special import logsumexp
 
@@ -16,14 +14,13 @@ _FEW = 0.05
 _SUM = 1e-3
 
 
-def attack_gates(path: Trajectory, others: Sequence[Trajectory] = ()) -> Gates:
+def attack_gates(path: Trajectory) -> Gates:
     """Return the checks of an attack; they belong beside its numbers.
 
     Parameters
     ----------
-    path : the attack
-    others : the same attack on some of the same inputs at other radii: one of 0 for the identity,
-        larger ones for "a larger ε never helps"; without them these two gates are not tried
+    path : the attack; without `checks`, that is attacks at radii 0 and larger, the two gates that
+        need them are not tried
 
     Returns
     -------
@@ -31,8 +28,8 @@ def attack_gates(path: Trajectory, others: Sequence[Trajectory] = ()) -> Gates:
         In a fixed order, those that could not be tried included.
     """
     expect("path", path, Trajectory, "see vcviz.attack")
-    zero = next((p for p in others if p.epsilon == 0), None)
-    larger = [p for p in others if p.epsilon > path.epsilon]
+    zero = next((p for p in path.checks if p.epsilon == 0), None)
+    larger = [p for p in path.checks if p.epsilon > path.epsilon]
     rises = [_end(p, path) - _end(path, p) for p in larger]
     identity = path if path.epsilon == 0 else zero
     goal = path.reached

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vcviz.config import RunConfig
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError, MissingError, RunWarning, clip, unknown
-from vcviz.records import LatentPrior, LatentSet, Split, Trajectory
+from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_rows
 from vcviz.runs.folder import (
     FORMAT,
     Arrays,
@@ -211,16 +211,34 @@ class Run:
         return None
 
     def attack(
-        self, n: int = 200, *, split: str = "test", device: str = "cpu", **options: Any
+        self, n: int | ArrayLike = 200, *, split: str = "test", device: str = "cpu", **options: Any
     ) -> Trajectory:
-        """Attack the first `n` rows of a split; `options` are those of `vcviz.attack`."""
+        """Attack rows of a split: the first `n`, or those named; `options`: `vcviz.attack`."""
         from dataclasses import replace
 
         from vcviz.attacks import attack
 
         rows = self.split(split)
-        path = attack(self.model(device), rows.take(np.arange(min(n, len(rows)))), **options)
-        return replace(path, name=f"{self.config.head}, {path.name}")
+        chosen = as_rows(n, len(rows))
+        path = attack(self.model(device), rows.take(chosen), **options)
+        return replace(path, name=f"{self.config.head}, {path.name}", index=chosen)
+
+    def robustness(
+        self,
+        n: int | ArrayLike = 200,
+        *,
+        split: str = "test",
+        device: str = "cpu",
+        name: str | None = None,
+        **options: Any,
+    ) -> RobustnessCurve:
+        """Return accuracy and ECE of rows against the radius; `options`: `robustness_curve`."""
+        from vcviz.attacks.curve import robustness_curve
+
+        rows = self.split(split)
+        attacked = rows.take(as_rows(n, len(rows)))
+        name = self.config.head if name is None else name
+        return robustness_curve(self.model(device), attacked, name=name, **options)
 
     @property
     def _latents(self) -> Path:
