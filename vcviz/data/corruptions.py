@@ -223,7 +223,7 @@ CORRUPTIONS: MappingProxyType[str, Corruption] = MappingProxyType(
             _pixelate,
         ),
         "rotation": Corruption(
-            "image", (5, 10, 20, 30, 45), "degrees, to the left or to the right by chance",
+            "image", (5, 10, 15, 22, 30), "degrees, to the left or to the right by chance",
             _rotation,
         ),
         "feature_noise": Corruption(

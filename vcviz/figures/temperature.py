@@ -38,7 +38,7 @@ def temperature_spec(
     sweeps : of each run, in the same order; `best` is that of clean rows
     temperature : marked on the sweeps
     clean : sweeps of the clean rows, drawn thin beside those of corrupted ones
-    heights : more that the axes of the sweeps must hold, whatever is drawn
+    heights : what the axes of the sweeps must hold, whatever is drawn; default `sweeps`
     severities, severity, corruption : a row of panels beneath, see `severity_panels`
     columns : diagrams in a row
     """
@@ -58,7 +58,7 @@ def temperature_spec(
     data = list(top["data"])
     bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total
     places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80, row=9)
-    ends = [*sweeps, *clean, *heights]
+    ends = heights or sweeps
     for cell, (what, unit) in zip(places, (("nll", "nats"), ("ece", "fraction")), strict=True):
         lines: list[dict[str, Any]] = []
         for i, sweep in enumerate(sweeps):

@@ -243,6 +243,9 @@ class CalibrationExplorer(Explorer):
         )
         if chosen is not None:
             spec["layout"] |= {"dragmode": "select", "selectdirection": "h"}
+            # A box fades the bars outside it, but must not fade the numbers.
+            kept = {"unselected": {"textfont": {"color": style.ink(self._theme)}}}
+            spec["data"] = [t | kept if t.get("mode") == "text" else t for t in spec["data"]]
         return style.themed(spec, self._theme)
 
     def _diagram(

@@ -31,7 +31,7 @@ from vcviz.widgets.sources import Source
 LOG_T = (-0.7, 1.0)  # temperatures from 1/5 to 10
 TEMPERATURES = np.logspace(*LOG_T, 69)
 FEWEST, MOST = 2, 50  # bins
-_MANY = 100_000  # rows, above which fewer temperatures are tried
+_MANY, _FEWER = 100_000, 4  # rows above which only every fourth temperature is tried
 _DRAWS = 100  # of the smooth ECE, which costs more than the bins' do
 
 
@@ -69,7 +69,7 @@ class Calibrations:
         self.smooth = cache(self._new_smooth)
         self.brier = cache(self._new_brier)
         self.sweep = cache(self._new_sweep)
-        self._ends = cache(partial(self._new_sweep, step=17))  # the first and the last, and three
+        self._ends = cache(partial(self._new_sweep, step=_FEWER))
         self.fitted = cache(self._new_fitted)
         self.severities = cache(self._new_severities)
 
@@ -139,7 +139,7 @@ class Calibrations:
 
     def _new_sweep(self, rows: Rows, bins: Bins, step: int | None = None) -> TemperatureSweep:
         lat = self.latents(rows)
-        step = step or (4 if len(lat) > _MANY else 1)  # both reach the last temperature
+        step = step or (_FEWER if len(lat) > _MANY else 1)
         return temperature_sweep(
             lat.log_probs, lat.y, TEMPERATURES[::step], n_bins=bins.n, binning=bins.binning,
             label=bins.label, best=self.fitted(rows), name=self.source.title,
