@@ -158,6 +158,7 @@ _PUBLIC = {
     "plot_inspection": "vcviz.figures",
     "plot_history": "vcviz.figures",
     "LatentExplorer": "vcviz.widgets",
+    "DirectionExplorer": "vcviz.widgets",
     "CalibrationExplorer": "vcviz.widgets",
     "HeteroscedasticExplorer": "vcviz.widgets",
     "InformationExplorer": "vcviz.widgets",

@@ -4,6 +4,7 @@ from vcviz.widgets.adversarial import AdversarialExplorer as AdversarialExplorer
 from vcviz.widgets.bind import Bound as Bound
 from vcviz.widgets.bind import bind as bind
 from vcviz.widgets.calibration import CalibrationExplorer as CalibrationExplorer
+from vcviz.widgets.directions import DirectionExplorer as DirectionExplorer
 from vcviz.widgets.dropmax import DropMaxExplorer as DropMaxExplorer
 from vcviz.widgets.heteroscedastic import HeteroscedasticExplorer as HeteroscedasticExplorer
 from vcviz.widgets.information import InformationExplorer as InformationExplorer
@@ -17,6 +18,7 @@ __all__ = [
     "AdversarialExplorer",
     "Bound",
     "CalibrationExplorer",
+    "DirectionExplorer",
     "DropMaxExplorer",
     "HeteroscedasticExplorer",
     "InformationExplorer",
