@@ -37,7 +37,8 @@ def number_of(ui, layer, k, panel=0):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two small trained runs, one of them with a critic."""
-    options = {"epochs": 2, "n_train": 150, "probe_every": 1, "latent_dim": 3, "progress": False}
+    options = {"epochs": 12, "n_train": 150, "probe_every": 6, "latent_dim": 3, "batch_size": 32}
+    options["progress"] = False
     out = tmp_path_factory.mktemp("runs")
     return [
         vcviz.train(dataset="digits", head=head, out=out, **options)
@@ -69,8 +70,8 @@ def test_regions_are_bayes_rule_at_every_epoch(ui, runs):
     assert len(first) == len(second) == 2
     assert first[0] != second[0]  # softmax learns its weights; the other's law stays
     # Of the trained model they are what the model itself says.
-    ui.controls["epoch"].value = 2
-    lat, source = runs[0].latents("test", 2), ui.sources[0]
+    ui.controls["epoch"].value = 12
+    lat, source = runs[0].latents("test", 12), ui.sources[0]
     rows = ("test", True)
     frame = {
         "projection": source.projection(("pca",), "test"),
@@ -97,7 +98,7 @@ def test_the_critic_is_shown_of_the_trained_model_alone(ui, runs):
     rows = ("test", True)
     field = plane_log_ratio(
         runs[1].model(),
-        runs[1].latents("test", 2),
+        runs[1].latents("test", 12),
         projection=source.projection(("pca",), "test"),
         ranges=source.ranges(("pca",), rows),
         size=96,
@@ -162,7 +163,7 @@ def test_a_tour_turns_on_axes_that_stay_put(ui, runs):
     for turn in (0, 30, 89):
         ui.controls["turn"].value = turn
         frame = ui.sources[0].tour("test", 90)[turn]
-        lat = runs[0].latents("test", 2)
+        lat = runs[0].latents("test", 12)
         (trace,) = [t for t in of(ui.view, "points", 4) if t.xaxis == "x"]
         np.testing.assert_allclose(trace.x, frame(lat.z[lat.y == 4])[:, 0], atol=1e-5)
         seen.add(trace.x.tobytes())
@@ -315,7 +316,7 @@ def test_linked_explorers_share_what_is_chosen(pair):
 
 
 def test_a_click_keeps_a_sample_with_its_picture_and_neighbours(ui, runs):
-    lat, split = runs[0].latents("test", 2), runs[0].split("test")
+    lat, split = runs[0].latents("test", 12), runs[0].split("test")
     places = np.flatnonzero(lat.y == 5)
     ui.view.tell("click", trace=number_of(ui, "points", 5), point=2, x=0.0, y=0.0)
     row = int(lat.index[places[2]])
