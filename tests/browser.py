@@ -30,42 +30,53 @@ class Watch:
     errors: list[str] = field(default_factory=list)
 
 
+def watched(page: Any) -> Watch:
+    """Let a page reach this machine alone, and return a list of what it asks for and says."""
+    watch = Watch()
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(LOCAL) else watch.requests.append(r.url),
+    )
+    # What the page's own policy forbids is reported as a request, but never sent.
+    page.on(
+        "requestfailed",
+        lambda r: watch.requests.remove(r.url) if r.failure == "csp" else None,
+    )
+    page.on("console", lambda m: watch.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: watch.errors.append(str(e)))
+    # Nothing outside may answer, so that a page that needs it fails here as it would offline.
+    page.route(
+        "**/*",
+        lambda route: route.continue_() if route.request.url.startswith(LOCAL) else route.abort(),
+    )
+    return watch
+
+
+@contextlib.contextmanager
+def browsing(chromium: str) -> Iterator[Any]:
+    """Start a browser and yield it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
 @contextlib.contextmanager
 def open_page(
     chromium: str, address: Path | str, *, dark: bool = False, **size: int
 ) -> Iterator[tuple[Any, Watch]]:
     """Open a file or local address and yield (Playwright page, what it asked for)."""
-    from playwright.sync_api import sync_playwright
-
     if isinstance(address, Path):
         address = address.resolve().as_uri()
-    watch = Watch()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+    with browsing(chromium) as browser:
         page = browser.new_page(
             viewport={"width": 1200, "height": 900, **size},
             color_scheme="dark" if dark else "light",
         )
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith(LOCAL) else watch.requests.append(r.url),
-        )
-        # What the page's own policy forbids is reported as a request, but never sent.
-        page.on(
-            "requestfailed",
-            lambda r: watch.requests.remove(r.url) if r.failure == "csp" else None,
-        )
-        page.on("console", lambda m: watch.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: watch.errors.append(str(e)))
-        # Nothing outside may answer, so that a page that needs it fails here as it would offline.
-        page.route(
-            "**/*",
-            lambda route: (
-                route.continue_() if route.request.url.startswith(LOCAL) else route.abort()
-            ),
-        )
+        watch = watched(page)
         page.goto(address)
-        try:
-            yield page, watch
-        finally:
-            browser.close()
+        yield page, watch

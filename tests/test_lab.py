@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import open_page
+from lab_browser import served
 from tiny_notebooks import save, text
 
 from vcviz import lab
@@ -115,31 +111,6 @@ def test_python3_is_this_interpreter_whatever_is_registered(tmp_path, monkeypatc
     assert {"python3", "other"} <= specs.get_all_specs().keys()
 
 
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Start JupyterLab as the command does, and yield the address that it prints."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.getenv("PYTHONPATH")])),
-        **{f"JUPYTER_{k}_DIR": str(folder / ".jupyter" / k) for k in ("CONFIG", "RUNTIME")},
-        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".jupyter" / "workspaces"),
-    }
-    log = folder / "log.txt"
-    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", "--port=0"]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
-    try:
-        deadline = time.monotonic() + 60
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S+token=\w+", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield found.group()
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @pytest.mark.browser
 def test_jupyterlab_opens_and_runs_a_notebook_where_it_was_started(tmp_path, chromium):
     copies = tmp_path / "vcviz-notebooks"
@@ -154,6 +125,7 @@ def test_jupyterlab_opens_and_runs_a_notebook_where_it_was_started(tmp_path, chr
         output.wait_for(timeout=60_000)
         assert output.inner_text().split() == ["python", sys.executable, "folder", str(tmp_path)]
         assert watch.requests == []
+        assert page.get_by_text("Would you like to").count() == 0
         token = re.search(r"token=\w+", address).group()
         base = address.split("/lab")[0]
         specs = json.load(urllib.request.urlopen(f"{base}/api/kernelspecs?{token}"))

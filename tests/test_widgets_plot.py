@@ -223,7 +223,7 @@ def test_a_page_draws_what_the_kernel_sends(page):
     shown = "() => { const g = document.querySelector('#a > div');"
     found = page.evaluate(shown + " return [[...g.data[0].y], g.layout.title.text]; }")
     assert found == [[4, 5, 6], "second"]
-    assert page.evaluate("() => document.querySelector('#a > div').ariaLabel") == "Figure: second"
+    assert page.evaluate("() => document.querySelector('#a > div').ariaLabel") == "second"
     plot.show([*traces([1, 1, 1]), {"type": "bar", "y": [2.0]}], layout)
     drawn(page, 3)
     assert page.evaluate(shown + " return g.data.map(t => t.type); }") == ["scatter", "bar"]

@@ -10,12 +10,13 @@ _ASSETS = resources.files("vcviz.headless") / "assets"
 
 @cache
 def access_script() -> str:
-    """Return JavaScript that defines two functions for a figure that plotly.js has drawn.
+    """Return JavaScript that defines three functions for a figure that plotly.js has drawn.
 
-    ``makeAccessible(gd, label)`` names the figure and lets keys work its sliders, buttons, lists
-    and legend; ``dataTable(gd)`` returns an element with the data that the figure shows at the
-    moment. It needs no module and no other script, so that a page and a widget can both take it in
-    as text.
+    ``makeAccessible(gd, label, otherwise)`` names the figure and lets keys work its sliders,
+    buttons, lists and legend; ``dataTable(gd)`` returns an element with the data that the figure
+    shows at the moment; ``keepKeys(box)`` lets the controls in `box` have their keys before
+    JupyterLab takes them. It needs no module and no other script, so that a page and a widget can
+    both take it in as text.
     """
     return _read("figure_access.js") + _read("figure_table.js")
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from vcviz.errors import InputError
 from vcviz.headless.files import list_notebooks
 
+#: tells JupyterLab not to ask whether it may fetch news; no argument of the command does
+_CONFIG = Path(__file__).parent / "config"
 #: remembers what was copied, to tell a notebook that a person changed from an old one of ours
 _RECORD = ".vcviz-notebooks.json"
 
@@ -98,6 +100,8 @@ def lab_command(
 
 def start_lab(command: Sequence[str]) -> int:
     """Serve JupyterLab until it is stopped and return its exit status."""
+    paths = [str(_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     if os.name == "posix":
         os.execv(command[0], list(command))
     return subprocess.call(command)

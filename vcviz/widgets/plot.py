@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import unknown
 from vcviz.figures.differences import differences
+from vcviz.headless.access import access_script, access_style
 
 Kind = Literal["click", "hover", "unhover", "select", "viewport", "resize"]
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
@@ -28,7 +29,7 @@ _ESM = pathlib.Path(__file__).parent / "assets" / "plot.js"
 
 
 class _Library(anywidget.AnyWidget):
-    """plotly.js, sent to a page once however many figures it holds.
+    """plotly.js and our script around it, sent to a page once however many figures it holds.
 
     Plotly's own FigureWidget sends and saves all of it with every figure.
     """
@@ -40,7 +41,8 @@ class _Library(anywidget.AnyWidget):
 @cache
 def _library() -> _Library:
     source = importlib.resources.files("plotly") / "package_data" / "plotly.min.js"
-    return _Library(code=gzip.compress(source.read_bytes(), 6))
+    code = source.read_bytes() + b"\n" + access_script().encode()
+    return _Library(code=gzip.compress(code, 6))
 
 
 class Plot(anywidget.AnyWidget):
@@ -58,6 +60,7 @@ class Plot(anywidget.AnyWidget):
     """
 
     _esm = _ESM
+    _css = access_style()
     _library = traitlets.Instance(_Library).tag(sync=True, **ipw.widget_serialization)
     _figure = traitlets.Dict().tag(sync=True, to_json=lambda _value, plot: plot._packed())
     _listened = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -65,7 +68,7 @@ class Plot(anywidget.AnyWidget):
 
     def __init__(self, data: list[dict[str, Any]], layout: dict[str, Any], label: str = "") -> None:
         self._shown: Plain = (data, layout)
-        self._objects: go.Figure | None = None
+        self._objects: tuple[Plain, go.Figure] | None = None
         self._callbacks: dict[str, list[Callable[[dict[str, Any]], Any]]] = {}
         super().__init__(_library=_library(), label=label)
         self.on_msg(self._received)
@@ -86,7 +89,7 @@ class Plot(anywidget.AnyWidget):
         What a person did to the figure (zoom, legend, selection) stays unless the figure itself
         changes it.
         """
-        old, self._shown, self._objects = self._shown, (data, layout), None
+        old, self._shown = self._shown, (data, layout)
         arrays: list[bytes] = []
         if [_kind(t) for t in old[0]] == [_kind(t) for t in data]:
             changes = [differences(was, now) for was, now in zip(old[0], data, strict=True)]
@@ -147,9 +150,12 @@ class Plot(anywidget.AnyWidget):
             self.tell(kind, **event)
 
     def _as_figure(self) -> go.Figure:
-        if self._objects is None:
-            self._objects = go.Figure(*self._shown)
-        return self._objects
+        # JupyterLab hands messages of widgets to a thread of their own, so what is shown can change
+        # while a cell asks for it.
+        shown, made = self._shown, self._objects
+        if made is None or made[0] is not shown:
+            made = self._objects = shown, go.Figure(*shown)
+        return made[1]
 
     def _packed(self) -> Any:
         data, layout = self._shown

@@ -1,3 +1,18 @@
+// JupyterLab takes arrow keys, Enter and letters for itself while a notebook is not being written
+// in, also from a list or a button of a widget that has the focus. Keys with Ctrl stay its own.
+var keepKeys = (() => {
+  const KEPT = "data-lm-suppress-shortcuts";
+  const guard = ({ target, ctrlKey, metaKey }) => {
+    if (target.closest?.("[data-keeps-keys]")) target.toggleAttribute(KEPT, !(ctrlKey || metaKey));
+  };
+  // box: an element whose controls get their keys before JupyterLab does.
+  return function keepKeys(box) {
+    box.dataset.keepsKeys = "yes";
+    // On the window, where an event comes by before JupyterLab, on the document, has seen it.
+    globalThis.vcvizKeys ??= window.addEventListener("keydown", guard, true) ?? guard;
+  };
+})();
+
 // plotly.js draws sliders, buttons, lists and legends for the mouse alone. Here they get a role, a
 // name and keys; a key does to the drawn control what the mouse does, so plotly's own code runs.
 var makeAccessible = (() => {
@@ -21,7 +36,6 @@ var makeAccessible = (() => {
     for (const [name, value] of Object.entries(values)) {
       if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
     }
-    element.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves its keys alone
   };
 
   const press = (element, kinds, place = {}) => {
@@ -192,11 +206,14 @@ var makeAccessible = (() => {
   }
 
   // Name a drawn figure and let the keyboard reach its controls. gd: what Plotly.newPlot drew into;
-  // label: its name for a screen reader, if it has no title of its own.
-  return function makeAccessible(gd, label) {
-    const title = gd.layout?.title;
+  // label: its name for a screen reader, default its title; otherwise: its name without a title,
+  // default the headings of its panels.
+  return function makeAccessible(gd, label, otherwise) {
+    const { title, annotations = [] } = gd.layout ?? {};
+    const headings = annotations.filter((a) => / domain$/.test(a.xref)).map((a) => plain(a.text));
+    const name = label || plain(title?.text ?? title) || otherwise || headings.join("; ");
     gd.setAttribute("role", "figure");
-    gd.setAttribute("aria-label", plain(title?.text ?? title) || plain(label) || "Figure");
+    gd.setAttribute("aria-label", name || "Figure");
     if (gd.dataset.accessible) return describe(gd);
     gd.dataset.accessible = "yes";
     gd.addEventListener("keydown", (event) => onKey(gd, event));

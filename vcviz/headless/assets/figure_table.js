@@ -167,7 +167,6 @@ var dataTable = (() => {
     const box = made("div", "", { className: "data-table-box", tabIndex: 0 });
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", `Data of: ${name}`);
-    box.setAttribute("data-lm-suppress-shortcuts", "true");
     box.append(...tables.map(drawn));
     if (!tables.length) box.append(made("p", "Only pictures are shown here."));
     const file = name.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-|-$/g, "");

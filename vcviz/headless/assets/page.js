@@ -14,7 +14,7 @@ function headingAbove(box) {
     try {
       const spec = JSON.parse(document.getElementById("figure-" + box.dataset.figure).textContent);
       await Plotly.newPlot(box, spec);
-      makeAccessible(box, headingAbove(box));
+      makeAccessible(box, "", headingAbove(box));
       box.after(dataTable(box));
     } catch (error) {
       box.classList.add("figure-failed");

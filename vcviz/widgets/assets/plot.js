@@ -9,7 +9,8 @@ const CONFIG = { displaylogo: false, responsive: false, doubleClick: "reset" };
 const WEBGL_FIGURES = 4;
 const HOVER_MS = 60; // between two hovers that the kernel hears of
 
-// plotly.js comes packed, in a widget of its own that all figures share.
+// plotly.js comes packed, in a widget of its own that all figures share, and with it what
+// vcviz.headless.access says of keys and data tables.
 function load(model) {
   globalThis.vcvizPlotly ??= (async () => {
     const id = model.get("_library").slice("IPY_MODEL_".length);
@@ -18,9 +19,10 @@ function load(model) {
     const code = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
     // As a module of its own: a page's AMD loader would otherwise keep it for itself.
     const source = `const module = { exports: {} }, define = undefined;\n${code}
-      export default module.exports;`;
+      export const Plotly = module.exports;
+      export { makeAccessible, dataTable, keepKeys };`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    return (await import(url)).default;
+    return import(url);
   })();
   return globalThis.vcvizPlotly;
 }
@@ -102,7 +104,7 @@ export default () => {
     const width = new ResizeObserver(() => view.draw());
     let gone = false;
 
-    load(model).then((Plotly) => {
+    load(model).then(({ Plotly, makeAccessible, dataTable, keepKeys }) => {
       if (gone) return;
       let drawing = false, again = false, drawn = 0, known = 0;
       view.draw = async () => {
@@ -115,13 +117,17 @@ export default () => {
           const layout = layoutOf(plot, figure, revision);
           await Plotly.react(plot, traces(plot, figure.data), layout, CONFIG);
           drawn += 1;
-          if (drawn === 1) listen(plot, model, bubble);
+          if (drawn === 1) {
+            listen(plot, model, bubble);
+            el.append(dataTable(plot));
+            keepKeys(el.closest(".jp-OutputArea-output, .voila-cell, .output_area") ?? el);
+          }
           if (plot.clientWidth !== known) {
             known = plot.clientWidth;
             tell(model, "resize", { width: known });
           }
           plot.dataset.drawn = drawn;
-          name(plot, model.get("label"));
+          makeAccessible(plot, model.get("label"));
         } while (again);
         drawing = false;
       };
@@ -133,7 +139,7 @@ export default () => {
       views.delete(view);
       width.disconnect();
       webgl.delete(plot);
-      globalThis.vcvizPlotly?.then((Plotly) => Plotly.purge(plot));
+      globalThis.vcvizPlotly?.then(({ Plotly }) => Plotly.purge(plot));
     };
   }
 
@@ -159,14 +165,6 @@ function layoutOf(plot, { layout }, revision) {
   found.selections = [];
   found.width = Math.min(layout.width ?? Infinity, plot.clientWidth);
   return found;
-}
-
-function name(plot, label) {
-  const headings = (plot.layout.annotations ?? []).map(({ text }) => text);
-  const text = [plot.layout.title?.text, ...headings].filter(Boolean).join("; ");
-  const plain = new DOMParser().parseFromString(text.replaceAll("<br>", ", "), "text/html");
-  plot.setAttribute("role", "group");
-  plot.setAttribute("aria-label", label || `Figure: ${plain.body.textContent}`);
 }
 
 // ---------------------------------------------------------------- what a person does

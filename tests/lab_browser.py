@@ -1,0 +1,315 @@
+"""JupyterLab in a real browser, as ``vcviz lab`` starts it, for the tests marked `browser`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from browser import Watch, watched
+
+from vcviz.headless.files import list_notebooks, read_notebook
+from vcviz.headless.parameters import TAG
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What a test asks of the kernel: marks the controls, and says what an explorer shows.
+_ASSISTANT = """
+import inspect as _inspect
+import json as _json
+import numpy as _np
+from vcviz.widgets.display import Explorer as _Explorer
+
+_explorers = [v for v in Out.values() if isinstance(v, _Explorer)]
+
+def _mark():
+    found = []
+    for i, explorer in enumerate(_explorers):
+        for name, control in explorer.controls.items():
+            control.add_class(f"test-{i}-{name}")
+        found.append({n: type(c).__name__ for n, c in explorer.controls.items()})
+    return found
+
+# JupyterLab hands messages of widgets to a thread of their own: a cell can run while they are read.
+_busy = [0]
+_handlers = get_ipython().kernel.shell_handlers
+if not hasattr(_handlers["comm_msg"], "counts"):
+    def _count(handle):
+        async def counted(*args):
+            _busy[0] += 1
+            try:
+                answer = handle(*args)
+                return await answer if _inspect.isawaitable(answer) else answer
+            finally:
+                _busy[0] -= 1
+        counted.counts = _busy
+        return counted
+    _handlers["comm_msg"] = _count(_handlers["comm_msg"])
+else:
+    _busy = _handlers["comm_msg"].counts
+
+def _sum(values):
+    if values is None:
+        return 0.0
+    flat = _np.asarray(values, dtype=object).ravel()
+    numbers = _np.array([v for v in flat if isinstance(v, (int, float, _np.number))], dtype=float)
+    return float(numbers[_np.isfinite(numbers)].sum())
+
+def _shown(i):
+    explorer = _explorers[i]
+    return {
+        "busy": _busy[0],
+        "values": {n: repr(v) for n, v in explorer.bound.values.items()},
+        "traces": [
+            [t.type, *(_sum(t[k]) if k in t else 0.0 for k in ("x", "y", "z"))]
+            for t in explorer.view.data
+        ],
+    }
+"""
+_PAGE_SHOWN = """name => {
+  const flat = (v) => (v === null || v === undefined ? [] : ArrayBuffer.isView(v) ? Array.from(v)
+    : Array.isArray(v) ? v.flatMap(flat) : [v]);
+  const sum = (v) => flat(v).filter((n) => Number.isFinite(n)).reduce((a, b) => a + b, 0);
+  const plot = document.querySelector('.' + CSS.escape(name))
+    ?.closest('.jp-OutputArea-output').querySelector('.js-plotly-plot[data-drawn]');
+  return plot && plot.data.map((t) => [t.type ?? 'scatter', sum(t.x), sum(t.y), sum(t.z)]);
+}"""
+
+
+def small_copies(folder: Path) -> None:
+    """Write our notebooks to a folder, with the parameters of a quick run in their cells."""
+    import nbformat
+
+    folder.mkdir(parents=True)
+    for name, path in list_notebooks().items():
+        nb = read_notebook(path)
+        smoke = nb.metadata.vcviz.smoke
+        (cell,) = [c for c in nb.cells if TAG in c.metadata.get("tags", [])]
+        cell.source += "".join(f"\n{key} = {value!r}" for key, value in smoke.items())
+        nbformat.write(nb, folder / f"{name}.ipynb")
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Start JupyterLab as the command does, and yield the address that it prints."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])),
+        **{f"JUPYTER_{k}_DIR": str(folder / ".jupyter" / k) for k in ("CONFIG", "RUNTIME")},
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".jupyter" / "workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / ".jupyter" / "settings"),
+    }
+    log = folder / "log.txt"
+    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", "--port=0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S+token=\w+", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield found.group()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Lab:
+    """One JupyterLab, one browser and one kernel for all notebooks of a test module.
+
+    Parameters
+    ----------
+    folder : where JupyterLab was started
+    address : what it printed
+    browser : Playwright's browser
+    """
+
+    def __init__(self, folder: Path, address: str, browser: Any) -> None:
+        self.folder, self.browser = folder, browser
+        self.base, self.token = address.split("/lab")[0], re.search(r"token=(\w+)", address)[1]
+        self.kernel_id: str | None = None
+        self._client: Any = None
+
+    @contextlib.contextmanager
+    def notebook(self, name: str, **look: Any) -> Iterator[Sheet]:
+        """Open a notebook, run all of its cells, and yield it."""
+        if self.kernel_id is not None:
+            # All notebooks share a kernel: to import everything anew would take most of the time.
+            self._post(
+                "sessions",
+                {"path": f"vcviz-notebooks/{name}.ipynb", "name": name, "type": "notebook",
+                 "kernel": {"id": self.kernel_id}},
+            )  # fmt: skip
+            self.ask("Out.clear()")
+        page = self.browser.new_page(**{"viewport": {"width": 1280, "height": 1000}, **look})
+        watch = watched(page)
+        page.goto(f"{self.base}/lab/tree/vcviz-notebooks/{name}.ipynb?reset&token={self.token}")
+        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=60_000)
+        page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
+        page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
+        try:
+            yield Sheet(self, page, watch)
+        finally:
+            page.close()
+
+    def ask(self, expression: str) -> Any:
+        """Return what an expression is in the kernel, when it has done what it was sent."""
+        if self._client is None:
+            self._client = self._connect()
+        said = []
+        self._client.execute_interactive(
+            f"print(_json.dumps({expression}))" if expression != _ASSISTANT else expression,
+            store_history=False,
+            timeout=120,
+            output_hook=lambda m: said.append(m["content"]),
+        )
+        text = "".join(part.get("text", "") for part in said)
+        errors = [part["evalue"] for part in said if "evalue" in part]
+        assert not errors, errors
+        return json.loads(text) if text else None
+
+    def _connect(self) -> Any:
+        from jupyter_client.blocking import BlockingKernelClient
+
+        self.kernel_id = json.load(self._get("kernels"))[0]["id"]
+        file = self.folder / ".jupyter" / "RUNTIME" / f"kernel-{self.kernel_id}.json"
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        return client
+
+    def _get(self, what: str) -> Any:
+        return urllib.request.urlopen(f"{self.base}/api/{what}?token={self.token}")
+
+    def _post(self, what: str, content: dict[str, Any]) -> None:
+        request = urllib.request.Request(
+            f"{self.base}/api/{what}?token={self.token}",
+            json.dumps(content).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).read()
+
+
+class Sheet:
+    """A notebook that was run in JupyterLab.
+
+    Attributes
+    ----------
+    page, watch : Playwright's page, and what it asked for and complained about
+    controls : name -> type of each explorer's controls
+    """
+
+    def __init__(self, lab: Lab, page: Any, watch: Watch) -> None:
+        self.lab, self.page, self.watch = lab, page, watch
+        page.wait_for_timeout(500)
+        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=120_000)
+        failed = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+        assert failed.count() == 0, failed.first.inner_text()
+        lab.ask(_ASSISTANT)
+        self.controls: list[dict[str, str]] = lab.ask("_mark()")
+
+    def control(self, i: int, name: str) -> Any:
+        """Return a control of the i-th explorer, scrolled into view."""
+        found = self.page.locator(f".test-{i}-{name}")
+        for _ in range(60):
+            if found.count():
+                break
+            self.page.locator(".jp-WindowedPanel-outer").evaluate("box => box.scrollBy(0, 400)")
+            self.page.wait_for_timeout(100)
+        found.scroll_into_view_if_needed()
+        return found
+
+    def expected(self, i: int) -> Any:
+        """Return the values of an explorer's controls in the kernel, and what it wants shown."""
+        return self.lab.ask(f"_shown({i})")
+
+    def agrees(self, i: int, *, unlike: Any = None, timeout: float = 40) -> Any:
+        """Return what kernel and page both show, once they do and values are not those before."""
+        deadline = time.monotonic() + timeout
+        mark = f"test-{i}-{next(iter(self.controls[i]))}"
+        while True:
+            wanted = self.expected(i)
+            there = self.page.evaluate(_PAGE_SHOWN, mark)
+            changed = unlike is None or wanted["values"] != unlike["values"]
+            if changed and not wanted["busy"] and _same(there, wanted["traces"]):
+                return wanted
+            assert time.monotonic() < deadline, (wanted["values"], there, wanted["traces"])
+            self.page.wait_for_timeout(30)
+
+    def press(self, i: int, name: str) -> bool:
+        """Move a control by keyboard; return whether it can be moved."""
+        target = self._target(i, name)
+        if target is None:
+            return False
+        target.focus()
+        keys = {"Checkbox": ["Space"], "Choices": ["Space"], "Dropdown": ["ArrowDown", "ArrowUp"]}
+        before = self.expected(i)["values"][name]
+        for key in keys.get(self.controls[i][name], ["ArrowLeft", "ArrowRight"]):
+            self.page.keyboard.press(key)
+            self.page.wait_for_timeout(120)
+            if self.expected(i)["values"][name] != before:
+                return True
+        raise AssertionError(f"no key moved {name} of explorer {i} from {before}")
+
+    def click(self, i: int, name: str) -> bool:
+        """Move a control by mouse; return whether it can be moved."""
+        target = self._target(i, name)
+        if target is None:
+            return False
+        kind = self.controls[i][name]
+        if kind in ("Checkbox", "Choices"):
+            target.click()
+        elif kind == "Dropdown":
+            # The list itself is drawn outside the page, where no test can click.
+            labels = target.locator("option").all_inner_texts()
+            now = target.evaluate("list => list.selectedIndex")
+            target.select_option(index=(now + 1) % len(labels))
+        else:
+            rail = self.control(i, name).locator(".noUi-base").bounding_box()
+            at = target.bounding_box()["x"] + target.bounding_box()["width"] / 2
+            share = 0.2 if at > rail["x"] + rail["width"] / 2 else 0.8
+            y = rail["y"] + rail["height"] / 2
+            self.page.mouse.move(at, y)
+            self.page.mouse.down()
+            self.page.mouse.move(rail["x"] + share * rail["width"], y, steps=3)
+            self.page.mouse.up()
+        return True
+
+    def reset(self, i: int) -> None:
+        """Click the button that puts everything back."""
+        cell = self.control(i, next(iter(self.controls[i]))).locator(
+            "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]"
+        )
+        cell.get_by_role("button", name="Reset").first.click()
+
+    def _target(self, i: int, name: str) -> Any:
+        """Return what of a control takes keys and clicks; None if it is off or has no choice."""
+        box = self.control(i, name)
+        target = box.locator(".noUi-handle, select, input[type=checkbox], button").first
+        off = target.count() == 0 or target.is_disabled()
+        off = off or box.locator("[disabled]").count() > 0
+        one = self.controls[i][name] == "Dropdown" and target.locator("option").count() < 2
+        return None if off or one else target
+
+
+def _same(there: Any, wanted: Any) -> bool:
+    """Return whether the page's traces have the kernel's types and sums."""
+    return (
+        there is not None
+        and [t[0] for t in there] == [t[0] for t in wanted]
+        and all(
+            abs(a - b) <= 1e-4 * max(abs(a), abs(b), 1)
+            for mine, other in zip(there, wanted, strict=True)
+            for a, b in zip(mine[1:], other[1:], strict=True)
+        )
+    )
