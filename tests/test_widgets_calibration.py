@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from browser import open_page
 from fake_runs import FakeRun, latents
 from torch import nn
 
@@ -20,7 +21,7 @@ from vcviz.calibration import (
 )
 from vcviz.errors import InputError
 from vcviz.records import Split
-from vcviz.widgets import CalibrationExplorer
+from vcviz.widgets import CalibrationExplorer, LatentExplorer
 
 N, F, C, D = 90, 5, 3, 2
 NAMES = ("ant", "<b>bee</b>", "cat $x$")
@@ -304,7 +305,14 @@ def test_every_control_is_in_some_static_figure():
         "Corruption: feature noise", "Corruption: missing features",
     ]  # fmt: skip
     assert worse.layout.sliders[0].active == 3
-    for fig in (ui.figure(frames=3), by, worse):
+    whose = ui.figure(frames=2, menus={"split": None, "label": ["top", 1]})
+    bee = "Confidence in: class &lt;b&gt;bee&lt;/b&gt;"
+    assert [b.label for b in whose.layout.updatemenus[1].buttons] == [
+        f"Split: {split} · {label}"
+        for split in ("test", "train")
+        for label in ("Confidence in: top label", bee)
+    ]
+    for fig in (ui.figure(frames=3), by, worse, whose):
         assert fig.layout.dragmode is None
         assert not [t for t in fig.data if (t.meta or {}).get("layer") == "chosen"]
     with pytest.raises(InputError, match="unknown slider 'severety'; did you mean 'severity'"):
@@ -321,3 +329,53 @@ def test_static_figures_of_three_runs_stay_below_a_megabyte():
     a_frame = (len(more.to_json()) - len(few.to_json())) / 3
     assert len(few.to_json()) + 14 * a_frame < 1e6
     assert len(ui.figure(slider="severity").to_json()) < 0.5e6  # of two corruptions
+
+
+# ---------------------------------------------------------------- with others, and in a browser
+
+
+def test_a_bin_shows_its_rows_among_the_latents_and_back():
+    run = FakeRun()
+    calibration, cloud = CalibrationExplorer(run, resamples=0), LatentExplorer(run)
+    cloud.controls["all_rows"].value = True
+    vcviz.link(calibration, cloud)
+    (counts,) = layer(calibration, "counts")
+    fullest = int(np.argmax(counts.y))
+    at = {"trace": list(calibration.view.data).index(counts), "point": fullest, "y": 1}
+    calibration.view.tell("click", **at, x=counts.x[fullest])
+    assert cloud.chosen is calibration.chosen
+    assert set(cloud.selection.row) == set(calibration.selection.row)
+    assert len(cloud.selection) == counts.y[fullest]
+    cloud.chosen.choose([101, 102], source="softmax")
+    assert layer(calibration, "chosen")[0].y.sum() == 2
+
+
+@pytest.mark.browser
+def test_an_exported_page_goes_through_severities_and_corruptions(tmp_path, chromium):
+    run = TableRun()
+    path = tmp_path / "figure.html"
+    CalibrationExplorer(run, resamples=5).figure(slider="severity").write_html(
+        path, auto_play=False
+    )
+    shown = """name => document.querySelector('.js-plotly-plot')._fullData
+        .filter(t => t.visible === true && t.meta && t.meta.layer === name)
+        .map(t => Array.from(t.y))"""
+    with open_page(chromium, path, height=1500) as (page, watch):
+        page.wait_for_selector(".js-plotly-plot .main-svg")
+        page.wait_for_timeout(300)
+        for option, kind in enumerate(("feature_noise", "missing_features")):
+            page.locator(".updatemenu-header").first.click()
+            page.locator(".updatemenu-dropdown-button").nth(option).click()
+            page.wait_for_timeout(400)
+            rail = page.locator(".slider-rail-touch-rect").first.bounding_box()
+            for share, severity in ((0.999, 5), (0.001, 0)):
+                page.mouse.click(rail["x"] + share * rail["width"], rail["y"] + rail["height"] / 2)
+                page.wait_for_timeout(500)
+                worse = vcviz.extract_latents(run.net, vcviz.corrupt(run.rows, kind, severity))
+                curve = reliability_curve(worse.log_probs, worse.y, resamples=0)
+                (counts,) = page.evaluate(shown, "counts")
+                assert counts == curve.count.tolist()
+                ((accuracy,),) = page.evaluate(shown, "now accuracy")
+                assert accuracy == pytest.approx(worse.accuracy)
+        assert not watch.requests
+        assert not watch.errors

@@ -92,11 +92,11 @@ def _top_label(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64],
         for start in range(0, n, size):
             rows = slice(start, start + size)
             m = min(size, n - start)
-            p, top = buffer[:, :m], best[rows]
+            p = buffer[:, :m]
             np.copyto(p, array[rows].T)
             np.exp(p, out=p)
             worst = float(np.maximum(worst, np.abs(p.sum(0) - 1).max()))
-            top[:] = p.max(0)
+            best[rows] = top = p.max(0)
             hit = equal.ravel()[: c * m].reshape(c, m)
             np.equal(p, top, out=hit)
             right[rows] = hit.ravel().take(y[rows] * m + place[:m], mode="clip")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,7 @@ class CalibrationExplorer(Explorer):
         slider: str = "temperature",
         bins: Sequence[int] = (10, 15, 30),
         corruptions: Sequence[str] | None = None,
+        menus: Mapping[str, Sequence[Any] | None] | None = None,
         frames: int | None = None,
     ) -> go.Figure:
         """Return one static figure that needs no kernel.
@@ -139,25 +140,33 @@ class CalibrationExplorer(Explorer):
         slider : "temperature", with a list of numbers of bins; "bins", with a list of equal widths
             and equal masses; "severity", with a list of corruptions
         bins, corruptions : of those lists; default the first four corruptions
+        menus : lists of other controls instead: control -> values, None for all; for example
+            ``{"split": None, "label": ["top", 0, 1]}``
         frames : most positions of the slider; default 29 temperatures, 17 numbers of bins
         """
         if slider not in _SLIDERS:
             raise unknown("slider", slider, _SLIDERS)
-        menus: dict[str, Sequence[Any] | None] = {"bins": bins}
+        lists: dict[str, Sequence[Any] | None] = {"bins": bins}
         fixed: dict[str, Any] = {}
         if slider == "bins":
-            menus = {"binning": None}
+            lists = {"binning": None}
         elif slider == "severity":
             if "corruption" not in self.controls:
                 raise InputError(
                     "these inputs cannot be corrupted: pass a run, or a model and data"
                 )
             listed = list(corruptions or self._corruptions[:4])
-            menus = {"corruption": listed}
+            lists = {"corruption": listed}
             fixed = {"corruption": listed[0]}
             fixed |= {"split": "test"} if "split" in self.controls else {}
         many = frames or {"temperature": 29, "bins": 17}.get(slider)
-        return self.bound.figure(menus=menus, frames=many, slider=slider, draw=self._still, **fixed)
+        return self.bound.figure(
+            menus=lists if menus is None else menus,
+            frames=many,
+            slider=slider,
+            draw=self._still,
+            **fixed,
+        )
 
     def show_chosen(self) -> None:
         """Show which of the chosen rows are in which bin."""
