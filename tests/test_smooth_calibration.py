@@ -99,8 +99,10 @@ def test_a_sure_and_right_classifier_has_none():
     assert found.ece == found.interval[0] == found.if_calibrated == 0
 
 
-def test_the_interval_is_that_of_resampling_the_samples():
-    log_probs, y = sample(500, 1.6)
+@pytest.mark.parametrize("sharpness", [1.0, 1.6])
+def test_the_interval_is_that_of_resampling_the_samples(sharpness):
+    # Of a calibrated classifier the resampled errors are half as large again: the bias counts.
+    log_probs, y = sample(500, sharpness)
     found = smooth_calibration_error(log_probs, y, resamples=2000)
     rng = np.random.default_rng(1)
     rows = (rng.integers(0, 500, 500) for _ in range(400))

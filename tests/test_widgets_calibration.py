@@ -34,10 +34,16 @@ class TableRun(FakeRun):
 
     def __init__(self, head: str = "softmax"):
         super().__init__(head)
-        rng = np.random.default_rng(0)
-        self.rows = Split(rng.standard_normal((N, F)), np.arange(N) % C, NAMES)
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Linear(F, D), nn.Tanh(), nn.Linear(D, C))
+        with torch.no_grad():
+            self.net[2].weight *= 8
+        # Labels of its own law at T = 2: clean rows want that temperature, corrupted ones another.
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((N, F)).astype(np.float32)
+        said = vcviz.extract_latents(self.net, (x, np.zeros(N, int)))
+        law = np.exp(apply_temperature(said.log_probs, 2.0))
+        self.rows = Split(x, (law.cumsum(1) > rng.random((N, 1))).argmax(1), NAMES)
 
     def model(self):
         return self.net

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: test rows that are corrupted unless more are asked for
 ROWS = 2000
+#: sets of latents kept of a run: three corruptions at every severity
+_KEEP = 3 * SEVERITIES + 1
 
 #: column of `corruption_table` -> what it means
 CORRUPTION_COLUMNS = {
@@ -50,7 +53,7 @@ class _Kept:
     def __init__(self) -> None:
         self.model: Any = None
         self.rows: dict[int, Split] = {}
-        self.latents: dict[tuple[Any, ...], LatentSet] = {}
+        self.latents: OrderedDict[tuple[Any, ...], LatentSet] = OrderedDict()
 
 
 _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
@@ -79,7 +82,7 @@ def corrupted_latents(
     ----------
     run : a `Run`, or anything with its ``model()`` and ``split("test")``
     kind, severity, seed : as for `vcviz.corrupt`; severity 0 gives the same rows clean
-    rows : how many, from the first; what was computed is kept as long as the run is
+    rows : how many, from the first; the last 16 results are kept as long as the run is
     progress : show a bar if it takes more than 2 s
 
     Returns
@@ -98,8 +101,9 @@ def corrupted_latents(
         )
     check_count("rows", rows)
     kept = _KEPT.setdefault(run, _Kept())
-    key = (kind if severity else None, severity, rows, seed if severity else None)
+    key = (kind, severity, rows, seed) if severity else (rows,)
     if key in kept.latents:
+        kept.latents.move_to_end(key)
         return kept.latents[key]
     from vcviz.latents import extract_latents
 
@@ -113,6 +117,8 @@ def corrupted_latents(
         kept.model, worse, layer=getattr(run, "layer", None), name=worse.name, progress=progress
     )
     kept.latents[key] = found
+    if len(kept.latents) > _KEEP:
+        kept.latents.popitem(last=False)
     return found
 
 
