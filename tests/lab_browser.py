@@ -233,15 +233,21 @@ class Sheet:
         """Return the values of an explorer's controls in the kernel, and what it wants shown."""
         return self.lab.ask(f"_shown({i})")
 
-    def agrees(self, i: int, *, unlike: Any = None, timeout: float = 40) -> Any:
-        """Return what kernel and page both show, once they do and values are not those before."""
+    def agrees(self, i: int, *, unlike: Any = None, like: Any = None, timeout: float = 40) -> Any:
+        """Return what kernel and page both show, once they do.
+
+        Not before the controls' values are others than in `unlike`, or those in `like`.
+        """
         deadline = time.monotonic() + timeout
         mark = f"test-{i}-{next(iter(self.controls[i]))}"
         while True:
             wanted = self.expected(i)
             there = self.page.evaluate(_PAGE_SHOWN, mark)
-            changed = unlike is None or wanted["values"] != unlike["values"]
-            if changed and not wanted["busy"] and _same(there, wanted["traces"]):
+            values = wanted["values"]
+            reached = (unlike is None or values != unlike["values"]) and (
+                like is None or values == like["values"]
+            )
+            if reached and not wanted["busy"] and _same(there, wanted["traces"]):
                 return wanted
             assert time.monotonic() < deadline, (wanted["values"], there, wanted["traces"])
             self.page.wait_for_timeout(30)

@@ -131,3 +131,126 @@ def test_tabs_when_alive_and_figures_when_headless(table, monkeypatch):
     monkeypatch.setenv("VCVIZ_HEADLESS", "1")
     ui._ipython_display_()
     assert [type(item).__name__ for item in shown[1:]] == ["Figure"] * 3
+
+
+class Output(dict):
+    """What a Hugging Face model gives: a dict whose items are attributes too."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Looks(nn.Module):
+    """A classifier in Hugging Face's manner: inputs by keyword, an object with logits."""
+
+    def __init__(self, key, body, width):
+        super().__init__()
+        torch.manual_seed(0)
+        self.key, self.body, self.classifier = key, body, nn.Linear(width, C)
+
+    def forward(self, **inputs):
+        hidden = self.body(inputs[self.key])
+        return Output(logits=self.classifier(hidden), hidden_states=(hidden,))
+
+
+def check_implied(model, data, *, attacked=None):
+    """Explore a classifier in one line and hold its law to what the model itself predicts."""
+    ui = vcviz.explore(model, data, attack_rows=2)
+    lat, law = ui.subject.latents(), ui.subject.prior()
+    np.testing.assert_allclose(law.log_posterior(lat.z), lat.log_probs, atol=1e-4)
+    assert ("Attack" in ui.explorers) == bool(attacked)
+    for explorer in ui.explorers.values():
+        assert explorer.figure().data
+    return ui
+
+
+def batches(**inputs):
+    rows = [{k: v[i] for k, v in inputs.items()} | {"labels": i % C} for i in range(N)]
+    return DataLoader(rows, batch_size=8)
+
+
+def test_models_that_take_dicts_and_give_objects():
+    images = batches(pixel_values=torch.rand(N, 3, 6, 6))
+    body = nn.Sequential(nn.Conv2d(3, D, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    check_implied(Looks("pixel_values", body, D), images)
+    words = batches(input_ids=torch.randint(1, 20, (N, 7)), attention_mask=torch.ones(N, 7).long())
+
+    class Masked(Looks):
+        def forward(self, input_ids, attention_mask):
+            assert attention_mask.shape == input_ids.shape
+            return super().forward(input_ids=input_ids)
+
+    check_implied(Masked("input_ids", nn.EmbeddingBag(20, D), D), words)
+
+
+def test_a_law_that_the_model_does_not_follow_is_not_drawn(table):
+    class Two(nn.Module):
+        """Predicts by the mean of two layers, as a distilled transformer does."""
+
+        def __init__(self):
+            super().__init__()
+            self.head, self.second = nn.Linear(F, C), nn.Linear(F, C)
+
+        def forward(self, x):
+            return (self.head(x) + self.second(x)) / 2
+
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="not those of its last linear layer .* no law is drawn"):
+        ui = vcviz.explore(Two(), table, attack_rows=0)
+    assert ui.subject.prior() is None
+    assert ui.subject.anticipates is None
+
+
+def test_a_model_without_any_linear_layer_says_which_layers_there_are(table):
+    model = nn.Sequential(nn.Unflatten(1, (F, 1)), nn.Conv1d(F, C, 1), nn.Flatten())
+    with pytest.raises(InputError, match=r"called no nn.Linear.* layer=, .* one of: 0, 1, 2"):
+        vcviz.explore(model, table)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18", {}),
+        ("convnext_atto", {}),
+        ("vit_tiny_patch16_224", {"img_size": 32, "patch_size": 8, "depth": 1}),
+        ("deit_tiny_patch16_224", {"img_size": 32, "patch_size": 8, "depth": 1}),
+    ],
+)
+def test_classifiers_of_timm(name, options):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=C, **options)
+    check_implied(model, (torch.rand(N, 3, 32, 32), torch.arange(N) % C), attacked=True)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("kind", ["ViT", "DeiT", "ConvNext", "ResNet", "Bert", "DistilBert"])
+@pytest.mark.filterwarnings("ignore")  # of the library itself
+def test_classifiers_of_hugging_face(kind):
+    library = pytest.importorskip("transformers")
+    sizes = {
+        "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8, "intermediate_size": 9,
+        "num_labels": C,
+    }  # fmt: skip
+    options = {
+        "ViT": sizes | {"image_size": 16, "patch_size": 8},
+        "DeiT": sizes | {"image_size": 16, "patch_size": 8},
+        "ConvNext": {"num_labels": C, "hidden_sizes": [4, 4, 4, 8], "depths": [1, 1, 1, 1]},
+        "ResNet": {"num_labels": C, "embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1],
+                   "layer_type": "basic"},
+        "Bert": sizes | {"vocab_size": 20},
+        "DistilBert": {"vocab_size": 20, "dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 9,
+                       "num_labels": C},
+    }[kind]  # fmt: skip
+    words = kind in ("Bert", "DistilBert")
+    task = "Sequence" if words else "Image"
+    torch.manual_seed(0)
+    model = getattr(library, f"{kind}For{task}Classification")(
+        getattr(library, f"{kind}Config")(**options)
+    )
+    pixels = options.get("image_size", 32)
+    if words:
+        ids = torch.randint(1, 20, (N, 7))
+        check_implied(model, batches(input_ids=ids, attention_mask=torch.ones_like(ids)))
+    else:
+        check_implied(model, batches(pixel_values=torch.rand(N, 3, pixels, pixels)))

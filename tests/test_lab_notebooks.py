@@ -50,7 +50,7 @@ def test_each_control_moves_what_the_page_shows(lab, name):
                         moved.add(control)
             assert len(moved) >= len(controls) / 2, moved
             sheet.reset(i)
-            assert sheet.agrees(i, unlike=now) == start
+            assert sheet.agrees(i, like=start) == start
         picture = Image.open(io.BytesIO(sheet.page.screenshot()))
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
         assert sheet.watch.requests == []

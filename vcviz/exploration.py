@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -209,6 +210,7 @@ def _of_model(
     model: Any, data: Any, layer: str | None, class_names: Any, name: str | None, n: int
 ) -> Subject:
     from vcviz.latents import extract_latents, last_linear, prior_of
+    from vcviz.latents.adapter import is_ours, unwrapped
 
     if not isinstance(data, (Split, list, tuple)) and iter(data) is data:
         raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
@@ -219,18 +221,42 @@ def _of_model(
     anticipates: str | None = "stated"
     rows = _first_rows(data, n, lat.class_names) if n else None
     if law is None:
-        anticipates = "implied"
         try:
             found = last_linear(model, None if rows is None else _tensor(rows, model), layer=layer)
-            law = implied_prior(*_arrays(found), lat)
+            weight, bias = _arrays(found)
+            if is_ours(unwrapped(model)) or _makes_scores(weight, bias, lat):
+                law = implied_prior(weight, bias, lat)
         except InputError:
-            # No linear layer makes the scores of these latents: there is no law to draw.
-            anticipates = None
+            pass  # no linear layer makes the scores of these latents: there is no law to draw
+        anticipates = None if law is None else "implied"
     return Subject(lat, law, anticipates, model=model, rows=rows, data=data, layer=layer)
 
 
 def _arrays(layer: Any) -> tuple[Any, Any]:
-    return layer.weight, layer.bias
+    found = [None if v is None else v.detach().cpu().double().numpy()
+             for v in (layer.weight, layer.bias)]  # fmt: skip
+    return found[0], found[1]
+
+
+def _makes_scores(weight: NDArray[Any], bias: NDArray[Any] | None, lat: LatentSet) -> bool:
+    """Return whether softmax(W z + b) is p(y|x), and warn if not.
+
+    A model may go on after that layer, or take the mean of two, as a distilled DeiT does.
+    """
+    scores = np.asarray(lat.z, np.float64) @ weight.T + (0 if bias is None else bias)
+    from scipy.special import log_softmax
+
+    made = log_softmax(scores, axis=1)
+    off = float(np.abs(made - lat.log_probs).max())
+    # Half precision keeps 8 bits of a score, and scores are as large as they spread.
+    if off <= 1e-3 + 0.02 * float(np.std(lat.log_probs)):
+        return True
+    warnings.warn(
+        f"the model's probabilities are not those of its last linear layer (log p differs by up to "
+        f"{off:.2g}), so no law is drawn; name the layer that makes them with layer=",
+        stacklevel=4,
+    )
+    return False
 
 
 def _first_rows(data: Any, n: int, names: tuple[str, ...]) -> Split | None:
