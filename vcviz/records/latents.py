@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class LatentSet:
         """D, the number of latent dimensions."""
         return self.z.shape[1]
 
-    @property
+    @cached_property
     def accuracy(self) -> float:
         """Share of samples whose most probable class is the label (a fraction)."""
         return float((self.log_probs.argmax(1) == self.y).mean())
