@@ -110,11 +110,12 @@ def test_what_stands_beside_a_curve_is_drawn_and_told():
     )
     fig = go.Figure(**reliability_spec([found, curve()]))
     assert numbers_text(found)[2:] == [
-        "smooth ECE 0.030 [0.020, 0.040]",
+        "smECE 0.030 [0.020, 0.040]",
         "0.010 expected if calibrated",
         "Brier 0.500 = reliability 0.100",
-        "− resolution 0.200 − 0.025 in bins",
+        "− resolution 0.200",
         "+ uncertainty 0.625",
+        "− 0.025 within bins",
         "n = 35, 4 bins",
     ]
     np.testing.assert_array_equal(named(fig, "chosen samples").y, [1, 0, 10, 3])

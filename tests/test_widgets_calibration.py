@@ -89,14 +89,15 @@ def test_numbers_above_the_diagram_are_the_records(bins, binning, temperature, l
     assert text[:4] == [
         f"ECE {curve.ece:.3f} [{low:.3f}, {high:.3f}]",
         f"{curve.ece_if_calibrated:.3f} expected if calibrated",
-        f"smooth ECE {smooth.ece:.3f} [{low_s:.3f}, {high_s:.3f}]",
+        f"smECE {smooth.ece:.3f} [{low_s:.3f}, {high_s:.3f}]",
         f"{smooth.if_calibrated:.3f} expected if calibrated",
     ]
     sign = "−" if parts.remainder < 0 else "+"
-    assert text[4:7] == [
+    assert text[4:8] == [
         f"Brier {parts.score:.3f} = reliability {parts.reliability:.3f}",
-        f"− resolution {parts.resolution:.3f} {sign} {abs(parts.remainder):.3f} in bins",
+        f"− resolution {parts.resolution:.3f}",
         f"+ uncertainty {parts.uncertainty:.3f}",
+        f"{sign} {abs(parts.remainder):.3f} within bins",
     ]
     (counts,) = layer(ui, "counts")
     np.testing.assert_array_equal(counts.y, curve.count)

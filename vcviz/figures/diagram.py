@@ -44,20 +44,24 @@ class Diagram:
 
 
 def numbers_text(diagram: Diagram) -> list[str]:
-    """Return the lines that say ECE and smooth ECE with their intervals and floors, and Brier."""
+    """Return the lines that say ECE and smooth ECE with their intervals and floors, and Brier.
+
+    No line is longer than a diagram of three in a row on a narrow page.
+    """
     curve, smooth, brier = diagram.curve, diagram.smooth, diagram.brier
     lines = [
         f"ECE {curve.ece:.3f}{_between(curve.ece_interval)}",
         *_floor(curve.ece_if_calibrated),
     ]
     if smooth is not None:
-        lines.append(f"smooth ECE {smooth.ece:.3f}{_between(smooth.interval)}")
+        lines.append(f"smECE {smooth.ece:.3f}{_between(smooth.interval)}")
         lines += _floor(smooth.if_calibrated)
     if brier is not None:
         lines += [
             f"Brier {brier.score:.3f} = reliability {brier.reliability:.3f}",
-            f"− resolution {brier.resolution:.3f} {_signed(brier.remainder)} in bins",
+            f"− resolution {brier.resolution:.3f}",
             f"+ uncertainty {brier.uncertainty:.3f}",
+            f"{_signed(brier.remainder)} within bins",
         ]
     bins = "bins" if curve.binning == "width" else "equal-mass bins"
     return [*lines, f"n = {curve.n:,}, {curve.n_bins} {bins}"]
