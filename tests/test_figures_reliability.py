@@ -112,7 +112,7 @@ def test_what_stands_beside_a_curve_is_drawn_and_told():
     assert numbers_text(found)[2:] == [
         "smECE 0.030 [0.020, 0.040]",
         "0.010 expected if calibrated",
-        "Brier 0.500 = reliability 0.100",
+        "Brier 0.500: reliability 0.100",
         "− resolution 0.200",
         "+ uncertainty 0.625",
         "− 0.025 within bins",

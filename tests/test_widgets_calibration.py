@@ -94,7 +94,7 @@ def test_numbers_above_the_diagram_are_the_records(bins, binning, temperature, l
     ]
     sign = "−" if parts.remainder < 0 else "+"
     assert text[4:8] == [
-        f"Brier {parts.score:.3f} = reliability {parts.reliability:.3f}",
+        f"Brier {parts.score:.3f}: reliability {parts.reliability:.3f}",
         f"− resolution {parts.resolution:.3f}",
         f"+ uncertainty {parts.uncertainty:.3f}",
         f"{sign} {abs(parts.remainder):.3f} within bins",

@@ -58,7 +58,7 @@ def numbers_text(diagram: Diagram) -> list[str]:
         lines += _floor(smooth.if_calibrated)
     if brier is not None:
         lines += [
-            f"Brier {brier.score:.3f} = reliability {brier.reliability:.3f}",
+            f"Brier {brier.score:.3f}: reliability {brier.reliability:.3f}",
             f"− resolution {brier.resolution:.3f}",
             f"+ uncertainty {brier.uncertainty:.3f}",
             f"{_signed(brier.remainder)} within bins",

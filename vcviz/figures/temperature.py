@@ -70,7 +70,7 @@ def temperature_spec(
         x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
         layout |= cell.axes(x, {"title": {"text": unit}} | _height(ends, what))
         name = "NLL(T)" if what == "nll" else "ECE(T)"
-        least = "least NLL, clean" if clean else "least NLL"
+        least = "clean T" if clean else "least NLL"
         layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | {least}"))
     if severities:
         places = beside((0.0, _SWEEP_PX / total), 3, gap_x=0.07, first=90, row=10)
