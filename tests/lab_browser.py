@@ -67,7 +67,7 @@ def _shown(i):
     explorer = _explorers[i]
     return {
         "busy": _busy[0],
-        "values": {n: repr(v) for n, v in explorer.bound.values.items()},
+        "values": {n: repr(c.value) for n, c in explorer.controls.items()},
         "traces": [
             [t.type, *(_sum(t[k]) if k in t else 0.0 for k in ("x", "y", "z"))]
             for t in explorer.view.data

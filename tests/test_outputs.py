@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import csv
 import json
+from xml.etree import ElementTree
 
 import pytest
+from fake_runs import FakeRun
 from nbformat.v4 import new_output
 from tiny_notebooks import code, notebook, save
 
+from vcviz.errors import InputError
 from vcviz.headless import NotebookError, outputs, run_notebook
 from vcviz.headless.files import read_record
 from vcviz.headless.outputs import FIGURE, write_outputs
+from vcviz.widgets import AdversarialExplorer, CalibrationExplorer, LatentExplorer
 
 FIG = {"data": [{"type": "scatter", "y": [1, 3, 2]}], "layout": {"height": 200}}
 TABLE = (
@@ -52,7 +56,7 @@ def test_pictures_are_written_as_they_are(tmp_path):
 
 
 def test_a_browser_that_fails_does_not_fail_the_run(tmp_path, monkeypatch):
-    def broken(figures, folder):
+    def broken(figures, folder, formats):
         raise RuntimeError("the browser\nis gone")
 
     monkeypatch.setattr(outputs, "can_write_images", lambda: True)
@@ -74,6 +78,29 @@ def test_figures_become_pictures(tmp_path):
     one, two = ((tmp_path / "f" / f"figure-0{i}.png").read_bytes() for i in (1, 2))
     assert one[:4] == b"\x89PNG"
     assert one == two
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("explorer", [LatentExplorer, CalibrationExplorer, AdversarialExplorer])
+def test_the_figure_of_an_explorer_becomes_png_svg_and_pdf(tmp_path, explorer):
+    pytest.importorskip("kaleido")
+    nb = shown({FIGURE: json.loads(explorer([FakeRun()]).figure().to_json())})
+    files = write_outputs(nb, tmp_path / "f", images=["svg", "pdf", "png"])
+    assert files == [f"figure-01.{kind}" for kind in ("json", "pdf", "png", "svg")]
+    pdf, png, svg = ((tmp_path / "f" / name).read_bytes() for name in files[1:])
+    assert (pdf[:5], png[:4]) == (b"%PDF-", b"\x89PNG")
+    drawing = ElementTree.fromstring(svg)
+    texts = {text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")}
+    assert "<b>bee</b>" in texts or explorer is CalibrationExplorer
+    pictures = [e for e in drawing.iter() if e.tag.endswith("image")]
+    assert all(str(e.attrib).count("data:image/") == 1 for e in pictures)
+
+
+def test_an_unknown_format_is_refused_before_anything_runs(tmp_path):
+    source = save(tmp_path / "n.ipynb", "1 / 0")
+    with pytest.raises(InputError, match="unknown image format 'gif'; choose"):
+        run_notebook(source, out=tmp_path / "out", images=["gif"], progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_without_a_browser_are_refused(tmp_path, monkeypatch):

@@ -194,6 +194,10 @@ def notebook(
         bool | None,
         typer.Option("--images/--no-images", help="Figures as PNG too; default if possible."),
     ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Figures in this format: png, svg or pdf; may be repeated."),
+    ] = None,
     quiet: Quiet = False,
     help_: Annotated[
         bool, typer.Option("--help", "-h", help="Show this, and the parameters of NAME.")
@@ -230,7 +234,7 @@ def notebook(
         parse_assignments(declared, parameter or []),
         out=out,
         html=html,
-        images=images,
+        images=format_ or images,
         timeout=timeout,
         kernel=kernel,
         progress=not quiet,

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +36,7 @@ from vcviz.headless.outcomes import (
     failure_at,
     find_failure,
 )
-from vcviz.headless.outputs import write_outputs
+from vcviz.headless.outputs import image_formats, write_outputs
 from vcviz.headless.parameters import check_parameters, notebook_parameters
 from vcviz.locks import held
 from vcviz.progress import bar_interval
@@ -64,7 +64,7 @@ def run_notebook(
     *,
     out: str | os.PathLike[str] | None = None,
     html: bool = True,
-    images: bool | None = None,
+    images: bool | Sequence[str] | None = None,
     timeout: float | None = None,
     kernel: str | None = None,
     env: Mapping[str, str] | None = None,
@@ -79,8 +79,9 @@ def run_notebook(
     parameters : values for its cell tagged ``parameters``; checked before a kernel starts
     out : a folder, or the file to write (.ipynb); default ``reports/<name>.ipynb``
     html : also write one self-contained page beside it
-    images : write the figures as PNG too, in ``<name>_files``; default if kaleido and a browser
-        for it are there. Figures as JSON and tables as CSV are written there in any case.
+    images : write the figures as PNG too, in ``<name>_files``, or in the formats that it names, of
+        "png", "svg" and "pdf"; default PNG if kaleido and a browser for it are there. Figures
+        as JSON and tables as CSV are written there in any case.
     timeout : longest time for a cell, seconds
     kernel : name of a Jupyter kernel; default this very Python interpreter, or the notebook's own
         kernel if it is not in Python
@@ -111,6 +112,7 @@ def run_notebook(
     values = check_parameters(declared, parameters or {})
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout should be a positive number of seconds, got {timeout!r}")
+    image_formats(images)
     kernel_name, language = choose_kernel(nb.metadata, kernel)
     target = _target(source, out)
 

@@ -8,49 +8,55 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcviz.errors import MissingError
+from vcviz.errors import MissingError, unknown
 from vcviz.headless.slim import FIGURE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+FORMATS = ("png", "svg", "pdf")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Pixels; figures without a height have plotly's own. Doubled, so that text stays sharp in print.
 _WIDTH, _HEIGHT, _SCALE = 900, 450, 2
 
 
-def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None) -> list[str]:
+def write_outputs(
+    nb: NotebookNode, folder: Path, *, images: bool | Sequence[str] | None = None
+) -> list[str]:
     """Write the figures, pictures and tables that the cells show, and return the files' names.
 
-    Plotly's figures become JSON and PNG, pictures such as matplotlib's are written as they are, and
-    tables become CSV.
+    Plotly's figures become JSON and images, pictures such as matplotlib's are written as they are,
+    and tables become CSV.
 
     Parameters
     ----------
     nb : executed notebook
     folder : folder for the files; replaced as a whole, and left out if there are none
-    images : write figures as PNG too; default if kaleido and a browser are there
+    images : write figures as PNG too, or in the formats that it names, of "png", "svg" and "pdf";
+        default PNG if kaleido and a browser are there
 
     Raises
     ------
+    InputError
+        For another format.
     MissingError
         If images are asked for and cannot be made.
     """
+    formats = image_formats(images)
     figures, tables, pictures = list(_figures(nb)), list(_tables(nb)), list(_pictures(nb))
     shutil.rmtree(folder, ignore_errors=True)
     if not figures and not tables and not pictures:
         return []
-    if images is None:
-        images = can_write_images()
-    elif images and not can_write_images():
+    if formats and not can_write_images():
         raise MissingError(
-            "PNG files need kaleido and Chromium or Chrome: pip install 'vcviz[export]'"
+            f"{' and '.join(formats).upper()} files need kaleido and Chromium or Chrome: "
+            "pip install 'vcviz[export]'"
         )
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -59,13 +65,14 @@ def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None)
         for number, figure in enumerate(figures, 1):
             path = temporary / f"figure-{number:02d}.json"
             path.write_text(json.dumps(figure, separators=(",", ":")), encoding="utf-8")
-        if images and figures:
+        if formats and figures:
             try:
-                _write_images(figures, temporary)
+                _write_images(figures, temporary, formats)
             except Exception as error:
                 # Of the browser, and of many kinds; a run of hours is not lost for it.
                 reason = " ".join(str(error).split()) or type(error).__name__
-                warnings.warn(f"some figures were not written as PNG: {reason}", stacklevel=2)
+                kinds = " and ".join(formats).upper()
+                warnings.warn(f"some figures were not written as {kinds}: {reason}", stacklevel=2)
         for number, rows in enumerate(tables, 1):
             path = temporary / f"table-{number:02d}.csv"
             with path.open("w", encoding="utf-8", newline="") as file:
@@ -76,6 +83,18 @@ def write_outputs(nb: NotebookNode, folder: Path, *, images: bool | None = None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return sorted(path.name for path in folder.iterdir())
+
+
+def image_formats(images: bool | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the formats that `images` of `write_outputs` stands for."""
+    if images is None:
+        images = can_write_images()
+    if isinstance(images, bool):
+        return ("png",) if images else ()
+    for name in images:
+        if name not in FORMATS:
+            raise unknown("image format", name, FORMATS)
+    return tuple(dict.fromkeys(images))
 
 
 def can_write_images() -> bool:
@@ -119,7 +138,7 @@ def _outputs(nb: NotebookNode) -> Iterator[Mapping[str, Any]]:
             yield from cell.outputs
 
 
-def _write_images(figures: list[Mapping[str, Any]], folder: Path) -> None:
+def _write_images(figures: list[Mapping[str, Any]], folder: Path, formats: Sequence[str]) -> None:
     import kaleido
 
     # One browser for all of them: starting it takes seconds.
@@ -127,16 +146,14 @@ def _write_images(figures: list[Mapping[str, Any]], folder: Path) -> None:
     try:
         for number, figure in enumerate(figures, 1):
             layout = {**figure.get("layout", {}), "paper_bgcolor": "white"}
-            picture = kaleido.calc_fig_sync(
-                {"data": figure.get("data", []), "layout": layout},
-                opts={
-                    "format": "png",
-                    "width": _WIDTH,
-                    "height": layout.get("height", _HEIGHT),
-                    "scale": _SCALE,
-                },
-            )
-            (folder / f"figure-{number:02d}.png").write_bytes(picture)
+            content = {"data": figure.get("data", []), "layout": layout}
+            size = {"width": _WIDTH, "height": layout.get("height", _HEIGHT)}
+            for name in formats:
+                scale = _SCALE if name == "png" else 1  # the others have no pixels
+                picture = kaleido.calc_fig_sync(
+                    content, opts={"format": name, "scale": scale, **size}
+                )
+                (folder / f"figure-{number:02d}.{name}").write_bytes(picture)
     finally:
         kaleido.stop_sync_server(silence_warnings=True)
 
