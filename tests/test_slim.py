@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from nbformat.v4 import new_output
 from tiny_notebooks import code, notebook, text
 
-from vcviz.headless.slim import FIGURE, notebook_text, slim_figures
+from vcviz.headless.outputs import FIGURE
+from vcviz.headless.slim import notebook_text, slim_figures
 
 
 def holding(figure):

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vcviz.errors import MissingError, unknown
-from vcviz.headless.slim import FIGURE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+FIGURE = "application/vnd.plotly.v1+json"
 FORMATS = ("png", "svg", "pdf")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Pixels; figures without a height have plotly's own. Doubled, so that text stays sharp in print.

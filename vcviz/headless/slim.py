@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.headless.outputs import FIGURE
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-FIGURE = "application/vnd.plotly.v1+json"
 
 #: plotly's names of the types of arrays; it knows no others
 _TYPES = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u4": "<u4", "i2": "<i2", "u2": "<u2",
