@@ -35,7 +35,7 @@ def test_runs_side_by_side_have_every_control():
     ui = LatentExplorer([FakeRun("softmax", 4), FakeRun("variational", 4)])
     assert set(ui.controls) == {
         "runs", "split", "epoch", "all_rows", "axes", "turn", "classes", "anticipated",
-        "empirical", "backdrop", "score", "choose",
+        "empirical", "boundaries", "backdrop", "score", "choose",
     }  # fmt: skip
     assert labels(ui.controls["axes"]) == [
         "PCA", "LDA", "dimensions 1 and 2", "dimensions 3 and 4", "grand tour",
@@ -131,7 +131,7 @@ def test_a_run_can_be_left_out():
 def test_latents_with_a_law_need_no_run():
     ui = LatentExplorer((latents(), prior()))
     assert set(ui.controls) == {
-        "classes", "anticipated", "empirical", "backdrop", "score", "choose",
+        "classes", "anticipated", "empirical", "boundaries", "backdrop", "score", "choose",
     }  # fmt: skip
     assert len(of(ui.view, "anticipated")) == 3
     pair = LatentExplorer([(latents(name="a"), prior()), (latents(seed=1, name="b"), None)])
@@ -164,9 +164,12 @@ def test_frames_of_the_static_figure_are_the_live_figure_at_each_epoch():
             wanted = compare_latents(
                 [panel], LatentOptions(compact=True, mass=(0.9,), fit_range=(1, 2))
             )
+            drawn = [
+                i for i, t in enumerate(fig.data) if (t.meta or {}).get("layer") != "boundaries"
+            ]
             for i, trace in enumerate(wanted.data):
                 if (trace.meta or {}).get("layer") in ("points", "fit", "empirical"):
-                    np.testing.assert_allclose(moved[at + i].y, trace.y, rtol=1e-5)
+                    np.testing.assert_allclose(moved[drawn[at + i]].y, trace.y, rtol=1e-5)
             at += len(wanted.data)
 
 
@@ -175,9 +178,15 @@ def test_the_static_figure_has_epochs_views_and_lines():
     fig = ui.figure(axes=[("pca",), ("pair", 0, 1)])
     views, lines = fig.layout.updatemenus[1:]
     assert [b.label for b in views.buttons] == ["Axes: PCA", "Axes: dimensions 1 and 2"]
-    assert [b.label for b in lines.buttons] == [
-        "Lines: anticipated + empirical", "Lines: anticipated", "Lines: empirical", "Lines: none",
+    offered = [b.label.removeprefix("Lines: ") for b in lines.buttons]
+    assert offered == [
+        "anticipated + empirical + boundaries", "anticipated + empirical",
+        "anticipated + boundaries", "empirical + boundaries", "anticipated", "empirical",
+        "boundaries", "none",
     ]  # fmt: skip
+    assert offered[lines.active] == "anticipated + empirical"
+    assert {t.opacity for t in of(fig, "boundaries")} == {0}
+    assert 0 not in {t.opacity for t in of(fig, "empirical")}
     assert fig.layout.sliders[0].active == 2
     shown = [t for t in fig.data if t.visible]
     assert len(shown) == len(fig.data) // 2

@@ -34,7 +34,7 @@ def lay_out(
     *,
     slider: Menu | None = None,
     menus: Sequence[Menu] = (),
-    layers: Sequence[str] = (),
+    layers: Mapping[str, bool] | Sequence[str] = (),
     progress: bool = True,
 ) -> go.Figure:
     """Return one figure with plotly's own slider, play button and lists.
@@ -45,7 +45,8 @@ def lay_out(
     values : what `draw` gets, but for the options below
     slider : options along the slider; the figure starts at `values[slider.name]`
     menus : their combinations become one list of views
-    layers : names of layers (`meta["layer"]` of traces) that a second list shows or hides
+    layers : names of layers (`meta["layer"]` of traces) that a second list shows or hides; as a
+        mapping, name -> whether it is shown at first, else all are
     progress : show a bar if it takes longer than two seconds
 
     Raises
@@ -72,7 +73,8 @@ def lay_out(
     frames = _frames(views, slider) if slider else []
     lists = [_view_list(views, menus, choices, first)] if len(views) > 1 else []
     if layers:
-        lists.append(_layer_list(data, layers))
+        shown = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, True)
+        lists.append(_layer_list(data, shown))
     # Anything but scatter, and the layout, changes only if the frame is drawn anew.
     redraw = any(
         frame["layout"] or any(t["type"] != "scatter" for t in frame["data"]) for frame in frames
@@ -208,11 +210,15 @@ def _view_list(
     return {"buttons": buttons, "active": first}
 
 
-def _layer_list(data: Sequence[Mapping[str, Any]], layers: Sequence[str]) -> dict[str, Any]:
-    """Return a list that shows any subset of the layers."""
+def _layer_list(data: list[dict[str, Any]], layers: Mapping[str, bool]) -> dict[str, Any]:
+    """Return a list that shows any subset of the layers; those not shown at first are hidden."""
     owner = [(trace.get("meta") or {}).get("layer") for trace in data]
     rows = [i for i, layer in enumerate(owner) if layer in layers]
     subsets = [s for n in range(len(layers), -1, -1) for s in itertools.combinations(layers, n)]
+    first = tuple(layer for layer, on in layers.items() if on)
+    for i in rows:
+        if owner[i] not in first:
+            data[i] = data[i] | {"opacity": 0.0}
     buttons = [
         {
             "label": escape("Lines: " + (" + ".join(subset) or "none")),
@@ -221,4 +227,4 @@ def _layer_list(data: Sequence[Mapping[str, Any]], layers: Sequence[str]) -> dic
         }
         for subset in subsets
     ]
-    return {"buttons": buttons, "active": 0}
+    return {"buttons": buttons, "active": subsets.index(first)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vcviz.errors import InputError
+from vcviz.figures.boundaries import boundary_trace
 from vcviz.figures.fields import field_trace, stranger_trace, threshold_line, threshold_note
 from vcviz.figures.regions import region_trace
 from vcviz.ood import METHODS, available
@@ -50,6 +51,7 @@ class Backdrops:
         self._strangers = dict(strangers)
         self._model = cache(self._load)
         self._encoded = cache(self._encode)
+        self.boundaries = cache(self._boundaries)
         self.regions = cache(self._regions)
         self.ratio = cache(self._ratio)
         self.scored = cache(self._scored)
@@ -94,6 +96,14 @@ class Backdrops:
         }
 
     # ---------------------------------------------------------- what is drawn
+
+    def _boundaries(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
+        """Return the lines between decision regions, where a law says them at every epoch."""
+        lat, prior = self._source.latents(rows, epoch)
+        frame = self._frame(axes, rows)
+        if prior is None or not frame["projection"].linear:
+            return Backdrop(told=("no decision boundaries here",))
+        return Backdrop(over=(boundary_trace(_by_bayes(lat, prior, **frame)),))
 
     def _regions(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
         """Return the decision regions at an epoch, by Bayes' rule from the law if there is one."""
@@ -188,6 +198,16 @@ def strangers_of(source: Source, given: Mapping[str, Any]) -> list[str]:
         fits = {"noise": True, "inverted": known.kind == "image", "rotated": square}
         made = [name for name in STRANGERS if fits.get(name, False)]
     return [*given, *made]
+
+
+def stacked(layers: Sequence[Backdrop]) -> Backdrop:
+    """Return backdrops as one; at most one of them has a field."""
+    return Backdrop(
+        tuple(trace for layer in layers for trace in layer.under),
+        tuple(trace for layer in layers for trace in layer.over),
+        tuple(line for layer in layers for line in layer.told),
+        next((layer.field for layer in layers if layer.field is not None), None),
+    )
 
 
 def filled(backdrop: Backdrop, limits: tuple[float, float] | None) -> Backdrop:

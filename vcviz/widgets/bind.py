@@ -157,7 +157,8 @@ class Bound:
         menus : controls whose options become one drop-down list (their combinations, if
             several); as a mapping, control -> the values to list, None for all
         layers : on/off controls of the same name as a layer of traces (`meta["layer"]`): a
-            second list shows or hides them, whatever the first list and the slider say
+            second list shows or hides them, whatever the first list and the slider say; at first
+            they are as the controls are
         frames : most positions of the slider; more are thinned evenly, the ends kept
         draw : draws instead of the bound function, e.g. smaller; may return the plain data and
             layout of a figure, which plotly then checks once and not at every step
@@ -185,7 +186,7 @@ class Bound:
             base,
             slider=steps,
             menus=[_menu(name, self.controls[name]).only(keep) for name, keep in listed.items()],
-            layers=list(layers),
+            layers={name: bool(self.values[name]) for name in layers},
         )
 
     def _changed(self, _change: object = None) -> None:

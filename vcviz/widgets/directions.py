@@ -92,11 +92,11 @@ class DirectionExplorer(Explorer):
         Parameters
         ----------
         directions : of those on offer, e.g. ``[("axis", 0), ("means", 0, 1)]``; default the first
-            three
+            two
         """
         offered = [value for _, value in self.controls["direction"].options]
-        listed = list(directions) if directions is not None else offered[:3]
-        return self.bound.figure(menus={"direction": listed}, frames=8)
+        listed = list(directions) if directions is not None else offered[:2]
+        return self.bound.figure(menus={"direction": listed}, frames=6)
 
     def _own_controls(self) -> dict[str, ipw.Widget]:
         controls: dict[str, ipw.Widget] = {}

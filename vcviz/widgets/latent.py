@@ -18,7 +18,7 @@ from vcviz.figures.latent_spec import GAP_X, padded_fit_range, spec_of_views
 from vcviz.figures.latent_traces import pin_trace
 from vcviz.figures.outlines import Range
 from vcviz.records import LatentSet, Split
-from vcviz.widgets.backdrops import Backdrop, Backdrops, filled
+from vcviz.widgets.backdrops import Backdrop, Backdrops, filled, stacked
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.directions import DirectionExplorer
 from vcviz.widgets.display import Explorer
@@ -30,6 +30,7 @@ from vcviz.widgets.sources import Axes, Rows, sources
 _BUDGET = 0.85e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
 _BAR_PX = 96  # beside the panels
 _USUAL_PX = 1200  # width of a page, until it says its own
+_LAYERS = ("anticipated", "empirical", "boundaries")
 _STATE = ("windows", "chosen", "pinned", "width")
 
 
@@ -56,8 +57,8 @@ class LatentExplorer(Explorer):
     Attributes
     ----------
     controls : name -> control, among ``runs``, ``split``, ``epoch``, ``all_rows``, ``axes``,
-        ``turn`` (of the grand tour), ``classes``, ``anticipated``, ``empirical``, ``backdrop``,
-        ``strangers``, ``score``, ``choose`` (those that have something to choose)
+        ``turn`` (of the grand tour), ``classes``, ``anticipated``, ``empirical``, ``boundaries``,
+        ``backdrop``, ``strangers``, ``score``, ``choose`` (those that have something to choose)
     view : the live figure
     widget : controls and figure
     chosen : the chosen rows, which `vcviz.link` shares with other explorers
@@ -99,6 +100,7 @@ class LatentExplorer(Explorer):
             "turn": 0,
             "classes": tuple(range(len(names))),
             "anticipated": False,
+            "boundaries": False,
             "backdrop": "none",
             "strangers": "",
             "score": "",
@@ -156,7 +158,7 @@ class LatentExplorer(Explorer):
             menus["axes"] = list(axes) if axes is not None else offered[:2]
         elif "split" in self.controls:
             menus["split"] = None
-        layers = [name for name in ("anticipated", "empirical") if name in self.controls]
+        layers = [name for name in _LAYERS if name in self.controls]
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
         return self.bound.figure(
             menus=menus,
@@ -170,7 +172,7 @@ class LatentExplorer(Explorer):
     def _affordable(self, views: int, rows: int) -> int:
         """Return how many epochs fit the budget, by what a point and an outline take in JSON."""
         classes = len(self.controls["classes"].value)
-        panel = 12 * rows + 690 * classes + 400
+        panel = 12 * rows + 760 * classes + 600
         panels = len(self.sources)
         return max(6, int(_BUDGET / (views * panels * panel)))
 
@@ -274,16 +276,15 @@ class LatentExplorer(Explorer):
         for k in self._shown(values):
             source, parts = self.sources[k], self._backdrops[k]
             at = source.kept(epoch) if rows[1] else None
-            one = Backdrop()
+            layers = [parts.boundaries(axes, rows, at)] if values["boundaries"] else []
             if kind == "regions":
-                one = parts.regions(axes, rows, at)
-            elif kind == "log_ratio":
-                one = parts.ratio(axes, rows, at)
+                layers.append(parts.regions(axes, rows, at))
+            if kind == "log_ratio":
+                layers.append(parts.ratio(axes, rows, at))
             if kind == "ood" or against:
                 scored = parts.scored(axes, rows, at, values["score"], against)
-                field = scored.field if kind == "ood" else one.field
-                one = Backdrop(one.under, scored.over, (*one.told, *scored.told), field)
-            found.append(one)
+                layers.append(scored if kind == "ood" else scored._replace(field=None))
+            found.append(stacked(layers))
         return found
 
     def _fit_range(self, rows: Rows) -> Range | None:

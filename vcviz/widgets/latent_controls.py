@@ -67,6 +67,8 @@ def latent_controls(
     if any(getattr(s.run, "anticipates", None) for s in made):
         controls["anticipated"] = checkbox("anticipated p(z|y), solid")
     controls["empirical"] = checkbox("empirical q(z|y), dashed")
+    if any(getattr(s.run, "anticipates", None) for s in made):
+        controls["boundaries"] = checkbox("decision boundaries, dotted", False)
     controls |= _beneath(made, backdrops, strangers, split)
     controls["choose"] = dropdown("Choose", [(label, name) for name, label in CHOICES.items()])
     return controls
@@ -142,7 +144,7 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
         ("runs", "split", "axes"),
         ("epoch", "all_rows"),
         ("turn",),
-        ("anticipated", "empirical", "backdrop", "strangers", "score"),
+        ("anticipated", "empirical", "boundaries", "backdrop", "strangers", "score"),
         ("classes",),
         ("choose",),
     ]
