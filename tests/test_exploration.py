@@ -254,3 +254,14 @@ def test_classifiers_of_hugging_face(kind):
         check_implied(model, batches(input_ids=ids, attention_mask=torch.ones_like(ids)))
     else:
         check_implied(model, batches(pixel_values=torch.rand(N, 3, pixels, pixels)))
+
+
+def test_runs_are_explored_together_and_what_is_chosen_is_shown_in_both(tmp_path):
+    run = vcviz.train(dataset="digits", out=tmp_path, epochs=1, n_train=100, progress=False)
+    ui = vcviz.explore([run])
+    assert list(ui.explorers) == ["Latents", "Calibration", "Attack"]
+    assert ui.latents.chosen is ui.calibration.chosen
+    ui.latents.controls["choose"].value = "wrong"
+    assert len(ui.calibration.selection) > 0
+    with pytest.raises(InputError, match="runs have their own data"):
+        vcviz.explore(run, run.split("test"))

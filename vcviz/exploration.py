@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from vcviz.densities import implied_prior
 from vcviz.errors import InputError
 from vcviz.options import check_count
 from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_array
-from vcviz.widgets import AdversarialExplorer, CalibrationExplorer, LatentExplorer
+from vcviz.runs import Run
+from vcviz.widgets import AdversarialExplorer, CalibrationExplorer, LatentExplorer, link
 from vcviz.widgets.display import Explorer
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ __all__ = ["Exploration", "Subject", "explore"]
 
 
 def explore(
-    model: nn.Module | None = None,
+    model: nn.Module | Run | Sequence[Run] | None = None,
     data: Any = None,
     *,
     latents: ArrayLike | None = None,
@@ -37,15 +39,17 @@ def explore(
     name: str | None = None,
     attack_rows: int = 50,
 ) -> Exploration:
-    """Return the explorers of a trained classifier, or of its arrays.
+    """Return the explorers of a trained classifier, of its arrays, or of runs; they are linked.
 
+    ``explore(run)`` and ``explore([run, other])`` open runs that vcviz trained.
     ``explore(model, data)`` reads latents and log-probabilities of any torch classifier, and the
     law that its softmax layer implies. ``explore(latents=z, log_probs=p, y=y)`` takes what another
     framework gave; the law is drawn too if `weight` and `bias` of the softmax layer are given.
 
     Parameters
     ----------
-    model, data, layer : as for `vcviz.extract_latents`; the data are usually held out
+    model, data, layer : as for `vcviz.extract_latents`; the data are usually held out. Runs have
+        data of their own
     latents : (N, D) inputs of the last layer
     log_probs : (N, C) natural-log p(y|x); raw logits do as well, they are normalised here
     y : (N,) labels in [0, C)
@@ -65,6 +69,10 @@ def explore(
     InputError
         If neither a model with data nor arrays are given, or they do not fit together.
     """
+    if (runs := _runs(model)) is not None:
+        if any(given is not None for given in (data, latents, log_probs, y, weight, layer)):
+            raise InputError("runs have their own data and layers; pass explore the runs alone")
+        return Exploration(runs)
     if model is not None:
         if data is None or latents is not None or log_probs is not None:
             raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
@@ -158,26 +166,25 @@ class Subject:
 
 
 class Exploration:
-    """The explorers of one classifier.
+    """The explorers of one classifier, or of several runs; rows chosen in one are shown in others.
 
     Attributes
     ----------
     latents : `LatentExplorer`, or None if the latents have one dimension
     calibration : `CalibrationExplorer`
     adversarial : `AdversarialExplorer`, or None without a model or gradients
-    subject : what is explored
+    subject : what is explored: a `Subject`, or a list of runs
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject | list[Run]) -> None:
         self.subject = subject
-        plane = subject.latents().latent_dim > 1
+        one = subject[0] if isinstance(subject, list) else subject
+        plane = one.latents().latent_dim > 1
         self.latents = LatentExplorer(subject) if plane else None
         self.calibration = CalibrationExplorer(subject)
-        self.adversarial = (
-            AdversarialExplorer(subject, epsilon=_radius(subject), rows=len(subject._rows or ()))
-            if subject.can_attack
-            else None
-        )
+        self.adversarial = _attacked(subject)
+        if self.latents is not None:
+            link(self.latents, self.calibration)
 
     @property
     def explorers(self) -> dict[str, Explorer]:
@@ -204,6 +211,22 @@ class Exploration:
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _runs(found: Any) -> list[Run] | None:
+    """Return runs as a list, None for anything else."""
+    listed = list(found) if isinstance(found, (list, tuple)) else [found]
+    return listed if listed and all(isinstance(run, Run) for run in listed) else None
+
+
+def _attacked(subject: Subject | list[Run]) -> AdversarialExplorer | None:
+    """Return the explorer of attacks; None for text, and where there is no model."""
+    if isinstance(subject, list):
+        return None if subject[0].split("test").kind == "text" else AdversarialExplorer(subject)
+    if not subject.can_attack:
+        return None
+    rows = len(subject._rows or ())
+    return AdversarialExplorer(subject, epsilon=_radius(subject), rows=rows)
 
 
 def _of_model(
