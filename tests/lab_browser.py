@@ -98,7 +98,7 @@ def small_copies(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, *arguments: str, address: str = r"http://\S+token=\w+") -> Iterator[str]:
     """Start JupyterLab as the command does, and yield the address that it prints."""
     environment = {
         **os.environ,
@@ -108,12 +108,12 @@ def served(folder: Path) -> Iterator[str]:
         "JUPYTERLAB_SETTINGS_DIR": str(folder / ".jupyter" / "settings"),
     }
     log = folder / "log.txt"
-    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", "--port=0"]
+    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", *(arguments or ["--port=0"])]
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
     try:
         deadline = time.monotonic() + 60
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S+token=\w+", log.read_text())):
+        while not (found := re.search(address, log.read_text())):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
@@ -226,7 +226,7 @@ class Sheet:
                 break
             self.page.locator(".jp-WindowedPanel-outer").evaluate("box => box.scrollBy(0, 400)")
             self.page.wait_for_timeout(100)
-        found.scroll_into_view_if_needed()
+        found.evaluate("box => box.closest('.jp-OutputArea-output').scrollIntoView()")
         return found
 
     def expected(self, i: int) -> Any:
@@ -299,8 +299,10 @@ class Sheet:
         cell.get_by_role("button", name="Reset").first.click()
 
     def _target(self, i: int, name: str) -> Any:
-        """Return what of a control takes keys and clicks; None if it is off or has no choice."""
+        """Return what of a control takes keys and clicks; None if there is nothing to move."""
         box = self.control(i, name)
+        if not box.is_visible():
+            return None
         target = box.locator(".noUi-handle, select, input[type=checkbox], button").first
         off = target.count() == 0 or target.is_disabled()
         off = off or box.locator("[disabled]").count() > 0

@@ -275,7 +275,7 @@ def test_a_notebook_that_fails_has_status_1(monkeypatch, mine, capsys):
 def test_lab_copies_the_notebooks_and_hands_the_rest_to_jupyterlab(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     started = []
-    monkeypatch.setattr(lab, "start_lab", lambda command: started.append(command) or 3)
+    monkeypatch.setattr(lab, "start", lambda command: started.append(command) or 3)
     (tmp_path / "n").mkdir()
     save(tmp_path / "n" / "tour.ipynb", text("# mine"))
     argv = ["--folder", "n", "--port", "9999", "--no-browser", "--", "--ip=0.0.0.0"]

@@ -24,7 +24,7 @@ def requirements(extra: str | None = None) -> list[Requirement]:
     return [Requirement(r) for r in (lists[extra] if extra else PROJECT["dependencies"])]
 
 
-@pytest.mark.parametrize("extra", [None, "test", "export"])
+@pytest.mark.parametrize("extra", [None, "test", "export", "voila"])
 def test_every_requirement_is_pinned_within_its_range(extra: str | None) -> None:
     pins = constraints()
     for requirement in requirements(extra):
@@ -43,7 +43,7 @@ def test_environment_yml_installs_the_same_thing() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip = environment["dependencies"][0], environment["dependencies"][-1]["pip"]
     assert python == f"python{PROJECT['requires-python']}"
-    assert pip == ["-c constraints.txt", "-e .[test,export]"]
+    assert pip == ["-c constraints.txt", "-e .[test,export,voila]"]
 
 
 def test_readme_has_the_two_commands_and_ci_runs_the_second() -> None:

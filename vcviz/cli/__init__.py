@@ -254,16 +254,23 @@ def lab(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")
     ] = True,
+    app_: Annotated[
+        str | None,
+        typer.Option("--app", metavar="NAME", help="One notebook as an app without code (Voilà)."),
+    ] = None,
 ) -> None:
     """Open JupyterLab on a copy of the notebooks.
 
     Arguments after -- go to JupyterLab.
     """
-    from vcviz.lab import copy_notebooks, lab_command, start_lab
+    from vcviz.lab import APP_ENVIRONMENT, app_command, copy_notebooks, lab_command, start
 
     for line in copy_notebooks(folder):
         typer.echo(line)
-    raise typer.Exit(start_lab(lab_command(folder, port=port, browser=browser, extra=ctx.args)))
+    options: dict[str, Any] = {"port": port, "browser": browser, "extra": ctx.args}
+    if app_ is not None:
+        raise typer.Exit(start(app_command(app_, folder, **options), APP_ENVIRONMENT))
+    raise typer.Exit(start(lab_command(folder, **options)))
 
 
 def _row(run: Run) -> dict[str, Any]:

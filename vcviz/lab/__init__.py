@@ -8,13 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, MissingError, unknown
 from vcviz.headless.files import list_notebooks
 
-#: tells JupyterLab not to ask whether it may fetch news; no argument of the command does
+#: tells JupyterLab not to ask whether it may fetch news, and Voilà to fetch nothing from outside
 _CONFIG = Path(__file__).parent / "config"
 #: remembers what was copied, to tell a notebook that a person changed from an old one of ours
 _RECORD = ".vcviz-notebooks.json"
@@ -98,10 +99,58 @@ def lab_command(
     return [*command, *extra]
 
 
-def start_lab(command: Sequence[str]) -> int:
-    """Serve JupyterLab until it is stopped and return its exit status."""
+def app_command(
+    name: str,
+    folder: str | os.PathLike[str],
+    *,
+    port: int | None = None,
+    browser: bool = True,
+    extra: Sequence[str] = (),
+) -> list[str]:
+    """Return the command that serves one notebook as an app: its text and outputs, without code.
+
+    Parameters
+    ----------
+    name : of the notebook in `folder`
+    folder, browser : as for `lab_command`
+    port : where it listens; default Voilà's own, 8866
+    extra : more arguments for Voilà
+
+    Raises
+    ------
+    InputError
+        If there is no such notebook.
+    MissingError
+        If Voilà is not installed.
+    """
+    if find_spec("voila") is None:
+        raise MissingError("an app needs Voilà: pip install 'vcviz[voila]'")
+    notebooks = {path.stem: path for path in Path(folder).glob("*.ipynb")}
+    if name not in notebooks:
+        raise unknown("notebook", name, notebooks)
+    command = [
+        sys.executable,
+        "-m",
+        "voila",
+        str(notebooks[name].resolve()),
+        f"--MappingKernelManager.root_dir={Path.cwd()}",
+    ]
+    if port is not None:
+        command.append(f"--port={port}")
+    if not browser:
+        command.append("--no-browser")
+    return [*command, *extra]
+
+
+#: Voilà leaves out figures that come as plotly's JSON, as JupyterLab takes them
+APP_ENVIRONMENT = {"PLOTLY_RENDERER": "notebook"}
+
+
+def start(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Serve JupyterLab or an app until it is stopped and return its exit status."""
     paths = [str(_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    os.environ.update(environment or {})
     if os.name == "posix":
         os.execv(command[0], list(command))
     return subprocess.call(command)
