@@ -87,16 +87,19 @@ class DirectionExplorer(Explorer):
         return drawer
 
     def figure(self, *, directions: Sequence[Any] | None = None) -> go.Figure:
-        """Return one static figure with an epoch slider and a list of directions.
+        """Return one static figure with an epoch slider and a list of runs or of directions.
 
         Parameters
         ----------
-        directions : of those on offer, e.g. ``[("axis", 0), ("means", 0, 1)]``; default the first
-            two
+        directions : list these, e.g. ``[("axis", 0), ("means", 0, 1)]``, of the run that is shown;
+            default a list of the runs, along the direction that is shown, and for a single run
+            its first two directions
         """
-        offered = [value for _, value in self.controls["direction"].options]
-        listed = list(directions) if directions is not None else offered[:2]
-        return self.bound.figure(menus={"direction": listed}, frames=6)
+        menus: dict[str, Sequence[Any] | None] = {"run": None}
+        if directions is not None or "run" not in self.controls:
+            offered = [value for _, value in self.controls["direction"].options]
+            menus = {"direction": list(directions) if directions is not None else offered[:2]}
+        return self.bound.figure(menus=menus, frames=5)
 
     def _own_controls(self) -> dict[str, ipw.Widget]:
         controls: dict[str, ipw.Widget] = {}
