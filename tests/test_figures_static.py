@@ -61,6 +61,23 @@ def test_views_own_visibility_and_axes_and_share_the_slider():
         np.testing.assert_array_equal(frame.data[1].y, draw(k, "b").data[0].y)
 
 
+def test_what_is_the_same_in_every_view_can_stand_there_once():
+    def some(k, view):
+        own = [go.Scatter(y=[k, ord(view)], name="own"), go.Scatter(y=[7], name="fixed")]
+        return go.Figure([go.Scatter(y=[k, 2.0], name="moving"), *own])
+
+    fig = lay_out(some, {"k": 1, "view": "b"}, slider=SLIDER, menus=[VIEWS], share=True)
+    assert [t.name for t in fig.data] == ["moving", "own", "own", "fixed"]
+    assert [t.visible for t in fig.data] == [True, False, True, True]
+    data, _, rows = fig.layout.updatemenus[1].buttons[0].args
+    assert (data["visible"], rows) == ([True, False], (1, 2))
+    for frame, k in zip(fig.frames, SLIDER.values, strict=True):
+        assert frame.traces == (0, 1, 2)
+        assert [tuple(t.y) for t in frame.data] == [(k, 2), (k, 97), (k, 98)]
+    apart = lay_out(some, {"k": 1, "view": "b"}, slider=SLIDER, menus=[VIEWS])
+    assert len(apart.data) == 6
+
+
 def test_layers_own_opacity_in_every_view():
     fig = lay_out(draw, {"k": 1, "view": "a"}, menus=[VIEWS], layers=["lines"])
     menu = fig.layout.updatemenus[1]
@@ -92,6 +109,10 @@ def test_a_moving_layout_is_drawn_anew():
     assert fig.layout.sliders[0].steps[0].args[1]["frame"]["redraw"] is True
     bars = lay_out(lambda k: go.Figure(go.Bar(y=[k])), {"k": 1}, slider=SLIDER)
     assert bars.layout.sliders[0].steps[0].args[1]["frame"]["redraw"] is True
+    # Plotly takes away what is not a scatter trace, even if it does not move.
+    beside = lay_out(lambda k: go.Figure([go.Scatter(y=[k]), go.Bar(y=[1])]), {"k": 1},
+                     slider=SLIDER)  # fmt: skip
+    assert beside.layout.sliders[0].steps[0].args[1]["frame"]["redraw"] is True
 
 
 def test_room_is_made_beneath():

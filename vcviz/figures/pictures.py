@@ -4,35 +4,80 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.figures.grid import Cell
 from vcviz.figures.theme import escape
 from vcviz.records import Trajectory
 
 #: transparent pixels between pictures
 EDGE = 1
+#: pixels that a picture is high at least
+_SHARP = 64
 
 
-def attack_pictures(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any]:
-    """Return an image trace: inputs, attacked inputs and their difference, a column a sample."""
+def attack_pictures(path: Trajectory, samples: NDArray[np.int64], cell: Cell) -> dict[str, Any]:
+    """Return a layout image: inputs, attacked inputs, their difference; a column a sample."""
     clean, attacked = path.x[samples], path.x_adv[samples]
     change = (attacked - clean) * _gain(path, samples) + 0.5
-    rows = [rgba(images) for images in (clean, attacked, np.clip(change, 0, 1))]
-    strips = [np.concatenate(list(row), axis=1) for row in rows]
+    return picture_rows((clean, attacked, np.clip(change, 0, 1)), cell)
+
+
+def picture_rows(rows: Sequence[NDArray[np.float32]], cell: Cell) -> dict[str, Any]:
+    """Return rows of images (n, c, h, w) as one layout image in data coordinates, one a pixel.
+
+    A layout image, not a trace: frames of a static figure would take a trace away.
+    """
+    strips = [np.concatenate(list(rgba(images)), axis=1) for images in rows]
+    pixels = np.concatenate(strips, axis=0)
+    # Browsers blur what they enlarge.
+    times = max(1, -(-_SHARP // rows[0].shape[2]))
+    large = pixels.repeat(times, axis=0).repeat(times, axis=1)
     return {
-        "type": "image",
-        "source": data_uri(np.concatenate(strips, axis=0)),
-        "hoverinfo": "skip",
+        "source": data_uri(large),
+        "xref": f"x{cell.suffix}",
+        "yref": f"y{cell.suffix}",
+        "x": -0.5,
+        "y": -0.5,
+        "sizex": pixels.shape[1],
+        "sizey": pixels.shape[0],
+        "xanchor": "left",
+        "yanchor": "top",
+        "sizing": "stretch",
+        "layer": "below",
+    }
+
+
+def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any]:
+    """Return unseen points on the pictures that say, and lead to, what each is of."""
+    height, width = (n + EDGE for n in path.x.shape[-2:])
+    final, names = path.log_probs[-1].argmax(1), path.class_names
+    told = [
+        f"row {path.index[i]}: true {escape(names[path.y[i]], 30)}, "
+        f"read as {escape(names[final[i]], 30)}"
+        for i in samples
+    ]
+    columns = width * (np.arange(len(samples)) + 0.5) - 0.5
+    return {
+        "type": "scatter",
+        "x": np.tile(columns, 3),
+        "y": np.repeat(height * (np.arange(3) + 0.5) - 0.5, len(samples)),
+        "mode": "markers",
+        "marker": {"size": 34, "opacity": 0},
+        "text": told * 3,
+        "hoverinfo": "text",
+        "showlegend": False,
         "name": "pictures",
         "meta": {"layer": "pictures"},
     }
 
 
 def picture_axes(
-    path: Trajectory, samples: NDArray[np.int64]
+    path: Trajectory, samples: NDArray[np.int64], cell: Cell
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes of `attack_pictures`: true class → prediction above, what a row shows."""
     height, width = (n + EDGE for n in path.x.shape[-2:])
@@ -53,6 +98,7 @@ def picture_axes(
         "ticktext": labels,
         "range": [3 * height - 0.5, -0.5],
         "constrain": "domain",
+        "scaleanchor": f"x{cell.suffix}",
     }
     return x, y
 

@@ -22,6 +22,8 @@ from vcviz.figures.theme import escape
 
 #: more sets of traces than this make a page that nobody wants to open
 MAX_VIEWS = 12
+#: what stands for every view; the first view has such a trace like all others
+_ALL = -1
 
 #: data and layout of a figure, plain
 Spec = Mapping[str, Any]
@@ -35,6 +37,7 @@ def lay_out(
     slider: Menu | None = None,
     menus: Sequence[Menu] = (),
     layers: Mapping[str, bool] | Sequence[str] = (),
+    share: bool = False,
     progress: bool = True,
 ) -> go.Figure:
     """Return one figure with plotly's own slider, play button and lists.
@@ -47,6 +50,8 @@ def lay_out(
     menus : their combinations become one list of views
     layers : names of layers (`meta["layer"]` of traces) that a second list shows or hides; as a
         mapping, name -> whether it is shown at first, else all are
+    share : let a trace that is the same in all views stand there once, which is smaller; traces
+        then stand in the order of their numbers, not view by view
     progress : show a bar if it takes longer than two seconds
 
     Raises
@@ -68,16 +73,18 @@ def lay_out(
     ) as bar:
         views = [_View(draw, {**values, **choice}, slider, bar.update) for choice in chosen]
 
-    data = [{**trace, "visible": i == first} for i, view in enumerate(views) for trace in view.data]
+    places = _places(views, share)
+    data = [{**views[v].data[j], "visible": v in (_ALL, first)} for v, j in places]
     layout = dict(views[first].layout)
-    frames = _frames(views, slider) if slider else []
-    lists = [_view_list(views, menus, choices, first)] if len(views) > 1 else []
+    frames = _frames(views, places, slider) if slider else []
+    lists = [_view_list(views, places, menus, choices, first)] if len(views) > 1 else []
     if layers:
         shown = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, True)
         lists.append(_layer_list(data, shown))
-    # Anything but scatter, and the layout, changes only if the frame is drawn anew.
-    redraw = any(
-        frame["layout"] or any(t["type"] != "scatter" for t in frame["data"]) for frame in frames
+    # Without a redraw plotly.js draws scatter traces alone: any other that stands there, moving or
+    # not, would vanish, and the layout would stay.
+    redraw = any(frame["layout"] for frame in frames) or any(
+        trace.get("type", "scatter") != "scatter" for trace in data
     )
     start = slider.index(values[slider.name]) if slider else 0
     layout |= place(layout, lists, slider, start, redraw)
@@ -160,12 +167,52 @@ def _picked(source: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
 def _at(source: Mapping[str, Any], path: str) -> Any:
     value: Any = source
     for name in path.split("."):
+        name, _, place = name.partition("[")
         value = value.get(name) if isinstance(value, Mapping) else None
+        if place and value is not None:
+            value = value[int(place[:-1])]
     return value
 
 
-def _frames(views: Sequence[_View], slider: Menu) -> list[dict[str, Any]]:
-    offsets = np.cumsum([0, *(len(view.data) for view in views)]).tolist()
+def _fine(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
+    """Return paths of what differs, into lists of equal length: ``annotations[2].text``."""
+    found = set()
+    for path in differences(one, other):
+        a, b = _at(one, path), _at(other, path)
+        lists = isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b)
+        if lists and all(isinstance(entry, Mapping) for entry in (*a, *b)):
+            for i, (mine, theirs) in enumerate(zip(a, b, strict=True)):
+                found |= {f"{path}[{i}].{inner}" for inner in differences(mine, theirs)}
+        else:
+            found.add(path)
+    return found
+
+
+def _places(views: Sequence[_View], share: bool) -> list[tuple[int, int]]:
+    """Return view and number of each trace of the figure, in the order in which they are drawn.
+
+    A shared trace, the same in every view at every step, is that of view `_ALL`.
+    """
+    sizes = [len(view.data) for view in views]
+    if not share or len(views) == 1 or len(set(sizes)) > 1:
+        return [(v, j) for v, n in enumerate(sizes) for j in range(n)]
+    found = []
+    for j in range(sizes[0]):
+        shared = all(_same(views[0], view, j) for view in views[1:])
+        found += [(_ALL, j)] if shared else [(v, j) for v in range(len(views))]
+    return found
+
+
+def _same(one: _View, other: _View, j: int) -> bool:
+    """Return whether trace `j` is the same in both views, whatever the slider says."""
+    return not differences(one.data[j], other.data[j]) and not any(
+        differences(a.get(j, {}), b.get(j, {})) for a, b in zip(one.moves, other.moves, strict=True)
+    )
+
+
+def _frames(
+    views: Sequence[_View], places: Sequence[tuple[int, int]], slider: Menu
+) -> list[dict[str, Any]]:
     frames = []
     for s, label in enumerate(slider.labels):
         layout = views[0].layout_moves[s]
@@ -175,9 +222,7 @@ def _frames(views: Sequence[_View], slider: Menu) -> list[dict[str, Any]]:
                 "static figure cannot show; draw what changes as a trace"
             )
         moves = {
-            offset + i: change
-            for offset, view in zip(offsets, views, strict=False)
-            for i, change in view.moves[s].items()
+            i: views[v].moves[s][j] for i, (v, j) in enumerate(places) if j in views[v].moves[s]
         }
         frames.append(
             {
@@ -191,20 +236,25 @@ def _frames(views: Sequence[_View], slider: Menu) -> list[dict[str, Any]]:
 
 
 def _view_list(
-    views: Sequence[_View], menus: Sequence[Menu], choices: Sequence[Sequence[int]], first: int
+    views: Sequence[_View],
+    places: Sequence[tuple[int, int]],
+    menus: Sequence[Menu],
+    choices: Sequence[Sequence[int]],
+    first: int,
 ) -> dict[str, Any]:
     """Return a list that shows the traces of one view and sets its axes."""
-    paths = {path for view in views for path in differences(views[first].layout, view.layout)}
+    own = [i for i, (v, _) in enumerate(places) if v != _ALL]
+    paths = {path for view in views for path in _fine(views[first].layout, view.layout)}
     buttons = []
-    for view, choice in zip(views, choices, strict=True):
+    for n, (view, choice) in enumerate(zip(views, choices, strict=True)):
         parts = [f"{m.title}: {m.labels[j]}" for m, j in zip(menus, choice, strict=True)]
-        visible = [other is view for other in views for _ in other.data]
+        visible = [places[i][0] == n for i in own]
         layout = {path: _at(view.layout, path) for path in paths}
         buttons.append(
             {
                 "label": escape(" · ".join(parts), 60),
                 "method": "update",
-                "args": [{"visible": visible}, layout],
+                "args": [{"visible": visible}, layout, *([own] if len(own) < len(places) else [])],
             }
         )
     return {"buttons": buttons, "active": first}

@@ -13,6 +13,9 @@ from vcviz.figures.static import lay_out
 from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import LatentPrior, Projection, Trajectory
 
+#: most positions of the slider of a static figure
+FRAMES = 25
+
 
 def plot_trajectory(
     path: Trajectory,
@@ -21,6 +24,7 @@ def plot_trajectory(
     projection: Projection | None = None,
     samples: Sequence[int] | None = None,
     step: int | None = None,
+    focus: int | None = None,
     mass: Sequence[float] = (0.9,),
     pictures: bool = True,
     theme: style.Theme = "auto",
@@ -35,6 +39,7 @@ def plot_trajectory(
     samples : rows of `path` to draw; default twelve, over the classes in turn, first those that
         were right before the attack
     step : where the slider starts; default the last step
+    focus : the sample that is followed at first; default the first that flips
     mass : share of each class that an outline encloses
     pictures : for images, show inputs before and after and their difference
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
@@ -43,11 +48,22 @@ def plot_trajectory(
     -----
     Colours are those of the true class. A small dot is where a path starts, a cross where the
     prediction first is not the label, a ring a misclassified sample at the slider's step. Thin
-    curves are the drawn samples; the thick one is the median of all N.
+    curves are the drawn samples; the thick grey one is the median of all N, the thick coloured one
+    the input that is followed beneath: what is done to it, and its class probabilities. Above stand
+    the sanity gates, and when paths leave the support of their class.
     """
     expect("path", path, Trajectory, "see vcviz.attack")
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
     steps = tuple(range(path.steps + 1))
-    menu = Menu("step", "Attack step", tuple(map(str, steps)), steps)
+    slider = Menu("step", "Attack step", tuple(map(str, steps)), steps)
     start = scene.checked(path.steps if step is None else step)
-    return style.apply(lay_out(scene.spec, {"step": start}, slider=menu, progress=False), theme)
+    values = {"step": start, "focus": scene.focused(focus)}
+    figure = lay_out(
+        scene.spec,
+        values,
+        slider=slider.thinned(FRAMES, start),
+        menus=[Menu("focus", "Input", *scene.choices)],
+        share=True,
+        progress=False,
+    )
+    return style.apply(figure, theme)

@@ -1,9 +1,9 @@
-"""Parts of an attack's figure that do not depend on a scene: rows, cells, legend."""
+"""Parts of an attack's figure that do not depend on a scene: cells, samples, legend."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,28 @@ from vcviz.figures.grid import Cell, beside, cells, stacked
 from vcviz.records import Trajectory
 
 SAMPLES = 12
-#: heights of the latents and of the pictures, the gap above them included
-LATENTS_PX, PICTURES_PX = 400, 254
-_GAP_PX = 84
+#: heights of the latents, of the followed input, and of the pictures of all
+LATENTS_PX, FOCUS_PX, PICTURES_PX = 420, 168, 170
+GAP_PX = 96
+#: how samples are chosen -> what it is called
+WHICH = {
+    "evenly": "over the classes in turn",
+    "flip": "those that flip",
+    "hold": "those that hold",
+    "rows": "by row number",
+}
 Traces = list[dict[str, Any]]
+
+
+class Places(NamedTuple):
+    """The cells of a scene: latents, curves, what is done to the followed input, pictures."""
+
+    latents: Cell
+    curves: list[Cell]
+    change: Cell
+    bars: Cell
+    pictures: Cell | None
+    height: float
 
 
 def of_class(k: int, names: Sequence[str]) -> dict[str, Any]:
@@ -35,15 +53,16 @@ def norm_name(norm: str) -> str:
     return {"linf": "L∞", "l2": "L2"}.get(norm, style.escape(norm))
 
 
-def scene_grid(n_curves: int, pictures: bool) -> tuple[Cell, list[Cell], Cell | None]:
-    """Return the cells of latents (left), curves (right, stacked) and pictures (beneath)."""
-    heights = [LATENTS_PX, *([PICTURES_PX - _GAP_PX] if pictures else [])]
-    rows = cells(heights, 2, gap_x=0.09, gap_y=_GAP_PX, widths=[1.0, 1.05])
-    left, right = rows[0]
+def places(n_curves: int, pictures: bool) -> Places:
+    """Return latents beside curves, above one followed input, above pictures of all."""
+    heights = [LATENTS_PX, FOCUS_PX, *([PICTURES_PX] if pictures else [])]
+    rows = cells(heights, 2, gap_x=0.09, gap_y=GAP_PX, widths=[1.0, 1.05])
     # Numbers far from those of `rows`: axes must not be shared.
-    curves = stacked(right, n_curves, gap=0.18, first=10)
-    wide = beside(rows[1][0].y_domain, 1, gap_x=0, first=20, row=1)[0] if pictures else None
-    return left, curves, wide
+    curves = stacked(rows[0][1], n_curves, gap=0.28, first=10)
+    wide = beside(rows[2][0].y_domain, 1, gap_x=0, first=20, row=2)[0] if pictures else None
+    height = sum(heights) + GAP_PX * (len(heights) - 1)
+    change, bars = rows[1]
+    return Places(rows[0][0], curves, change, bars, wide, height)
 
 
 def checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray[np.int64]:
@@ -55,13 +74,57 @@ def checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray[
                 f"samples must be rows in [0, {len(path)}), at least one; got {list(samples)}"
             )
         return rows
-    right = path.log_probs[0].argmax(1) == path.y
-    order = np.lexsort((np.arange(len(path)), ~right))
-    turn = np.zeros(len(path), dtype=np.int64)  # the how-manieth of its class, in that order
-    for k in np.unique(path.y):
-        mine = order[path.y[order] == k]
+    return in_turn(path, np.arange(len(path)))
+
+
+def pick_samples(
+    path: Trajectory, which: str, classes: Sequence[int], numbers: Sequence[int] = ()
+) -> NDArray[np.int64]:
+    """Return up to twelve positions in a path, of these classes.
+
+    Parameters
+    ----------
+    which : a key of `WHICH`
+    classes : of the true labels; not asked for where rows are named by number
+    numbers : row numbers in the split, for "rows"
+
+    Raises
+    ------
+    InputError
+        If there are none, in words that say what to do.
+    """
+    if which == "rows":
+        if not len(numbers):
+            raise InputError("type row numbers to draw, for example 3, 17, 40-45")
+        missing = sorted(set(numbers) - set(path.index.tolist()))
+        if missing:
+            raise InputError(
+                f"row {missing[0]} was not attacked; there are {len(path)} rows from "
+                f"{path.index.min()} to {path.index.max()}"
+            )
+        found = [int(np.flatnonzero(path.index == number)[0]) for number in numbers]
+        return np.array(sorted(set(found))[:SAMPLES])
+    of_classes = np.isin(path.y, classes)
+    if not of_classes.any():
+        raise InputError("none of the attacked inputs is of these classes; tick more")
+    flips = path.first_flip
+    wanted = {"evenly": of_classes, "flip": flips > 0, "hold": flips < 0}[which] & of_classes
+    if not wanted.any():
+        told = "flips" if which == "flip" else "holds"
+        raise InputError(f"no input of these classes {told} under this attack; draw others")
+    return in_turn(path, np.flatnonzero(wanted))
+
+
+def in_turn(path: Trajectory, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return up to twelve of `rows`, of each class in turn, first those that were right."""
+    y = path.y[rows]
+    right = path.log_probs[0, rows].argmax(1) == y
+    order = np.lexsort((np.arange(len(rows)), ~right))
+    turn = np.zeros(len(rows), dtype=np.int64)  # the how-manieth of its class, in that order
+    for k in np.unique(y):
+        mine = order[y[order] == k]
         turn[mine] = np.arange(len(mine))
-    return np.sort(np.lexsort((path.y, turn))[:SAMPLES])
+    return np.sort(rows[np.lexsort((y, turn))[:SAMPLES]])
 
 
 def legend_keys(classes: Sequence[int], names: Sequence[str], n: int) -> Traces:

@@ -1,37 +1,48 @@
-"""What a figure of an attack shows: all of it is fixed but a few marks that move with the step."""
+"""What a figure of an attack shows: most of it is fixed, a few marks move with the step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, text_above
+from vcviz.figures.gates import gate_lines
+from vcviz.figures.grid import text_above
 from vcviz.figures.latent_panel import default_projection
 from vcviz.figures.latent_traces import outline_traces
 from vcviz.figures.outlines import anticipated_outlines, latent_ranges
-from vcviz.figures.pictures import attack_pictures, picture_axes
+from vcviz.figures.pictures import attack_pictures, attack_points, picture_axes
+from vcviz.figures.trajectory_curves import Curves
+from vcviz.figures.trajectory_focus import Focus
 from vcviz.figures.trajectory_parts import (
-    LATENTS_PX,
-    PICTURES_PX,
+    Places,
     Traces,
     checked_samples,
     legend_keys,
     norm_name,
     of_class,
-    scene_grid,
+    places,
 )
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
+from vcviz.robustness import attack_gates, crossings
+
+_TOP_PX = 178
+_BOTTOM_PX = 56
 
 
 class Scene:
     """An attack's paths, curves and pictures; `spec(step)` is the figure at a step.
 
     Parameters are those of `plot_trajectory`.
+
+    Attributes
+    ----------
+    samples : positions in the path that are drawn
+    crossing : when paths leave the support of their class and flip; None without a law
     """
 
     def __init__(
@@ -63,12 +74,11 @@ class Scene:
         all_points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)
         self.points = all_points[:, self.samples]
         self.ranges = latent_ranges(self.points.reshape(-1, 2), prior, self.projection)
-        own = np.arange(n)
-        self.series = {"log p(y|x) of the true class": path.log_probs[:, own, path.y].astype(float)}
-        if prior is not None:
-            density = prior.log_prob(every.z).reshape(n_steps, n, -1)[:, own, path.y]
-            self.series["log p(z|y) of the true class"] = density
+        self.crossing = None if prior is None else crossings(path, prior, mass[0])
+        self.curves = Curves(path, self.crossing, self.samples)
         self._pictures = pictures and path.x.ndim == 4
+        self._places = places(len(self.curves.series), self._pictures)
+        self._focus = cache(lambda i: Focus(path, i))
         self._fixed = self._lay(tuple(mass))
 
     def checked(self, step: int) -> int:
@@ -77,20 +87,73 @@ class Scene:
             raise InputError(f"step must lie in [0, {self.path.steps}], got {step}")
         return int(step)
 
-    def spec(self, step: int) -> dict[str, Any]:
-        """Return the plain data and layout of the figure at a step."""
-        data, layout, left, curves = self._fixed
-        moving = left.place([self._now(step), self._readout(step)])
-        for cell, series in zip(curves, self.series.values(), strict=True):
-            moving += cell.place([self._cursor(series, step)])
-        return {"data": data + moving, "layout": layout}
+    def focused(self, focus: int | None) -> int:
+        """Return the position of the input to follow: the first that flips later than at once."""
+        if focus is not None and focus in self.samples:
+            return int(focus)
+        flips = self.path.first_flip[self.samples]
+        return int(self.samples[int((flips > 0).argmax())])
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Labels and positions of the inputs that can be followed."""
+        names, final = self.path.class_names, self.path.log_probs[-1].argmax(1)
+        labels = [
+            f"row {self.path.index[i]}: {names[self.path.y[i]]} → {names[final[i]]}"
+            for i in self.samples
+        ]
+        return tuple(labels), tuple(self.samples.tolist())
+
+    def words(self, focus: int) -> str:
+        """Return in words what becomes of an input."""
+        path, names = self.path, self.path.class_names
+        final = int(path.log_probs[-1, focus].argmax())
+        told = f"row {path.index[focus]}, true {names[path.y[focus]]}, read as {names[final]}"
+        if self.crossing is not None:
+            return f"{told}: {self.crossing.words(focus)}"
+        flip = int(path.first_flip[focus])
+        return f"{told}: " + (f"flips at step {flip}" if flip >= 0 else "never flips")
+
+    def spec(self, step: int, focus: int | None = None, *, exact: bool = False) -> dict[str, Any]:
+        """Return the plain data and layout of the figure at a step.
+
+        Parameters
+        ----------
+        focus : position in the path of the input that is followed
+        exact : put the picture of this very step into the film strip, which then differs from
+            step to step
+        """
+        at, (data, layout) = self._places, self._fixed
+        i = self.focused(focus)
+        one, place = self._focus(i), int(np.flatnonzero(self.samples == i)[0])
+        still = at.latents.place([self._followed(place)])
+        for cell, trace in zip(at.curves, self.curves.followed(place), strict=True):
+            still += cell.place([trace])
+        axes, images = one.axes(at.change, at.bars), layout["images"]
+        moving = at.latents.place([self._now(step), self._ring(place, step), self._readout(step)])
+        for cell, trace in zip(at.curves, self.curves.cursors(step), strict=True):
+            moving += cell.place([trace])
+        moving += at.bars.place(one.bars(step))
+        if one.image:
+            frames = one.frames(step if exact else None)
+            images = [*images, one.strip(frames, at.change)]
+            moving += at.change.place([one.frame_mark(frames, step)])
+            axes[f"xaxis{at.change.suffix}"]["ticktext"] = [str(t) for t in frames]
+        else:
+            moving += at.change.place([one.columns_now(step)])
+        heading = at.change.heading(style.escape(self.words(i)[:1].upper() + self.words(i)[1:]))
+        notes = [*layout["annotations"], heading | {"yshift": 22 if one.image else 0}]
+        return {
+            "data": data + still + moving,
+            "layout": layout | axes | {"annotations": notes, "images": images},
+        }
 
     # ---------------------------------------------------------- what stays
 
-    def _lay(self, mass: Sequence[float]) -> tuple[Traces, dict[str, Any], Cell, list[Cell]]:
-        left, curves, beneath = scene_grid(len(self.series), self._pictures)
+    def _lay(self, mass: Sequence[float]) -> tuple[Traces, dict[str, Any]]:
+        at = self._places
         x_label, y_label = (style.escape(label, 60) for label in self.projection.labels[:2])
-        layout: dict[str, Any] = left.axes(
+        layout: dict[str, Any] = at.latents.axes(
             {"title": {"text": x_label}, "range": list(self.ranges[0]), "constrain": "domain"},
             {
                 "title": {"text": y_label},
@@ -100,31 +163,49 @@ class Scene:
                 "constraintoward": "top",
             },
         )
-        heading = left.heading(style.escape(self.path.name, 60))
-        layout["annotations"] = [heading | {"yshift": 34}]
-        data = left.place([*self._outlines(mass), *self._paths(), *self._marks()])
-        for i, (cell, (title, series)) in enumerate(zip(curves, self.series.items(), strict=True)):
-            data += cell.place([*self._curves(series, title), self._flips(series)])
-            last = i == len(curves) - 1
-            layout |= cell.axes(
-                {
-                    "title": {"text": "attack step" if last else None},
-                    "range": [-0.02 * self.path.steps, 1.02 * self.path.steps],
-                    "showticklabels": last,
-                },
-                {"title": {"text": "nats"}, "range": list(self._span(series))},
-            )
-            layout["annotations"].append(cell.heading(title))
-        if beneath is not None:
-            data += beneath.place([attack_pictures(self.path, self.samples)])
-            layout |= beneath.axes(*picture_axes(self.path, self.samples))
-        data += left.place(legend_keys(self.classes, self.path.class_names, len(self.path)))
-        height = LATENTS_PX + (PICTURES_PX if beneath is not None else 0)
-        bottom = 56 if beneath is None else 16  # pictures have no axis beneath them
-        layout |= {"height": height + 96 + bottom, "margin": {"t": 96, "b": bottom, "r": 12}}
-        above = 1 + 58 / height
-        layout["legend"] = {"orientation": "h", "y": above, "yanchor": "bottom", "x": 0}
-        return data, layout, left, curves
+        layout["annotations"], layout["images"] = [self._title(at)], []
+        data = at.latents.place([*self._outlines(mass), *self._paths(), *self._marks()])
+        more, axes, headings = self.curves.lay(at.curves)
+        data, layout = data + more, layout | axes
+        layout["annotations"] += headings
+        if at.pictures is not None:
+            data += at.pictures.place([attack_points(self.path, self.samples)])
+            layout |= at.pictures.axes(*picture_axes(self.path, self.samples, at.pictures))
+            layout["images"] = [attack_pictures(self.path, self.samples, at.pictures)]
+        data += at.latents.place(legend_keys(self.classes, self.path.class_names, len(self.path)))
+        bottom = _BOTTOM_PX if at.pictures is None else 16  # pictures have no axis beneath them
+        height = at.height + _TOP_PX + bottom
+        layout |= {"height": height, "margin": {"t": _TOP_PX, "b": bottom, "r": 12}}
+        layout["legend"] = {
+            "orientation": "h",
+            "y": 1 + 40 / at.height,
+            "yanchor": "bottom",
+            "x": 0,
+        }
+        return data, layout
+
+    def _title(self, at: Places) -> dict[str, Any]:
+        """Return the lines above it all: what it is, its gates, what happens in the median."""
+        name = style.escape(self.path.name, 90)
+        (gates,) = gate_lines(["Sanity gates"], [attack_gates(self.path)])
+        lines = [gates]
+        if self.crossing is not None:
+            share = f"{100 * self.crossing.mass:g} %"
+            told = f"Support of the true class ({share}): {self.crossing.summary}"
+            lines += [style.escape(part) for part in told.split("; ")]
+        small = [f"<span style='font-size:11px'>{line}</span>" for line in lines]
+        return {
+            "text": "<br>".join([f"<b>{name}</b>", *small]),
+            "x": 0,
+            "y": 1,
+            "xref": "paper",
+            "yref": "paper",
+            "xanchor": "left",
+            "yanchor": "bottom",
+            "yshift": _TOP_PX - 78,
+            "align": "left",
+            "showarrow": False,
+        }
 
     def _outlines(self, mass: Sequence[float]) -> Traces:
         if self.prior is None:
@@ -154,11 +235,23 @@ class Scene:
                     "mode": "lines",
                     "line": {"color": style.class_color(k), "width": 1.2},
                     "opacity": 0.55,
-                    "hoverinfo": "skip",
+                    # Nothing to read, but a path can be clicked.
+                    "hoverinfo": "none",
                     "meta": {"layer": "path", "class": k},
                 }
             )
         return lines
+
+    def clicked(self, meta: dict[str, Any], point: int) -> int | None:
+        """Return the position in the path of what was clicked, if it is an input."""
+        if meta.get("layer") == "now":
+            return int(self.samples[point])
+        if meta.get("layer") == "pictures":
+            return int(self.samples[point % len(self.samples)])
+        if meta.get("layer") == "path":
+            mine = self.samples[self.y == meta["class"]]
+            return int(mine[min(point // (self.path.steps + 2), len(mine) - 1)])
+        return None
 
     def _marks(self) -> Traces:
         start, flip = self.points[0], self.points[self.first, self.flipped]
@@ -184,59 +277,18 @@ class Scene:
             },
         ]
 
-    def _curves(self, series: NDArray[np.float64], title: str) -> Traces:
-        steps = np.append(np.arange(len(series), dtype=float), np.nan)
-        lines = []
-        for k in self.classes:
-            mine = series[:, self.samples[self.y == k]].T
-            joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
-            lines.append(
-                {
-                    **of_class(k, self.path.class_names),
-                    "x": np.tile(steps, len(mine)),
-                    "y": joined.ravel(),
-                    "mode": "lines",
-                    "line": {"color": style.class_color(k), "width": 1.1},
-                    "opacity": 0.65,
-                    "hovertemplate": f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}}"
-                    " nats<extra></extra>",
-                    "meta": {"layer": "curve", "class": k},
-                }
-            )
-        median = {
-            "type": "scatter",
-            "x": steps[:-1],
-            "y": np.median(series, axis=1),
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 3},
-            "name": "median",
-            "showlegend": False,
-            "hovertemplate": f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats"
-            "<extra></extra>",
-            "meta": {"layer": "median"},
-        }
-        return [*lines, median]
-
-    def _flips(self, series: NDArray[np.float64]) -> dict[str, Any]:
+    def _followed(self, place: int) -> dict[str, Any]:
+        """Return the path of the followed input, thick."""
+        k = int(self.y[place])
         return {
-            "type": "scatter",
-            "x": self.first,
-            "y": series[self.first, self.samples[self.flipped]],
-            "mode": "markers",
-            "marker": {"color": style.NEUTRAL, "symbol": "x", "size": 6},
-            "name": "prediction flips",
-            "showlegend": False,
+            **of_class(k, self.path.class_names),
+            "x": self.points[:, place, 0],
+            "y": self.points[:, place, 1],
+            "mode": "lines",
+            "line": {"color": style.class_color(k), "width": 3.5},
             "hoverinfo": "skip",
-            "meta": {"layer": "flip"},
+            "meta": {"layer": "followed"},
         }
-
-    def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the range of an axis for the drawn samples and the median, outliers cut."""
-        drawn = series[:, self.samples]
-        low = min(float(np.quantile(drawn, 0.02)), float(np.median(series, axis=1).min()))
-        high = max(float(drawn.max()), float(np.median(series, axis=1).max()))
-        room = 0.06 * max(high - low, 1e-3)
-        return low - room, high + room
 
     # ---------------------------------------------------------- what moves
 
@@ -266,22 +318,29 @@ class Scene:
             "meta": {"layer": "now"},
         }
 
+    def _ring(self, place: int, step: int) -> dict[str, Any]:
+        return {
+            "type": "scatter",
+            "x": self.points[step, [place], 0],
+            "y": self.points[step, [place], 1],
+            "mode": "markers",
+            "marker": {
+                "symbol": "circle-open",
+                "size": 21,
+                "color": style.NEUTRAL,
+                "line": {"width": 2},
+            },
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "name": "the followed input",
+            "meta": {"layer": "ring"},
+        }
+
     def _readout(self, step: int) -> dict[str, Any]:
         lines = [
             f"accuracy {self.path.accuracy[step]:.3f} of {len(self.path):,} inputs",
             f"largest {norm_name(self.path.norm)} distance {self.path.distance[step].max():.3g}",
         ]
+        if self.path.target is not None:
+            lines[0] += f", at the target {self.path.reached[step]:.3f}"
         return text_above(lines, self.ranges[0][0], self.ranges[1][1])
-
-    def _cursor(self, series: NDArray[np.float64], step: int) -> dict[str, Any]:
-        return {
-            "type": "scatter",
-            "x": np.array([step, step], float),
-            "y": np.array(self._span(series)),
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
-            "name": "this step",
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "cursor"},
-        }

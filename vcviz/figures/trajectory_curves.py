@@ -1,0 +1,147 @@
+"""What an attack does to p(y|x), p(z|y) and p(z) on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell
+from vcviz.figures.trajectory_parts import Traces, of_class
+from vcviz.records import Trajectory
+from vcviz.robustness import Crossing
+
+
+class Curves:
+    """Curves over the steps of an attack: of the drawn samples, and the median of all.
+
+    Attributes
+    ----------
+    series : title -> (T+1, N) values in nats
+    """
+
+    def __init__(
+        self, path: Trajectory, crossing: Crossing | None, samples: NDArray[np.int64]
+    ) -> None:
+        self.path, self.samples = path, samples
+        self.y = path.y[samples]
+        own = path.log_probs[:, np.arange(len(path)), path.y].astype(np.float64)
+        self.series: dict[str, NDArray[np.float64]] = {"log p(y|x) of the true class": own}
+        if crossing is not None:
+            self.series["log p(z|y) of the true class"] = crossing.log_density
+            self.series["log p(z), all classes"] = crossing.log_marginal
+        flips = path.first_flip[samples]
+        self._flipped = np.flatnonzero(flips >= 0)
+        self._first = flips[self._flipped]
+
+    def lay(self, at: Sequence[Cell]) -> tuple[Traces, dict[str, Any], list[dict[str, Any]]]:
+        """Return the traces that stay, the axes and the headings."""
+        data: Traces = []
+        layout: dict[str, Any] = {}
+        headings = []
+        for cell, (title, series) in zip(at, self.series.items(), strict=True):
+            last = cell is at[-1]
+            data += cell.place([*self._lines(series, title), self._flips(series)])
+            layout |= cell.axes(
+                {
+                    "title": {"text": "attack step" if last else None},
+                    "range": [-0.02 * self.path.steps, 1.02 * self.path.steps],
+                    "showticklabels": last,
+                },
+                {"title": {"text": "nats"}, "range": list(self._span(series)), "nticks": 5},
+            )
+            headings.append(cell.heading(title))
+        return data, layout, headings
+
+    def followed(self, place: int) -> Traces:
+        """Return the curves of one drawn sample, thick."""
+        k, i = int(self.y[place]), int(self.samples[place])
+        return [
+            {
+                **of_class(k, self.path.class_names),
+                "x": np.arange(len(series)),
+                "y": series[:, i],
+                "mode": "lines",
+                "line": {"color": style.class_color(k), "width": 3},
+                "hovertemplate": f"row {self.path.index[i]}, step %{{x}}<br>{title} %{{y:.3g}} nats"
+                "<extra></extra>",
+                "meta": {"layer": "followed curve"},
+            }
+            for title, series in self.series.items()
+        ]
+
+    def cursors(self, step: int) -> Traces:
+        """Return a line at the step across each panel."""
+        return [
+            {
+                "type": "scatter",
+                "x": np.array([step, step], float),
+                "y": np.array(self._span(series)),
+                "mode": "lines",
+                "line": {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
+                "name": "this step",
+                "showlegend": False,
+                "hoverinfo": "skip",
+                "meta": {"layer": "cursor"},
+            }
+            for series in self.series.values()
+        ]
+
+    # ---------------------------------------------------------- parts
+
+    def _lines(self, series: NDArray[np.float64], title: str) -> Traces:
+        steps = np.append(np.arange(len(series), dtype=float), np.nan)
+        lines = []
+        for k in np.unique(self.y).tolist():
+            mine = series[:, self.samples[self.y == k]].T
+            joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
+            lines.append(
+                {
+                    **of_class(k, self.path.class_names),
+                    "x": np.tile(steps, len(mine)),
+                    "y": joined.ravel(),
+                    "mode": "lines",
+                    "line": {"color": style.class_color(k), "width": 1.1},
+                    "opacity": 0.65,
+                    "hovertemplate": f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}}"
+                    " nats<extra></extra>",
+                    "meta": {"layer": "curve", "class": k},
+                }
+            )
+        median = {
+            "type": "scatter",
+            "x": steps[:-1],
+            "y": np.median(series, axis=1),
+            "mode": "lines",
+            "line": {"color": style.NEUTRAL, "width": 3},
+            "name": "median",
+            "showlegend": False,
+            "hovertemplate": f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats"
+            "<extra></extra>",
+            "meta": {"layer": "median"},
+        }
+        return [*lines, median]
+
+    def _flips(self, series: NDArray[np.float64]) -> dict[str, Any]:
+        return {
+            "type": "scatter",
+            "x": self._first,
+            "y": series[self._first, self.samples[self._flipped]],
+            "mode": "markers",
+            "marker": {"color": style.NEUTRAL, "symbol": "x", "size": 6},
+            "name": "prediction flips",
+            "showlegend": False,
+            "hoverinfo": "skip",
+            "meta": {"layer": "flip"},
+        }
+
+    def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the range of an axis for the drawn samples and the median, outliers cut."""
+        drawn = series[:, self.samples]
+        low = min(float(np.quantile(drawn, 0.02)), float(np.median(series, axis=1).min()))
+        high = max(float(drawn.max()), float(np.median(series, axis=1).max()))
+        room = 0.06 * max(high - low, 1e-3)
+        return low - room, high + room
