@@ -54,13 +54,19 @@ def plot_trajectory(
     """
     expect("path", path, Trajectory, "see vcviz.attack")
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
-    steps = tuple(range(path.steps + 1))
+    return scene_figure(scene, path.steps if step is None else step, focus, theme)
+
+
+def scene_figure(
+    scene: Scene, step: int, focus: int | None = None, theme: style.Theme = "auto"
+) -> go.Figure:
+    """Return a scene with plotly's own slider over the steps and list of inputs to follow."""
+    steps = tuple(range(scene.path.steps + 1))
     slider = Menu("step", "Attack step", tuple(map(str, steps)), steps)
-    start = scene.checked(path.steps if step is None else step)
-    values = {"step": start, "focus": scene.focused(focus)}
+    start = scene.checked(step)
     figure = lay_out(
         scene.spec,
-        values,
+        {"step": start, "focus": scene.focused(focus)},
         slider=slider.thinned(FRAMES, start),
         menus=[Menu("focus", "Input", *scene.choices)],
         share=True,

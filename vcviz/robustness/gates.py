@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from vcviz.errors import InputError, expect
+from vcviz.errors import expect
 from vcviz.records import Gate, Gates, Trajectory
 
 #: share of inputs without a gradient, and of inputs whose loss did not rise, that is let pass
@@ -30,7 +30,7 @@ def attack_gates(path: Trajectory) -> Gates:
     expect("path", path, Trajectory, "see vcviz.attack")
     zero = next((p for p in path.checks if p.epsilon == 0), None)
     larger = [p for p in path.checks if p.epsilon > path.epsilon]
-    rises = [_end(p, path) - _end(path, p) for p in larger]
+    rises = [_held(p, len(p)) - _held(path, len(p)) for p in larger]
     identity = path if path.epsilon == 0 else zero
     goal = path.reached
     image, n = path.x.ndim == 4, len(path)
@@ -131,11 +131,8 @@ def _change(path: Trajectory) -> float:
     return float(max(moved, np.abs(path.x_adv - path.x).max()))
 
 
-def _end(path: Trajectory, other: Trajectory) -> float:
-    """Return the share that is not where the attack wants it, of the inputs both have."""
-    rows = np.isin(path.index, other.index)
-    if not rows.any():
-        raise InputError("the other attacks must be on some of the same rows as the path")
-    last = path.log_probs[-1].argmax(1)
-    hit = last != path.y if path.target is None else last == path.target
-    return float(1 - hit[rows].mean())
+def _held(path: Trajectory, n: int) -> float:
+    """Return the share of the first `n` inputs that are not where the attack wants them."""
+    last = path.log_probs[-1, :n].argmax(1)
+    hit = last != path.y[:n] if path.target is None else last == path.target[:n]
+    return float(1 - hit.mean())

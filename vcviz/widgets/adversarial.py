@@ -2,222 +2,256 @@
 
 from __future__ import annotations
 
-from functools import cache
+import contextlib
+import html
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as ipw
-import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.trajectory_parts import SAMPLES
+from vcviz.figures.robustness import robustness_spec
+from vcviz.figures.trajectory import scene_figure
 from vcviz.figures.trajectory_scene import Scene
-from vcviz.records import LatentPrior, Projection, Trajectory
-from vcviz.titles import run_titles
+from vcviz.records import Gates, Trajectory
+from vcviz.robustness import attack_gates
+from vcviz.widgets.adversarial_controls import (
+    ATTACK,
+    Busy,
+    attack_controls,
+    attack_panel,
+    gates_table,
+    numbers_of,
+)
+from vcviz.widgets.attacked import Attacked, Options
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button
 from vcviz.widgets.display import Explorer
-from vcviz.widgets.sources import projected
-
-Options = tuple[tuple[str, Any], ...]
+from vcviz.widgets.plot import Plot
 
 
 class AdversarialExplorer(Explorer):
-    """The path of an attack over p(z|y), with log p(y|x) and log p(z|y) on the way.
+    """The paths of an attack over p(z|y), with one input followed step by step.
+
+    Click a path, a marker or a picture, or choose from the list, to follow an input: its pictures
+    and their change, its class probabilities, log p(y|x), log p(z|y) and log p(z) on the way, the
+    steps at which it leaves the support of its class and flips. The sanity gates stand beneath,
+    and accuracy and calibration error against the radius, once they are asked for.
 
     Parameters
     ----------
     attacked : a `Trajectory`, a (Trajectory, LatentPrior or None) pair, a run (its `attack` method
         is called, again whenever an option changes), or a sequence of them
     path : an attack on the (first) run that has been made already, shown first
-    rows : test rows to attack, for runs
+    rows : test rows to attack, for runs: the first so many, or their numbers
     epsilon, steps : radius and steps of the first attack on a run, L-infinity PGD; default those
         of `path`
     theme : "auto", "light" or "dark"
 
     Attributes
     ----------
-    controls : name -> control, among ``step``, ``source``, ``method``, ``norm``, ``epsilon``,
-        ``steps``, ``axes``, ``classes``
+    controls : name -> control, among ``step``, ``source``, ``method``, ``loss``, ``norm``,
+        ``epsilon``, ``steps``, ``target``, ``axes``, ``which``, ``numbers``, ``classes``
+    follow : list of the inputs that can be followed
     view, widget : the live figure; controls and figure
     """
+
+    bound: _Prepared
 
     def __init__(
         self,
         attacked: Any,
         *,
         path: Trajectory | None = None,
-        rows: int = 100,
+        rows: int | Sequence[int] = 100,
         epsilon: float | None = None,
         steps: int | None = None,
         theme: style.Theme = "auto",
     ) -> None:
-        self._theme, self._rows = theme, rows
-        self._items = _listed(attacked)
-        self._path = cache(self._new_path)
-        self._scene = cache(self._new_scene)
-        has_runs = any(not isinstance(item, Trajectory) for item, _ in self._items)
+        self._theme = theme
+        self._attacked = Attacked(attacked, rows)
         #: options of an attack at first; none if there are only attacks that were made already
-        self._start = _first_options(path, epsilon, steps) if has_runs else {}
-        self._made = {} if path is None else {(0, tuple(self._start.items())): path}
-        first = self._path(0, tuple(self._start.items()))
-        controls = self._controls(first, has_runs=has_runs)
-        super().__init__(Bound(self._draw, controls, "step", self._panel(controls)))
-        if "steps" in controls:
-            controls["steps"].observe(self._steps_changed, names="value")
-        if "source" in controls:
-            controls["source"].observe(self._steps_changed, names="value")
+        self._start = _first_options(path, epsilon, steps) if self._attacked.has_runs else {}
+        if path is not None:
+            self._attacked.give(0, tuple(self._start.items()), path)
+        first = self._attacked.path(0, tuple(self._start.items()))
+        controls = attack_controls(first, self._start, self._attacked.titles)
+        self.follow = ipw.Dropdown(
+            description="Follow input",
+            style={"description_width": "initial"},
+            layout=ipw.Layout(width="max-content"),
+        )
+        self._busy = Busy([c for name, c in controls.items() if name in ATTACK])
+        self._gates, self._curve_button, self._curves = ipw.HTML(), _curve_button(), ipw.VBox()
+        self._curve_plot: Plot | None = None
+        curve_row = [self._curve_button] if self._attacked.has_runs else []
+        panel = attack_panel(controls, self.follow, self._busy.widget, self.reset)
+        super().__init__(
+            _Prepared(self._prepare, self._draw, controls, "step", panel, {"focus": None}),
+            below=[self._gates, *curve_row, self._curves],
+        )
+        self._prepare()
+        self.follow.observe(self._followed, names="value")
+        self._curve_button.on_click(lambda _: self.show_curves())
+        self.bound.on("click", self._clicked)
 
     @property
     def path(self) -> Trajectory:
         """The attack that is shown."""
         values = self.bound.values
-        return self._path(values.get("source", 0), self._options(values))
+        return self._attacked.path(values.get("source", 0), self._options(values))
+
+    @property
+    def gates(self) -> Gates:
+        """The sanity gates of the attack that is shown."""
+        return attack_gates(self.path)
 
     def figure(self) -> go.Figure:
-        """Return one static figure with a slider over the steps."""
-        return self.bound.figure()
-
-    def _controls(self, first: Trajectory, has_runs: bool) -> dict[str, ipw.Widget]:
-        controls: dict[str, ipw.Widget] = {}
-        wide = ipw.Layout(width="320px")
-        if len(self._items) > 1:
-            titles = run_titles([item for item, _ in self._items])
-            controls["source"] = dropdown("Attacked", [(t, i) for i, t in enumerate(titles)])
-        if has_runs:
-            late: dict[str, Any] = {"continuous_update": False, "style": PLAIN, "layout": wide}
-            methods = [("PGD", "pgd"), ("FGSM", "fgsm")]
-            controls["method"] = dropdown("Attack", methods, value=self._start["method"])
-            norms = [("L∞", "linf"), ("L2", "l2")]
-            controls["norm"] = dropdown("Norm", norms, value=self._start["norm"])
-            epsilon = self._start["epsilon"]
-            controls["epsilon"] = ipw.FloatSlider(
-                epsilon,
-                min=0,
-                max=max(0.5, 2 * epsilon),
-                step=0.01,
-                description="Radius ε",
-                readout_format=".3g",
-                **late,
-            )
-            steps = self._start["steps"]
-            controls["steps"] = ipw.IntSlider(
-                steps, 1, max(60, steps), description="Attack steps", **late
-            )
-        controls["step"] = ipw.IntSlider(
-            first.steps,
-            0,
-            first.steps,
-            description="Step shown",
-            style=PLAIN,
-            layout=ipw.Layout(flex="1 1 auto"),
+        """Return one static figure with a slider over the steps and a list of inputs to follow."""
+        values = self.bound.values
+        scene = self._scene(values)
+        return scene_figure(
+            scene, min(values["step"], scene.path.steps), values["focus"], self._theme
         )
-        if first.z.shape[2] > 2:
-            views = [("PCA of all steps", ("pca",)), ("LDA", ("lda",))]
-            pairs = [(f"dimensions {i + 1} and {i + 2}", ("pair", i, i + 1)) for i in (0, 2)]
-            controls["axes"] = dropdown("Axes", views + pairs[: first.z.shape[2] // 2])
-        present = [int(k) for k in np.unique(first.y)]
-        options = [(first.class_names[k], k) for k in present]
-        controls["classes"] = Choices(options, description="Classes")
-        return controls
 
-    def _panel(self, controls: dict[str, ipw.Widget]) -> ipw.Widget:
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        shown = controls | {"step": player(controls["step"], interval=300)}
-        rows = [("source", "method", "norm", "epsilon", "steps"), ("step", "axes"), ("classes",)]
-        boxes = [[shown[name] for name in row if name in shown] for row in rows]
-        boxes[-1].append(reset_button(self.reset))
-        return ipw.VBox([ipw.Box(box, layout=wrap) for box in boxes if box])
+    def curves_figure(self, report: Callable[[int, int], None] | None = None) -> go.Figure:
+        """Return accuracy and ECE of every run against the radius, of the attack that is set."""
+        curves = self._attacked.curves(self._options(self.bound.values), report)
+        return style.apply(go.Figure(**robustness_spec(curves)), self._theme)
+
+    def show_curves(self) -> None:
+        """Show accuracy and ECE against the radius beneath the figure."""
+        try:
+            with self._busy.working("following accuracy against the radius") as report:
+                curves = self._attacked.curves(self._options(self.bound.values), report)
+        except InputError as error:
+            self.bound.say(str(error))
+            return
+        spec = style.themed(robustness_spec(curves), self._theme)
+        if self._curve_plot is None:
+            self._curve_plot = Plot(spec["data"], spec["layout"])
+        else:
+            self._curve_plot.show(spec["data"], spec["layout"])
+        tables = [
+            ipw.HTML(gates_table(curve.gates, f"Sanity gates of the curve, {curve.name}"))
+            for curve in curves
+        ]
+        self._curves.children = [self._curve_plot, *tables]
 
     # ---------------------------------------------------------- drawing
 
     def _draw(self, **values: Any) -> dict[str, Any]:
-        scene = self._scene(
+        scene = self._scene(values)
+        step = min(values["step"], scene.path.steps)
+        return style.themed(scene.spec(step, values["focus"], exact=True), self._theme)
+
+    def _scene(self, values: dict[str, Any]) -> Scene:
+        return self._attacked.scene(
             values.get("source", 0),
             self._options(values),
             values.get("axes"),
             tuple(values["classes"]),
+            values["which"],
+            numbers_of(values["numbers"]) if values["which"] == "rows" else (),
         )
-        step = min(values["step"], scene.path.steps)
-        return style.themed(scene.spec(step), self._theme)
 
     def _options(self, values: dict[str, Any]) -> Options:
-        return tuple((name, values[name]) for name in self._start)
+        """Return the options of an attack; FGSM has no steps of its own."""
+        chosen = {name: values[_CONTROL.get(name, name)] for name in self._start}
+        if chosen.get("method") == "fgsm":
+            chosen["steps"] = 1
+        return tuple(chosen.items())
 
-    def _new_path(self, i: int, options: Options) -> Trajectory:
-        item = self._items[i][0]
-        if isinstance(item, Trajectory):
-            return item
-        if (i, options) in self._made:
-            return self._made[i, options]
-        return item.attack(self._rows, progress=False, **dict(options))
+    def _prepare(self) -> None:
+        """Attack if need be, and let what depends on the attack follow it; errors show later."""
+        values = self.bound.values
+        controls = self.controls
+        if "steps" in controls:
+            controls["steps"].disabled = controls["method"].value == "fgsm"
+            largest = 5.0 if controls["norm"].value == "l2" else 0.5
+            controls["epsilon"].max = max(largest, 2 * self._start["epsilon"])
+        controls["numbers"].layout.display = None if values["which"] == "rows" else "none"
+        with contextlib.suppress(InputError):
+            with self._busy.working("attacking") as report:
+                path = self._attacked.path(values.get("source", 0), self._options(values), report)
+            slider = controls["step"]
+            if slider.max != path.steps:
+                slider.max = path.steps
+                slider.value = path.steps
+            self._gates.value = gates_table(attack_gates(path), f"Sanity gates, {path.name}")
+            scene = self._scene(values)
+            labels, places = scene.choices
+            options = list(zip(labels, places, strict=True))
+            focus = scene.focused(values["focus"])
+            if list(self.follow.options) != options:
+                self.follow.options = options
+            self.follow.value = focus
 
-    def _new_scene(
-        self, i: int, options: Options, axes: tuple[Any, ...] | None, classes: tuple[int, ...]
-    ) -> Scene:
-        path = self._path(i, options)
-        item, prior = self._items[i]
-        if not isinstance(item, Trajectory):
-            prior = item.prior()
-        rows = np.flatnonzero(np.isin(path.y, classes))
-        if len(rows) == 0:
-            raise InputError("none of the attacked inputs is of these classes; tick more")
-        samples = None if len(rows) == len(path) else _in_turn(path.y, rows)
-        return Scene(path, prior, projection=_projection(path, prior, axes), samples=samples)
+    def _followed(self, _change: Any) -> None:
+        if self.follow.value is not None:
+            self.bound.set_state(focus=self.follow.value)
 
-    def _steps_changed(self, _change: Any) -> None:
-        last = self.path.steps
-        slider = self.controls["step"]
-        with self.bound.hold():
-            slider.max = last
-            slider.value = last
+    def _clicked(self, event: dict[str, Any]) -> None:
+        place = self._scene(self.bound.values).clicked(event.get("meta") or {}, event["point"])
+        if place is not None:
+            self.follow.value = place
+
+
+#: name of an option of an attack -> its control
+_CONTROL = {"targeted": "target"}
+
+
+class _Prepared(Bound):
+    """A bound figure that calls `prepare`, which may set controls, before it is drawn."""
+
+    def __init__(self, prepare: Callable[[], None], *arguments: Any) -> None:
+        self._prepare = prepare
+        self._preparing = False
+        super().__init__(*arguments)
+
+    def redraw(self) -> None:
+        """Prepare, then draw the values that this leaves."""
+        if self._preparing:
+            return
+        self._preparing = True
+        try:
+            self._prepare()
+        finally:
+            self._preparing = False
+        super().redraw()
+
+    def say(self, message: str) -> None:
+        """Show what is wrong."""
+        self.message.value = f"<b>{html.escape(message)}</b>"
+        self.message.layout.display = None
+
+
+def _curve_button() -> ipw.Button:
+    return ipw.Button(
+        description="Accuracy and ECE against the radius",
+        icon="line-chart",
+        tooltip="attack every run at eight radii, up to twice the one that is set",
+        layout=ipw.Layout(width="max-content"),
+    )
 
 
 def _first_options(
     path: Trajectory | None, epsilon: float | None, steps: int | None
 ) -> dict[str, Any]:
-    made = {"method": "pgd", "norm": "linf", "epsilon": 0.1, "steps": 20}
+    made: dict[str, Any] = {
+        "method": "pgd", "norm": "linf", "loss": "ce", "epsilon": 0.1, "steps": 20,
+        "targeted": None,
+    }  # fmt: skip
     if path is not None:
+        target = path.target
+        one = target is not None and (target == target[0]).all()
         made = {
-            "method": path.method,
+            "method": path.method.removeprefix("targeted "),
             "norm": path.norm,
+            "loss": path.loss,
             "epsilon": float(path.epsilon),
             "steps": path.steps,
+            "targeted": None if target is None else int(target[0]) if one else "least_likely",
         }
     return made | {k: v for k, v in (("epsilon", epsilon), ("steps", steps)) if v is not None}
-
-
-def _projection(
-    path: Trajectory, prior: LatentPrior | None, axes: tuple[Any, ...] | None
-) -> Projection | None:
-    if axes is None or axes == ("pca",):
-        return None  # the scene's own choice
-    return projected(path.at(0), prior, axes)
-
-
-def _in_turn(y: Any, rows: Any) -> list[int]:
-    """Return up to twelve rows, over their classes in turn."""
-    turn = np.zeros(len(rows), dtype=int)
-    for k in np.unique(y[rows]):
-        mine = y[rows] == k
-        turn[mine] = np.arange(mine.sum())
-    return sorted(rows[np.argsort(turn, kind="stable")[:SAMPLES]].tolist())
-
-
-def _listed(attacked: Any) -> list[tuple[Any, LatentPrior | None]]:
-    if _is_pair(attacked) or not isinstance(attacked, (list, tuple)):
-        attacked = [attacked]
-    found = [item if _is_pair(item) else (item, None) for item in attacked]
-    if not found:
-        raise InputError("nothing to explore: pass a run or a Trajectory")
-    for item, _ in found:
-        if not isinstance(item, Trajectory) and not hasattr(item, "attack"):
-            raise InputError(
-                f"AdversarialExplorer takes runs or Trajectory records, got {type(item).__name__}"
-            )
-    return found
-
-
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Trajectory)
