@@ -7,6 +7,7 @@ const ARRAYS = {
 const CONFIG = { displaylogo: false, responsive: false, doubleClick: "reset" };
 // A figure with WebGL takes 3 of a page's 16 contexts; one too many blanks the oldest figure.
 const WEBGL_FIGURES = 4;
+const CLEAR = "rgba(0,0,0,0)";
 const HOVER_MS = 60; // between two hovers that the kernel hears of
 
 // plotly.js comes packed, in a widget of its own that all figures share, and with it what
@@ -164,6 +165,11 @@ function layoutOf(plot, { layout }, revision) {
   found.selectionrevision = Math.random();
   found.selections = [];
   found.width = Math.min(layout.width ?? Infinity, plot.clientWidth);
+  // A figure without a background of its own takes the page's ink, be the page light or dark.
+  if (layout.template?.layout?.paper_bgcolor === CLEAR && !found.font?.color) {
+    const [red, green, blue] = getComputedStyle(plot).color.match(/[\d.]+/g);
+    found.font = { ...found.font, color: `rgba(${red},${green},${blue},0.8)` };
+  }
   return found;
 }
 
