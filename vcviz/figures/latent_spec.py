@@ -117,7 +117,8 @@ def _points(view: View, options: LatentOptions) -> list[Trace]:
     picture = [] if view.picture is None else [raster_trace(view.picture)]
     # In a picture nothing stands behind the chosen points: they are all drawn strongly.
     chosen = options.chosen if view.picture is None else None
-    live = [live_point_traces(lat, points, rows, k, chosen) for k in view.shown]
+    edged = any(trace["meta"]["layer"] == "regions" for trace in view.under)
+    live = [live_point_traces(lat, points, rows, k, chosen, edged=edged) for k in view.shown]
     return picture + [trace for pair in live for trace in pair]
 
 

@@ -61,11 +61,14 @@ def live_point_traces(
     rows: NDArray[np.int64],
     k: int,
     chosen: NDArray[np.int64] | None,
+    *,
+    edged: bool = False,
 ) -> list[Trace]:
     """Return the points of class `k` for WebGL, and rings around the misclassified ones.
 
     What a point is, the kernel says when it is pointed at. Rings are a trace of their own: a
-    width for each point makes WebGL several times slower. If rows are `chosen`, others fade.
+    width for each point makes WebGL several times slower. If rows are `chosen`, others fade;
+    `edged` points stand out from a ground of their own colour.
     """
     mine = rows[lat.y[rows] == k]
     size = _size(len(rows))
@@ -79,6 +82,9 @@ def live_point_traces(
         "hoverinfo": "skip",
         "meta": {"layer": "wrong", "class": k},
     }
+    if edged:
+        edge = {"color": "rgba(255,255,255,0.9)", "width": 0.7}
+        trace["marker"] |= {"opacity": 1.0, "line": edge}
     if chosen is not None:
         trace |= {
             "selectedpoints": np.flatnonzero(np.isin(lat.index[mine], chosen)).astype(np.int32),
