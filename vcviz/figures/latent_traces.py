@@ -83,7 +83,7 @@ def live_point_traces(
         "meta": {"layer": "wrong", "class": k},
     }
     if edged:
-        edge = {"color": "rgba(255,255,255,0.9)", "width": 0.7}
+        edge = {"color": "rgba(255,255,255,0.9)", "width": 0.4}
         trace["marker"] |= {"opacity": 1.0, "line": edge}
     if chosen is not None:
         trace |= {
