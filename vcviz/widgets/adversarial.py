@@ -19,6 +19,7 @@ from vcviz.records import Gates, Trajectory
 from vcviz.robustness import attack_gates
 from vcviz.widgets.adversarial_controls import (
     ATTACK,
+    NO_TARGET,
     Busy,
     attack_controls,
     attack_panel,
@@ -159,6 +160,8 @@ class AdversarialExplorer(Explorer):
     def _options(self, values: dict[str, Any]) -> Options:
         """Return the options of an attack; FGSM has no steps of its own."""
         chosen = {name: values[_CONTROL.get(name, name)] for name in self._start}
+        if chosen.get("targeted") == NO_TARGET:
+            chosen["targeted"] = None
         if chosen.get("method") == "fgsm":
             chosen["steps"] = 1
         return tuple(chosen.items())

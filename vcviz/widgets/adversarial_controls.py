@@ -17,6 +17,8 @@ from vcviz.figures.trajectory_parts import WHICH
 from vcviz.records import Gates, Trajectory
 from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button
 
+#: a list shows a value of None as nothing chosen
+NO_TARGET = "none"
 #: controls of the attack itself, which take no input while it goes on
 ATTACK = ("source", "method", "loss", "norm", "epsilon", "steps", "target")
 _METHODS = [("PGD", "pgd"), ("FGSM", "fgsm"), ("Auto-PGD", "apgd")]
@@ -53,9 +55,14 @@ def attack_controls(
         controls["steps"] = ipw.IntSlider(
             steps, 1, max(60, steps), description="Attack steps", **late
         )
-        targets: list[tuple[str, Any]] = [("none", None), ("least likely class", "least_likely")]
+        targets: list[tuple[str, Any]] = [
+            ("none", NO_TARGET),
+            ("least likely class", "least_likely"),
+        ]
         targets += [(name, k) for k, name in enumerate(first.class_names)]
-        controls["target"] = dropdown("Target", targets, value=start["targeted"])
+        controls["target"] = dropdown(
+            "Target", targets, value=NO_TARGET if start["targeted"] is None else start["targeted"]
+        )
     controls["step"] = ipw.IntSlider(
         first.steps,
         0,
