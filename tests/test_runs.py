@@ -193,4 +193,4 @@ def test_a_run_follows_its_robustness(trained: vcviz.Run) -> None:
     (path,) = vcviz.attack_runs([trained], 20, epsilon=0.1, steps=2)
     assert [p.epsilon for p in path.checks] == [0.0, 0.2]
     table = vcviz.summarise([trained], rows=20, steps=2, progress=False)
-    assert table["PGD gates"].iloc[0] == vcviz.attack_gates(path).summary
+    assert table["PGD gates"].iloc[0] == vcviz.attack_gates(path).short

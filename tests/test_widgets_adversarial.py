@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from types import SimpleNamespace
 
 import ipywidgets as ipw
@@ -293,7 +294,8 @@ def test_gates_as_a_table_are_text():
 
 
 def test_accuracy_against_the_radius_is_shown_when_asked_for(subject):
-    ui = AdversarialExplorer([subject, subject], rows=12, epsilon=0.4, steps=3)
+    other = copy(subject)
+    ui = AdversarialExplorer([subject, other, subject], rows=12, epsilon=0.4, steps=3)
     assert ui._curves.children == ()
     ui._curve_button.click()
     plot, *tables = ui._curves.children

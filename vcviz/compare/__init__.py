@@ -176,7 +176,7 @@ def summarise(
             options = {"epsilon": epsilon, "steps": steps, "checks": CHECKS}
             path = run.attack(rows, progress=False, **options)
         row["PGD accuracy"] = np.nan if path is None else path.accuracy[-1]
-        row["PGD gates"] = "" if path is None else attack_gates(path).summary
+        row["PGD gates"] = "" if path is None else attack_gates(path).short
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
     frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"

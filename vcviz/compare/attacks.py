@@ -85,7 +85,7 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
                 "ECE low": curve.ece_interval[k, 0],
                 "ECE high": curve.ece_interval[k, 1],
                 "ECE if calibrated": curve.ece_if_calibrated[k],
-                "gates": curve.gates.summary,
+                "gates": curve.gates.short,
             }
             for curve in listed
             for k in range(len(curve.epsilon))

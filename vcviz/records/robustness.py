@@ -67,6 +67,15 @@ class Gates:
         return tuple(gate for gate in self.gates if gate.passed is False)
 
     @property
+    def short(self) -> str:
+        """How many gates hold, then which do not, for a table: "9 of 9"."""
+        tried = [gate for gate in self.gates if gate.passed is not None]
+        failed = ", ".join(gate.name for gate in self.failed)
+        return f"{len(tried) - len(self.failed)} of {len(tried)}" + (
+            f": {failed}" if failed else ""
+        )
+
+    @property
     def summary(self) -> str:
         """How many gates hold, and which do not, in one line."""
         tried = [gate for gate in self.gates if gate.passed is not None]

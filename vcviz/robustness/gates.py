@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from vcviz.errors import expect
 from vcviz.records import Gate, Gates, Trajectory
 
-#: share of inputs without a gradient, and of inputs whose loss did not rise, that is let pass
+#: share of inputs without a gradient, and of inputs whose loss did not rise, that is allowed
 _FEW = 0.05
 #: sums of float32 probabilities are off by no more
 _SUM = 1e-3
@@ -78,7 +78,7 @@ def checked(
     n : number of inputs
     """
     slack = max(0.01, 1.5 / n)
-    told = f"at most {slack:.2g} is let pass"
+    told = f"at most {slack:.2g} is allowed"
     random = noise is not None and noise > 0
     return Gates(
         (
@@ -87,9 +87,9 @@ def checked(
             _gate("stays in the input range", reach, 0.0, "how far images leave [0, 1]"),
             _gate("has a gradient", still, _FEW,
                   f"share of inputs that never moved, for their gradient is zero (masked?); "
-                  f"at most {_FEW:g} is let pass"),
+                  f"at most {_FEW:g} is allowed"),
             _gate("raises the loss", fell, _FEW,
-                  f"share of inputs whose loss did not rise; at most {_FEW:g} is let pass"),
+                  f"share of inputs whose loss did not rise; at most {_FEW:g} is allowed"),
             _gate("more steps never help", steps, slack,
                   f"how much worse the model was at an earlier step, fraction; {told}"),
             _gate("a larger ε never helps", larger, slack,

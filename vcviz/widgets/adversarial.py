@@ -43,7 +43,8 @@ class AdversarialExplorer(Explorer):
     Parameters
     ----------
     attacked : a `Trajectory`, a (Trajectory, LatentPrior or None) pair, a run (its `attack` method
-        is called, again whenever an option changes), or a sequence of them
+        is called, again whenever an option changes), or a sequence of them; what is named twice
+        is shown once, at its first place
     path : an attack on the (first) run that has been made already, shown first
     rows : test rows to attack, for runs: the first so many, or their numbers
     epsilon, steps : radius and steps of the first attack on a run, L-infinity PGD; default those

@@ -176,7 +176,11 @@ def _count(rows: int | Sequence[int]) -> int:
 def _listed(attacked: Any) -> list[tuple[Any, LatentPrior | None]]:
     if _is_pair(attacked) or not isinstance(attacked, (list, tuple)):
         attacked = [attacked]
-    found = [item if _is_pair(item) else (item, None) for item in attacked]
+    found: list[tuple[Any, LatentPrior | None]] = []
+    for item in attacked:
+        pair = item if _is_pair(item) else (item, None)
+        if not any(pair[0] is other for other, _ in found):
+            found.append(pair)
     if not found:
         raise InputError("nothing to explore: pass a run or a Trajectory")
     for item, _ in found:
