@@ -34,7 +34,7 @@ LAYERS = (
     {"sweeps"},
     {"figures"},
     {"widgets"},
-    {"exploration", "reports", "tour"},
+    {"course", "exploration", "reports", "tour"},
     {"cli"},
     {"__main__"},
 )
@@ -71,7 +71,7 @@ TORCH = {
 }
 #: torch inside functions, so that what needs none of it stays quick
 TORCH_WHEN_CALLED = {"exploration", "runs", "sweeps"}
-PLOTLY = {"figures", "widgets"}
+PLOTLY = {"course", "figures", "widgets"}
 #: plotly's script is written into pages
 PLOTLY_WHEN_CALLED = {"headless"}
 

@@ -286,6 +286,18 @@ def test_lab_copies_the_notebooks_and_hands_the_rest_to_jupyterlab(monkeypatch, 
     assert "tour.new.ipynb" in capsys.readouterr().out
 
 
+def test_lab_opens_the_first_lesson_of_the_course(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    started = []
+    monkeypatch.setattr(lab, "start", lambda command: started.append(command) or 0)
+    assert run("lab", "--course", "--folder", "n") == 0
+    (command,) = started
+    assert "--LabApp.default_url=/lab/tree/n/course/01_bayes.ipynb" in command
+    assert (tmp_path / "n" / "course" / "08_bits.ipynb").is_file()
+    assert (tmp_path / "n" / "tour.ipynb").is_file()
+    assert not list((tmp_path / "n").rglob("solutions*"))
+
+
 def test_tour_prints_the_table_and_what_to_open(monkeypatch, tmp_path, capsys):
     calls = []
     columns = ["head", "D", "accuracy", "ECE", "KL train", "KL test", "PGD accuracy", "more"]

@@ -35,6 +35,15 @@ def test_digits_are_those_of_scikit_learn():
     assert train.x.max() == 255
 
 
+def test_the_first_digits_alone():
+    train, test = load_data("digits", n_classes=3)
+    assert train.class_names == test.class_names == ("0", "1", "2")
+    source = sklearn_digits(n_class=3)
+    assert len(train) + len(test) == len(source.target)
+    with pytest.raises(InputError, match="n_classes must be at most 10"):
+        load_data("digits", n_classes=11)
+
+
 def test_digits_are_split_in_proportion_and_by_the_seed():
     train, test = load_data("digits", seed=1, test_fraction=0.25)
     assert len(test) == 449

@@ -284,6 +284,11 @@ def test_ours_are_found_by_name_and_any_by_path(tmp_path, monkeypatch):
     assert notebook_address(ours) == "tour"
     assert notebook_address(Path("tour.ipynb")) == str(mine)
     assert notebook_title(read_notebook(mine)) == "My *own*"
+    lesson = find_notebook("course/01_bayes")
+    assert find_notebook("course/01_bayes.ipynb") == lesson
+    assert notebook_address(lesson) == "course/01_bayes"
+    with pytest.raises(InputError, match="did you mean 'course/01_bayes'"):
+        find_notebook("course/01_bay")
     with pytest.raises(InputError, match="unknown notebook 'tuor'; did you mean 'tour'"):
         find_notebook("tuor")
     with pytest.raises(MissingError, match=r"no notebook 'a/tour.ipynb'; ours are adversarial"):

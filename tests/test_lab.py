@@ -79,6 +79,22 @@ def test_a_deleted_copy_comes_back(ours, tmp_path):
     assert contents(tmp_path / "mine") == contents(ours)
 
 
+def test_notebooks_in_a_folder_stay_in_it(tmp_path, monkeypatch):
+    source = save(tmp_path / "first.ipynb", text("# first version"))
+    monkeypatch.setattr(lab, "list_notebooks", lambda: {"course/01_a": source})
+    mine = tmp_path / "mine"
+    assert copy_notebooks(mine) == []
+    copy = mine / "course" / "01_a.ipynb"
+    assert copy.read_bytes() == source.read_bytes()
+    save(copy, text("# with my answers"))
+    save(source, text("# second version"))
+    (said,) = copy_notebooks(mine)
+    assert "01_a.new.ipynb" in said
+    assert (mine / "course" / "01_a.new.ipynb").read_bytes() == source.read_bytes()
+    command = lab_command(mine, first="course/01_a")
+    assert "--LabApp.default_url=/lab/tree/course/01_a.ipynb" in command
+
+
 def test_a_folder_that_cannot_be_written_to_is_one_line(ours, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot copy the notebooks to .*: Not a directory"):

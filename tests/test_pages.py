@@ -67,6 +67,20 @@ def html_output(html: str):
     return new_output("display_data", data={"text/html": html, "text/plain": "plain"})
 
 
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ("02_next.ipynb", "02_next.html"),
+        ("a/b.ipynb#here", "a/b.html#here"),
+        ("https://example.org/x.ipynb", "https://example.org/x.ipynb"),
+        ("data.csv", "data.csv"),
+    ],
+)
+def test_a_link_to_a_notebook_beside_it_leads_to_the_page_beside_it(address, wanted):
+    page = render_page(notebook(text(f"# One\nSee [that]({address}).")))
+    assert f'href="{wanted}"' in page
+
+
 def test_the_page_holds_everything_and_plotly_once():
     page = render_page(executed(shown(slider_figure()), shown(slider_figure("two"))), name="it")
     found = Fetches(page)

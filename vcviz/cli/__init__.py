@@ -245,6 +245,7 @@ def notebook(
 @app.command(context_settings={"allow_extra_args": True})
 def lab(
     ctx: typer.Context,
+    course: Annotated[bool, typer.Option("--course", help="Open the course.")] = False,
     folder: Annotated[Path, typer.Option(help="Folder for your copy of the notebooks.")] = Path(
         "vcviz-notebooks"
     ),
@@ -263,6 +264,7 @@ def lab(
 
     Arguments after -- go to JupyterLab.
     """
+    from vcviz.headless.files import list_notebooks
     from vcviz.lab import APP_ENVIRONMENT, app_command, copy_notebooks, lab_command, start
 
     for line in copy_notebooks(folder):
@@ -270,7 +272,8 @@ def lab(
     options: dict[str, Any] = {"port": port, "browser": browser, "extra": ctx.args}
     if app_ is not None:
         raise typer.Exit(start(app_command(app_, folder, **options), APP_ENVIRONMENT))
-    raise typer.Exit(start(lab_command(folder, **options)))
+    first = next(n for n in list_notebooks() if n.startswith("course/")) if course else "tour"
+    raise typer.Exit(start(lab_command(folder, first=first, **options)))
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -26,8 +26,15 @@ def notebook_folder() -> Path:
 
 
 def list_notebooks() -> dict[str, Path]:
-    """Return vcviz's own notebooks by name."""
-    return {path.stem: path for path in sorted(notebook_folder().glob("*.ipynb"))}
+    """Return vcviz's own notebooks by name; those in a folder are called "<folder>/<name>"."""
+    return notebooks_in(notebook_folder())
+
+
+def notebooks_in(folder: Path) -> dict[str, Path]:
+    """Return the notebooks of a folder by name, those in folders within it last."""
+    paths = sorted(folder.rglob("*.ipynb"), key=lambda p: (len(p.relative_to(folder).parts), p))
+    ours = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in ours}
 
 
 def find_notebook(notebook: str | os.PathLike[str]) -> Path:
@@ -42,10 +49,10 @@ def find_notebook(notebook: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     ours = list_notebooks()
-    name = path.name.removesuffix(".ipynb")
-    if name in ours and path.parent == Path():
+    name = path.as_posix().removesuffix(".ipynb")
+    if name in ours:
         return ours[name]
-    if path.parent != Path() or path.suffix:
+    if path.parent.as_posix() not in {Path(name).parent.as_posix() for name in ours} or path.suffix:
         raise MissingError(f"no notebook {str(path)!r}; ours are {', '.join(ours) or 'none'}")
     raise unknown("notebook", str(notebook), ours)
 
@@ -53,8 +60,8 @@ def find_notebook(notebook: str | os.PathLike[str]) -> Path:
 def notebook_address(path: Path) -> str:
     """Return what finds a notebook from any folder: the name of one of ours, or the whole path."""
     path = path.resolve()
-    ours = path.parent == notebook_folder().resolve()
-    return path.stem if ours else str(path)
+    ours = {source.resolve(): name for name, source in list_notebooks().items()}
+    return ours.get(path, str(path))
 
 
 def read_notebook(path: Path) -> NotebookNode:

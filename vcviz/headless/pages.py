@@ -92,6 +92,13 @@ class _Renderer(IPythonRenderer):
     def inline_math(self, body: str) -> str:
         return to_mathml(body)
 
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """Return a link; one to a notebook beside this one leads to the page beside this page."""
+        name, hash_, place = url.partition("#")
+        if name.endswith(".ipynb") and not re.match(r"\w+:|/", name):
+            url = name.removesuffix(".ipynb") + ".html" + hash_ + place
+        return super().link(text, url, title)
+
     def latex_environment(self, name: str, body: str) -> str:
         return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", block=True)
 

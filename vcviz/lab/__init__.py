@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vcviz.errors import InputError, MissingError, unknown
-from vcviz.headless.files import list_notebooks
+from vcviz.headless.files import list_notebooks, notebooks_in
 
 #: tells JupyterLab not to ask whether it may fetch news, and Voilà to fetch nothing from outside
 _CONFIG = Path(__file__).parent / "config"
@@ -39,11 +39,12 @@ def copy_notebooks(folder: str | os.PathLike[str] = "vcviz-notebooks") -> list[s
         record = _read_record(folder / _RECORD)
         for name, source in list_notebooks().items():
             target, new = folder / f"{name}.ipynb", _digest(source)
+            target.parent.mkdir(exist_ok=True)
             here = _digest(target) if target.exists() else None
             if here is None or (here == record.get(name) and here != new):
                 shutil.copyfile(source, target)
             elif here != new and record.get(name) != new:
-                beside = folder / f"{name}.new.ipynb"
+                beside = target.with_suffix(".new.ipynb")
                 shutil.copyfile(source, beside)
                 said.append(f"{target} was changed and is kept; the newer one is {beside.name}")
             record[name] = new
@@ -58,6 +59,7 @@ def copy_notebooks(folder: str | os.PathLike[str] = "vcviz-notebooks") -> list[s
 def lab_command(
     folder: str | os.PathLike[str],
     *,
+    first: str = "tour",
     port: int | None = None,
     browser: bool = True,
     extra: Sequence[str] = (),
@@ -69,20 +71,21 @@ def lab_command(
     Parameters
     ----------
     folder : where the notebooks were copied to
+    first : name of the notebook that it opens
     port : where it listens; default the first free one from 8888
     browser : open it in a browser
     extra : more arguments for JupyterLab
     """
     folder, here = Path(folder).resolve(), Path.cwd()
     root = here if folder.is_relative_to(here) else folder
-    first = (folder / "tour.ipynb").relative_to(root).as_posix()
+    opened = (folder / f"{first}.ipynb").relative_to(root).as_posix()
     command = [
         sys.executable,
         "-m",
         "jupyterlab",
         f"--ServerApp.root_dir={root}",
         "--ip=127.0.0.1",
-        f"--LabApp.default_url=/lab/tree/{first}",
+        f"--LabApp.default_url=/lab/tree/{opened}",
         "--ServerApp.kernel_spec_manager_class=vcviz.headless.kernels.SameInterpreter",
         "--ServerApp.kernel_manager_class=vcviz.lab.kernels.KernelsHere",
         "--KernelManager.transport_encryption=auto",
@@ -111,7 +114,7 @@ def app_command(
 
     Parameters
     ----------
-    name : of the notebook in `folder`
+    name : of the notebook in `folder`, such as "tour" or "course/01_bayes"
     folder, browser : as for `lab_command`
     port : where it listens; default Voilà's own, 8866
     extra : more arguments for Voilà
@@ -125,7 +128,7 @@ def app_command(
     """
     if find_spec("voila") is None:
         raise MissingError("an app needs Voilà: pip install 'vcviz[voila]'")
-    notebooks = {path.stem: path for path in Path(folder).glob("*.ipynb")}
+    notebooks = notebooks_in(Path(folder))
     if name not in notebooks:
         raise unknown("notebook", name, notebooks)
     command = [

@@ -35,3 +35,8 @@ if (toggle) {
     toggle.textContent = open ? "hide all code" : "show all code";
   });
 }
+
+// Paper has nothing to click.
+addEventListener("beforeprint", () => {
+  for (const answer of document.querySelectorAll("details.reveal")) answer.open = true;
+});

@@ -1,0 +1,322 @@
+"""Lesson 4: from cross-entropy to an ELBO to variational classification, term by term."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import ipywidgets as ipw
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_expit
+from scipy.stats import norm
+
+from vcviz.course.answers import Key
+from vcviz.course.drawing import Panel, axis, float_slider, line, panel_of, sheet
+from vcviz.course.predictions import Prediction, Reveal
+from vcviz.figures import theme as style
+from vcviz.figures.pictures import data_uri
+from vcviz.widgets.bind import Bound
+from vcviz.widgets.controls import checkbox, reset_button
+from vcviz.widgets.display import Explorer
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+#: what is searched: half the distance m of the latents' means, and their spread s
+_M, _S = np.linspace(0, 6, 97), np.geomspace(0.05, 4, 97)
+_STEPS, _DEEPEST = 10, 3.0
+_P, _Q = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
+
+#: objective -> its switches (likelihood, entropy, rate)
+OBJECTIVES = {
+    "cross-entropy": (False, False, False),
+    "+ log p(z|y): mixture": (True, False, False),
+    "+ entropy and rate: ELBO": (True, True, True),
+    "− rate: VC": (True, True, False),
+}
+
+
+def terms(
+    m: ArrayLike, s: ArrayLike, *, mean: float, noise: float
+) -> dict[str, NDArray[np.float64]]:
+    """Return the terms of the objective, nats, of an encoder that is described by two numbers.
+
+    Two classes, p(z|y) = N(±`mean`, 1). The encoder adds N(0, `noise`²) to f(x), which is
+    N(±m, s² - noise²) within a class, so that q(z|y) = N(±m, s²). Then
+
+        posterior   E_q log p(y|z)       (Gauss-Hermite quadrature)
+        likelihood  E_q log p(z|y)
+        entropy     H(q(z|y))            likelihood + entropy = -KL(q(z|y) || p(z|y))
+        rate        -I(x; z | y)         + rate = -E KL(q(z|x) || p(z|y))
+    """
+    m, s = np.broadcast_arrays(np.asarray(m, float), np.asarray(s, float))
+    z = m[..., None] + s[..., None] * _NODES
+    return {
+        "posterior": log_expit(2 * mean * z) @ _WEIGHTS,
+        "likelihood": -0.5 * (np.log(2 * np.pi) + s**2 + (m - mean) ** 2),
+        "entropy": 0.5 * np.log(2 * np.pi * np.e * s**2),
+        "rate": -np.log(s / noise),
+    }
+
+
+@lru_cache(maxsize=64)
+def _searched(mean: float, noise: float) -> dict[str, NDArray[np.float64]]:
+    return terms(_M, _S[:, None], mean=mean, noise=noise)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where an objective is largest, within what is searched.
+
+    Attributes
+    ----------
+    m, s : half the distance of the latents' means, and their spread
+    values : the terms there, nats
+    runs_away : whether it lies at an edge of what is searched
+    """
+
+    m: float
+    s: float
+    values: dict[str, float]
+    runs_away: bool
+
+
+def landscape(
+    *, likelihood: bool, entropy: bool, rate: bool, weight: float, mean: float, noise: float
+) -> NDArray[np.float64]:
+    """Return the objective over spreads and distances (rows, columns); NaN for s < noise."""
+    parts = _searched(mean, noise)
+    on = {"likelihood": likelihood, "entropy": entropy, "rate": rate}
+    total = parts["posterior"] + weight * sum(parts[k] for k, used in on.items() if used)
+    return np.where(_S[:, None] >= noise * (1 - 1e-9), total, np.nan)
+
+
+def optimum(**values: Any) -> Optimum:
+    """Return where the objective of `landscape` is largest."""
+    total = landscape(**values)
+    i, j = np.unravel_index(np.nanargmax(total), total.shape)
+    m, s = float(_M[j]), float(max(_S[i], values["noise"]))
+    parts = terms(m, s, mean=values["mean"], noise=values["noise"])
+    first = int(np.flatnonzero(np.isfinite(total[:, j]))[0])
+    edge = j in (0, len(_M) - 1) or i in (first, len(_S) - 1)
+    return Optimum(m, s, {k: float(v) for k, v in parts.items()}, bool(edge))
+
+
+class ObjectiveExplorer(Explorer):
+    """An objective whose terms are switches, where it is largest, and the latents that it wants.
+
+    Attributes
+    ----------
+    controls : ``likelihood``, ``entropy``, ``rate`` (switches), ``weight`` of those, ``mean`` of
+        p(z|y), ``noise`` of the encoder
+    """
+
+    def __init__(self, mean: float = 1.5, *, theme: style.Theme = "auto") -> None:
+        self._theme = theme
+        controls: dict[str, ipw.Widget] = {
+            "likelihood": checkbox("log p(z|y)", True),
+            "entropy": checkbox("entropy of q(z|y)", True),
+            "rate": checkbox("rate −I(x;z|y)", False),
+            "weight": float_slider("Weight β", 1.0, 0.1, 2.0, 0.1, ".1f"),
+            "mean": float_slider("Means of p(z|y) at ±", mean, 0.5, 4.0, 0.25),
+            "noise": float_slider("Noise of the encoder", 0.1, 0.05, 1.0, 0.05),
+        }
+        panel = panel_of(list(controls.values()), reset_button(self.reset))
+        super().__init__(Bound(self._draw, controls, "weight", panel))
+
+    def figure(self) -> go.Figure:
+        """Return one static figure: a slider over the weight, a list of the switches."""
+        return self.bound.figure(menus=("likelihood", "entropy", "rate"))
+
+    def _draw(self, **values: Any) -> dict[str, Any]:
+        total, best = landscape(**values), optimum(**values)
+        where = "runs to the edge" if best.runs_away else "largest at"
+        log_s = np.log10(_S)
+        image = {
+            "type": "image",
+            "source": data_uri(_shades(total)),
+            "x0": _M[0],
+            "dx": _M[1] - _M[0],
+            "y0": log_s[0],
+            "dy": log_s[1] - log_s[0],
+            "hoverinfo": "skip",
+            "meta": {"layer": "objective"},
+        }
+        spreads = (0.05, 0.1, 0.2, 0.5, 1, 2, 4)
+        plane = Panel(
+            "The objective (strong colour is large)",
+            [
+                image,
+                line(
+                    [best.m],
+                    [np.log10(best.s)],
+                    "best",
+                    _Q,
+                    mode="markers",
+                    legend=False,
+                    marker={"size": 13, "symbol": "x", "color": _Q},
+                ),
+                line(
+                    [values["mean"]],
+                    [0],
+                    "where q = p",
+                    _P,
+                    mode="markers",
+                    legend=False,
+                    marker={"size": 13, "symbol": "circle-open", "color": _P, "line": {"width": 3}},
+                ),
+            ],
+            axis("latents' means at ±m", _M[0], _M[-1], constrain="domain", showgrid=False),
+            axis(
+                "spread s of q(z|y)",
+                log_s[0],
+                log_s[-1],
+                scaleanchor=False,
+                showgrid=False,
+                autorange=False,
+                tickvals=np.log10(spreads),
+                ticktext=[f"{s:g}" for s in spreads],
+            ),
+            [f"{where} m = {best.m:.2f}, s = {best.s:.2f}", "○ where q is p   × best"],
+        )
+        words = {"posterior": "log p(y|z)", "likelihood": "log p(z|y)"}
+        said = [f"{words.get(k, k)} {v:.2f}" for k, v in best.values.items()]
+        latents = Panel(
+            "Anticipated, and what it wants",
+            _laws(values["mean"], best),
+            axis("z", -7, 7),
+            axis("density", 0, 1.0),
+            [", ".join(said[:2]), ", ".join(said[2:]) + " nats"],
+        )
+        return sheet([plane, latents], height=320, theme=self._theme)
+
+
+def four_objectives(
+    *, weight: float = 1.0, mean: float = 1.5, noise: float = 0.1, theme: style.Theme = "auto"
+) -> go.Figure:
+    """Return what each of the four objectives wants of the latents, side by side."""
+    panels = []
+    for i, (name, (likelihood, entropy, rate)) in enumerate(OBJECTIVES.items()):
+        best = optimum(
+            likelihood=likelihood,
+            entropy=entropy,
+            rate=rate,
+            weight=weight,
+            mean=mean,
+            noise=noise,
+        )
+        end = ", at the edge" if best.runs_away else ""
+        panels.append(
+            Panel(
+                name,
+                [t | {"showlegend": t["showlegend"] and i == 0} for t in _laws(mean, best)],
+                axis("z", -7, 7),
+                axis("density" if i == 0 else "", 0, 1.0),
+                [f"m = {best.m:.2f}, s = {best.s:.2f}{end}"],
+            )
+        )
+    return go.Figure(**sheet(panels, height=210, theme=theme))
+
+
+def _laws(mean: float, best: Optimum) -> list[dict[str, Any]]:
+    z = np.linspace(-7, 7, 561)
+    traces = []
+    for sign in (-1, 1):
+        first = sign < 0
+        p, q = norm.pdf(z, sign * mean), norm.pdf(z, sign * best.m, best.s)
+        traces.append(line(z, p, "anticipated p(z|y)", _P, legend=first, hoverinfo="skip"))
+        traces.append(
+            line(
+                z,
+                np.minimum(q, 1.5),
+                "latents q(z|y)",
+                _Q,
+                dash=style.EMPIRICAL_DASH,
+                legend=first,
+                hoverinfo="skip",
+            )
+        )
+    return traces
+
+
+def _shades(total: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a picture whose opacity rises in steps with the objective; blank where undefined."""
+    depth = np.clip((total - np.nanmax(total)) / _DEEPEST + 1, 0, 1)
+    level = np.nan_to_num(np.floor(depth * (_STEPS - 1)) / (_STEPS - 1))
+    color = np.array(style.rgb(_P), np.uint8)
+    picture = np.empty((*total.shape, 4), np.uint8)
+    picture[..., :3] = color
+    picture[..., 3] = (200 * level).astype(np.uint8)
+    return picture
+
+
+def predict_collapse() -> Prediction:
+    """Ask what the likelihood alone does to the spread of the latents."""
+
+    def reveal() -> Reveal:
+        shared = {"rate": False, "weight": 1.0, "mean": 1.5, "noise": 0.05}
+        gm = optimum(likelihood=True, entropy=False, **shared)
+        vc = optimum(likelihood=True, entropy=True, **shared)
+        return Reveal(
+            0 if gm.s < 0.2 else 1 if gm.s < 1.5 else 2,
+            f"The spread goes to {gm.s:.2f}, the smallest there is, with the means at "
+            f"±{gm.m:.2f}: the most likely latents of a Gaussian all lie at its mean. With the "
+            f"entropy it is {vc.s:.2f}: only both terms together are −KL(q(z|y) ‖ p(z|y)).",
+        )
+
+    return Prediction(
+        "Cross-entropy plus log p(z|y), as the Gaussian-mixture head has it. Which spread do "
+        "the latents of a class get, where the law has 1?",
+        ["close to 0", "close to 1", "well above 1"],
+        reveal,
+    )
+
+
+def key_entropy() -> Key:
+    """Return the entropy of N(0, 0.5²), nats."""
+    truth = 0.5 * np.log(2 * np.pi * np.e * 0.25)
+    return Key(
+        float(truth),
+        "½ log 2πe s²",
+        {
+            "0.5 is the standard deviation; the formula has the variance": float(
+                0.5 * np.log(2 * np.pi * np.e * 0.5)
+            ),
+            "the e is missing": float(0.5 * np.log(2 * np.pi * 0.25)),
+            "the ½ is missing": float(2 * truth),
+        },
+        unit="nats",
+        hint="H(N(0, s²)) = ½ log(2πe s²)",
+    )
+
+
+def key_kl() -> Key:
+    """Return KL(N(mu, 0.5²) || N(mu, 1)), as likelihood and entropy give it."""
+    parts = terms(1.5, 0.5, mean=1.5, noise=0.1)
+    truth = -float(parts["likelihood"] + parts["entropy"])
+    return Key(
+        truth,
+        "minus the sum of the two switches",
+        {
+            "that is KL(p ‖ q), the other way round": float(np.log(0.5) + 2 - 0.5),
+            "0.5 is the standard deviation; use its square": float(-0.5 * np.log(0.5) + 0.25 - 0.5),
+        },
+        unit="nats",
+        hint="KL = −log s + ½ (s² + distance² − 1)",
+    )
+
+
+def key_term() -> Key:
+    """Return the term that tells VC from the mixture."""
+    return Key(
+        "entropy",
+        "it cannot be computed from single samples, which is why VC needs a critic",
+        {
+            "both have it": "likelihood",
+            "both have it, it is the cross-entropy": "posterior",
+            "neither has it; the ELBO does": "rate",
+        },
+        hint='choose "posterior", "likelihood", "entropy" or "rate"',
+    )
