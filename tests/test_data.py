@@ -103,7 +103,7 @@ def test_a_missing_path_names_its_neighbour(tmp_path):
 
 
 def test_options_can_be_listed():
-    assert dataset_options("digits") == []
+    assert dataset_options("digits") == ["n_classes"]
     assert {"means", "label_noise"} <= set(dataset_options("mixture"))
     assert "source" not in dataset_options("path:x")
     assert dataset_options("hub:a/b") == dataset_options("path:x")
