@@ -9,6 +9,7 @@ import pytest
 from browser import browsing
 from lab_browser import Lab, served, small_copies
 from PIL import Image
+from tiny_notebooks import save
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -54,4 +55,37 @@ def test_each_control_moves_what_the_page_shows(lab, name):
         picture = Image.open(io.BytesIO(sheet.page.screenshot()))
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
         assert sheet.watch.requests == []
+        assert sheet.watch.errors == []
+
+
+def test_markup_in_names_is_shown_as_text(lab):
+    names = ["<img src=x onerror=alert(1)>", 'a "quoted" & $x$ %{x}', "🐝 <b>bee</b>"]
+    save(
+        lab.folder / "vcviz-notebooks" / "<i>names.ipynb",
+        "import numpy as np, vcviz",
+        "z, y = np.random.default_rng(0).standard_normal((30, 2)), np.arange(30) % 3\n"
+        "scores = np.log(np.full((30, 3), 1 / 3))\n"
+        f"vcviz.explore(latents=z, log_probs=scores, y=y, class_names={names!r},\n"
+        "    name='<u>run</u>').latents",
+    )
+    with lab.notebook("<i>names") as sheet:
+        box = sheet.control(0, "classes")
+        sheet.agrees(0)
+        assert [t.strip() for t in box.locator("label").all_inner_texts() if t.strip()][
+            -3:
+        ] == names
+        texts = sheet.page.evaluate(
+            "[...document.querySelectorAll('.js-plotly-plot text')].map(t => t.textContent)"
+        )
+        assert set(names) <= set(texts)
+        assert any("<u>run</u>" in text for text in texts)
+        plot = sheet.page.locator(".js-plotly-plot[data-drawn]")
+        details = sheet.page.locator("details.data-table").first
+        details.locator("summary").click()
+        details.locator("caption").first.wait_for()
+        cells = set(details.locator("td").all_inner_texts())
+        assert set(names) <= cells
+        assert "<u>run</u>" in plot.first.get_attribute("aria-label")
+        outputs = sheet.page.locator(".jp-OutputArea-output")
+        assert outputs.locator("img[src=x], u, b").count() == 0
         assert sheet.watch.errors == []
