@@ -247,9 +247,13 @@ class Sheet:
             reached = (unlike is None or values != unlike["values"]) and (
                 like is None or values == like["values"]
             )
-            if reached and not wanted["busy"] and _same(there, wanted["traces"]):
+            if reached and not wanted["busy"] and same(there, wanted["traces"]):
                 return wanted
-            assert time.monotonic() < deadline, (wanted["values"], there, wanted["traces"])
+            assert time.monotonic() < deadline, (
+                values,
+                there and len(there),
+                _different(there, wanted["traces"]),
+            )
             self.page.wait_for_timeout(30)
 
     def press(self, i: int, name: str) -> bool:
@@ -258,14 +262,17 @@ class Sheet:
         if target is None:
             return False
         target.focus()
-        keys = {"Checkbox": ["Space"], "Choices": ["Space"], "Dropdown": ["ArrowDown", "ArrowUp"]}
-        before = self.expected(i)["values"][name]
-        for key in keys.get(self.controls[i][name], ["ArrowLeft", "ArrowRight"]):
-            self.page.keyboard.press(key)
-            self.page.wait_for_timeout(120)
-            if self.expected(i)["values"][name] != before:
-                return True
-        raise AssertionError(f"no key moved {name} of explorer {i} from {before}")
+        kind = self.controls[i][name]
+        if kind in ("Checkbox", "Choices"):
+            key = "Space"
+        elif kind == "Dropdown":
+            last = target.evaluate("list => list.selectedIndex === list.options.length - 1")
+            key = "ArrowUp" if last else "ArrowDown"
+        else:
+            low, now = (float(target.get_attribute(f"aria-value{end}")) for end in ("min", "now"))
+            key = "ArrowLeft" if now > low else "ArrowRight"
+        self.page.keyboard.press(key)
+        return True
 
     def click(self, i: int, name: str) -> bool:
         """Move a control by mouse; return whether it can be moved."""
@@ -310,14 +317,19 @@ class Sheet:
         return None if off or one else target
 
 
-def _same(there: Any, wanted: Any) -> bool:
-    """Return whether the page's traces have the kernel's types and sums."""
-    return (
-        there is not None
-        and [t[0] for t in there] == [t[0] for t in wanted]
-        and all(
-            abs(a - b) <= 1e-4 * max(abs(a), abs(b), 1)
-            for mine, other in zip(there, wanted, strict=True)
+def same(there: Any, wanted: Any) -> bool:
+    """Return whether traces have the same types and sums."""
+    return there is not None and len(there) == len(wanted) and not _different(there, wanted)
+
+
+def _different(there: Any, wanted: Any) -> list[Any]:
+    """Return number and both sides of the traces that differ."""
+    return [
+        (i, mine, other)
+        for i, (mine, other) in enumerate(zip(there or [], wanted, strict=False))
+        if mine[0] != other[0]
+        or any(
+            abs(a - b) > 1e-4 * max(abs(a), abs(b), 1)
             for a, b in zip(mine[1:], other[1:], strict=True)
         )
-    )
+    ]

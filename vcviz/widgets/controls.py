@@ -28,7 +28,7 @@ class Choices(ipw.Box):
         self.boxes = [
             ipw.Checkbox(
                 True,
-                description=label,
+                description=label.replace("$", "＄"),  # $…$ would be set as a formula
                 indent=False,
                 tooltip=f"show {label}",
                 layout=ipw.Layout(width="auto", margin="0 8px 0 0"),
