@@ -221,7 +221,7 @@ def test_the_static_figure_of_three_runs_stays_near_a_megabyte():
     few, more = (ui.figure(frames=n) for n in (3, 6))
     a_frame = (len(more.to_json()) - len(few.to_json())) / 3
     frames = len(ui.figure().frames)
-    assert 12 <= frames <= 31
+    assert 10 <= frames <= 31
     assert len(few.to_json()) + (frames - 3) * a_frame < 1.1e6
     assert len(few.to_json()) + (31 - 3) * a_frame < 3e6
 

@@ -394,6 +394,10 @@ def test_a_direction_has_a_static_figure_of_its_own():
     assert len(fig.frames) == 3
     assert len(fig.layout.updatemenus) == 2
     assert len(fig.to_json()) < 1e6
+    both = DirectionExplorer([FakeRun("softmax", 3), FakeRun("variational", 3)]).figure()
+    headings = [b["args"][1]["annotations[0].text"] for b in both.layout.updatemenus[1].buttons]
+    assert ["softmax" in text for text in headings] == [True, False]
+    assert not any(frame.layout.to_plotly_json() for frame in both.frames)
     alone = DirectionExplorer((latents(), None))
     assert all(np.isnan(t.y).all() for t in of(alone.view, "anticipated"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -126,6 +127,8 @@ class DirectionExplorer(Explorer):
         i, spec, classes = values["run"], values["direction"], tuple(values["classes"])
         epoch = self._sources[i].kept(values["epoch"]) if rows[1] else None
         found = self._found(i, spec, rows, epoch, classes)
+        # The slider says the epoch: in a static figure no heading can change along it.
+        found = dataclasses.replace(found, name=f"{self._sources[i].title}, {values['split']}")
         drawn = direction_spec([found], self._ranges(i, spec, rows, classes))
         return style.themed(drawn, self._theme)
 

@@ -27,7 +27,7 @@ from vcviz.widgets.picks import Picks
 from vcviz.widgets.selection import Selection
 from vcviz.widgets.sources import Axes, Rows, sources
 
-_BUDGET = 0.85e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
+_BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
 _BAR_PX = 96  # beside the panels
 _USUAL_PX = 1200  # width of a page, until it says its own
 _LAYERS = ("anticipated", "empirical", "boundaries")
