@@ -79,6 +79,16 @@ def test_play_steps_through_an_attack(tmp_path, chromium):
             page.wait_for_timeout(60)
         steps = np.round(path.z[:, 0, 0].astype(float), 3)
         assert len(seen & set(steps.tolist())) == 5
+        # Pictures are no traces: a slider that redraws nothing would take those away.
+        assert page.locator(".js-plotly-plot image").count() == 2
+        choose(page, 0, 4)
+        slide(page, 0.5)
+        (followed,) = page.evaluate(SHOWN, "followed")
+        np.testing.assert_allclose(followed["x"], path.z[:, 4, 0], rtol=1e-5)
+        (points,) = page.evaluate(SHOWN, "probability")
+        np.testing.assert_allclose(points["x"], np.exp(path.log_probs[2, 4]), rtol=1e-5)
+        texts = page.locator("text").all_text_contents()
+        assert any("Row 104, true <b>bee</b>" in text for text in texts)
         assert not watch.requests
         assert not watch.errors
 

@@ -19,6 +19,7 @@ from vcviz.robustness import attack_gates, wilson
 
 #: pixels of tick labels and title beneath an axis
 _AXIS_PX = 62
+_GAP_PX = 92
 Traces = list[dict[str, Any]]
 
 
@@ -79,15 +80,24 @@ def plot_robustness(
     return style.apply(go.Figure(**robustness_spec(curves)), theme)
 
 
-def robustness_spec(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> dict[str, Any]:
-    """Return `plot_robustness` as the plain data and layout of a figure, without a theme."""
+def robustness_spec(
+    curves: RobustnessCurve | Sequence[RobustnessCurve], *, narrow: bool = False
+) -> dict[str, Any]:
+    """Return `plot_robustness` as the plain data and layout of a figure, without a theme.
+
+    On a `narrow` page the panels stand beneath one another.
+    """
     curves = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
     if not curves or not all(isinstance(c, RobustnessCurve) for c in curves):
         raise InputError("plot_robustness draws RobustnessCurve records, at least one")
     if len({c.norm for c in curves}) > 1:
         raise InputError("radii of different norms cannot share an axis; draw the norms one by one")
     calibrated = [c for c in curves if np.isfinite(c.ece).all()]
-    (row,) = cells([300], 2 if calibrated else 1, gap_x=0.1, gap_y=0)
+    n = 2 if calibrated else 1
+    across, down = (1, n) if narrow else (n, 1)
+    panels = cells([300] * down, across, gap_x=0.1, gap_y=_GAP_PX)
+    row = [cell for cells_ in panels for cell in cells_]
+    height = 300 * down + _GAP_PX * (down - 1)
     data: Traces = []
     for i, c in enumerate(curves):
         name = f"{style.escape(c.name, 50)} (n = {c.n:,})"
@@ -101,9 +111,9 @@ def robustness_spec(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> dict
     said = "; ".join(f"{_attack(m, loss, n)}, {_steps(t)}" for m, loss, n, t in sorted(attacks))
     bottom = _AXIS_PX + LINE_PX * (len(curves) + 1)
     layout: dict[str, Any] = {
-        "height": 300 + 96 + bottom,
+        "height": height + 96 + bottom,
         "margin": {"t": 96, "b": bottom},
-        "legend": {"orientation": "h", "y": 1.1, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "y": 1 + 30 / height, "yanchor": "bottom", "x": 0},
         "annotations": [gates_beneath([c.name for c in curves], [c.gates for c in curves], 48)],
     }
     heading = f"Accuracy under {style.escape(said)}"

@@ -53,8 +53,13 @@ def norm_name(norm: str) -> str:
     return {"linf": "L∞", "l2": "L2"}.get(norm, style.escape(norm))
 
 
-def places(n_curves: int, pictures: bool) -> Places:
-    """Return latents beside curves, above one followed input, above pictures of all."""
+def places(n_curves: int, pictures: bool, narrow: bool = False) -> Places:
+    """Return latents beside curves, above one followed input, above pictures of all.
+
+    On a narrow page all of them stand beneath one another.
+    """
+    if narrow:
+        return _column(n_curves, pictures)
     heights = [LATENTS_PX, FOCUS_PX, *([PICTURES_PX] if pictures else [])]
     rows = cells(heights, 2, gap_x=0.09, gap_y=GAP_PX, widths=[1.0, 1.05])
     # Numbers far from those of `rows`: axes must not be shared.
@@ -63,6 +68,15 @@ def places(n_curves: int, pictures: bool) -> Places:
     height = sum(heights) + GAP_PX * (len(heights) - 1)
     change, bars = rows[1]
     return Places(rows[0][0], curves, change, bars, wide, height)
+
+
+def _column(n_curves: int, pictures: bool) -> Places:
+    heights = [320, 140 * n_curves, 110, FOCUS_PX, *([110] if pictures else [])]
+    rows = [row[0] for row in cells(heights, 1, gap_x=0, gap_y=GAP_PX)]
+    height = sum(heights) + GAP_PX * (len(heights) - 1)
+    latents, right, change, bars = rows[:4]
+    curves = stacked(right, n_curves, gap=0.28, first=10)
+    return Places(latents, curves, change, bars, rows[4] if pictures else None, height)
 
 
 def checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray[np.int64]:

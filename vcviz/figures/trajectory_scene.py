@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -19,7 +20,6 @@ from vcviz.figures.pictures import attack_pictures, attack_points, picture_axes
 from vcviz.figures.trajectory_curves import Curves
 from vcviz.figures.trajectory_focus import Focus
 from vcviz.figures.trajectory_parts import (
-    Places,
     Traces,
     checked_samples,
     legend_keys,
@@ -30,14 +30,15 @@ from vcviz.figures.trajectory_parts import (
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
 from vcviz.robustness import attack_gates, crossings
 
-_TOP_PX = 178
-_BOTTOM_PX = 56
+_LINE_PX, _BOTTOM_PX = 16, 56
+#: characters in a line of a narrow page
+_WRAP = 44
 
 
 class Scene:
     """An attack's paths, curves and pictures; `spec(step)` is the figure at a step.
 
-    Parameters are those of `plot_trajectory`.
+    Parameters are those of `plot_trajectory`; `narrow` lays it out for a page of a phone's width.
 
     Attributes
     ----------
@@ -54,6 +55,7 @@ class Scene:
         samples: Sequence[int] | None = None,
         mass: Sequence[float] = (0.9,),
         pictures: bool = True,
+        narrow: bool = False,
     ) -> None:
         self.path, self.prior = path, prior
         self.samples = checked_samples(path, samples)
@@ -77,7 +79,8 @@ class Scene:
         self.crossing = None if prior is None else crossings(path, prior, mass[0])
         self.curves = Curves(path, self.crossing, self.samples)
         self._pictures = pictures and path.x.ndim == 4
-        self._places = places(len(self.curves.series), self._pictures)
+        self._narrow = narrow
+        self._places = places(len(self.curves.series), self._pictures, narrow)
         self._focus = cache(lambda i: Focus(path, i))
         self._fixed = self._lay(tuple(mass))
 
@@ -141,7 +144,9 @@ class Scene:
             axes[f"xaxis{at.change.suffix}"]["ticktext"] = [str(t) for t in frames]
         else:
             moving += at.change.place([one.columns_now(step)])
-        heading = at.change.heading(style.escape(self.words(i)[:1].upper() + self.words(i)[1:]))
+        told = style.escape(self.words(i)[:1].upper() + self.words(i)[1:])
+        lines = textwrap.wrap(told, _WRAP) if self._narrow else [told]
+        heading = at.change.heading("<br>".join(lines))
         notes = [*layout["annotations"], heading | {"yshift": 22 if one.image else 0}]
         return {
             "data": data + still + moving,
@@ -163,7 +168,9 @@ class Scene:
                 "constraintoward": "top",
             },
         )
-        layout["annotations"], layout["images"] = [self._title(at)], []
+        lines = self._title()
+        top = _LINE_PX * len(lines) + (112 if self._narrow else 110)
+        layout["annotations"], layout["images"] = [self._heading(lines, top)], []
         data = at.latents.place([*self._outlines(mass), *self._paths(), *self._marks()])
         more, axes, headings = self.curves.lay(at.curves)
         data, layout = data + more, layout | axes
@@ -172,10 +179,12 @@ class Scene:
             data += at.pictures.place([attack_points(self.path, self.samples)])
             layout |= at.pictures.axes(*picture_axes(self.path, self.samples, at.pictures))
             layout["images"] = [attack_pictures(self.path, self.samples, at.pictures)]
-        data += at.latents.place(legend_keys(self.classes, self.path.class_names, len(self.path)))
+        # On a narrow page the outlines name the classes.
+        named = [] if self._narrow and self.prior is not None else self.classes
+        data += at.latents.place(legend_keys(named, self.path.class_names, len(self.path)))
         bottom = _BOTTOM_PX if at.pictures is None else 16  # pictures have no axis beneath them
-        height = at.height + _TOP_PX + bottom
-        layout |= {"height": height, "margin": {"t": _TOP_PX, "b": bottom, "r": 12}}
+        height = at.height + top + bottom
+        layout |= {"height": height, "margin": {"t": top, "b": bottom, "r": 12}}
         layout["legend"] = {
             "orientation": "h",
             "y": 1 + 40 / at.height,
@@ -184,25 +193,29 @@ class Scene:
         }
         return data, layout
 
-    def _title(self, at: Places) -> dict[str, Any]:
+    def _title(self) -> list[str]:
         """Return the lines above it all: what it is, its gates, what happens in the median."""
-        name = style.escape(self.path.name, 90)
         (gates,) = gate_lines(["Sanity gates"], [attack_gates(self.path)])
-        lines = [gates]
+        lines = [style.escape(self.path.name, 90), gates]
         if self.crossing is not None:
             share = f"{100 * self.crossing.mass:g} %"
             told = f"Support of the true class ({share}): {self.crossing.summary}"
             lines += [style.escape(part) for part in told.split("; ")]
-        small = [f"<span style='font-size:11px'>{line}</span>" for line in lines]
+        if self._narrow:
+            lines = [part for line in lines for part in textwrap.wrap(line, _WRAP)]
+        return lines
+
+    def _heading(self, lines: Sequence[str], top: float) -> dict[str, Any]:
+        small = [f"<span style='font-size:11px'>{line}</span>" for line in lines[1:]]
         return {
-            "text": "<br>".join([f"<b>{name}</b>", *small]),
+            "text": "<br>".join([f"<b>{lines[0]}</b>", *small]),
             "x": 0,
             "y": 1,
             "xref": "paper",
             "yref": "paper",
             "xanchor": "left",
-            "yanchor": "bottom",
-            "yshift": _TOP_PX - 78,
+            "yanchor": "top",
+            "yshift": top - 14,
             "align": "left",
             "showarrow": False,
         }

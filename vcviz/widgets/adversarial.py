@@ -89,14 +89,16 @@ class AdversarialExplorer(Explorer):
         self._curve_plot: Plot | None = None
         curve_row = [self._curve_button] if self._attacked.has_runs else []
         panel = attack_panel(controls, self.follow, self._busy.widget, self.reset)
+        state = {"focus": None, "narrow": False}
         super().__init__(
-            _Prepared(self._prepare, self._draw, controls, "step", panel, {"focus": None}),
+            _Prepared(self._prepare, self._draw, controls, "step", panel, state),
             below=[self._gates, *curve_row, self._curves],
         )
         self._prepare()
         self.follow.observe(self._followed, names="value")
         self._curve_button.on_click(lambda _: self.show_curves())
         self.bound.on("click", self._clicked)
+        self.bound.on("resize", self._resized)
 
     @property
     def path(self) -> Trajectory:
@@ -111,7 +113,7 @@ class AdversarialExplorer(Explorer):
 
     def figure(self) -> go.Figure:
         """Return one static figure with a slider over the steps and a list of inputs to follow."""
-        values = self.bound.values
+        values = self.bound.values | {"narrow": False}
         scene = self._scene(values)
         return scene_figure(
             scene, min(values["step"], scene.path.steps), values["focus"], self._theme
@@ -130,13 +132,14 @@ class AdversarialExplorer(Explorer):
         except InputError as error:
             self.bound.say(str(error))
             return
-        spec = style.themed(robustness_spec(curves), self._theme)
+        narrow = self.bound.values["narrow"]
+        spec = style.themed(robustness_spec(curves, narrow=narrow), self._theme)
         if self._curve_plot is None:
             self._curve_plot = Plot(spec["data"], spec["layout"])
         else:
             self._curve_plot.show(spec["data"], spec["layout"])
         tables = [
-            ipw.HTML(gates_table(curve.gates, f"Sanity gates of the curve, {curve.name}"))
+            ipw.HTML(gates_table(curve.gates, f"Gates of the curve, {curve.name}", folded=True))
             for curve in curves
         ]
         self._curves.children = [self._curve_plot, *tables]
@@ -156,6 +159,7 @@ class AdversarialExplorer(Explorer):
             tuple(values["classes"]),
             values["which"],
             numbers_of(values["numbers"]) if values["which"] == "rows" else (),
+            values["narrow"],
         )
 
     def _options(self, values: dict[str, Any]) -> Options:
@@ -196,12 +200,17 @@ class AdversarialExplorer(Explorer):
         if self.follow.value is not None:
             self.bound.set_state(focus=self.follow.value)
 
+    def _resized(self, event: dict[str, Any]) -> None:
+        self.bound.set_state(narrow=event["width"] < _NARROW_PX)
+
     def _clicked(self, event: dict[str, Any]) -> None:
         place = self._scene(self.bound.values).clicked(event.get("meta") or {}, event["point"])
         if place is not None:
             self.follow.value = place
 
 
+#: a figure of fewer pixels stands in one column
+_NARROW_PX = 600
 #: name of an option of an attack -> its control
 _CONTROL = {"targeted": "target"}
 

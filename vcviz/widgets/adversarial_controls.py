@@ -168,22 +168,30 @@ class Busy:
             self.widget.layout.display = "none"
 
 
-def gates_table(gates: Gates, title: str) -> str:
-    """Return gates as an HTML table: whether each holds, its number, what it says."""
+def gates_table(gates: Gates, title: str, *, folded: bool = False) -> str:
+    """Return gates as an HTML table: whether each holds, its number, what it says.
+
+    With `folded` it is opened by a click, unless a gate failed.
+    """
     words = {True: "✓ holds", False: "✗ fails", None: "– not tried"}
     rows = "".join(
-        f"<tr><td style='white-space:nowrap'>{words[gate.passed]}</td>"
-        f"<td style='white-space:nowrap;padding:0 12px'>{html.escape(gate.name)}</td>"
-        f"<td style='text-align:right'>{'' if np.isnan(gate.value) else f'{gate.value:.3g}'}</td>"
-        f"<td style='padding-left:12px;text-align:left'>{html.escape(gate.text)}</td></tr>"
+        f"<tr style='vertical-align:top'><td style='white-space:nowrap'>{words[gate.passed]}</td>"
+        f"<td style='text-align:right;white-space:nowrap'>{_number(gate.value)}</td>"
+        f"<td style='text-align:left;padding-left:12px'><b>{html.escape(gate.name)}</b>: "
+        f"{html.escape(gate.text)}</td></tr>"
         for gate in gates
     )
     head = (
-        "<tr><th scope='col'>result</th><th scope='col'>gate</th><th scope='col'>number</th>"
-        "<th scope='col' style='padding-left:12px;text-align:left'>what it is</th></tr>"
+        "<tr><th scope='col'>result</th><th scope='col'>number</th>"
+        "<th scope='col' style='text-align:left;padding-left:12px'>gate, and what the number is"
+        "</th></tr>"
     )
     return (
-        f"<details open><summary><b>{html.escape(title)}</b>: "
-        f"{html.escape(gates.summary)}</summary>"
+        f"<details{' open' if gates.failed or not folded else ''}>"
+        f"<summary><b>{html.escape(title)}</b>: {html.escape(gates.summary)}</summary>"
         f"<table style='font-size:12px;line-height:1.4'>{head}{rows}</table></details>"
     )
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3g}"
