@@ -8,7 +8,8 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit, log_softmax
 
 from vcviz import course
-from vcviz.course import attack, bits, confidence, gauge, noise, objective, two_classes
+from vcviz.calibration import expected_calibration_error
+from vcviz.course import attack, bits, gauge, noisy_labels, sharpness, terms, two_classes
 from vcviz.data import load_data
 from vcviz.errors import InputError
 
@@ -113,7 +114,7 @@ def test_an_ellipse_has_its_scale_ratio_and_turn():
 def test_the_terms_are_the_integrals_that_they_say():
     m, s, mean, sd = 1.2, 0.7, 1.5, 0.3
     q, p = stats.norm(m, s), stats.norm(mean, 1)
-    found = objective.terms(m, s, mean=mean, noise=sd)
+    found = terms.terms(m, s, mean=mean, noise=sd)
 
     def under_q(f):
         return integrate.quad(lambda z: q.pdf(z) * f(z), m - 12 * s, m + 12 * s)[0]
@@ -133,8 +134,8 @@ def test_the_terms_are_the_integrals_that_they_say():
 def test_each_objective_wants_what_the_lesson_says():
     shared = {"weight": 1.0, "mean": 1.5, "noise": 0.1}
     found = {
-        name: objective.optimum(likelihood=a, entropy=b, rate=c, **shared)
-        for name, (a, b, c) in objective.OBJECTIVES.items()
+        name: terms.optimum(likelihood=a, entropy=b, rate=c, **shared)
+        for name, (a, b, c) in terms.OBJECTIVES.items()
     }
     ce, mixture, elbo, vc = found.values()
     assert ce.m == 6.0
@@ -142,25 +143,25 @@ def test_each_objective_wants_what_the_lesson_says():
     assert (mixture.s, elbo.s) == pytest.approx((0.1, 0.1), rel=0.05)
     assert not vc.runs_away
     assert 0.8 < vc.s < 1.0
-    strong = objective.optimum(likelihood=True, entropy=True, rate=False, **shared | {"weight": 50})
+    strong = terms.optimum(likelihood=True, entropy=True, rate=False, **shared | {"weight": 50})
     assert (strong.m, strong.s) == pytest.approx((1.5, 1.0), abs=0.05)
-    forgets = objective.optimum(likelihood=True, entropy=True, rate=True, **shared | {"noise": 1.0})
+    forgets = terms.optimum(likelihood=True, entropy=True, rate=True, **shared | {"noise": 1.0})
     assert forgets.s == pytest.approx(1.0, abs=0.05)
 
 
 # ---------------------------------------------------------------- 5
 
 
-@pytest.mark.parametrize("sharpness", [1.0, 2.5])
-def test_the_true_calibration_error_is_that_of_a_large_sample(sharpness):
-    log_probs, y = confidence.sample(sharpness, 400_000, 0)
-    found = confidence.expected_calibration_error(log_probs, y, n_bins=40)
-    assert found == pytest.approx(confidence.true_error(sharpness), abs=0.003)
-    assert (log_probs.argmax(1) == y).mean() == pytest.approx(confidence.accuracy(), abs=0.003)
+@pytest.mark.parametrize("value", [1.0, 2.5])
+def test_the_true_calibration_error_is_that_of_a_large_sample(value):
+    log_probs, y = sharpness.sample(value, 400_000, 0)
+    found = expected_calibration_error(log_probs, y, n_bins=40)
+    assert found == pytest.approx(sharpness.true_error(value), abs=0.003)
+    assert (log_probs.argmax(1) == y).mean() == pytest.approx(sharpness.accuracy(), abs=0.003)
 
 
 def test_sharpness_moves_no_decision():
-    (one, y), (two, again) = (confidence.sample(s, 300, 4) for s in (1.0, 3.0))
+    (one, y), (two, again) = (sharpness.sample(s, 300, 4) for s in (1.0, 3.0))
     np.testing.assert_array_equal(y, again)
     np.testing.assert_array_equal(one.argmax(1), two.argmax(1))
 
@@ -195,35 +196,35 @@ def test_density_and_regions_along_an_attack():
 def test_turned_labels_and_the_softmax_for_them():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 200_000)
-    z = rng.normal(np.where(y == 1, noise.HALF, -noise.HALF))
+    z = rng.normal(np.where(y == 1, noisy_labels.HALF, -noisy_labels.HALF))
     seen = np.where(rng.random(len(y)) < 0.2, 1 - y, y)
     near = np.abs(z - 0.4) < 0.05
-    wanted = noise.flipped(np.array([2 * noise.HALF * 0.4]), 0.2)[0]
+    wanted = noisy_labels.flipped(np.array([2 * noisy_labels.HALF * 0.4]), 0.2)[0]
     assert seen[near].mean() == pytest.approx(wanted, abs=0.02)
 
     def nll(slope):
         return np.logaddexp(0, np.where(seen == 1, -slope, slope) * z).mean()
 
     found = optimize.minimize_scalar(nll, bounds=(0, 5), method="bounded")
-    slope, value, least = noise.fitted_slope(0.2)
+    slope, value, least = noisy_labels.fitted_slope(0.2)
     assert slope == pytest.approx(found.x, rel=0.03)
     assert value == pytest.approx(found.fun, abs=0.005)
     assert least < value
-    assert noise.fitted_slope(0.0)[0] == pytest.approx(2 * noise.HALF, abs=1e-5)
+    assert noisy_labels.fitted_slope(0.0)[0] == pytest.approx(2 * noisy_labels.HALF, abs=1e-5)
 
 
 def test_bias_rises_and_noise_falls_with_the_temperature():
-    bias, spread = noise.smoothing(1.0).T
+    bias, spread = noisy_labels.smoothing(1.0).T
     assert bias[0] == pytest.approx(0, abs=2e-3)
     assert (np.diff(bias[4:]) > 0).all()
     assert spread[0] > 2 * spread[-1]
 
 
 def test_the_plain_temperature_is_the_best():
-    t, kl = noise.plain_temperature(1.0)
-    truth = noise.argmax_probs(noise.utilities(1.0))[0]
+    t, kl = noisy_labels.plain_temperature(1.0)
+    truth = noisy_labels.argmax_probs(noisy_labels.utilities(1.0))[0]
     others = [
-        stats.entropy(truth, np.exp(log_softmax(noise.UTILITIES / other)))
+        stats.entropy(truth, np.exp(log_softmax(noisy_labels.UTILITIES / other)))
         for other in (t / 1.1, 1.1 * t)
     ]
     assert kl < min(others)

@@ -158,13 +158,14 @@ def key_radius() -> Key:
 
 def key_drop() -> Key:
     """Return the change of log N(z; 0, I) from the mean to 3 standard deviations."""
+    law = LatentPrior(np.zeros((1, 2)), scale=np.ones((1, 2)))
+    far, near = law.log_prob([[3.0, 0.0], [0.0, 0.0]])[:, 0]
+    truth = float(far - near)
     return Key(
-        -4.5,
+        truth,
         "−½ r²: leaving a class is cheap at first and then ever dearer",
         {
-            "that is −r²: the ½ is missing": -9.0,
-            "log p falls: the sign": 4.5,
-            "that is in bits": float(-4.5 / np.log(2)),
+            "that is −r²: the ½ is missing": 2 * truth,
             "log p falls with the square of the distance": -3.0,
         },
         unit="nats",

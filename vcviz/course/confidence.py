@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
-from scipy.special import expit, log_expit
-from scipy.stats import norm
+from scipy.special import expit
 
 from vcviz.calibration import (
     expected_calibration_error,
@@ -21,58 +18,22 @@ from vcviz.calibration import (
 from vcviz.course.answers import Key
 from vcviz.course.drawing import Panel, axis, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
+from vcviz.course.sharpness import (
+    BINS,
+    SHARPNESS,
+    SIZES,
+    accuracy,
+    error_spread,
+    sample,
+    true_error,
+)
 from vcviz.figures import theme as style
 from vcviz.records import ReliabilityCurve
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.controls import PLAIN, reset_button
 from vcviz.widgets.display import Explorer
 
-#: half the distance of two unit Gaussians: the classifier's task
-HALF = 0.75
-SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 20000)
-SHARPNESS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
-_BINS = 15
 _POINT, _TRUE, _IF = style.CLASS_COLORS[0], style.CLASS_COLORS[3], style.NEUTRAL
-
-
-def sample(sharpness: float, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return (N, 2) log-probabilities and labels of a classifier whose calibration is known.
-
-    The latents of two classes are N(-HALF, 1) and N(HALF, 1), equally likely. Bayes' rule has the
-    log odds 2·HALF·z; the classifier says `sharpness` times that. 1 is perfectly calibrated.
-    """
-    rng = np.random.default_rng([seed, n])
-    y = rng.integers(0, 2, n)
-    z = rng.normal(np.where(y == 1, HALF, -HALF))
-    odds = sharpness * 2 * HALF * z
-    return np.stack([log_expit(-odds), log_expit(odds)], axis=1), y
-
-
-def accuracy() -> float:
-    """Return the accuracy of all of these classifiers: sharpness never changes a decision."""
-    return float(norm.cdf(HALF))
-
-
-def true_error(sharpness: float) -> float:
-    """Return E|p(right | confidence) - confidence|, what the ECE estimates, by quadrature."""
-    z = np.linspace(-9, 9, 4001)
-    density = 0.5 * (norm.pdf(z, HALF) + norm.pdf(z, -HALF))
-    odds = 2 * HALF * np.abs(z)
-    gap = np.abs(expit(odds) - expit(sharpness * odds))
-    return float(np.trapezoid(density * gap, z))
-
-
-@lru_cache(maxsize=64)
-def error_spread(sharpness: float) -> NDArray[np.float64]:
-    """Return (len(SIZES), 3): mean, 2.5 % and 97.5 % of the ECE over repeated samples."""
-    found = []
-    for n in SIZES:
-        draws = [
-            expected_calibration_error(*sample(sharpness, n, 1000 + i), n_bins=_BINS)
-            for i in range(max(60, 200 * 500 // max(n, 500)))
-        ]
-        found.append([np.mean(draws), *np.quantile(draws, (0.025, 0.975))])
-    return np.array(found)
 
 
 class ConfidenceExplorer(Explorer):
@@ -112,7 +73,7 @@ class ConfidenceExplorer(Explorer):
 
     def _draw(self, *, sharpness: float, n: int, draw: int) -> dict[str, Any]:
         log_probs, y = sample(sharpness, n, draw)
-        curve = reliability_curve(log_probs, y, n_bins=_BINS, resamples=200)
+        curve = reliability_curve(log_probs, y, n_bins=BINS, resamples=200)
         fitted = fit_temperature(log_probs, y)
         diagram = Panel(
             "Accuracy against confidence",
@@ -210,7 +171,7 @@ def five_diagrams(n: int = 100, *, theme: style.Theme = "auto") -> go.Figure:
     """Return five reliability diagrams of the prediction, without what chance would do."""
     panels = []
     for i, name in enumerate("ABCDE"):
-        curve = reliability_curve(*sample(1.0, n, i), n_bins=_BINS, resamples=0)
+        curve = reliability_curve(*sample(1.0, n, i), n_bins=BINS, resamples=0)
         dots = [t for t in _reliability(curve, None) if "error_y" not in t]
         panels.append(
             Panel(
@@ -228,7 +189,7 @@ def predict_five(n: int = 100) -> Prediction:
     """Ask how many of the five diagrams are of a calibrated classifier."""
 
     def reveal() -> Reveal:
-        found = [expected_calibration_error(*sample(1.0, n, i), n_bins=_BINS) for i in range(5)]
+        found = [expected_calibration_error(*sample(1.0, n, i), n_bins=BINS) for i in range(5)]
         exact = true_error(1.0)
         return Reveal(
             2 if exact < 1e-12 else 0,
