@@ -199,7 +199,7 @@ def test_static_figures_say_what_they_found():
     said = [t.text[0] for t in four_objectives().data if t.mode == "text"]
     assert len(said) == 4
     assert "at the edge" in said[0]
-    assert "at the edge" not in said[3]
+    assert "inside" in said[3]
     assert len([t for t in five_diagrams(60).data if t.mode == "text"]) == 5
 
 

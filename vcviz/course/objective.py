@@ -96,17 +96,12 @@ class ObjectiveExplorer(Explorer):
                     marker={"size": 13, "symbol": "circle-open", "color": _P, "line": {"width": 3}},
                 ),
             ],
-            axis(
-                "latents' means at ±m",
-                DISTANCES[0],
-                DISTANCES[-1],
-                constrain="domain",
-                showgrid=False,
-            ),
+            axis("latents' means at ±m", 0, DISTANCES[-1], constrain="domain", showgrid=False),
             axis(
                 "spread s of q(z|y)",
                 log_s[0],
                 log_s[-1],
+                scaleanchor=False,  # an image would make both units as long
                 showgrid=False,
                 autorange=False,
                 tickvals=np.log10(spreads),
@@ -140,14 +135,20 @@ def four_objectives(
             mean=mean,
             noise=noise,
         )
-        end = ", at the edge" if best.runs_away else ""
+        switches = zip((2, 3, 4), (likelihood, entropy, rate), strict=True)
+        used = ["(1)", *(f"({n})" for n, on in switches if on)]
+        end = "at the edge" if best.runs_away else "inside"
         panels.append(
             Panel(
                 name,
                 [t | {"showlegend": t["showlegend"] and i == 0} for t in _laws(mean, best)],
                 axis("z", -7, 7),
                 axis("density" if i == 0 else "", 0, 1.0),
-                [f"m = {best.m:.2f}, s = {best.s:.2f}{end}"],
+                [
+                    " + ".join(used),
+                    f"m = {best.m:.2f}, s = {best.s:.2f}",
+                    end,
+                ],
             )
         )
     return go.Figure(**sheet(panels, height=210, theme=theme))

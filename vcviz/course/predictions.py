@@ -54,7 +54,10 @@ class Prediction:
         self._choice.observe(self._chosen, names="value")
         self._button.on_click(lambda _: self.reveal())
         title = ipw.HTML(f"<b>Predict first.</b> {html.escape(question)}")
-        self.widget = ipw.VBox([title, self._choice, self._button, self._said])
+        self.widget = ipw.VBox(
+            [title, self._choice, self._button, self._said],
+            layout=ipw.Layout(align_items="flex-start", margin="0 0 10px 0"),
+        )
 
     @property
     def answer(self) -> Reveal:

@@ -18,9 +18,9 @@ DISTANCES, SPREADS = np.linspace(0, 6, 97), np.geomspace(0.05, 4, 97)
 #: objective -> its switches (likelihood, entropy, rate)
 OBJECTIVES = {
     "cross-entropy": (False, False, False),
-    "+ log p(z|y): mixture": (True, False, False),
-    "+ entropy and rate: ELBO": (True, True, True),
-    "− rate: VC": (True, True, False),
+    "mixture": (True, False, False),
+    "ELBO": (True, True, True),
+    "VC": (True, True, False),
 }
 
 
