@@ -208,6 +208,23 @@ def test_leaving_out_what_fell_changes_no_accuracy(model, split, random_start):
     np.testing.assert_array_equal(full.fell_at, quick.fell_at)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_going_down_finds_the_same_with_fewer_passes(model, split, norm):
+    rows = []
+    model.register_forward_hook(lambda _m, args, _out: rows.append(len(args[0])))
+    radii = [0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0]
+    options = {"steps": 12, "norm": norm, "batch_size": 9}
+    full = robustness_curve(model, split, radii, **options)
+    several = sum(rows)
+    rows.clear()
+    down = robustness_curve(model, split, radii, calibration=False, descend=True, **options)
+    np.testing.assert_allclose(down.accuracy, full.accuracy, atol=1.01 / N)
+    np.testing.assert_allclose((down.fell_at > 0.3).mean(), down.accuracy[3])
+    assert (np.diff(down.accuracy) <= 0).all()
+    assert sum(rows) < 0.4 * several
+    assert down.gates.passed
+
+
 def test_the_curve_counts_what_any_step_found(model, split):
     radii = [0.3, 0.6]
     curve = robustness_curve(model, split, radii, steps=5)
@@ -272,6 +289,7 @@ def test_a_run_is_asked_for_its_own_curve():
         ({"epsilons": 0.1}, "epsilons must be a list of radii, got 0.1"),
         ({"epsilons": [-0.1]}, "epsilon must be a radius of 0 or more"),
         ({"epsilons": [float("nan")]}, "epsilon must be a radius of 0 or more"),
+        ({"descend": True}, "it goes with calibration=False"),
         ({"calibration": "no"}, "calibration must be true or false"),
         ({"n": 5}, "n is for runs"),
         ({"method": "cw"}, "unknown method 'cw'"),

@@ -27,6 +27,8 @@ class Search:
     log_probs : (N, C) what the model says of the worst points so far
     fell_at : (N,) radius at which an input was first misread; 0 at the start, infinite if never
     tried, moved, rose : (N,) whether an input was attacked, ever moved, and its loss ever rose
+    nearest : (N,) distance of the first misread point found, the least over attacks; 0 for inputs
+        that are misread as they are, infinite if there is none
     farthest, reach : largest distance as a multiple of epsilon, how far images left [0, 1]
     alone, lost : of each attack on every input: its accuracy by itself, and how much lower that
         was at an earlier step
@@ -51,16 +53,24 @@ class Search:
         self._done = np.zeros(n, bool)
         self.log_probs = self._read_all(x, seed + 2 if stochastic else seed)
         self.fell_at = np.where(self.log_probs.argmax(1) == y, np.inf, 0.0)
+        self.nearest = self.fell_at.copy()
+        self._holds = np.zeros(n, bool)
         self.tried, self.moved, self.rose = (np.zeros(n, bool) for _ in range(3))
         self.farthest = self.reach = 0.0
         self.alone: list[float] = []
         self.lost: list[float] = []
 
     def attack(
-        self, plan: Plan, *, everyone: bool, random_start: bool, tick: Callable[[float], None]
+        self,
+        plan: Plan,
+        rows: NDArray[np.int64] | None,
+        *,
+        random_start: bool,
+        tick: Callable[[float], None],
     ) -> None:
-        """Attack all inputs, or those that are still read rightly until they are not."""
-        rows = np.arange(len(self._x)) if everyone else np.flatnonzero(np.isinf(self.fell_at))
+        """Attack all inputs; or only `rows`, each until it is misread."""
+        everyone = rows is None
+        rows = np.arange(len(self._x)) if rows is None else rows
         right = np.zeros(plan.steps + 1)
         starts = np.random.default_rng(plan.seed).spawn(2)
         self.log_probs = self.log_probs.copy()
@@ -76,10 +86,30 @@ class Search:
             self.log_probs = self._read_all(self._points, self._seed + 2)
         fallen = self.log_probs.argmax(1) != self._y
         self.fell_at = np.where(fallen, np.minimum(self.fell_at, plan.epsilon), self.fell_at)
+        self._holds[rows] |= ~self._fallen(plan)[rows]
         if everyone:
             share = right / len(rows)
             self.alone.append(float(share[-1]))
             self.lost.append(float(share[-1] - share.min()))
+
+    def open(self, plan: Plan, down: bool) -> NDArray[np.int64]:
+        """Return the rows of which an attack at this radius says something new.
+
+        Those that are still read rightly; going `down`, those that fell at the radius before, but
+        not so near that they are known to fall at this one too.
+        """
+        if not down:
+            return np.flatnonzero(np.isinf(self.fell_at))
+        return np.flatnonzero(~self._fallen(plan) & ~self._holds)
+
+    def _fallen(self, plan: Plan) -> NDArray[np.bool_]:
+        """Return (N,) whether a misread point is known within the radius."""
+        return self.nearest <= plan.epsilon * (1 + 1e-6)
+
+    def settle(self, radii: NDArray[np.float64]) -> None:
+        """Put `fell_at` to the first of these radii whose ball holds the nearest misread point."""
+        places = np.searchsorted(radii * (1 + 1e-6), self.nearest)
+        self.fell_at = np.append(radii, np.inf)[places]
 
     def identity(self, plan: Plan) -> float:
         """Return the largest change of an input or a probability under an attack of radius 0."""
@@ -141,7 +171,8 @@ class Search:
         """Keep of each input the worse of what was known and what an attack has found."""
         rows = rows[which.cpu().numpy()]
         value, done = worst.value[which].cpu().numpy(), worst.done[which].cpu().numpy()
-        distance = to_numpy(furthest[which])
+        distance, end = to_numpy(furthest[which]), to_numpy(worst.distance[which])
+        self.nearest[rows[done]] = np.minimum(self.nearest[rows[done]], end[done])
         rose = (worst.value > begun.value) | (worst.done & ~begun.done)
         self.tried[rows] = True
         self.moved[rows] |= distance > 0
