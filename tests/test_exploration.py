@@ -64,7 +64,7 @@ def test_a_loader_of_images_is_attacked_in_its_range():
     assert vcviz.explore(net(36, flatten=True), shifted).adversarial is None
 
 
-def test_text_is_explored_without_an_attack():
+def test_text_is_explored_without_an_attack(monkeypatch):
     torch.manual_seed(0)
     model = nn.Sequential(nn.EmbeddingBag(20, D), nn.Linear(D, C))
     split = Split(
@@ -73,6 +73,12 @@ def test_text_is_explored_without_an_attack():
     ui = vcviz.explore(model, split)
     assert list(ui.explorers) == ["Latents", "Calibration"]
     assert ui.subject.anticipates == "implied"
+    shown = []
+    monkeypatch.delenv("VCVIZ_HEADLESS", raising=False)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    ui._ipython_display_()
+    assert shown[0].titles == ("Latents", "Calibration", "Attack")
+    assert "text has no gradients" in shown[0].children[2].value
 
 
 def test_a_model_without_a_linear_end_has_no_law(table):

@@ -18,7 +18,7 @@ from vcviz.errors import InputError
 from vcviz.exploration import Subject
 from vcviz.records import Split
 from vcviz.robustness import attack_gates
-from vcviz.widgets import AdversarialExplorer
+from vcviz.widgets import AdversarialExplorer, LatentExplorer
 from vcviz.widgets.adversarial_controls import gates_table, numbers_of
 
 
@@ -162,6 +162,20 @@ def test_inputs_are_drawn_by_what_becomes_of_them_or_by_number():
     assert "row 7 was not attacked" in ui.bound.message.value
     ui.reset()
     assert ui.bound.message.layout.display == "none"
+
+
+def test_rows_chosen_elsewhere_are_drawn():
+    run = FakeRun()
+    ui, other = AdversarialExplorer(run, rows=9, steps=4), LatentExplorer(run)
+    assert ui.view.data
+    vcviz.link(other, ui)
+    other.chosen.choose([103, 105, 140])
+    assert [i for _, i in ui.follow.options] == [3, 5]
+    assert ui.controls["numbers"].value == "103, 105"
+    other.chosen.choose([141])
+    assert "none of the chosen rows was attacked" in ui.bound.message.value
+    other.chosen.clear()
+    assert ui.controls["which"].value == "evenly"
 
 
 def test_row_numbers_are_read():

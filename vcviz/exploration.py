@@ -183,8 +183,9 @@ class Exploration:
         self.latents = LatentExplorer(subject) if plane else None
         self.calibration = CalibrationExplorer(subject)
         self.adversarial = _attacked(subject)
+        selecting = (self.latents, self.calibration, self.adversarial)
         if self.latents is not None:
-            link(self.latents, self.calibration)
+            link(*(explorer for explorer in selecting if explorer is not None))
 
     @property
     def explorers(self) -> dict[str, Explorer]:
@@ -205,9 +206,23 @@ class Exploration:
             return
         import ipywidgets as ipw
 
-        tabs = ipw.Tab([explorer.widget for explorer in self.explorers.values()])
-        tabs.titles = tuple(self.explorers)
+        shown = {title: explorer.widget for title, explorer in self.explorers.items()}
+        if self.adversarial is None:
+            shown["Attack"] = ipw.HTML(f"<p>{self._no_attack}</p>")
+        tabs = ipw.Tab(list(shown.values()))
+        tabs.titles = tuple(shown)
         display(tabs)
+
+    @property
+    def _no_attack(self) -> str:
+        """Why there is no explorer of attacks."""
+        if isinstance(self.subject, Subject) and self.subject._model is None:
+            return "There is nothing to attack: these are arrays, without the model they are from."
+        return (
+            "These inputs cannot be attacked: text has no gradients, and images that were "
+            "normalised a range that is not known (pass them in [0, 1], and let the model "
+            "normalise)."
+        )
 
 
 # ---------------------------------------------------------------- parts

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as ipw
+import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.robustness import robustness_spec
 from vcviz.figures.trajectory import scene_figure
+from vcviz.figures.trajectory_parts import SAMPLES
 from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import Gates, Trajectory
 from vcviz.robustness import attack_gates
@@ -30,6 +32,7 @@ from vcviz.widgets.attacked import Attacked, Options
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.plot import Plot
+from vcviz.widgets.selection import Selection
 
 
 class AdversarialExplorer(Explorer):
@@ -56,6 +59,7 @@ class AdversarialExplorer(Explorer):
     controls : name -> control, among ``step``, ``source``, ``method``, ``loss``, ``norm``,
         ``epsilon``, ``steps``, ``target``, ``axes``, ``which``, ``numbers``, ``classes``
     follow : list of the inputs that can be followed
+    chosen : rows chosen here or in a linked explorer, see `vcviz.link`; drawn if they were attacked
     view, widget : the live figure; controls and figure
     """
 
@@ -93,6 +97,7 @@ class AdversarialExplorer(Explorer):
         super().__init__(
             _Prepared(self._prepare, self._draw, controls, "step", panel, state),
             below=[self._gates, *curve_row, self._curves],
+            chosen=Selection(),
         )
         self._prepare()
         self.follow.observe(self._followed, names="value")
@@ -143,6 +148,18 @@ class AdversarialExplorer(Explorer):
             for curve in curves
         ]
         self._curves.children = [self._curve_plot, *tables]
+
+    def show_chosen(self) -> None:
+        """Draw the rows that were chosen, here or elsewhere, as far as they were attacked."""
+        if len(self.chosen) == 0:
+            if self.controls["which"].value == "rows":
+                self.bound.set(which="evenly", numbers="")
+            return
+        attacked = np.intersect1d(self.chosen.rows, self.path.index)[:SAMPLES]
+        if len(attacked):
+            self.bound.set(which="rows", numbers=", ".join(map(str, attacked)))
+        else:
+            self.bound.say("none of the chosen rows was attacked: pass rows= to attack those")
 
     # ---------------------------------------------------------- drawing
 
