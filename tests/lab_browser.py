@@ -88,8 +88,8 @@ def small_copies(folder: Path) -> None:
     """Write our notebooks to a folder, with the parameters of a quick run in their cells."""
     import nbformat
 
-    folder.mkdir(parents=True)
     for name, path in list_notebooks().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         nb = read_notebook(path)
         smoke = nb.metadata.vcviz.smoke
         (cell,) = [c for c in nb.cells if TAG in c.metadata.get("tags", [])]
@@ -253,6 +253,7 @@ class Sheet:
                 values,
                 there and len(there),
                 _different(there, wanted["traces"]),
+                self.watch,
             )
             self.page.wait_for_timeout(30)
 

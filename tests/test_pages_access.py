@@ -181,3 +181,32 @@ def test_a_long_table_is_cut_and_follows_the_slider(tmp_path, chromium):
         press(page, "ArrowRight")
         page.wait_for_function("document.querySelector('tbody td:last-child').textContent === '2'")
         assert not watch.errors
+
+
+@pytest.mark.browser
+def test_a_narrow_page_has_no_empty_strip_and_a_wide_one_its_room_again(tmp_path, chromium):
+    runs = [FakeRun(head, 4) for head in ("softmax", "variational", "gaussian_mixture")]
+    figure = LatentExplorer(runs).figure()
+    sizes = """() => { const at = document.querySelector('.js-plotly-plot')._fullLayout;
+        const y = Object.entries(at).filter(([name]) => /^yaxis/.test(name)).map(([, a]) => a);
+        const edges = (a) => a.domain.map((share) => (1 - share) * at._size.h);
+        const [bottom] = edges(y.find((a) => a.scaleanchor));
+        const [, top] = edges(y.find((a) => !a.scaleanchor));
+        return {height: at.height, gap: top - bottom}; }"""
+    path = page_of(figure, tmp_path)
+    with open_page(chromium, path, width=1280) as (page, watch):
+        drawn(page)
+        wide = page.evaluate(sizes)
+        page.set_viewport_size({"width": 760, "height": 900})
+        page.wait_for_function(f"({sizes})().height < {wide['height']} - 40")
+        page.wait_for_timeout(300)
+        narrow = page.evaluate(sizes)
+        assert abs(narrow["gap"] - wide["gap"]) < 30
+        focus(page, "slider")
+        press(page, "Home")
+        lat = runs[0].latents("test", 0)
+        assert len(page.evaluate(SHOWN, "points")[0]["x"]) == (lat.y == 0).sum()
+        assert page.evaluate(sizes) == narrow
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.wait_for_function(f"Math.abs(({sizes})().height - {wide['height']}) < 2")
+        assert not watch.errors

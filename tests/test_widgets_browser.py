@@ -26,9 +26,12 @@ def drawn(page):
     page.wait_for_timeout(300)
 
 
-def choose(page, menu: int, option: int) -> None:
+def choose(page, menu: int, option: int | str) -> None:
     page.locator(".updatemenu-header").nth(menu).click()
-    page.locator(".updatemenu-dropdown-button").nth(option).click()
+    options = page.locator(".updatemenu-dropdown-button")
+    if isinstance(option, str):
+        option = options.locator("text").all_text_contents().index(option)
+    options.nth(option).click()
     page.wait_for_timeout(400)
 
 
@@ -51,7 +54,7 @@ def test_slider_views_lines_and_legend_act_together(tmp_path, chromium):
         np.testing.assert_allclose(points[1]["x"], lat.z[lat.y == 1, 2], rtol=1e-5)
         np.testing.assert_allclose(points[1]["y"], lat.z[lat.y == 1, 3], rtol=1e-5)
         assert f"accuracy {lat.accuracy:.3f}" in page.evaluate(SHOWN, "readout")[0]["text"][0]
-        choose(page, 1, 2)  # empirical lines alone
+        choose(page, 1, "Lines: empirical")
         assert not page.evaluate(SHOWN, "anticipated")
         assert len(page.evaluate(SHOWN, "empirical")) == 6
         slide(page, 0.999)  # the last epoch: lines and axes stay chosen

@@ -24,7 +24,7 @@ def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:
         f'<script type="application/json" id="figure-{i}">{_json(figure)}</script>'
         for i, figure in enumerate(figures)
     ]
-    access = f"<script>\n{access_script()}</script>"
+    access = f"<script>\n{access_script()}{_asset('page_fit.js')}</script>"
     return "\n".join([*specs, f"<script>{get_plotlyjs()}</script>", access, page_script])
 
 

@@ -14,6 +14,7 @@ function headingAbove(box) {
     try {
       const spec = JSON.parse(document.getElementById("figure-" + box.dataset.figure).textContent);
       await Plotly.newPlot(box, spec);
+      await fitHeight(box);
       makeAccessible(box, "", headingAbove(box));
       box.after(dataTable(box));
     } catch (error) {

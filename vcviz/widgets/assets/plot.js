@@ -8,6 +8,7 @@ const CONFIG = { displaylogo: false, responsive: false, doubleClick: "reset" };
 // A figure with WebGL takes 3 of a page's 16 contexts; one too many blanks the oldest figure.
 const WEBGL_FIGURES = 4;
 const CLEAR = "rgba(0,0,0,0)";
+const LATE_MS = 3000; // how long one drawing may hold up the next
 const HOVER_MS = 60; // between two hovers that the kernel hears of
 
 // plotly.js comes packed, in a widget of its own that all figures share, and with it what
@@ -113,24 +114,27 @@ export default () => {
         if (drawing) { again = true; return; }
         if (!plot.clientWidth) return; // not on the page yet, or in a hidden tab
         drawing = true;
-        do {
-          again = false;
-          const layout = layoutOf(plot, figure, revision);
-          await Plotly.react(plot, traces(plot, figure.data), layout, CONFIG);
-          drawn += 1;
-          if (drawn === 1) {
-            listen(plot, model, bubble);
-            el.append(dataTable(plot));
-            keepKeys(el.closest(".jp-OutputArea-output, .voila-cell, .output_area") ?? el);
-          }
-          if (plot.clientWidth !== known) {
-            known = plot.clientWidth;
-            tell(model, "resize", { width: known });
-          }
-          plot.dataset.drawn = drawn;
-          makeAccessible(plot, model.get("label"));
-        } while (again);
-        drawing = false;
+        try {
+          do {
+            again = false;
+            const layout = layoutOf(plot, figure, revision);
+            await orLate(Plotly.react(plot, traces(plot, figure.data), layout, CONFIG));
+            drawn += 1;
+            if (drawn === 1) {
+              listen(plot, model, bubble);
+              el.append(dataTable(plot));
+              keepKeys(el.closest(".jp-OutputArea-output, .voila-cell, .output_area") ?? el);
+            }
+            if (plot.clientWidth !== known) {
+              known = plot.clientWidth;
+              tell(model, "resize", { width: known });
+            }
+            plot.dataset.drawn = drawn;
+            makeAccessible(plot, model.get("label"));
+          } while (again);
+        } finally {
+          drawing = false;
+        }
       };
       width.observe(plot);
     }).catch((error) => { plot.textContent = `The figure cannot be drawn: ${error}`; });
@@ -146,6 +150,10 @@ export default () => {
 
   return { initialize, render };
 };
+
+// plotly's promise waits for pictures; one that left the page meanwhile may never come.
+const orLate = (promise) =>
+  Promise.race([promise, new Promise((next) => setTimeout(next, LATE_MS))]);
 
 // Figures drawn with WebGL; shared by all widgets of a page.
 const webgl = (globalThis.vcvizWebgl ??= new Set());
