@@ -16,7 +16,7 @@ from vcviz.records import Trajectory
 
 #: transparent pixels between pictures
 EDGE = 1
-#: pixels that a picture is high at least
+#: pixels that small pictures are enlarged to
 _SHARP = 64
 
 
@@ -34,11 +34,13 @@ def picture_rows(rows: Sequence[NDArray[np.float32]], cell: Cell) -> dict[str, A
     """
     strips = [np.concatenate(list(rgba(images)), axis=1) for images in rows]
     pixels = np.concatenate(strips, axis=0)
-    # Browsers blur what they enlarge.
-    times = max(1, -(-_SHARP // rows[0].shape[2]))
+    # Browsers blur what they enlarge, which shows in the smallest pictures.
+    height, colour = rows[0].shape[2], rows[0].shape[1] == 3
+    times = max(1, round(_SHARP / height)) if height < _SHARP / 2 else 1
     large = pixels.repeat(times, axis=0).repeat(times, axis=1)
     return {
-        "source": data_uri(large),
+        # Changes in colour are noise, which no PNG makes small.
+        "source": palette_uri(large) if colour else data_uri(large),
         "xref": f"x{cell.suffix}",
         "yref": f"y{cell.suffix}",
         "x": -0.5,

@@ -62,12 +62,15 @@ class Crossing:
             return "no input is read rightly and inside the support of its class at the start"
         left, flip = self.leaves[begun], self.flips[begun]
         both = (left > 0) & (flip > 0)
+        told = f"{_median(left, 'leave')}, {_median(flip, 'flip')} (of {n:,})"
+        if not both.any():
+            return told
         order = (
             f"of the {int(both.sum())} that do both, {int((left < flip)[both].sum())} leave first, "
             f"{int((left == flip)[both].sum())} in the same step, "
             f"{int((left > flip)[both].sum())} flip first"
         )
-        return f"{_median(left, 'leave')}, {_median(flip, 'flip')} (of {n:,}); {order}"
+        return f"{told}; {order}"
 
 
 def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossing:
