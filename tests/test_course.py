@@ -227,10 +227,13 @@ def execute(nb, folder):
     return names
 
 
+def asked():
+    return [q for p in NOTEBOOKS.values() for q in solutions.questions(read_notebook(p))]
+
+
 def test_every_question_is_asked_once_and_has_a_solution():
-    asked = [q for p in NOTEBOOKS.values() for q in solutions.questions(read_notebook(p))]
-    assert len(set(asked)) == len(asked)
-    assert set(asked) == set(course.KEYS) == set(solutions.solutions())
+    assert len(set(asked())) == len(asked())
+    assert set(asked()) == set(course.KEYS) == set(solutions.solutions())
     for name, path in NOTEBOOKS.items():
         mine = solutions.questions(read_notebook(path))
         assert len(mine) in (2, 3)

@@ -68,8 +68,8 @@ class ConfidenceExplorer(Explorer):
         super().__init__(Bound(self._draw, controls, "sharpness", panel))
 
     def figure(self) -> go.Figure:
-        """Return one static figure: a slider over the sharpness, a list of sizes and samples."""
-        return self.bound.figure(menus={"n": (50, 200, 2000, 20000), "draw": (0, 1)})
+        """Return one static figure: a slider over the sharpness, a list of sizes."""
+        return self.bound.figure(menus={"n": (50, 200, 2000, 20000)})
 
     def _draw(self, *, sharpness: float, n: int, draw: int) -> dict[str, Any]:
         log_probs, y = sample(sharpness, n, draw)
