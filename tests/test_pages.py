@@ -218,3 +218,15 @@ def test_a_browser_without_network_draws_the_figure_and_its_slider_moves(tmp_pat
         assert [e for e in watch.errors if "Content Security Policy" not in e] == []
         page.set_viewport_size({"width": 420, "height": 800})
         page.wait_for_function("document.querySelector('.main-svg').clientWidth < 420")
+
+
+@pytest.mark.browser
+def test_what_waits_to_be_revealed_is_open_in_print(tmp_path, chromium):
+    hidden = html_output("<details class='reveal'><summary>Reveal</summary>because</details>")
+    path = write_page(executed(hidden), tmp_path / "it.html", name="it")
+    with open_page(chromium, path) as (page, _):
+        answer = "document.querySelector('details.reveal').open"
+        assert page.evaluate(answer) is False
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(answer) is True
+        assert page.evaluate("document.querySelector('details.code').open") is False
