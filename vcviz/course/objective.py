@@ -29,7 +29,7 @@ from vcviz.widgets.controls import checkbox, reset_button
 from vcviz.widgets.display import Explorer
 
 _STEPS, _DEEPEST = 10, 3.0
-_P, _Q = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
+_P, _Q, _SAME = style.CLASS_COLORS[0], style.CLASS_COLORS[3], style.CLASS_COLORS[1]
 
 
 class ObjectiveExplorer(Explorer):
@@ -90,10 +90,15 @@ class ObjectiveExplorer(Explorer):
                     [values["mean"]],
                     [0],
                     "where q = p",
-                    _P,
+                    _SAME,
                     mode="markers",
                     legend=False,
-                    marker={"size": 13, "symbol": "circle-open", "color": _P, "line": {"width": 3}},
+                    marker={
+                        "size": 13,
+                        "symbol": "circle-open",
+                        "color": _SAME,
+                        "line": {"width": 3},
+                    },
                 ),
             ],
             axis("latents' means at ±m", 0, DISTANCES[-1], constrain="domain", showgrid=False),
