@@ -74,6 +74,19 @@ def _shown(i):
         ],
     }
 """
+# A page takes over all widgets that a kernel holds, so those of other notebooks go before it opens.
+_FORGET = """
+import ipywidgets as _ipw
+from vcviz.widgets.plot import _library
+Out.clear()
+_ipw.Widget.close_all()
+_library.cache_clear()
+"""
+# anywidget gives a widget 2 s to start, which a busy machine with one core may not keep.
+_PATIENCE = """
+const inTime = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (ms) => inTime(20 * ms);
+"""
 _PAGE_SHOWN = """name => {
   const flat = (v) => (v === null || v === undefined ? [] : ArrayBuffer.isView(v) ? Array.from(v)
     : Array.isArray(v) ? v.flatMap(flat) : [v]);
@@ -149,13 +162,26 @@ class Lab:
                 {"path": f"vcviz-notebooks/{name}.ipynb", "name": name, "type": "notebook",
                  "kernel": {"id": self.kernel_id}},
             )  # fmt: skip
-            self.ask("Out.clear()")
+            self.ask(_FORGET)
         page = self.browser.new_page(**{"viewport": {"width": 1280, "height": 1000}, **look})
         watch = watched(page)
+        page.add_init_script(_PATIENCE)
         page.goto(f"{self.base}/lab/tree/vcviz-notebooks/{name}.ipynb?reset&token={self.token}")
         page.get_by_text("(ipykernel) | Idle").wait_for(timeout=60_000)
+        code = [
+            cell
+            for cell in read_notebook(self.folder / "vcviz-notebooks" / f"{name}.ipynb").cells
+            if cell.cell_type == "code"
+        ]
+        last = self.ask("get_ipython().execution_count") + len(code)
         page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
         page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
+        failed = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+        deadline = time.monotonic() + 240
+        while self.ask("get_ipython().execution_count") < last:
+            assert failed.count() == 0, failed.first.inner_text()
+            assert time.monotonic() < deadline, f"{name} takes too long"
+            page.wait_for_timeout(200)
         try:
             yield Sheet(self, page, watch)
         finally:
@@ -167,7 +193,7 @@ class Lab:
             self._client = self._connect()
         said = []
         self._client.execute_interactive(
-            f"print(_json.dumps({expression}))" if expression != _ASSISTANT else expression,
+            expression if "\n" in expression else f"print(__import__('json').dumps({expression}))",
             store_history=False,
             timeout=120,
             output_hook=lambda m: said.append(m["content"]),
@@ -211,10 +237,7 @@ class Sheet:
 
     def __init__(self, lab: Lab, page: Any, watch: Watch) -> None:
         self.lab, self.page, self.watch = lab, page, watch
-        page.wait_for_timeout(500)
         page.get_by_text("(ipykernel) | Idle").wait_for(timeout=120_000)
-        failed = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
-        assert failed.count() == 0, failed.first.inner_text()
         lab.ask(_ASSISTANT)
         self.controls: list[dict[str, str]] = lab.ask("_mark()")
 
@@ -236,7 +259,7 @@ class Sheet:
     def agrees(self, i: int, *, unlike: Any = None, like: Any = None, timeout: float = 40) -> Any:
         """Return what kernel and page both show, once they do.
 
-        Not before the controls' values are others than in `unlike`, or those in `like`.
+        Not before the controls' values are others than in `unlike`, or all is as in `like`.
         """
         deadline = time.monotonic() + timeout
         mark = f"test-{i}-{next(iter(self.controls[i]))}"
@@ -245,7 +268,8 @@ class Sheet:
             there = self.page.evaluate(_PAGE_SHOWN, mark)
             values = wanted["values"]
             reached = (unlike is None or values != unlike["values"]) and (
-                like is None or values == like["values"]
+                like is None
+                or (values == like["values"] and same(wanted["traces"], like["traces"]))
             )
             if reached and not wanted["busy"] and same(there, wanted["traces"]):
                 return wanted
