@@ -39,7 +39,7 @@ def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
         served(tmp_path, "--app", "latent_space", f"--port={port}", address=address) as start,
         open_page(chromium, start) as (page, watch),
     ):
-        plot = page.locator(".js-plotly-plot[data-drawn]")
+        plot = page.locator(".js-plotly-plot[data-drawn]").first
         plot.wait_for(timeout=120_000)
         assert "Do the latents follow the law" in page.locator("h1").inner_text()
         assert page.get_by_text("vcviz.train_heads").count() == 0

@@ -215,13 +215,13 @@ def predict_collapse() -> Prediction:
 
 def key_entropy() -> Key:
     """Return the entropy of N(0, 0.5²), nats."""
-    truth = 0.5 * np.log(2 * np.pi * np.e * 0.25)
+    truth = 0.5 * (1 + np.log(2 * np.pi * 0.25))
     return Key(
         float(truth),
         "½ log 2πe s²",
         {
             "0.5 is the standard deviation; the formula has the variance": float(
-                0.5 * np.log(2 * np.pi * np.e * 0.5)
+                0.5 * (1 + np.log(2 * np.pi * 0.5))
             ),
             "the e is missing": float(0.5 * np.log(2 * np.pi * 0.25)),
             "the ½ is missing": float(2 * truth),

@@ -42,7 +42,7 @@ def terms(
     return {
         "posterior": log_expit(2 * mean * z) @ _WEIGHTS,
         "likelihood": -0.5 * (np.log(2 * np.pi) + s**2 + (m - mean) ** 2),
-        "entropy": 0.5 * np.log(2 * np.pi * np.e * s**2),
+        "entropy": 0.5 * (1 + np.log(2 * np.pi * s**2)),
         "rate": -np.log(s / noise),
     }
 
