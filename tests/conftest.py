@@ -37,6 +37,14 @@ def _chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """Every test starts from the same random state, whichever ran before it."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def chromium() -> str:
     """Path of the browser; for tests marked `browser`."""

@@ -39,22 +39,20 @@ def _mark():
     return found
 
 # JupyterLab hands messages of widgets to a thread of their own: a cell can run while they are read.
-_busy = [0]
 _handlers = get_ipython().kernel.shell_handlers
-if not hasattr(_handlers["comm_msg"], "counts"):
-    def _count(handle):
-        async def counted(*args):
-            _busy[0] += 1
+if not hasattr(_handlers["comm_msg"], "under_way"):
+    def _followed(handle):
+        under_way = set()
+        async def followed(*args):
+            under_way.add(mark := object())
             try:
                 answer = handle(*args)
                 return await answer if _inspect.isawaitable(answer) else answer
             finally:
-                _busy[0] -= 1
-        counted.counts = _busy
-        return counted
-    _handlers["comm_msg"] = _count(_handlers["comm_msg"])
-else:
-    _busy = _handlers["comm_msg"].counts
+                under_way.discard(mark)
+        followed.under_way = under_way
+        return followed
+    _handlers["comm_msg"] = _followed(_handlers["comm_msg"])
 
 def _sum(values):
     if values is None:
@@ -66,7 +64,7 @@ def _sum(values):
 def _shown(i):
     explorer = _explorers[i]
     return {
-        "busy": _busy[0],
+        "busy": len(_handlers["comm_msg"].under_way),
         "values": {n: repr(c.value) for n, c in explorer.controls.items()},
         "traces": [
             [t.type, *(_sum(t[k]) if k in t else 0.0 for k in ("x", "y", "z"))]
@@ -275,8 +273,10 @@ class Sheet:
                 return wanted
             assert time.monotonic() < deadline, (
                 values,
+                wanted["busy"],
                 there and len(there),
                 _different(there, wanted["traces"]),
+                like and _different(wanted["traces"], like["traces"]),
                 self.watch,
             )
             self.page.wait_for_timeout(30)
