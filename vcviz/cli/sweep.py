@@ -74,12 +74,19 @@ def sweep(
     shared |= read_assignments(declared, fixed or [])
     if list_:
         folder = Path(options.get("out", "sweeps"))
-        for task in tasks_of(expand(plan.grid, shared), folder, which):
+        for task in tasks_of(expand(plan.grid, shared), folder, which, plan.measures):
             typer.echo(task.command)
         return
     from vcviz.sweeps import sweep as run_sweep
 
-    result = run_sweep(plan.grid, fixed=shared, notebook=which, progress=not quiet, **options)
+    result = run_sweep(
+        plan.grid,
+        fixed=shared,
+        notebook=which,
+        measures=plan.measures,
+        progress=not quiet,
+        **options,
+    )
     done = len(result.runs) - len(result.failures)
     typer.echo(
         f"{result.folder}: {done} of {len(result.runs)} runs are done, "

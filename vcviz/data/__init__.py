@@ -13,6 +13,7 @@ from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
 from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
+from vcviz.data.relabelled import labelled_by, noisy_labels
 from vcviz.data.shapes import load_shapes
 from vcviz.data.sources import HUB_ID, SHAPES, exists
 from vcviz.data.stored import load_stored
@@ -31,6 +32,11 @@ DATASETS: dict[str, Callable[..., tuple[Split, Split]]] = {
     "utilities": load_utilities,
 }
 
+#: what `load_data` sees to itself
+_COMMON = (
+    "seed", "test_fraction", "n_train", "train_imbalance", "train_label", "train_noise", "progress"
+)  # fmt: skip
+
 __all__ = [
     "CORRUPTIONS",
     "DATASETS",
@@ -46,6 +52,7 @@ __all__ = [
     "load_data",
     "load_shapes",
     "make_strangers",
+    "noisy_labels",
     "stratified_split",
     "subset",
     "true_prior",
@@ -60,6 +67,8 @@ def load_data(
     test_fraction: float | None = None,
     n_train: int | None = None,
     train_imbalance: float | Mapping[str, Any] | None = None,
+    train_label: str | None = None,
+    train_noise: float = 0.0,
     progress: bool = True,
     **options: Any,
 ) -> tuple[Split, Split]:
@@ -78,6 +87,10 @@ def load_data(
     train_imbalance : keep training rows such that some classes are so many times rarer than
         others; the test split stays as it is. A ratio, or the options of `imbalanced`, e.g.
         ``{"ratio": 20, "kind": "step", "largest": 100}``. Comes before `n_train`.
+    train_label : label column to train by in place of the main one, for example what annotators
+        said (see `labelled_by`); the test split keeps the main one
+    train_noise : share of the training labels replaced at random (see `noisy_labels`), after
+        everything else
     progress : whether work longer than two seconds shows a bar
     options : of that dataset: see `load_digits`, `load_mixture`, `load_utilities` and, for
         hub: and path:, `load_stored`; `dataset_options` lists them
@@ -107,13 +120,19 @@ def load_data(
         raise InputError(f"{train.name!r} holds one class only; a classifier needs at least 2")
     if train_imbalance is not None:
         train = _imbalanced(train, train_imbalance, seed)
-    return (train if n_train is None else subset(train, n_train, seed=seed)), test
+    if n_train is not None:
+        train = subset(train, n_train, seed=seed)
+    if train_label is not None:
+        train = labelled_by(train, train_label)
+    if check_fraction("train_noise", train_noise, zero=True):
+        train = noisy_labels(train, train_noise, seed=seed)
+    return train, test
 
 
 def dataset_options(name: str) -> list[str]:
     """Return the options that `load_data` takes for a dataset, beside its own arguments."""
-    common = ("seed", "test_fraction", "n_train", "train_imbalance", "progress")
-    return [p for p in inspect.signature(_loader(name)).parameters if p not in common]
+    known = inspect.signature(_loader(name)).parameters
+    return [option for option in known if option not in _COMMON]
 
 
 def _imbalanced(train: Split, wanted: float | Mapping[str, Any], seed: int) -> Split:

@@ -36,6 +36,9 @@ from vcviz.records.results import ReliabilityCurve as ReliabilityCurve
 from vcviz.records.robustness import Gate as Gate
 from vcviz.records.robustness import Gates as Gates
 from vcviz.records.robustness import RobustnessCurve as RobustnessCurve
+from vcviz.records.scoreboard import Estimate as Estimate
+from vcviz.records.scoreboard import Scoreboard as Scoreboard
+from vcviz.records.scoreboard import Verdict as Verdict
 from vcviz.records.separation import Separation as Separation
 from vcviz.records.split import Kind as Kind
 from vcviz.records.split import Split as Split

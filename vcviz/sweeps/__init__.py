@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ def sweep(
     *,
     fixed: Mapping[str, Any] | None = None,
     notebook: str | None = None,
+    measures: Any = (),
     out: str | Path = "sweeps",
     workers: int | None = None,
     threads: int = 1,
@@ -79,6 +80,8 @@ def sweep(
     fixed : settings that all runs share
     notebook : name or path of a notebook, whose parameters the settings then are; None trains,
         and the settings are those of `RunConfig`
+    measures : what is measured of each training beside its test metrics and kept in its folder, as
+        in ``{"attack": {"epsilons": [0.1]}}``; see `vcviz.measures.MEASURES`
     out : folder of the sweep; each run has its own within
     workers : processes of a cluster of our own; default as many as the cores hold; 0 does one
         run at a time within this process
@@ -101,6 +104,36 @@ def sweep(
     SweepError
         If the scheduler is lost.
     """
+    return run_tasks(
+        lambda folder: tasks_of(expand(grid, fixed), folder, notebook, measures),
+        out=out,
+        workers=workers,
+        threads=threads,
+        scheduler=scheduler,
+        retries=retries,
+        timeout=timeout,
+        progress=progress,
+    )
+
+
+def run_tasks(
+    planned: Callable[[Path], list[Task]],
+    *,
+    out: str | Path,
+    workers: int | None = None,
+    threads: int = 1,
+    scheduler: str | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    progress: bool = True,
+) -> SweepResult:
+    """Return what became of tasks: those not done yet are done now, side by side.
+
+    Parameters
+    ----------
+    planned : takes the sweep's folder, absolute, and gives the tasks
+    out, workers, threads, scheduler, retries, timeout, progress : as for `sweep`
+    """
     check_count("retries", retries, minimum=0)
     check_count("threads", threads)
     if workers is not None:
@@ -110,7 +143,7 @@ def sweep(
     if scheduler is not None and workers is not None:
         raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
     folder = Path(out).resolve()
-    tasks = tasks_of(expand(grid, fixed), folder, notebook)
+    tasks = planned(folder)
     with locked(folder):
         journal = Journal(folder)
         journal.plan(tasks)

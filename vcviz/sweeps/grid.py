@@ -30,6 +30,7 @@ class Plan:
     grid : setting -> its values, or a list of such mappings whose cells are put together
     fixed : settings that all cells share
     notebook : name or path of the notebook to run; None to train
+    measures : what is measured of each training, see `vcviz.measures`
     options : out, workers, threads, retries, timeout, scheduler as for `vcviz.sweep`
     """
 
@@ -37,6 +38,7 @@ class Plan:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     notebook: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    measures: Any = ()
 
 
 _OPTIONS = ("out", "workers", "threads", "retries", "timeout", "scheduler")
@@ -45,19 +47,14 @@ _OPTIONS = ("out", "workers", "threads", "retries", "timeout", "scheduler")
 def read_plan(path: str | Path) -> Plan:
     """Return the plan in a YAML file.
 
-    Its keys are ``grid`` (needed), ``fixed``, ``notebook`` and the options of `Plan`. A range is
-    written ``0:5`` as on the command line. Relative paths count from the current folder.
+    Its keys are ``grid`` (needed), ``fixed``, ``notebook``, ``measures`` and the options of `Plan`.
+    A range is written ``0:5`` as on the command line. Relative paths count from the current folder.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingError(f"there is no sweep file {path}")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict) or "grid" not in values:
         raise InputError(f"{path} should hold a mapping with the key grid, holds {clip(values)}")
-    known = ("grid", "fixed", "notebook", *_OPTIONS)
+    known = ("grid", "fixed", "notebook", "measures", *_OPTIONS)
     for key in values:
         if key not in known:
             raise unknown(f"key in {path.name}", key, known)
@@ -65,7 +62,26 @@ def read_plan(path: str | Path) -> Plan:
     if not isinstance(fixed, dict):
         raise InputError(f"fixed in {path} should be a mapping, is {clip(fixed)}")
     options = {k: values[k] for k in _OPTIONS if values.get(k) is not None}
-    return Plan(values["grid"], fixed, values.get("notebook"), options)
+    measures = values.get("measures") or ()
+    return Plan(values["grid"], fixed, values.get("notebook"), options, measures)
+
+
+def read_yaml(path: Path, kind: str = "sweep file") -> Any:
+    """Return what a YAML file holds, with numbers as YAML 1.2 has them; `kind` says what it is.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it is not YAML.
+    """
+    if not path.is_file():
+        raise MissingError(f"there is no {kind} {path}")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def parse_grid(assignments: Sequence[str]) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Task:
     parameters : its settings, flat
     notebook : path of the notebook to run; None to train
     source : fingerprint of the notebook
+    measures : what is measured of a training, see `vcviz.measures.measure`
     """
 
     name: str
@@ -49,6 +50,7 @@ class Task:
     parameters: Mapping[str, Any]
     notebook: str | None = None
     source: str | None = None
+    measures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -68,18 +70,25 @@ class Task:
     def finished(self) -> bool:
         """Return whether its result is there, complete, and of these settings."""
         if self.notebook is None:
+            from vcviz.measures import measured
             from vcviz.runs import finished_run
 
-            return (
-                finished_run(self.folder, self.name, RunConfig(**nested(self.parameters)))
-                is not None
-            )
+            run = finished_run(self.folder, self.name, RunConfig(**nested(self.parameters)))
+            return run is not None and measured(run, self.measures)
         record = read_record(self.path / f"{Path(self.notebook).stem}.json")
         return record is not None and record["source"] == self.source
 
 
-def tasks_of(cells: Sequence[Cell], folder: Path, notebook: str | None) -> list[Task]:
+def tasks_of(
+    cells: Sequence[Cell], folder: Path, notebook: str | None = None, measures: Any = ()
+) -> list[Task]:
     """Return the tasks of a grid's cells, each checked before any of them starts.
+
+    Parameters
+    ----------
+    cells, folder : see `expand`; the sweep's folder
+    notebook : name or path of the notebook to run; None to train
+    measures : what is measured of each training, see `vcviz.measures.check_measures`
 
     Raises
     ------
@@ -87,7 +96,9 @@ def tasks_of(cells: Sequence[Cell], folder: Path, notebook: str | None) -> list[
         For an unknown setting or parameter, with the nearest name, or a wrong value.
     """
     if notebook is None:
-        return _training_tasks(cells, folder)
+        return _training_tasks(cells, folder, measures)
+    if measures:
+        raise InputError("measures are taken of trainings; a notebook measures for itself")
     # Whole, because a worker elsewhere may have been started in another folder.
     source = find_notebook(notebook).resolve()
     declared = notebook_parameters(read_notebook(source))
@@ -101,13 +112,15 @@ def tasks_of(cells: Sequence[Cell], folder: Path, notebook: str | None) -> list[
     return list(found.values())
 
 
-def _training_tasks(cells: Sequence[Cell], folder: Path) -> list[Task]:
+def _training_tasks(cells: Sequence[Cell], folder: Path, measures: Any) -> list[Task]:
     from vcviz.data import dataset_options
     from vcviz.encoders import ENCODERS
     from vcviz.heads import HEADS
     from vcviz.heads.base import head_options
+    from vcviz.measures import check_measures
     from vcviz.options import check_options
 
+    wanted = check_measures(measures)
     found: dict[str, Task] = {}
     for cell in cells:
         config = RunConfig(**nested(cell))
@@ -120,7 +133,8 @@ def _training_tasks(cells: Sequence[Cell], folder: Path) -> list[Task]:
         check_options(
             f"head {config.head!r}", config.head_options, head_options(HEADS[config.head])
         )
-        found.setdefault(config.default_name, Task(config.default_name, str(folder), dict(cell)))
+        name = config.default_name
+        found.setdefault(name, Task(name, str(folder), dict(cell), measures=wanted))
     return list(found.values())
 
 
@@ -229,4 +243,8 @@ def _do(task: Task, threads: int, timeout: float | None) -> None:
 
     torch.set_num_threads(threads)
     config = RunConfig(**nested(task.parameters))
-    train(config, out=task.folder, name=task.name, progress=False)
+    run = train(config, out=task.folder, name=task.name, progress=False)
+    if task.measures:
+        from vcviz.measures import measure
+
+        measure(run, task.measures)

@@ -1,0 +1,122 @@
+"""What a comparison of heads came to: numbers with intervals, and which claims held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t
+
+from vcviz.errors import InputError
+
+Outcome = Literal["held", "not held", "undecided"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its interval.
+
+    Attributes
+    ----------
+    value : the mean
+    reach : half the width of its t-interval; infinite for a single seed
+    n : seeds
+    """
+
+    value: float
+    reach: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float] | NDArray[np.floating], level: float = 0.95) -> Estimate:
+        """Return the mean of one number per seed, with the interval that holds `level`."""
+        x = np.asarray(values, float)
+        if x.ndim != 1 or not len(x):
+            raise InputError(f"an estimate needs one number per seed, got shape {x.shape}")
+        reach = np.inf
+        if len(x) > 1:
+            reach = t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+        return cls(float(x.mean()), float(reach), len(x))
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".3f"
+        if not np.isfinite(self.reach):
+            return f"{self.value:{spec}}"
+        return f"{self.value:{spec}} ± {self.reach:{spec.lstrip('+')}}"
+
+    def above(self, bound: float) -> Outcome:
+        """Return "held" if the interval lies above `bound`, "not held" below, else "undecided"."""
+        if not abs(self.value - bound) > self.reach:
+            return "undecided"
+        return "held" if self.value > bound else "not held"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim on one task.
+
+    Attributes
+    ----------
+    claim, text, source, paper : the claim's name, what it says, who says it, and their own figures
+    task, measure : where it was looked for, and by which number
+    head, against : titles of the two heads
+    factor, margin : the claim is that `head` beats `factor` times `against` by more than `margin`
+    values : the numbers of both
+    gain : by how much `head` is better, paired by seed, in the measure's units
+    outcome : "held" if the interval of the gain lies above the margin, "not held" if below
+    """
+
+    claim: str
+    text: str
+    source: str
+    paper: str
+    task: str
+    measure: str
+    head: str
+    against: str
+    factor: float
+    margin: float
+    values: tuple[Estimate, Estimate]
+    gain: Estimate
+    outcome: Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Scoreboard:
+    """Heads on tasks, by seed.
+
+    Attributes
+    ----------
+    title : of the comparison
+    tasks, heads : name -> title
+    values : task -> head -> name of a number -> (S,) one per seed, NaN where a run has none
+    seeds : (S,) the seeds
+    chosen : task -> head -> the settings that tuning chose there
+    tried : head -> how many settings were tried
+    verdicts : of all claims, in the order of the plan
+    missing : runs that are not there, one line each
+    """
+
+    title: str
+    tasks: Mapping[str, str]
+    heads: Mapping[str, str]
+    values: Mapping[str, Mapping[str, Mapping[str, NDArray[np.float64]]]]
+    seeds: tuple[int, ...]
+    chosen: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    tried: Mapping[str, int]
+    verdicts: tuple[Verdict, ...]
+    missing: tuple[str, ...] = ()
+
+    def estimate(self, task: str, head: str, number: str) -> Estimate | None:
+        """Return a number of a head on a task, over the seeds that have it; None if none has."""
+        found = self.values.get(task, {}).get(head, {}).get(number)
+        if found is None or not np.isfinite(found).any():
+            return None
+        return Estimate.of(found[np.isfinite(found)])
+
+    def numbers(self, task: str) -> list[str]:
+        """Return the names of the numbers that any head has on a task, in the order measured."""
+        return list(dict.fromkeys(n for head in self.values.get(task, {}).values() for n in head))

@@ -1,0 +1,114 @@
+"""Heads compared on several tasks by one rule, and what became of the claims about them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vcviz.errors import InputError, MissingError, SweepError
+from vcviz.records import Scoreboard
+from vcviz.runs.folder import read_json, write_json
+from vcviz.scoreboard.board import build
+from vcviz.scoreboard.plan import Plan, as_plan, read_scoreboard_plan
+from vcviz.scoreboard.runs import RUNS, TUNING, Chosen, choose, compared_runs, tuning_runs
+from vcviz.sweeps import SweepResult, run_tasks
+
+__all__ = [
+    "Plan",
+    "is_scoreboard",
+    "load_scoreboard",
+    "plan_of",
+    "read_scoreboard_plan",
+    "run_scoreboard",
+]
+
+FORMAT = "vcviz.scoreboard/1"
+FILE = "scoreboard.json"
+
+
+def run_scoreboard(
+    plan: Plan | str | Path,
+    *,
+    profile: str | None = None,
+    data: str | Path | None = None,
+    out: str | Path = "scoreboards",
+    workers: int | None = None,
+    threads: int = 1,
+    progress: bool = True,
+) -> Scoreboard:
+    """Return the scoreboard of a plan: what is not there yet is trained and measured now.
+
+    First every head is tuned, then what was chosen is trained with each seed and measured.
+    Interrupted, the same call goes on.
+
+    Parameters
+    ----------
+    plan : a plan, or a YAML file with one (see `vcviz.scoreboard.plan.Plan`)
+    profile, data : of a file: which of its profiles, and the folder of its datasets
+    out : folder of the scoreboard
+    workers, threads : as for `vcviz.sweep`
+    progress : show bars
+
+    Raises
+    ------
+    InputError
+        If anything in the plan is wrong, before anything starts.
+    SweepError
+        If runs failed; the others are kept.
+    """
+    if not isinstance(plan, Plan):
+        plan = read_scoreboard_plan(plan, profile, data=data)
+    folder = Path(out)
+    options: dict[str, Any] = {"workers": workers, "threads": threads, "progress": progress}
+    # Whatever is wrong with the runs of the second part is said before the first begins.
+    compared_runs(plan, _first(plan), folder.resolve() / RUNS)
+    _all_done(run_tasks(lambda f: tuning_runs(plan, f), out=folder / TUNING, **options))
+    chosen = choose(plan, folder / TUNING)
+    values = {"plan": json.loads(plan.model_dump_json()), "chosen": chosen}
+    write_json(folder / FILE, {"format": FORMAT, **values})
+    _all_done(run_tasks(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS, **options))
+    return load_scoreboard(folder)
+
+
+def is_scoreboard(folder: str | Path) -> bool:
+    """Return whether a folder is that of a scoreboard."""
+    return (Path(folder) / FILE).is_file()
+
+
+def load_scoreboard(folder: str | Path) -> Scoreboard:
+    """Return the scoreboard in a folder, built again from its runs.
+
+    Raises
+    ------
+    MissingError
+        If there is none.
+    """
+    plan, chosen = plan_of(folder)
+    return build(plan, chosen, Path(folder) / RUNS)
+
+
+def plan_of(folder: str | Path) -> tuple[Plan, Chosen]:
+    """Return the plan of the scoreboard in a folder, and the settings that tuning chose."""
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise MissingError(f"there is no scoreboard in {folder}; make one: vcviz scoreboard --help")
+    found = read_json(path)
+    if found.get("format") != FORMAT or not {"plan", "chosen"} <= found.keys():
+        raise InputError(f"{path} is damaged or not ours; run the scoreboard again, runs are kept")
+    return as_plan(found["plan"], str(path)), found["chosen"]
+
+
+def _first(plan: Plan) -> Chosen:
+    """Return the first values of all that is tuned."""
+    first = {h: {k: v[0] for k, v in head.tune.items()} for h, head in plan.heads.items()}
+    return dict.fromkeys(plan.tasks, first)
+
+
+def _all_done(result: SweepResult) -> None:
+    if result.failures:
+        first = result.failures[0]
+        raise SweepError(
+            f"{len(result.failures)} of {len(result.runs)} runs failed, the others are kept; the "
+            f"first was {first['name']}: {first['reason']}"
+        )
