@@ -88,3 +88,20 @@ def test_markup_in_names_is_shown_as_text(lab):
         outputs = sheet.page.locator(".jp-OutputArea-output")
         assert outputs.locator("img[src=x], u, b").count() == 0
         assert sheet.watch.errors == []
+
+
+def test_a_figure_follows_though_anywidget_gave_up_on_it(lab):
+    save(
+        lab.folder / "vcviz-notebooks" / "late.ipynb",
+        "import numpy as np, vcviz",
+        "z, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 3\n"
+        "scores = np.log(np.full((30, 3), 1 / 3))\n"
+        "vcviz.explore(latents=z, log_probs=scores, y=y).latents",
+    )
+    with lab.notebook("late", late=True) as sheet:
+        now = sheet.agrees(0)
+        for control in ("axes", "empirical", "classes"):
+            assert sheet.press(0, control)
+            now = sheet.agrees(0, unlike=now)
+        complaints = set(sheet.watch.errors)
+        assert complaints == {"[anywidget] Failed to initialize model."}

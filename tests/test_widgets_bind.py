@@ -1,3 +1,5 @@
+import threading
+
 import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
@@ -90,6 +92,30 @@ def test_a_value_once_drawn_is_kept():
     for k in (2, 3, 2, 1, 3):
         ui.controls["k"].value = k
     assert draw.calls == 3
+
+
+def test_what_is_drawn_last_is_what_was_set_last():
+    # JupyterLab can hand messages of two controls to two threads.
+    begun, go_on = threading.Event(), threading.Event()
+
+    def draw(k):
+        if k == 3:
+            begun.set()
+            assert go_on.wait(60)
+        return go.Figure(go.Scatter(y=[k]))
+
+    ui = bind(draw, k=ipw.IntSlider(1, 0, 5))
+    assert ui.view.data[0].y == (1,)
+    slow = threading.Thread(target=setattr, args=(ui.controls["k"], "value", 3))
+    slow.start()
+    assert begun.wait(60)
+    reset = threading.Thread(target=ui.reset)
+    reset.start()
+    reset.join(0.3)  # has drawn by now, if it does not wait for the other
+    go_on.set()
+    slow.join(60)
+    reset.join(60)
+    assert (ui.controls["k"].value, ui.view.data[0].y) == (1, (1,))
 
 
 def test_several_changes_held_are_one_redraw():

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -50,6 +52,50 @@ def test_other_traces_replace_the_old_ones():
     plot.show([*traces([1, 2, 3]), {"type": "bar", "y": [1]}], {})
     assert [t["type"] for t in messages[0][0]["data"]] == ["scatter", "bar"]
     assert [t.type for t in plot.data] == ["scatter", "bar"]
+
+
+def test_what_a_thread_looks_at_is_sent_as_it_is():
+    # JupyterLab handles messages of widgets in a thread beside that of the cells.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    states = [
+        [{"type": "heatmap", "z": np.full((3, 2), k, "f4")}, {"type": "bar", "y": [k]}]
+        for k in range(4)
+    ]
+    plot = Plot(states[0], {})
+    messages = recorded(plot)
+    done = threading.Event()
+
+    def look():
+        while not done.is_set():
+            assert plot.data[0].type == "heatmap"
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for i in range(1, 400):
+            plot.show(states[i % 4], {})
+    finally:
+        done.set()
+        looking.join()
+        sys.setswitchinterval(before)
+    assert len(messages) == 399
+    for content, _ in messages:
+        assert "data" not in content
+        assert [set(change) for change in content["traces"].values()] == [{"z"}, {"y"}]
+
+
+def test_a_page_that_shows_another_version_is_sent_everything():
+    plot = Plot(traces([1, 2, 3]), {"height": 1})
+    plot.show(traces([4, 5, 6]), {"height": 2})
+    messages = recorded(plot)
+    plot._asked(plot._channel, {"version": 1}, [])
+    assert messages == []
+    plot._asked(plot._channel, {"version": 0}, [])
+    ((content, buffers),) = messages
+    assert content["whole"]["layout"] == {"height": 2}
+    assert content["whole"]["version"] == 1
+    np.testing.assert_array_equal(np.frombuffer(buffers[1], "<f4"), [4, 5, 6])
 
 
 @pytest.mark.parametrize(
@@ -146,22 +192,24 @@ const revive = (value) => Array.isArray(value) ? value.map(revive)
   : value && typeof value === "object" ? ("base64" in value ? bytes(value.base64)
   : Object.fromEntries(Object.entries(value).map(([k, v]) => [k, revive(v)]))) : value;
 const library = {get: () => bytes(LIBRARY)};
-function model(state) {
+function model(state, others) {
   const listeners = [];
   return {
     sent: [],
     get: (name) => state[name],
-    on: (_, f) => listeners.push(f),
+    on: (kind, f) => kind === "msg:custom" && listeners.push(f),
     send(message) { this.sent.push(message); },
     receive: (message, buffers = []) => listeners.forEach((f) => f(message, buffers.map(bytes))),
-    widget_manager: {get_model: async () => library},
+    widget_manager: {get_model: async (id) => others[id]},
   };
 }
 window.start = (id, state) => {
-  const made = model(revive(state)), widget = define();
+  const name = (key) => state[key].replace("IPY_MODEL_", "");
+  const channel = model({}), widget = define();
+  const made = model(revive(state), {[name("_library")]: library, [name("_channel")]: channel});
   widget.initialize({model: made});
   window[id + "_off"] = widget.render({model: made, el: document.getElementById(id)});
-  window[id + "_model"] = made;
+  Object.assign(window, {[id + "_model"]: made, [id + "_channel"]: channel});
 };
 window.ready = true;
 </script>"""
@@ -177,7 +225,7 @@ def packed(value):
 
 
 def state_of(plot):
-    return packed(plot.get_state(["_figure", "_listened", "label", "_library"]))
+    return packed(plot.get_state(["_figure", "_listened", "label", "_library", "_channel"]))
 
 
 @pytest.fixture
@@ -200,7 +248,7 @@ def forward(plot, page, name="a"):
 
     def send(content, buffers=None):
         texts = [base64.b64encode(b).decode() for b in buffers or []]
-        page.evaluate(f"([c, b]) => {name}_model.receive(c, b)", [content, texts])
+        page.evaluate(f"([c, b]) => {name}_channel.receive(c, b)", [content, texts])
 
     plot.send = send
 
@@ -227,6 +275,30 @@ def test_a_page_draws_what_the_kernel_sends(page):
     plot.show([*traces([1, 1, 1]), {"type": "bar", "y": [2.0]}], layout)
     drawn(page, 3)
     assert page.evaluate(shown + " return g.data.map(t => t.type); }") == ["scatter", "bar"]
+
+
+@pytest.mark.browser
+def test_a_page_that_missed_a_message_asks_for_all_of_the_figure(page):
+    plot = Plot(traces([1, 2, 3]), {"height": 320, "title": {"text": "first"}})
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    assert page.evaluate("() => a_channel.sent") == [{"version": 0}]
+    plot.show(traces([4, 5, 6]), {"height": 320, "title": {"text": "second"}})  # gets lost
+    forward(plot, page)
+    plot.show(traces([4, 5, 7]), {"height": 320, "title": {"text": "second"}})
+    assert page.evaluate("() => a_channel.sent.length") == 2
+    plot._asked(plot._channel, page.evaluate("() => a_channel.sent[1]"), [])
+    drawn(page, 2)
+    shown = (
+        "() => { const g = document.querySelector('#a > div');"
+        " return [[...g.data[0].y], g.layout.title.text]; }"
+    )
+    assert page.evaluate(shown) == [[4, 5, 7], "second"]
+    plot.show(
+        traces([7, 8, 9]), {"height": 320, "title": {"text": "second"}}
+    )  # and follows from there
+    drawn(page, 3)
+    assert page.evaluate(shown)[0] == [7, 8, 9]
 
 
 @pytest.mark.browser

@@ -242,14 +242,15 @@ class _Prepared(Bound):
 
     def redraw(self) -> None:
         """Prepare, then draw the values that this leaves."""
-        if self._preparing:
-            return
-        self._preparing = True
-        try:
-            self._prepare()
-        finally:
-            self._preparing = False
-        super().redraw()
+        with self._lock:
+            if self._preparing:
+                return
+            self._preparing = True
+            try:
+                self._prepare()
+            finally:
+                self._preparing = False
+            super().redraw()
 
     def say(self, message: str) -> None:
         """Show what is wrong."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -56,6 +57,9 @@ class Bound:
         self.slider = slider
         self._figure = figure
         self._cache: OrderedDict[Any, Plain] = OrderedDict()
+        # JupyterLab hands messages of widgets to threads of their own: what is drawn last must be
+        # the values that were set last, so one thread at a time sets and draws.
+        self._lock = threading.RLock()
         self._held = 0
         self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
@@ -104,9 +108,10 @@ class Bound:
         for name in values:
             if name not in self._state:
                 raise unknown("state", name, self._state)
-        if any(self._state[name] != value for name, value in values.items()):
-            self._state |= values
-            self._changed()
+        with self._lock:
+            if any(self._state[name] != value for name, value in values.items()):
+                self._state |= values
+                self._changed()
 
     def reset(self) -> None:
         """Set every control, and zoom and legend, back to what they were at first."""
@@ -119,26 +124,28 @@ class Bound:
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Redraw once, at the end, whatever changes inside."""
-        self._held += 1
-        try:
-            yield
-        finally:
-            self._held -= 1
-            if not self._held:
-                self.redraw()
+        with self._lock:
+            self._held += 1
+            try:
+                yield
+            finally:
+                self._held -= 1
+                if not self._held:
+                    self.redraw()
 
     def redraw(self) -> None:
         """Draw the present values; one message to the page if traces keep their number."""
         if "view" not in self.__dict__:
             return
-        try:
-            new = self._drawn(self.values)
-        except InputError as error:
-            self.message.value = f"<b>{html.escape(str(error))}</b>"
-            self.message.layout.display = None
-            return
-        self.message.layout.display = "none"
-        self.view.show(*new)
+        with self._lock:
+            try:
+                new = self._drawn(self.values)
+            except InputError as error:
+                self.message.value = f"<b>{html.escape(str(error))}</b>"
+                self.message.layout.display = None
+                return
+            self.message.layout.display = "none"
+            self.view.show(*new)
 
     def figure(
         self,
@@ -190,8 +197,9 @@ class Bound:
         )
 
     def _changed(self, _change: object = None) -> None:
-        if not self._held:
-            self.redraw()
+        with self._lock:
+            if not self._held:
+                self.redraw()
 
     def _drawn(self, values: Values) -> Plain:
         key = tuple((k, _frozen(v)) for k, v in values.items())

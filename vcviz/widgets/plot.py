@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import importlib.resources
 import pathlib
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import anywidget
 import ipywidgets as ipw
@@ -22,6 +23,15 @@ from vcviz.headless.access import access_script, access_style
 
 Kind = Literal["click", "hover", "unhover", "select", "viewport", "resize"]
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
+
+
+class _Shown(NamedTuple):
+    """What is shown, and how often that changed."""
+
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+    version: int
+
 
 #: what plotly.js takes as a typed array
 _DTYPES = {"f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4"}
@@ -48,6 +58,10 @@ def _library() -> _Library:
 class Plot(anywidget.AnyWidget):
     """A plotly figure in a notebook, with what a person does to it as events.
 
+    Messages to the page go through a plain widget of ipywidgets: anywidget hands on none at all
+    to a widget that its page did not start within two seconds. They are numbered, so that a page
+    that missed one, or came late, gets the whole figure.
+
     Parameters
     ----------
     data, layout : traces and layout as plain dictionaries
@@ -62,16 +76,20 @@ class Plot(anywidget.AnyWidget):
     _esm = _ESM
     _css = access_style()
     _library = traitlets.Instance(_Library).tag(sync=True, **ipw.widget_serialization)
+    _channel = traitlets.Instance(ipw.Widget).tag(sync=True, **ipw.widget_serialization)
     _figure = traitlets.Dict().tag(sync=True, to_json=lambda _value, plot: plot._packed())
     _listened = traitlets.List(traitlets.Unicode()).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, data: list[dict[str, Any]], layout: dict[str, Any], label: str = "") -> None:
-        self._shown: Plain = (data, layout)
-        self._objects: tuple[Plain, go.Figure] | None = None
+        self._shown = _Shown(data, layout, 0)
+        # JupyterLab hands messages of widgets to a thread of their own, beside that of the cells.
+        self._lock = threading.RLock()
+        self._objects: tuple[_Shown, go.Figure] | None = None
         self._callbacks: dict[str, list[Callable[[dict[str, Any]], Any]]] = {}
-        super().__init__(_library=_library(), label=label)
+        super().__init__(_library=_library(), _channel=ipw.Widget(), label=label)
         self.on_msg(self._received)
+        self._channel.on_msg(self._asked)
 
     @property
     def data(self) -> tuple[Any, ...]:
@@ -89,18 +107,31 @@ class Plot(anywidget.AnyWidget):
         What a person did to the figure (zoom, legend, selection) stays unless the figure itself
         changes it.
         """
-        old, self._shown = self._shown, (data, layout)
-        arrays: list[bytes] = []
-        if [_kind(t) for t in old[0]] == [_kind(t) for t in data]:
-            changes = [differences(was, now) for was, now in zip(old[0], data, strict=True)]
-            content: dict[str, Any] = {
-                "traces": {i: change for i, change in enumerate(changes) if change}
-            }
-        else:
-            content = {"data": data}
-        content["layout"] = differences(old[1], layout)
-        if content.get("data") or content.get("traces") or content["layout"]:
-            self.send(_packed(content, arrays), arrays)
+        with self._lock:
+            old = self._shown
+            arrays: list[bytes] = []
+            if [_kind(t) for t in old.data] == [_kind(t) for t in data]:
+                changes = [differences(was, now) for was, now in zip(old.data, data, strict=True)]
+                content: dict[str, Any] = {
+                    "traces": {i: change for i, change in enumerate(changes) if change}
+                }
+            else:
+                content = {"data": data}
+            content["layout"] = differences(old.layout, layout)
+            changed = content.get("data") or content.get("traces") or content["layout"]
+            version = old.version + bool(changed)
+            self._shown = _Shown(data, layout, version)
+            if changed:
+                self.send(_packed(content | {"version": version}, arrays), arrays)
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send a message to the page."""
+        self._channel.send(content, buffers)
+
+    def close(self) -> None:
+        """Take the figure and its channel away."""
+        self._channel.close()
+        super().close()
 
     def restore(self) -> None:
         """Undo what a person did to the figure: zoom, legend and selection."""
@@ -133,7 +164,7 @@ class Plot(anywidget.AnyWidget):
     def tell(self, kind: Kind, **event: Any) -> None:
         """Call what listens to `kind`, as the page does when a person acts."""
         if kind in ("click", "hover"):
-            trace = self._shown[0][event["trace"]]
+            trace = self._shown.data[event["trace"]]
             event["meta"] = trace.get("meta") or {}
             event["axes"] = (trace.get("xaxis", "x"), trace.get("yaxis", "y"))
         for callback in self._callbacks.get(kind, ()):
@@ -142,24 +173,34 @@ class Plot(anywidget.AnyWidget):
     def _received(self, _widget: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         event = dict(content)
         kind = event.pop("kind", None)
-        if kind in ("click", "hover") and not 0 <= event["trace"] < len(self._shown[0]):
+        if kind in ("click", "hover") and not 0 <= event["trace"] < len(self._shown.data):
             return  # of a figure that is no longer shown
         if kind == "select" and event["polygon"] is not None:
             event["polygon"] = np.asarray(event["polygon"], dtype=float)
         if kind in get_args(Kind):
             self.tell(kind, **event)
 
+    def _asked(self, _channel: Any, content: Mapping[str, Any], _buffers: Any) -> None:
+        """Send all of the figure to a page that shows another version of it."""
+        with self._lock:
+            if content.get("version") != self._shown.version:
+                arrays: list[bytes] = []
+                self.send(_packed({"whole": self._whole()}, arrays), arrays)
+
     def _as_figure(self) -> go.Figure:
-        # JupyterLab hands messages of widgets to a thread of their own, so what is shown can change
-        # while a cell asks for it.
-        shown, made = self._shown, self._objects
-        if made is None or made[0] is not shown:
-            made = self._objects = shown, go.Figure(*shown)
-        return made[1]
+        with self._lock:
+            shown, made = self._shown, self._objects
+            if made is None or made[0] is not shown:
+                # Copies: for a moment, plotly takes the type out of a trace that it is given.
+                figure = go.Figure([dict(trace) for trace in shown.data], dict(shown.layout))
+                made = self._objects = shown, figure
+            return made[1]
+
+    def _whole(self) -> dict[str, Any]:
+        return self._shown._asdict()
 
     def _packed(self) -> Any:
-        data, layout = self._shown
-        return _packed({"data": data, "layout": layout})
+        return _packed(self._whole())
 
 
 def _kind(trace: Mapping[str, Any]) -> str:

@@ -11,12 +11,15 @@ const CLEAR = "rgba(0,0,0,0)";
 const LATE_MS = 3000; // how long one drawing may hold up the next
 const HOVER_MS = 60; // between two hovers that the kernel hears of
 
+// Another widget that ours names, such as the one that plotly.js comes in.
+const other = (model, name) =>
+  model.widget_manager.get_model(model.get(name).slice("IPY_MODEL_".length));
+
 // plotly.js comes packed, in a widget of its own that all figures share, and with it what
 // vcviz.headless.access says of keys and data tables.
 function load(model) {
   globalThis.vcvizPlotly ??= (async () => {
-    const id = model.get("_library").slice("IPY_MODEL_".length);
-    const library = await model.widget_manager.get_model(id);
+    const library = await other(model, "_library");
     const packed = new Blob([library.get("code")]).stream();
     const code = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
     // As a module of its own: a page's AMD loader would otherwise keep it for itself.
@@ -78,21 +81,37 @@ export default () => {
   let revision = 1; // of what a person did to it: another number undoes that
   const views = new Set();
 
+  // Nothing here may wait: anywidget gives it two seconds, on a page that may be busy for longer.
   function initialize({ model }) {
     figure = unpack(model.get("_figure"));
-    model.on("msg:custom", (message, buffers) => {
-      if (message.kind === "tip") {
-        views.forEach((view) => view.tip(message));
-        return;
-      }
-      if (message.kind === "restore") revision += 1;
-      if (message.data) figure.data = unpack(message.data, buffers);
-      for (const [i, changes] of Object.entries(message.traces ?? {})) {
-        figure.data[i] = apply(figure.data[i], changes, buffers);
-      }
-      figure.layout = apply(figure.layout, message.layout ?? {}, buffers);
-      views.forEach((view) => view.draw());
+    other(model, "_channel").then((channel) => {
+      // The kernel answers with all of the figure if it shows another version by now.
+      const ask = () => channel.send({ version: figure.version });
+      const receive = (message, buffers) => {
+        if (message.kind === "tip") {
+          views.forEach((view) => view.tip(message));
+          return;
+        }
+        if (message.kind === "restore") revision += 1;
+        else if (message.whole) figure = unpack(message.whole, buffers);
+        else if (message.version <= figure.version) return; // was in the figure that came whole
+        else if (message.version > figure.version + 1) return ask();
+        else update(message, buffers);
+        views.forEach((view) => view.draw());
+      };
+      channel.on("msg:custom", receive);
+      model.on("destroy", () => channel.off("msg:custom", receive));
+      ask();
     });
+  }
+
+  function update({ data, traces, layout, version }, buffers) {
+    if (data) figure.data = unpack(data, buffers);
+    for (const [i, changes] of Object.entries(traces ?? {})) {
+      figure.data[i] = apply(figure.data[i], changes, buffers);
+    }
+    figure.layout = apply(figure.layout, layout ?? {}, buffers);
+    figure.version = version;
   }
 
   function render({ model, el }) {
