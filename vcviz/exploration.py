@@ -336,7 +336,8 @@ def _normalised(values: NDArray[Any]) -> NDArray[Any]:
     """Return logits or log-probabilities as log-probabilities; what is neither stays as it is."""
     from scipy.special import log_softmax
 
-    numbers = values.ndim == 2 and values.dtype.kind in "fiu" and not np.isnan(values).any()
+    numbers = values.ndim == 2 and values.size > 0 and values.dtype.kind in "fiu"
+    numbers = numbers and bool((values < np.inf).all())  # false for NaN too
     if not numbers or (values.min() >= 0 and np.allclose(values.sum(1), 1, atol=1e-2)):
         return values
     return log_softmax(values.astype(np.float64), axis=1)

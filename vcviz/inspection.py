@@ -17,7 +17,7 @@ from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError
 from vcviz.ood import score
 from vcviz.options import check_count
-from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary, as_labels
+from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary, as_array, as_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,8 @@ def places_of(lat: LatentSet, rows: ArrayLike) -> NDArray[np.int64]:
     InputError
         If `lat` has no latents of some of them; the first is named.
     """
-    wanted = as_labels("rows", rows) if np.size(rows) else np.empty(0, np.int64)
+    given = as_array("rows", rows, 1)
+    wanted = as_labels("rows", given) if len(given) else np.empty(0, np.int64)
     order = None if (np.diff(lat.index) > 0).all() else np.argsort(lat.index)
     known = lat.index if order is None else lat.index[order]
     place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)

@@ -50,8 +50,8 @@ def noisy_log_probs(
 def input_grid(x: ArrayLike, size: int = 41) -> NDArray[np.float64]:
     """Return (size^2, 2) points of a grid over the range of inputs (N, 2), for maps."""
     points = as_float("x", x, 2, np.float64)
-    if points.shape[1] != 2:
-        raise InputError(f"a grid needs inputs (N, 2), got shape {points.shape}")
+    if points.shape[1] != 2 or not len(points):
+        raise InputError(f"a grid needs inputs (N, 2), at least one, got shape {points.shape}")
     n = check_count("size", size, minimum=2)
     low, high = points.min(0), points.max(0)
     across, down = (np.linspace(a, b, n) for a, b in zip(low, high, strict=True))

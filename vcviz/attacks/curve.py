@@ -19,7 +19,7 @@ from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError, clip
 from vcviz.latents.adapter import reading
 from vcviz.options import check_count, check_flag
-from vcviz.records import RobustnessCurve, Split
+from vcviz.records import RobustnessCurve, Split, as_array
 from vcviz.robustness import wilson
 from vcviz.robustness.gates import checked
 
@@ -164,9 +164,12 @@ def robustness_curve(
 
 def _plans(split: Any, epsilons: Sequence[float], options: dict[str, Any]) -> list[Plan]:
     """Return the options of the attack at each radius above 0, ascending."""
-    if isinstance(epsilons, (str, bytes)) or not isinstance(epsilons, (Sequence, np.ndarray)):
+    radii = as_array("epsilons", epsilons)
+    if radii.ndim != 1 or radii.dtype.kind not in "fiu":
         raise InputError(f"epsilons must be a list of radii, got {clip(epsilons)}")
-    plans = [planned(split, epsilon=e, step_size=None, targeted=False, **options) for e in epsilons]
+    plans = [
+        planned(split, epsilon=e, step_size=None, targeted=False, **options) for e in radii.tolist()
+    ]
     found = sorted({plan.epsilon: plan for plan in plans if plan.epsilon > 0}.items())
     if not found:
         raise InputError("epsilons must hold at least one radius above 0; 0 is always added")

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError, clip
 from vcviz.options import check_choice, check_count
-from vcviz.records import Split, as_labels
+from vcviz.records import Split, as_array, as_labels
+from vcviz.records.checks import LARGEST
 
 METHODS = ("fgsm", "pgd", "apgd")
 NORMS = ("linf", "l2")
@@ -92,7 +93,7 @@ def planned(
 def check_radius(epsilon: Any, split: Split, norm: str) -> float:
     """Return a radius that makes sense for inputs of this kind."""
     radius = _number("epsilon", epsilon)
-    if not (math.isfinite(radius) and radius >= 0):
+    if not 0 <= radius <= LARGEST:
         raise InputError(f"epsilon must be a radius of 0 or more, got {epsilon}")
     if split.kind == "image" and norm == "linf" and radius > 1:
         raise InputError(
@@ -109,7 +110,7 @@ def goals(targeted: ArrayLike | str | None, split: Split) -> NDArray[np.int64] |
     if isinstance(targeted, str):
         check_choice("targeted", targeted, [LEAST_LIKELY])
         return None
-    n, found = len(split), np.asarray(targeted)
+    n, found = len(split), as_array("targeted", targeted)
     return as_labels("targeted", np.full(n, found) if found.ndim == 0 else found, n)
 
 

@@ -64,7 +64,8 @@ def each_class(
     log_probs, y = checked(log_probs, y)
     for first in range(0, log_probs.shape[1], _COLUMNS):
         # Some columns at once: each row's place in memory is then visited once for all of them.
-        group = np.ascontiguousarray(log_probs[:, first : first + _COLUMNS].T, np.float64)
+        # A copy always: columns of the caller's own array are contiguous in Fortran order.
+        group = np.array(log_probs[:, first : first + _COLUMNS].T, np.float64, order="C")
         np.minimum(np.exp(group, out=group), 1, out=group)
         for place, confidence in enumerate(group):
             yield confidence, y == first + place

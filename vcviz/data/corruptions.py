@@ -166,7 +166,8 @@ def _blocks(size: int, kept: int) -> Floats:
 
 
 def _feature_noise(x: Floats, level: float, rng: np.random.Generator) -> Floats:
-    return x + level * x.std(0) * rng.standard_normal(x.shape, dtype=np.float32)
+    spread = x.std(0, dtype=np.float64).astype(x.dtype)
+    return x + level * spread * rng.standard_normal(x.shape, dtype=np.float32)
 
 
 def _missing_features(x: Floats, level: float, rng: np.random.Generator) -> Floats:

@@ -46,6 +46,9 @@ def decode_images(
     """
     target = None if size is None else image_size(size)
     out = np.empty((0, 0, 0, 0), np.uint8)
+    single = isinstance(sources, str | bytes | Mapping) or getattr(sources, "shape", None) == ()
+    if single or not hasattr(sources, "__len__"):
+        raise InputError(f"images must be a list of images, got {clip(sources)}")
     for row, source in enumerate(tqdm(sources, "decoding images", delay=2, disable=not progress)):
         try:
             pixels = _pixels(source, target, channels)
@@ -106,7 +109,8 @@ def _opened(source: Any) -> Image.Image:
     if isinstance(source, Image.Image):
         return source.copy()
     if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim not in (2, 3):
+        grey, colour = source.ndim == 2, source.ndim == 3 and source.shape[-1] == 3
+        if source.dtype != np.uint8 or not (grey or colour) or source.size == 0:
             raise InputError(
                 f"an array must be uint8 (h, w) or (h, w, 3), got {source.dtype} {source.shape}"
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError, unknown
 from vcviz.options import check_count
-from vcviz.records import Split, as_labels
+from vcviz.records import Split, as_array, as_labels
 
 
 class HeldOut(NamedTuple):
@@ -72,8 +72,9 @@ def hold_out_classes(train: Split, test: Split, classes: Sequence[int | str]) ->
         If a class is unknown, has no test rows, or fewer than two classes would be left.
     """
     names = list(train.class_names)
-    given = [names.index(c) if isinstance(c, str) and c in names else c for c in classes]
-    out = as_labels("classes", np.asarray(given), None, len(names))
+    found = as_array("classes", classes, 1).tolist()
+    given = [names.index(c) if isinstance(c, str) and c in names else c for c in found]
+    out = as_labels("classes", given, None, len(names))
     kept = np.setdiff1d(np.arange(len(names)), out)
     if len(kept) < 2 or len(out) == 0:
         raise InputError(f"leave out at least one class and keep at least 2, got {list(classes)}")

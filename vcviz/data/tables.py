@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
+from vcviz.records import as_array, as_float
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,11 +135,21 @@ def _features(
 def _as_frame(rows: Any, columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    if isinstance(rows, np.ndarray):
+    if isinstance(rows, np.ndarray) or hasattr(rows, "detach"):
+        rows = as_array("rows", rows)
+        if rows.dtype.kind in "fiub":
+            rows = as_float("rows", rows, 2, np.float64)
+        elif rows.dtype.kind not in "US":
+            raise InputError(f"rows must hold numbers or strings, got dtype {rows.dtype}")
         if rows.ndim != 2 or rows.shape[1] != len(columns):
             raise InputError(f"rows must have shape (N, {len(columns)}), got {rows.shape}")
         return pd.DataFrame(rows, columns=list(columns))
-    frame = pd.DataFrame(rows)
+    try:
+        if isinstance(rows, (list, tuple)) and not all(isinstance(r, Mapping) for r in rows):
+            raise TypeError("a list of rows must hold mappings of column to value")
+        frame = pd.DataFrame(rows)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"rows must be a table: {error}") from None
     missing = [c for c in columns if c not in frame.columns]
     if missing:
         have = ", ".join(map(str, frame.columns))

@@ -101,10 +101,10 @@ def field_pixels(field: PlaneField, limits: tuple[float, float] | None = None) -
     values = np.asarray(field.values, np.float64)
     pixels = np.zeros((*values.shape, 4), np.uint8)
     if field.threshold is None:
-        strength = np.abs(values) / max(abs(low), abs(high))
+        strength = np.abs(values) / (max(abs(low), abs(high)) or 1.0)
         pixels[..., :3] = np.where((values > 0)[..., None], style.rgb(MORE), style.rgb(FEWER))
     else:
-        strength = (values - low) / (high - low)
+        strength = (values - low) / ((high - low) or 1.0)
         pixels[..., :3] = style.rgb(style.NEUTRAL)
     level = np.round(np.clip(strength, 0, 1) * _STEPS) / _STEPS
     pixels[..., 3] = (255 * _STRONGEST * level).round()

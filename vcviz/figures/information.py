@@ -9,9 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, clip
 from vcviz.figures import theme as style
 from vcviz.information import Information
+from vcviz.records import as_float
 
 _BINS = 40
 #: samples below are counted in the first bin, nats
@@ -38,7 +39,12 @@ def plot_information(
     title : of the setting
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
     """
-    values = np.asarray(at, float)
+    values = as_float("at", at, 1, np.float64)
+    if not len(values) or values.min() <= 0 or (np.diff(values) <= 0).any():
+        raise InputError(f"at must hold positive values that rise, got {clip(values.tolist())}")
+    for name, known in (("truth", truth), ("entropy", entropy)):
+        if known is not None and as_float(name, known, 1).shape != values.shape:
+            raise InputError(f"{name} must have {len(values)} values like at")
     for name, found in estimates.items():
         if len(found) != len(values):
             raise InputError(f"{name!r} must have {len(values)} estimates, got {len(found)}")
@@ -196,7 +202,7 @@ def _reference(at: NDArray[np.float64], values: ArrayLike, name: str, dash: str)
     return {
         "type": "scatter",
         "x": at,
-        "y": np.asarray(values, float),
+        "y": as_float(name, values, 1, np.float64),
         "mode": "lines",
         "line": {"color": style.NEUTRAL, "width": 2.5 if dash == "solid" else 1.5, "dash": dash},
         "name": name,

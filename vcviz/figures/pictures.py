@@ -113,6 +113,7 @@ def _gain(path: Trajectory, samples: NDArray[np.int64]) -> float:
 def rgba(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return (n, h+1, w+1, 4) bytes of images (n, c, h, w) in [0, 1], with a transparent edge."""
     n, channels, h, w = images.shape
+    images = images.clip(0, 1)
     colours = images if channels == 3 else np.repeat(images.mean(1, keepdims=True), 3, axis=1)
     out = np.zeros((n, h + EDGE, w + EDGE, 4), np.uint8)
     out[:, :h, :w, :3] = (colours.transpose(0, 2, 3, 1) * 255).round()

@@ -46,6 +46,11 @@ def plot_segmentation(
     seen = [seen] if isinstance(seen, Segmentation) else list(seen)
     if not seen or not all(isinstance(s, Segmentation) for s in seen):
         raise InputError("plot_segmentation draws Segmentation records, at least one")
+    shape = (len(split), split.n_classes, *split.y.shape[1:])
+    if wrong := [s for s in seen if s.log_probs.shape != shape]:
+        raise InputError(
+            f"segmentations must be {shape} like the split, got {wrong[0].log_probs.shape}"
+        )
     if not 0 <= row < len(split):
         raise InputError(f"row must lie in [0, {len(split)}), got {row}")
     height = _PANEL_PX * (1 + len(seen)) + _GAP_PX * len(seen)

@@ -148,7 +148,8 @@ def _small(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _small(v) for k, v in value.items()}
     if isinstance(value, np.ndarray) and value.dtype in (np.float64, np.int64):
-        return value.astype(np.float32 if value.dtype.kind == "f" else np.int32)
+        with np.errstate(over="ignore"):  # what 32 bits do not reach is not drawn
+            return value.astype(np.float32 if value.dtype.kind == "f" else np.int32)
     return value
 
 

@@ -13,7 +13,7 @@ from scipy.stats import kstwo, laplace, norm, t
 
 from vcviz.errors import InputError
 from vcviz.options import check_count, check_fraction
-from vcviz.records import Direction, LatentPrior, LatentSet, Marginals
+from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float
 
 Array = NDArray[np.float64]
 #: places of a density, points of a Q-Q plot
@@ -92,7 +92,11 @@ def marginals(
     of Massart (Annals of Probability 18, 1990): F_n is within sqrt(log(2 / (1 - level)) / 2n) of
     it, whatever the law. Where draws stand for F their own distance is added.
     """
-    u = direction if isinstance(direction, Direction) else Direction(np.asarray(direction))
+    u = (
+        direction
+        if isinstance(direction, Direction)
+        else Direction(as_float("direction", direction, 1, np.float64))
+    )
     shown = _checked(lat, prior, u, classes)
     check_count("max_samples", max_samples)
     check_count("draws", draws)
@@ -165,6 +169,11 @@ def _one(values: Array, law: _Law | None, draws: int, level: float) -> dict[str,
         np.array([0.5, 1 - _ONE_SIGMA, _ONE_SIGMA, _EXTREME, 1 - _EXTREME])
     )
     found["centre"], scale = centre, (above - below) / 2
+    if not scale > 1e-12 * abs(centre):
+        raise InputError(
+            f"the law is too narrow ({scale:.3g}) so far from zero ({centre:.3g}) to be told "
+            "from a point there; centre the latents first"
+        )
     found["scale"] = scale
     found["law_x"] = np.linspace(first, last, _GRID)
     found["law_density"] = law.pdf(found["law_x"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, expect
 from vcviz.heads.base import without_autocast
 from vcviz.options import check_choice, check_count, check_number
 
@@ -77,6 +78,7 @@ def noisy_log_softmax(
     check_number("temperature", temperature, above=0)
     check_count("draws", draws)
     check_choice("noise", noise, NOISES)
+    _check_tensors(mean=mean, scale=scale, factor=factor, y=y)
     dtype = torch.promote_types(mean.dtype, torch.float32)
     mean, scale = mean.to(dtype), torch.as_tensor(scale, device=mean.device).to(dtype)
     dim %= mean.ndim
@@ -102,6 +104,18 @@ def noisy_log_softmax(
             total = part if total is None else torch.logaddexp(total, part)
         assert total is not None
         return total - math.log(draws)
+
+
+def _check_tensors(**values: Any) -> None:
+    for name, value in values.items():
+        number = name == "scale" and isinstance(value, int | float)
+        if value is None or number:
+            continue
+        expect(name, value, Tensor)
+        if name != "y" and not value.is_floating_point():
+            raise InputError(f"{name} must hold floats, got {value.dtype}")
+        if value.numel() == 0:
+            raise InputError(f"{name} must not be empty, got shape {tuple(value.shape)}")
 
 
 def _check_shapes(mean: Tensor, scale: Tensor, factor: Tensor | None, noise: str) -> None:
@@ -132,6 +146,10 @@ def _as_index(y: Tensor, mean: Tensor, dim: int) -> Tensor:
             f"y must be int64 labels of shape {shape}, "
             f"got {tuple(y.shape)} {str(y.dtype).removeprefix('torch.')}"
         )
+    # On a GPU a look at the labels would wait for it at every step; it refuses them by itself.
+    n_classes = mean.shape[dim]
+    if y.device.type == "cpu" and y.numel() and not (y.min() >= 0 and y.max() < n_classes):
+        raise InputError(f"y must lie in [0, {n_classes}), got labels from {y.min()} to {y.max()}")
     return y.unsqueeze(dim)
 
 

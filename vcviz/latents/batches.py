@@ -51,6 +51,8 @@ def batches_of(data: Any, batch_size: int) -> Iterator[tuple[Inputs, Any]]:
             raise InputError(
                 f"x must be (N, …) and y (N,) with the same N, got {x.shape} and {y.shape}"
             )
+        if x.dtype.kind not in "fiub":
+            raise InputError(f"x must be numeric, got dtype {x.dtype}")
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
             yield torch.tensor(x[rows]), y[rows]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from vcviz.errors import InputError
 from vcviz.heads.heteroscedastic import HeteroscedasticHead
 from vcviz.model import Classifier
-from vcviz.records import LogitLaw, Split
+from vcviz.records import LogitLaw, Split, as_array, as_float
 
 _BATCH = 1024
 
@@ -35,9 +35,12 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
     if not isinstance(head, HeteroscedasticHead):
         got = type(model).__name__ if head is None else type(head).__name__
         raise InputError(f"logit_law reads a classifier with a heteroscedastic head, got {got}")
-    x = data.x if isinstance(data, Split) else np.asarray(data)
-    if x.dtype == np.float64:  # grids are made in it, models rarely are
-        x = x.astype(np.float32) if head.mean.weight.dtype == torch.float32 else x
+    x = data.x if isinstance(data, Split) else as_array("data", data)
+    if x.ndim < 2 or len(x) == 0:
+        raise InputError(f"data must be (N, …) with an input at least, got shape {x.shape}")
+    if x.dtype.kind != "u" and x.dtype.kind != "i":
+        single = head.mean.weight.dtype == torch.float32  # grids are made in double
+        x = as_float("data", x, None, np.float32 if single else np.float64)
     place = head.mean.weight.device
     was_training = model.training
     model.eval()
@@ -46,6 +49,9 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
             head.logit_law(model.encode(torch.as_tensor(np.array(batch), device=place)))
             for batch in np.array_split(x, max(1, -(-len(x) // _BATCH)))
         ]
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"the model failed on inputs {x.shape} of {x.dtype}: {reason}") from error
     finally:
         model.train(was_training)
     mean, factor, scale = (_joined(column) for column in zip(*parts, strict=True))

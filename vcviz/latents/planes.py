@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, clip
 from vcviz.latents import last_linear, to_numpy
 from vcviz.latents.adapter import is_ours, own_device, unwrapped
 from vcviz.projections import fit_projection, plane_latents
@@ -114,7 +114,10 @@ def plane_grid(
         projection = fit_projection(latents, method=method)  # type: ignore[arg-type]
     if ranges is None:
         ranges = square_ranges(projection(latents.z))
-    x, y = (np.linspace(low, high, size) for low, high in ranges)
+    bounds = as_float("ranges", ranges, 2, np.float64)
+    if bounds.shape != (2, 2) or not (bounds[:, 0] < bounds[:, 1]).all():
+        raise InputError(f"ranges must be (low, high) of two axes, got {clip(ranges)}")
+    x, y = (np.linspace(low, high, size) for low, high in bounds)
     through = latents.z.mean(0) if through is None else through
     return projection, x, y, plane_latents(projection, x, y, through=through)
 

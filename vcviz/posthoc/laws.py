@@ -138,7 +138,9 @@ def _covariance(
     if shrinkage is None:
         return found
     if shrinkage == "auto":
-        shrinkage = ledoit_wolf_shrinkage(residual, assume_centered=True)
+        one = len(residual) == 1  # whose covariance is zero either way
+        shrinkage = 0.0 if one else ledoit_wolf_shrinkage(residual, assume_centered=True)
+        shrinkage = min(max(float(shrinkage), 0.0), 1.0)  # rounding leaves it
     return shrunk_covariance(found, float(shrinkage))
 
 

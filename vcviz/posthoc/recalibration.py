@@ -18,7 +18,8 @@ from vcviz.calibration import fit_temperature, negative_log_likelihood
 from vcviz.errors import InputError
 from vcviz.options import check_choice, check_count, check_number
 from vcviz.posthoc.scaling import FLOOR, minimise
-from vcviz.records import LatentSet, as_labels, as_log_probs
+from vcviz.records import LatentSet, as_float, as_labels, as_log_probs
+from vcviz.records.checks import freeze
 
 Method = Literal["temperature", "vector", "dirichlet"]
 METHODS: tuple[str, ...] = ("temperature", "vector", "dirichlet")
@@ -49,6 +50,19 @@ class Recalibration:
     nll_after: float
     n: int
     odir: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, METHODS)
+        bias = as_float("bias", self.bias, 1, np.float64)
+        c = len(bias)
+        shape = {"temperature": (), "vector": (c,), "dirichlet": (c, c)}[self.method]
+        weight = as_float("weight", self.weight, len(shape), np.float64)
+        if weight.shape != shape or c < 2:
+            raise InputError(
+                f"weight must be {shape} for {self.method} scaling of {c} classes, at least 2, "
+                f"got {weight.shape}"
+            )
+        freeze(self, weight=weight, bias=bias)
 
     @property
     def n_classes(self) -> int:

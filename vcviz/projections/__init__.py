@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from vcviz.densities import pooled_covariance
-from vcviz.errors import InputError, unknown
-from vcviz.records import LatentPrior, LatentSet, Projection, as_float
+from vcviz.errors import InputError, clip, unknown
+from vcviz.records import LatentPrior, LatentSet, Projection, as_array, as_float
 
 Method = Literal["pair", "pca", "lda", "umap"]
 METHODS: tuple[str, ...] = ("pair", "pca", "lda", "umap")
@@ -136,16 +136,22 @@ def _together(sets: Sequence[LatentSet]) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def _pair(dim: int, dims: Sequence[int]) -> Projection:
-    axes = list(dims)
-    whole = all(isinstance(d, int | np.integer) for d in axes)
-    if not whole or len(axes) not in (2, 3) or len(set(axes)) != len(axes):
-        raise InputError(f"dims must be two or three different axes, got {tuple(dims)}")
+    found = as_array("dims", dims)
+    axes = np.atleast_1d(found).tolist()
+    if (
+        found.dtype.kind not in "iu"
+        or found.ndim != 1
+        or len(axes) not in (2, 3)
+        or len(set(axes)) != len(axes)
+    ):
+        raise InputError(f"dims must be two or three different axes, got {clip(axes)}")
+    shown = len(axes)
     if dim == 1:
         axes = [0]
     if not all(0 <= d < dim for d in axes):
         raise InputError(f"dims must lie in [0, {dim}) for {dim}-dimensional latents, got {axes}")
     names = [f"z{str(d + 1).translate(SUBSCRIPTS)}" for d in axes]
-    return _linear("pair", np.eye(dim)[:, axes], None, names, len(dims))
+    return _linear("pair", np.eye(dim)[:, axes], None, names, shown)
 
 
 def _linear(

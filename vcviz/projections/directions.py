@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vcviz.densities.moments import class_means
 from vcviz.errors import InputError, unknown
@@ -31,6 +31,7 @@ def natural_directions(
     differences of their weights. Of more than 12 classes only neighbours in their order are paired.
     """
     check_count("most", most)
+    weighted = _weights(lat, weight) is not None
     dim, names = lat.latent_dim, lat.class_names
     present = np.unique(lat.y)
     found: dict[str, Spec] = {}
@@ -44,7 +45,7 @@ def natural_directions(
     if len(pairs) > _PAIRS:
         pairs = [(int(a), int(b)) for a, b in pairwise(present)]
     found |= {f"mean of {names[a]} → mean of {names[b]}": ("means", a, b) for a, b in pairs}
-    if weight is not None:
+    if weighted:
         found |= {
             f"weight of {names[b]} − weight of {names[a]}": ("weights", a, b) for a, b in pairs
         }
@@ -67,11 +68,12 @@ def direction(lat: LatentSet, spec: Spec, *, weight: ArrayLike | None = None) ->
     InputError
         For an unknown kind, an axis or class that does not exist, or means that coincide.
     """
+    rows = _weights(lat, weight)
     kind, *places = spec
     if kind not in KINDS:
         raise unknown("direction", kind, KINDS)
     if kind in ("means", "weights"):
-        return _between(lat, kind, places, weight)
+        return _between(lat, kind, places, rows)
     dim = lat.latent_dim
     last = dim if kind == "axis" else min(dim, 3)
     if len(places) != 1 or not 0 <= places[0] < last:
@@ -83,7 +85,21 @@ def direction(lat: LatentSet, spec: Spec, *, weight: ArrayLike | None = None) ->
     return Direction(projection.matrix[:, place], projection.labels[place])
 
 
-def _between(lat: LatentSet, kind: str, places: list[Any], weight: ArrayLike | None) -> Direction:
+def _weights(lat: LatentSet, weight: ArrayLike | None) -> NDArray[np.float64] | None:
+    if weight is None:
+        return None
+    rows = as_float("weight", weight, 2, np.float64)
+    if rows.shape != (lat.n_classes, lat.latent_dim):
+        raise InputError(
+            f"weight must be ({lat.n_classes}, {lat.latent_dim}) to match the latents, "
+            f"got {rows.shape}"
+        )
+    return rows
+
+
+def _between(
+    lat: LatentSet, kind: str, places: list[Any], rows: NDArray[np.float64] | None
+) -> Direction:
     if len(places) != 2 or not all(0 <= k < lat.n_classes for k in places):
         raise InputError(
             f"{kind} must be followed by two classes in [0, {lat.n_classes}), got {places}"
@@ -94,12 +110,6 @@ def _between(lat: LatentSet, kind: str, places: list[Any], weight: ArrayLike | N
         if counts[a] == 0 or counts[b] == 0:
             raise InputError(f"{names[a if counts[a] == 0 else b]!r} has no latents, and no mean")
         return Direction(means[b] - means[a], f"from {names[a]} to {names[b]}")
-    if weight is None:
+    if rows is None:
         raise InputError("a direction of weights needs weight=, those of the last layer")
-    rows = as_float("weight", weight, 2, np.float64)
-    if rows.shape != (lat.n_classes, lat.latent_dim):
-        raise InputError(
-            f"weight must be ({lat.n_classes}, {lat.latent_dim}) to match the latents, "
-            f"got {rows.shape}"
-        )
     return Direction(rows[b] - rows[a], f"w({names[b]}) − w({names[a]})")

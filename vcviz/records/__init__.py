@@ -15,8 +15,10 @@ An out-of-distribution score is higher for stranger inputs.
 from vcviz.records.cams import ActivationMaps as ActivationMaps
 from vcviz.records.checks import as_array as as_array
 from vcviz.records.checks import as_float as as_float
+from vcviz.records.checks import as_known as as_known
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
+from vcviz.records.checks import as_places as as_places
 from vcviz.records.checks import as_rows as as_rows
 from vcviz.records.directions import Direction as Direction
 from vcviz.records.directions import Marginals as Marginals

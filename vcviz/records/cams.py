@@ -50,7 +50,9 @@ class ActivationMaps:
                 f"cam and info must be ({n}, h, w) to match x, got {cam.shape} and {info.shape}"
             )
         c = len(self.class_names)
-        against = as_labels("against", np.asarray(self.against) + 1, n, c + 1) - 1
+        against = (
+            as_labels("against", as_float("against", self.against, 1, np.float64) + 1, n, c + 1) - 1
+        )
         numbers = {k: as_float(k, getattr(self, k), 1) for k in ("difference", "remainder")}
         for name, value in numbers.items():
             if len(value) != n:

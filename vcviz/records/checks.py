@@ -13,12 +13,17 @@ from vcviz.errors import InputError, clip
 from vcviz.options import check_count
 
 _BLOCK = 8192
+#: a label beyond is a mistake, such as a row number, unless the classes have names
+_MOST_CLASSES = 1_000_000
+#: larger numbers are refused: squares and ratios of what is left stay finite
+LARGEST = 1e30
 
 
 def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[Any]:
     """Return `value` as an array, refusing ragged input and a wrong number of axes.
 
-    A torch tensor is taken as it is, on whatever device and with or without a gradient.
+    A torch tensor is taken as it is, on whatever device and with or without a gradient. What
+    torch could not take (negative strides, another byte order, long doubles) is copied.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -28,8 +33,14 @@ def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[An
         raise InputError(f"{name} must be a rectangular array: {error}") from None
     if array.dtype == object:
         raise InputError(f"{name} must be a numeric array, got dtype object; convert it first")
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked values, which would count; leave them out first")
     if ndim is not None and array.ndim != ndim:
         raise InputError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if array.dtype.kind == "f" and array.itemsize > 8:
+        return array.astype(np.float64)
+    if not array.dtype.isnative or min(array.strides, default=0) < 0:
+        return array.astype(array.dtype.newbyteorder("="), order="C")
     return array
 
 
@@ -47,7 +58,26 @@ def as_float(
         raise InputError(
             f"{name} has {int((~finite).sum())} NaN or infinite values; remove them first"
         )
+    if array.itemsize > 2 and array.size and max(array.max(), -array.min()) > LARGEST:
+        raise InputError(
+            f"{name} must stay within {LARGEST:g} either way; bring it to another unit"
+        )
     return array
+
+
+def as_known(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return `value` as numbers of a shape, of which NaN are unknown; -1 is any length.
+
+    Whole numbers stay whole, everything else becomes float64.
+    """
+    array = as_array(name, value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    fits = [want in (-1, got) for want, got in zip(shape, array.shape, strict=False)]
+    if array.ndim != len(shape) or not all(fits):
+        wanted = str(shape).replace("-1", "N")
+        raise InputError(f"{name} must have shape {wanted}, got {array.shape}")
+    return array if array.dtype.kind in "iu" else array.astype(np.float64)
 
 
 def as_labels(
@@ -64,6 +94,8 @@ def as_labels(
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
         raise InputError(f"{name} must hold integer labels, got dtype {array.dtype}")
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{name} must hold labels of 64 bits, got up to {array.max()}")
     array = array.astype(np.int64)
     if n_classes is not None and array.size and (array.min() < 0 or array.max() >= n_classes):
         raise InputError(
@@ -80,6 +112,21 @@ def as_rows(value: ArrayLike, n: int) -> NDArray[np.int64]:
     if rows.dtype.kind not in "iu" or rows.size == 0 or rows.min() < 0 or rows.max() >= n:
         raise InputError(f"rows must be whole numbers in [0, {n}), at least one; got {clip(value)}")
     return rows.astype(np.int64).ravel()
+
+
+def as_places(value: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return positions in `n` rows: those that are named, from the end if negative, or a mask's."""
+    rows = as_array("rows", value)
+    if rows.size == 0 and rows.ndim == 1:
+        return rows.astype(np.int64)
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.min() < -n or rows.max() >= n:
+        raise InputError(
+            f"rows must be positions below {n} or a mask of {n}, got {rows.dtype} of shape "
+            f"{rows.shape}" + (f" up to {rows.max()}" if rows.dtype.kind in "iu" else "")
+        )
+    return rows.astype(np.int64)
 
 
 def as_log_probs(
@@ -123,7 +170,7 @@ def as_positive(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[
     except ValueError:
         like = " like mean" if len(shape) == 2 else ""
         raise InputError(f"{name} must have shape {shape}{like}, got {found.shape}") from None
-    if found.min() <= 0:
+    if found.min(initial=1) <= 1 / LARGEST:
         raise InputError(f"{name} must be positive, got a smallest value of {found.min():.3g}")
     return found
 
@@ -133,7 +180,10 @@ def as_factors(name: str, value: ArrayLike, c: int, d: int) -> NDArray[np.float6
     tril = as_float(name, value, 3, np.float64)
     if tril.shape != (c, d, d):
         raise InputError(f"{name} must have shape ({c}, {d}, {d}), got {tril.shape}")
-    if np.diagonal(tril, axis1=1, axis2=2).min() <= 0 or np.abs(np.triu(tril, 1)).max() > 0:
+    if (
+        np.diagonal(tril, axis1=1, axis2=2).min() <= 1 / LARGEST
+        or np.abs(np.triu(tril, 1)).max() > 0
+    ):
         raise InputError(f"{name} must be lower triangular with a positive diagonal")
     return tril
 
@@ -151,12 +201,15 @@ def as_log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
     ):
         raise InputError(f"log_weight must be ({c},) logs of class weights")
     log_weight = log_weight.astype(np.float64)
+    log_weight -= log_weight.max()  # else the logsumexp of large ones rounds to their maximum
     return log_weight - logsumexp(log_weight)
 
 
 def class_names_of(names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:
     """Return C names: those given, or the numbers of the classes."""
     if names is None:
+        if n_classes > _MOST_CLASSES:
+            raise InputError(f"labels must count the classes from 0, got one of {n_classes - 1}")
         return tuple(str(k) for k in range(n_classes))
     names = tuple(str(n) for n in names)
     if len(names) != n_classes:

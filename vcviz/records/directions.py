@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_float, freeze
+from vcviz.records.checks import as_float, as_known, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +85,14 @@ class Marginals:
 
     def __post_init__(self) -> None:
         n = len(self.classes)
-        arrays = {
-            name: np.asarray(value)
-            for name, value in vars(self).items()
-            if isinstance(value, np.ndarray)
-        }
-        for name, value in arrays.items():
-            if len(value) != n:
-                raise InputError(f"{name} must have {n} rows, one a class, got {value.shape}")
+        arrays: dict[str, NDArray[Any]] = {}
+        for name in ("count", "used", "centre", "scale", "distance", "p_value"):
+            arrays[name] = as_known(name, getattr(self, name), (n,))
+        for name in ("x", "density", "law_x", "law_density"):
+            arrays[name] = as_known(name, getattr(self, name), (n, -1))
+        for name in ("law_quantile", "quantile", "low", "high"):
+            arrays[name] = as_known(name, getattr(self, name), (n, -1))
+        arrays["distance_interval"] = as_known("distance_interval", self.distance_interval, (n, 2))
         freeze(self, **arrays)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.records.checks import freeze
+from vcviz.records.checks import as_known, as_labels, as_log_probs, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,16 @@ class Inspection:
     name: str = "latents"
 
     def __post_init__(self) -> None:
-        freeze(self, **{k: v for k, v in vars(self).items() if isinstance(v, np.ndarray)})
+        c, density = len(self.class_names), self.log_density
+        neighbours = as_labels("neighbours", self.neighbours)
+        freeze(
+            self,
+            log_probs=as_log_probs(as_known("log_probs", self.log_probs, (c,))[None])[0],
+            log_density=None if density is None else as_known("log_density", density, (c,)),
+            neighbours=neighbours,
+            distances=as_known("distances", self.distances, (len(neighbours),)),
+            neighbour_labels=as_labels("neighbour_labels", self.neighbour_labels, len(neighbours)),
+        )
 
     @property
     def predicted(self) -> int:
@@ -97,4 +106,4 @@ class SelectionSummary:
     name: str = "latents"
 
     def __post_init__(self) -> None:
-        freeze(self, counts=np.asarray(self.counts))
+        freeze(self, counts=as_known("counts", self.counts, (len(self.class_names),)))

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_float, as_labels, as_log_probs, class_names_of, freeze
+from vcviz.records.checks import (
+    as_float,
+    as_labels,
+    as_log_probs,
+    as_places,
+    class_names_of,
+    freeze,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +87,7 @@ class LatentSet:
 
     def take(self, rows: ArrayLike) -> LatentSet:
         """Return the latents of `rows` (integer positions or a boolean mask)."""
-        rows = np.asarray(rows)
+        rows = as_places(rows, len(self))
         return replace(
             self,
             z=self.z[rows],

@@ -52,12 +52,12 @@ class LogitLaw:
         mean = as_float("mean", self.mean, 2, np.float64)
         scale = as_float("scale", self.scale, 2, np.float64)
         factor = self.factor
-        if mean.shape[1] < 2 or scale.shape != mean.shape:
+        if mean.shape[1] < 2 or not len(mean) or scale.shape != mean.shape:
             raise InputError(
-                "mean and scale must be (N, C) with two classes or more, "
+                "mean and scale must be (N, C) with an input and two classes or more, "
                 f"got {mean.shape} and {scale.shape}"
             )
-        if scale.min(initial=0) < 0:
+        if scale.min() < 0:
             raise InputError(f"scale must not be negative, got {scale.min():.3g}")
         if factor is not None:
             factor = as_float("factor", factor, 3, np.float64)

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_array, as_float, class_names_of, freeze
+from vcviz.records.checks import (
+    as_array,
+    as_float,
+    as_known,
+    as_labels,
+    as_log_probs,
+    class_names_of,
+    freeze,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +47,7 @@ class PixelSplit:
     def __post_init__(self) -> None:
         x, y = as_float("x", self.x, 4), as_array("y", self.y, 3)
         places = (len(x), *x.shape[2:])
-        if y.shape != places or y.dtype.kind not in "iu" or y.min(initial=0) < 0:
+        if y.shape != places or y.size == 0 or y.dtype.kind not in "iu" or y.min() < 0:
             raise InputError(f"y must be labels from 0 of shape {places}, got {y.shape} {y.dtype}")
         n_classes = len(self.class_names) if self.class_names else int(y.max()) + 1
         if n_classes < 2 or y.max() >= n_classes:
@@ -84,6 +92,17 @@ class Segmentation:
     flips: NDArray[np.float64] | None = None
     name: str = "segmentation"
 
+    def __post_init__(self) -> None:
+        log_probs = as_array("log_probs", self.log_probs, 4)
+        n, c, *places = log_probs.shape
+        flat = as_log_probs(np.moveaxis(log_probs, 1, 3).reshape(-1, c))
+        own: dict[str, Any] = {
+            k: None if v is None else as_known(k, v, (n, *places))
+            for k, v in (("noise", self.noise), ("flips", self.flips))
+        }
+        log_probs = np.moveaxis(flat.reshape(n, *places, c), 3, 1)
+        freeze(self, log_probs=log_probs, **own)
+
     @property
     def predicted(self) -> NDArray[np.int64]:
         """(N, H, W) most probable classes."""
@@ -111,4 +130,4 @@ class Segmentation:
         found, shape = as_array("y", y, 3), self.predicted.shape
         if found.shape != shape:
             raise InputError(f"y must have shape {shape}, one label per pixel, got {found.shape}")
-        return found
+        return as_labels("y", found.ravel(), None, self.log_probs.shape[1]).reshape(shape)

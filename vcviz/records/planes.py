@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_float, as_log_probs, class_names_of, freeze
+from vcviz.records.checks import as_array, as_float, as_log_probs, class_names_of, freeze
 from vcviz.records.latents import LatentSet, Projection
 from vcviz.records.separation import Separation
 
@@ -39,8 +39,8 @@ class LatentPlane:
 
     def __post_init__(self) -> None:
         x, y = _axis("x", self.x), _axis("y", self.y)
-        log_probs = np.asarray(self.log_probs)
-        if log_probs.ndim != 3 or log_probs.shape[:2] != (len(y), len(x)):
+        log_probs = as_array("log_probs", self.log_probs)
+        if log_probs.ndim != 3 or not log_probs.size or log_probs.shape[:2] != (len(y), len(x)):
             raise InputError(
                 f"log_probs must have shape ({len(y)}, {len(x)}, C) to match y and x, "
                 f"got {log_probs.shape}"

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from vcviz.errors import InputError, unknown
+from vcviz.errors import InputError, clip, unknown
 from vcviz.records.checks import (
+    LARGEST,
+    as_array,
     as_factors,
     as_float,
     as_labels,
@@ -172,13 +174,16 @@ class LatentPrior:
         z : (N, D) array
         y : (N,) labels
         """
-        if np.ndim(n) == 0:
-            size = int(np.asarray(n))
-            if size < 0:
-                raise InputError(f"n must be a number of draws, 0 or more, got {size}")
+        wanted = as_array("n", n)
+        if wanted.ndim == 0:
+            if wanted.dtype.kind not in "iu" or wanted < 0:
+                raise InputError(
+                    f"n must be a number of draws, 0 or more, got {clip(wanted.item())}"
+                )
+            size = int(wanted)
             y = rng.choice(self.n_classes, size=size, p=np.exp(self.log_weight))
         else:
-            y = as_labels("n", n, None, self.n_classes)
+            y = as_labels("n", wanted, None, self.n_classes)
         return self._law.draw(self, y, rng), y
 
     def keeps(self, projection: Projection | ArrayLike) -> bool:
@@ -214,13 +219,20 @@ class LatentPrior:
                 f"a {self.family} law projected by {projection.method!r} is of no known family; "
                 "project draws of it instead"
             )
+        if projection.matrix.shape[0] != self.latent_dim or (
+            np.abs(projection.matrix).max(initial=0) < 1 / LARGEST
+        ):
+            raise InputError(
+                f"a projection must have {self.latent_dim} rows, not all zero, "
+                f"got a matrix of shape {projection.matrix.shape}"
+            )
         dispersion = projection.matrix.T @ self.dispersion @ projection.matrix
         variance = np.diagonal(dispersion, axis1=1, axis2=2).copy()
         axes = np.arange(variance.shape[1])
         variance = np.maximum(variance, 1e-12 * variance.max(1, keepdims=True))
         dispersion[:, axes, axes] = variance
         scale: dict[str, Any] = (
-            {"scale_tril": np.linalg.cholesky(dispersion)}
+            {"scale_tril": _cholesky(dispersion)}
             if "scale_tril" in self._law.fields
             else {"scale": np.sqrt(variance)}
         )
@@ -247,6 +259,15 @@ class LatentPrior:
                 f"z must have {self.latent_dim} columns to match the prior, got {z.shape[1]}"
             )
         return z
+
+
+def _cholesky(dispersion: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Return (C, k, k) factors; axes that are one and the same get a scale of 1e-6 beside it."""
+    try:
+        return np.linalg.cholesky(dispersion)
+    except np.linalg.LinAlgError:
+        ridge = 1e-12 * np.trace(dispersion, axis1=1, axis2=2)[:, None, None]
+        return np.linalg.cholesky(dispersion + ridge * np.eye(dispersion.shape[1]))
 
 
 def _as_projection(projection: Projection | ArrayLike) -> Projection:

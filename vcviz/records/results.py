@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_float, freeze
+from vcviz.records.checks import as_float, as_known, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,10 @@ class ReliabilityCurve:
 
     def __post_init__(self) -> None:
         edges = as_float("edges", self.edges, 1, np.float64)
+        if len(edges) < 2:
+            raise InputError(f"edges must hold at least 2 values, got {len(edges)}")
         per_bin = {
-            name: np.asarray(getattr(self, name))
+            name: as_known(name, getattr(self, name), (len(edges) - 1,))
             for name in (
                 "count",
                 "confidence",
@@ -64,9 +66,6 @@ class ReliabilityCurve:
                 "consistency_high",
             )
         }
-        for name, value in per_bin.items():
-            if value.shape != (len(edges) - 1,):
-                raise InputError(f"{name} must have shape ({len(edges) - 1},), got {value.shape}")
         freeze(self, edges=edges, **per_bin)
 
     @property
@@ -112,13 +111,9 @@ class LatentFit:
         c = len(self.class_names)
         arrays = {}
         for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):
-            arrays[name] = np.asarray(getattr(self, name))
-            if arrays[name].shape != (c,):
-                raise InputError(f"{name} must have shape ({c},), got {arrays[name].shape}")
+            arrays[name] = as_known(name, getattr(self, name), (c,))
         for name in ("kl_interval", "energy_interval", "auc_interval"):
-            arrays[name] = np.asarray(getattr(self, name))
-            if arrays[name].shape != (c, 2):
-                raise InputError(f"{name} must have shape ({c}, 2), got {arrays[name].shape}")
+            arrays[name] = as_known(name, getattr(self, name), (c, 2))
         freeze(self, **arrays)
 
     def mean(self, statistic: str) -> float:

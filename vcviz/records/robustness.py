@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError, unknown
-from vcviz.records.checks import as_float, freeze
+from vcviz.records.checks import as_float, as_known, freeze
 
 
 @dataclass(frozen=True)
@@ -132,20 +132,12 @@ class RobustnessCurve:
             raise InputError(f"epsilon must ascend from 0, got {epsilon.tolist()}")
         arrays = {"epsilon": epsilon}
         for name in ("accuracy", "ece", "ece_if_calibrated", "alone"):
-            arrays[name] = _shaped(name, getattr(self, name), (k,))
+            arrays[name] = as_known(name, getattr(self, name), (k,))
         for name in ("accuracy_interval", "ece_interval"):
-            arrays[name] = _shaped(name, getattr(self, name), (k, 2))
-        fell_at = np.asarray(self.fell_at, dtype=np.float64)
-        freeze(self, **arrays, fell_at=_shaped("fell_at", fell_at, (fell_at.size,)))
+            arrays[name] = as_known(name, getattr(self, name), (k, 2))
+        freeze(self, **arrays, fell_at=as_known("fell_at", self.fell_at, (-1,)))
 
     @property
     def n(self) -> int:
         """N, the number of inputs that were attacked."""
         return len(self.fell_at)
-
-
-def _shaped(name: str, value: object, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    found = np.asarray(value, dtype=np.float64)
-    if found.shape != shape:
-        raise InputError(f"{name} must have shape {shape}, got {found.shape}")
-    return found

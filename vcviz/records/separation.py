@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.records.checks import freeze
+from vcviz.errors import InputError
+from vcviz.records.checks import as_known, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,4 +43,8 @@ class Separation:
     against: str = "strangers"
 
     def __post_init__(self) -> None:
-        freeze(self, known=np.asarray(self.known), strange=np.asarray(self.strange))
+        for name in ("known", "strange"):
+            scores = as_known(name, getattr(self, name), (-1,)).astype(np.float64)
+            if not len(scores) or np.isnan(scores).any():
+                raise InputError(f"{name} must hold at least one score, none of them NaN")
+            freeze(self, **{name: scores})

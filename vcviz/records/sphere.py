@@ -18,6 +18,7 @@ from vcviz.records.checks import as_float
 
 # From this order on the uniform expansion of the Bessel function is exact to 13 digits.
 _UNIFORM_ORDER = 45
+_LARGE = 1e8
 _NODES = 2049
 _LEAST_MASS = 1e-100
 
@@ -43,7 +44,14 @@ def log_bessel(order: float, x: ArrayLike) -> NDArray[np.float64]:
     """
     x = np.asarray(x, np.float64)
     if order < _UNIFORM_ORDER:
-        return np.log(ive(order, x))
+        # SciPy gives up on large x, where two terms (Abramowitz & Stegun 9.7.1) are exact.
+        m, e = 4 * order**2, 8 * np.maximum(x, _LARGE)
+        series = np.log1p(-(m - 1) / e * (1 - (m - 9) / (2 * e)))
+        return np.where(
+            x > _LARGE,
+            series - 0.5 * np.log(2 * np.pi * x),
+            np.log(ive(order, np.minimum(x, _LARGE))),
+        )
     root = np.hypot(order, x)
     p = order / root
     s = p * p

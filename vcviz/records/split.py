@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError, unknown
-from vcviz.records.checks import as_array, as_float, as_labels, class_names_of, freeze
+from vcviz.records.checks import as_array, as_float, as_labels, as_places, class_names_of, freeze
 
 Kind = Literal["image", "text", "table"]
 
@@ -118,9 +118,7 @@ class Split:
 
     def take(self, rows: ArrayLike, name: str | None = None) -> Split:
         """Return the split of `rows` (integer positions or a boolean mask), in that order."""
-        rows = np.asarray(rows)
-        if rows.dtype == bool:
-            rows = np.flatnonzero(rows)
+        rows = as_places(rows, len(self))
         if rows.size == 0:
             raise InputError(f"no rows of {self.name!r} were selected; a split cannot be empty")
         return replace(
@@ -157,8 +155,11 @@ def _checked_inputs(x: NDArray[Any], kind: Kind) -> NDArray[Any]:
     if kind == "text":
         if x.ndim != 2 or x.dtype.kind not in "iu":
             raise InputError(f"token ids must be (N, L) integers, got {x.shape} {x.dtype}")
-        if x.min() < 0:
-            raise InputError(f"token ids must be 0 (padding) or positive, got {x.min()}")
+        if x.min() < 0 or x.max() > np.iinfo(np.int32).max:
+            raise InputError(
+                "token ids must be 0 (padding) or positive numbers of 32 bits, "
+                f"got {x.min()} to {x.max()}"
+            )
         return x.astype(np.int32, copy=False)
     if x.ndim != 2:
         raise InputError(f"a table must have shape (N, features), got {x.shape}")

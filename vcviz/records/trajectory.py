@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_array, as_float, as_labels, class_names_of, freeze
+from vcviz.records.checks import (
+    as_array,
+    as_float,
+    as_labels,
+    class_names_of,
+    freeze,
+)
 from vcviz.records.latents import LatentSet
 
 
@@ -58,17 +64,29 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 3)
-        log_probs = as_array("log_probs", self.log_probs, 3).astype(np.float32)
-        if log_probs.shape[:2] != z.shape[:2]:
+        log_probs = as_array("log_probs", self.log_probs, 3)
+        if log_probs.shape[:2] != z.shape[:2] or z.size == 0 or log_probs.size == 0:
             raise InputError(
-                f"log_probs must start with {z.shape[:2]} like z, got {log_probs.shape}"
+                f"log_probs must start with {z.shape[:2]} like z, none of them 0, "
+                f"got {log_probs.shape}"
             )
+        # Not that they sum to 1, which is a gate of the attack.
+        n, c = log_probs.shape[1:]
+        if log_probs.dtype.kind not in "fiu" or not (log_probs < np.inf).all():
+            raise InputError(
+                f"log_probs must be numbers, none of them NaN or +inf, got {log_probs.dtype}"
+            )
+        with np.errstate(over="ignore"):
+            log_probs = log_probs.astype(np.float32, copy=False)
         distance = as_float("distance", self.distance, 2)
         if distance.shape != z.shape[:2]:
             raise InputError(f"distance must have shape {z.shape[:2]}, got {distance.shape}")
-        n, c = z.shape[1], log_probs.shape[2]
         index = np.arange(n) if self.index is None else as_labels("index", self.index, n)
-        x = as_float("x", self.x)
+        x, x_adv = as_float("x", self.x), as_float("x_adv", self.x_adv)
+        if x.ndim < 2 or len(x) != n or x.size == 0 or x_adv.shape != x.shape:
+            raise InputError(
+                f"x and x_adv must have one shape ({n}, …), got {x.shape} and {x_adv.shape}"
+            )
         change = self.change
         if change is not None:
             change = as_float("change", change, None, np.float16)
@@ -81,7 +99,7 @@ class Trajectory:
             distance=distance,
             index=index,
             x=x,
-            x_adv=as_float("x_adv", self.x_adv),
+            x_adv=x_adv,
             y=as_labels("y", self.y, n, c),
             class_names=class_names_of(self.class_names, c),
             target=None if self.target is None else as_labels("target", self.target, n, c),

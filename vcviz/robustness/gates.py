@@ -35,6 +35,8 @@ def attack_gates(path: Trajectory) -> Gates:
     goal = path.reached
     image, n = path.x.ndim == 4, len(path)
     moving = np.ones(n, bool) if path.target is None else path.target != path.y
+    with np.errstate(over="ignore"):  # infinitely far from 1
+        total = np.exp(path.log_probs.astype(float)).sum(2)
     return checked(
         identity=None if identity is None else _change(identity),
         ball=float((path.distance / max(path.epsilon, 1e-30)).max()) if path.epsilon else None,
@@ -45,7 +47,7 @@ def attack_gates(path: Trajectory) -> Gates:
         larger=max(rises) if rises else None,
         noise=path.noise,
         draws=path.draws,
-        output=float(np.abs(np.exp(path.log_probs.astype(float)).sum(2) - 1).max()),
+        output=float(np.abs(total - 1).max()),
         n=n,
     )
 
