@@ -392,6 +392,14 @@ def _(**arrays: Any) -> Any:
     )  # fmt: skip
 
 
+@case("Scoreboard", only("values", lambda s: np.arange(3.0)), unknown=True)
+def _(values: Any) -> Any:
+    board = vcviz.Scoreboard(
+        "t", {"a": "A"}, {"h": "H"}, {"a": {"h": {"x": values}}}, (0, 1, 2), {}, {}, ()
+    )
+    return board.estimate("a", "h", "x"), board.numbers("a")
+
+
 @case("Separation", two_scores)
 def _(a: Any, b: Any) -> Any:
     return vcviz.Separation("m", a, b, 0.9, (0.8, 1), 0.9, (0.8, 1), 0.1, (0, 0.2), 1.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from vcviz.errors import InputError
+from vcviz.records.checks import as_float, as_known, freeze
 
 Outcome = Literal["held", "not held", "undecided"]
 
@@ -33,7 +34,7 @@ class Estimate:
     @classmethod
     def of(cls, values: Sequence[float] | NDArray[np.floating], level: float = 0.95) -> Estimate:
         """Return the mean of one number per seed, with the interval that holds `level`."""
-        x = np.asarray(values, float)
+        x = as_float("values", values, None, np.float64)
         if x.ndim != 1 or not len(x):
             raise InputError(f"an estimate needs one number per seed, got shape {x.shape}")
         reach = np.inf
@@ -109,6 +110,17 @@ class Scoreboard:
     tried: Mapping[str, int]
     verdicts: tuple[Verdict, ...]
     missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = (len(self.seeds),)
+        values = {
+            task: {
+                head: {name: as_known(name, found, shape) for name, found in numbers.items()}
+                for head, numbers in heads.items()
+            }
+            for task, heads in self.values.items()
+        }
+        freeze(self, values=values)
 
     def estimate(self, task: str, head: str, number: str) -> Estimate | None:
         """Return a number of a head on a task, over the seeds that have it; None if none has."""
