@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from vcviz import __version__
+from vcviz.cli.scoreboard import scoreboard
 from vcviz.cli.sweep import sweep
 from vcviz.cli.train import train
 from vcviz.errors import InputError, RunWarning, SweepError, TrainingError
@@ -100,6 +101,7 @@ def tour(
 
 app.command()(train)
 app.command()(sweep)
+app.command()(scoreboard)
 
 
 @app.command()
@@ -170,7 +172,7 @@ def report(
         bool, typer.Option("--per-run", help="Tables: a line per run, seeds not put together.")
     ] = False,
 ) -> None:
-    """Summarise runs as a page or table, seeds put together."""
+    """Summarise runs, or a scoreboard, as a page or table, seeds put together."""
     from vcviz.reports import report as write_report
 
     typer.echo(write_report(folder, format=format_, out=out, per_run=per_run))  # type: ignore[arg-type]

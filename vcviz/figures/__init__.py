@@ -21,6 +21,9 @@ from vcviz.figures.reliability import plot_reliability as plot_reliability
 from vcviz.figures.retain import plot_retain as plot_retain
 from vcviz.figures.robustness import plot_attack_accuracy as plot_attack_accuracy
 from vcviz.figures.robustness import plot_robustness as plot_robustness
+from vcviz.figures.scoreboard import plot_claims as plot_claims
+from vcviz.figures.scoreboard import plot_score_curves as plot_score_curves
+from vcviz.figures.scoreboard import plot_scores as plot_scores
 from vcviz.figures.segmentation import plot_segmentation as plot_segmentation
 from vcviz.figures.sweep import plot_sweep as plot_sweep
 from vcviz.figures.trajectory import plot_trajectory as plot_trajectory
@@ -30,6 +33,7 @@ __all__ = [
     "LatentPanel",
     "compare_latents",
     "plot_attack_accuracy",
+    "plot_claims",
     "plot_class_accuracy",
     "plot_direction",
     "plot_field",
@@ -47,6 +51,8 @@ __all__ = [
     "plot_reliability",
     "plot_retain",
     "plot_robustness",
+    "plot_score_curves",
+    "plot_scores",
     "plot_segmentation",
     "plot_sweep",
     "plot_trajectory",

@@ -101,7 +101,7 @@ def measure(run: Run, wanted: Any) -> dict[str, float]:
     Returns
     -------
     dict
-        Name of a number -> its value; `vcviz.measures.titles.title` says what a name means.
+        Name of a number -> its value; `vcviz.records.numbers.title` says what a name means.
 
     Raises
     ------

@@ -9,7 +9,8 @@ from typing import Literal
 from vcviz.errors import InputError
 from vcviz.options import check_choice
 from vcviz.reports.collect import collect
-from vcviz.reports.summary import METRICS, group, run_table, summary_table
+from vcviz.reports.summary import group, heading, run_table, summary_table
+from vcviz.scoreboard import is_scoreboard, load_scoreboard, plan_of
 
 Format = Literal["html", "csv", "parquet", "markdown"]
 _SUFFIXES = {"html": ".html", "csv": ".csv", "parquet": ".parquet", "markdown": ".md"}
@@ -31,7 +32,9 @@ def report(
 
     Parameters
     ----------
-    folder : of runs, of a sweep, or of executed notebooks
+    folder : of runs, of a sweep, of executed notebooks, or of a scoreboard (as "html" or
+        "markdown", which then say what became of its claims; the tables for other programs are
+        those of its runs)
     format : "html", a page with a sortable table and figures; "csv", "parquet" or "markdown", the
         table alone
     out : file to write; default ``report`` with the format's suffix in `folder`
@@ -45,9 +48,14 @@ def report(
     check_choice("format", format, _SUFFIXES)
     if per_run and format == "html":
         raise InputError("per_run is for tables; the page lists the runs of each line anyway")
+    path = Path(folder) / f"report{_SUFFIXES[format]}" if out is None else Path(out)
+    if is_scoreboard(folder) and format in ("html", "markdown") and not per_run:
+        from vcviz.reports import scoreboard
+
+        render = scoreboard.page if format == "html" else scoreboard.markdown
+        return _written(path, render(load_scoreboard(folder), plan_of(folder)[0]).encode())
     collection = collect(folder)
     groups = group(collection.rows)
-    path = Path(folder) / f"report{_SUFFIXES[format]}" if out is None else Path(out)
     if format == "html":
         from vcviz.reports.page import render_report
 
@@ -60,6 +68,11 @@ def report(
             content = table.to_parquet(index=False)
         else:
             content = _markdown(table).encode()
+    return _written(path, content)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    """Write a file at once or not at all, and return its path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -73,7 +86,7 @@ def report(
 def _markdown(table) -> str:
     """Return a table as Markdown; mean and interval share a cell, the command is left out."""
     names = [c for c in table.columns if c != "command" and not c.endswith(" ±")]
-    lines = [[METRICS.get(name, name) for name in names], ["---"] * len(names)]
+    lines = [[heading(name) for name in names], ["---"] * len(names)]
     for row in table.to_dict("records"):
         lines.append([_cell(row[name], row.get(f"{name} ±")) for name in names])
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)

@@ -12,6 +12,8 @@ from typing import Any
 
 from vcviz.errors import InputError, MissingError
 from vcviz.headless.files import read_record
+from vcviz.measures import scores_of
+from vcviz.measures.store import FILE as SCORES
 from vcviz.runs import Run, load_run
 from vcviz.runs.folder import is_run
 from vcviz.sweeps.journal import FILE as JOURNAL
@@ -117,6 +119,7 @@ def _training(run: Run) -> Row:
         for key, value in run.metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+    metrics |= scores_of(run.path)
     out = run.path.parent
     command = train_command(run.config, out)
     return Row(run.name, run.path, flat(settings), metrics, command, out, run=run)
@@ -146,7 +149,10 @@ def _in_sweep(path: Path) -> bool:
 
 
 def _notebook_record(path: Path) -> dict[str, Any] | None:
-    if path.name in ("config.json", "metrics.json", JOURNAL) or path.parent.suffix == ".tmp":
+    if (
+        path.name in ("config.json", "metrics.json", SCORES, JOURNAL)
+        or path.parent.suffix == ".tmp"
+    ):
         return None
     try:
         if path.stat().st_size > 2**20:

@@ -18,7 +18,7 @@ from vcviz.figures import LatentPanel, compare_latents, plot_reliability
 from vcviz.figures.groups import plot_groups
 from vcviz.headless.parts import page_scripts, page_style
 from vcviz.reports.collect import Collection
-from vcviz.reports.summary import METRICS, Group, interval, metrics_of, settings_of, show
+from vcviz.reports.summary import METRICS, Group, heading, interval, metrics_of, settings_of, show
 
 _ASSETS = Path(str(resources.files("vcviz.reports") / "assets"))
 #: groups whose latents and reliability are drawn, and notebooks whose figures are
@@ -57,7 +57,7 @@ def render_report(collection: Collection, groups: Sequence[Group], page: Path) -
             all(cell["number"] or not cell["text"] for cell in column)
             for column in zip(*(line["cells"] for line in lines), strict=True)
         ],
-        metrics=[METRICS.get(m, m) for m in metrics],
+        metrics=[heading(m) for m in metrics],
         lines=lines,
         n_runs=sum(len(g.rows) for g in groups),
         problems=collection.problems,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from vcviz.records.numbers import title
 from vcviz.reports.collect import Row
 
 SEED = "seed"
@@ -153,9 +154,15 @@ def settings_of(groups: Sequence[Group]) -> list[str]:
 
 def metrics_of(groups: Sequence[Group]) -> list[str]:
     """Return the numbers that the groups have, known ones first."""
-    had = {name for g in groups for row in g.rows for name in row.metrics}
+    had = dict.fromkeys(name for g in groups for row in g.rows for name in row.metrics)
     known = [name for name in METRICS if name in had]
-    return known or sorted(had)
+    measured = [name for name in had if name not in known and title(name).text != name]
+    return [*known, *measured] or sorted(had)
+
+
+def heading(name: str) -> str:
+    """Return what stands over the column of a number."""
+    return METRICS.get(name, title(name).text)
 
 
 def plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from vcviz.sweeps import SweepResult, run_tasks
 
 __all__ = [
     "Plan",
+    "count_runs",
     "is_scoreboard",
     "load_scoreboard",
     "plan_of",
@@ -62,13 +63,25 @@ def run_scoreboard(
     folder = Path(out)
     options: dict[str, Any] = {"workers": workers, "threads": threads, "progress": progress}
     # Whatever is wrong with the runs of the second part is said before the first begins.
-    compared_runs(plan, _first(plan), folder.resolve() / RUNS)
+    count_runs(plan)
     _all_done(run_tasks(lambda f: tuning_runs(plan, f), out=folder / TUNING, **options))
     chosen = choose(plan, folder / TUNING)
     values = {"plan": json.loads(plan.model_dump_json()), "chosen": chosen}
     write_json(folder / FILE, {"format": FORMAT, **values})
     _all_done(run_tasks(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS, **options))
     return load_scoreboard(folder)
+
+
+def count_runs(plan: Plan) -> tuple[int, int]:
+    """Return how many trainings a plan has for tuning, and how many that are compared.
+
+    Raises
+    ------
+    InputError
+        If any of them is wrong.
+    """
+    nowhere = Path()
+    return len(tuning_runs(plan, nowhere)), len(compared_runs(plan, _first(plan), nowhere))
 
 
 def is_scoreboard(folder: str | Path) -> bool:

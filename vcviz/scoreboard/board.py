@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError, MissingError
 from vcviz.measures import scores_of
-from vcviz.measures.titles import title
 from vcviz.records import Estimate, Scoreboard, Verdict
+from vcviz.records.numbers import title
 from vcviz.runs import load_run
 from vcviz.scoreboard.plan import Claim, Plan
 from vcviz.scoreboard.runs import Chosen, candidates, config

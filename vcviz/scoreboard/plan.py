@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,9 @@ from vcviz.config import readable
 from vcviz.errors import InputError, clip, unknown
 from vcviz.measures import check_measures
 from vcviz.sweeps.grid import read_yaml
+
+#: plans that come with vcviz, by name
+PLANS = Path(__file__).parent / "plans"
 
 #: how a plan's settings name one of its `data`
 DATA = "data:"
@@ -85,7 +88,7 @@ class Claim(_Strict):
     text : what is said
     source, paper : who says it, and their own figures
     head, against : names of heads
-    measure : name of a number, see `vcviz.measures.titles`
+    measure : name of a number, see `vcviz.records.numbers`
     better : "higher" or "lower"; default as the number has it
     factor, margin : held if `head` beats `factor` times `against` by more than `margin`
     tasks : where
@@ -130,24 +133,30 @@ class Plan(_Strict):
 
 
 def read_scoreboard_plan(
-    path: str | Path, profile: str | None = None, *, data: str | Path | None = None
+    path: str | Path,
+    profile: str | None = None,
+    *,
+    data: str | Path | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> Plan:
     """Return the plan in a YAML file.
 
     Parameters
     ----------
-    path : file with the keys of `Plan`, and ``profiles``: name -> what differs from them there,
-        where null removes something
+    path : "digits", which comes with vcviz, or a file with the keys of `Plan`, and ``profiles``:
+        name -> what differs from them there, where null removes something
     profile : name of a profile; default the first, if there are any
     data : folder with a dataset in each subfolder, which those of the plan's ``data`` are taken
         from where it has them
+    tasks : only these tasks, those that they are tuned on, and what is claimed of them
 
     Raises
     ------
     InputError
         For what is unknown, missing or of a wrong type.
     """
-    path = Path(path)
+    own = PLANS / f"{path}.yaml"
+    path = own if own.is_file() else Path(path)
     values = read_yaml(path, "plan")
     if not isinstance(values, dict):
         raise InputError(f"{path} should hold a mapping, holds {clip(values)}")
@@ -161,6 +170,8 @@ def read_scoreboard_plan(
     if profile is not None:
         values = merged(values, profiles[profile] or {})
     plan = as_plan(values, path.name)
+    if tasks:
+        plan = _only(plan, tasks)
     return plan if data is None else _with_data(plan, Path(data))
 
 
@@ -224,6 +235,20 @@ def sources(plan: Plan, value: Any) -> Any:
             f"the plan does not say where {name} is; give a folder that has it: --data"
         )
     return source
+
+
+def _only(plan: Plan, tasks: Sequence[str]) -> Plan:
+    for name in tasks:
+        if name not in plan.tasks:
+            raise unknown("task", name, plan.tasks)
+    wanted = {*tasks, *(plan.tasks[name].tuned_on for name in tasks)}
+    claims = {
+        name: claim.model_copy(update={"tasks": found})
+        for name, claim in plan.claims.items()
+        if (found := [task for task in claim.tasks if task in wanted])
+    }
+    kept = {name: task for name, task in plan.tasks.items() if name in wanted}
+    return plan.model_copy(update={"tasks": kept, "claims": claims})
 
 
 def _with_data(plan: Plan, folder: Path) -> Plan:

@@ -11,6 +11,7 @@ from vcviz.widgets.information import InformationExplorer as InformationExplorer
 from vcviz.widgets.latent import LatentExplorer as LatentExplorer
 from vcviz.widgets.plot import Plot as Plot
 from vcviz.widgets.posthoc import PosthocExplorer as PosthocExplorer
+from vcviz.widgets.scoreboard import ScoreboardExplorer as ScoreboardExplorer
 from vcviz.widgets.selection import Selection as Selection
 from vcviz.widgets.selection import link as link
 
@@ -25,6 +26,7 @@ __all__ = [
     "LatentExplorer",
     "Plot",
     "PosthocExplorer",
+    "ScoreboardExplorer",
     "Selection",
     "bind",
     "link",

@@ -1,0 +1,330 @@
+"""A comparison of heads: which claims held, the numbers of a task, and how they change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vcviz.errors import InputError, unknown
+from vcviz.figures import theme as style
+from vcviz.figures.grid import Cell, cells
+from vcviz.records import Scoreboard, Verdict
+from vcviz.records.numbers import title
+
+#: what became of a claim -> colour and marker
+OUTCOMES = {
+    "held": ("#3F8F5B", "circle"),
+    "undecided": (style.NEUTRAL, "circle-open"),
+    "not held": ("#C4622D", "x"),
+}
+#: half-widths of its interval beyond which a gain is drawn at the edge
+_EDGE = 6.0
+_ROW_PX, _PANEL_PX, _GAP_PX = 24, 260, 96
+#: the numbers that curves are made of: prefix of their names -> heading, title of the x axis
+_CURVES = {
+    "corrupted_accuracy": ("accuracy, corrupted", "severity of corruption"),
+    "corrupted_ece": ("ECE, corrupted", "severity of corruption"),
+    "pgd_accuracy": ("accuracy under PGD", "radius ε (L∞)"),
+    "apgd_accuracy": ("accuracy under Auto-PGD", "radius ε (L∞)"),
+}
+#: where a curve begins: the number on clean inputs
+_CLEAN = {"corrupted_ece": "ece"}
+Spec = dict[str, Any]
+
+
+def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
+    """Return every claim on every task: by how many half-widths of its interval it held.
+
+    Parameters
+    ----------
+    board : a scoreboard with verdicts
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    What is drawn is (gain - margin) / half-width of the 95 % interval of the gain: above 1 the
+    claim held, below -1 it did not, between them it is undecided. Units thus do not matter.
+    """
+    return style.apply(go.Figure(**claims_spec(board)), theme)
+
+
+def claims_spec(board: Scoreboard) -> Spec:
+    """Return `plot_claims` as plain data and layout, without a theme."""
+    if not board.verdicts:
+        raise InputError("this scoreboard has no claims that could be looked for")
+    rows: list[Verdict | str] = []
+    for verdict in board.verdicts:
+        if verdict.text not in rows:
+            rows.append(verdict.text)
+        rows.append(verdict)
+    n = len(rows)
+    data = [_outcome(board, rows, name) for name in OUTCOMES]
+    lines = [
+        {"type": "line", "x0": x, "x1": x, "y0": -0.5, "y1": n - 0.5,
+         "line": {"color": style.NEUTRAL, "width": 1, "dash": dash}}
+        for x, dash in ((-1, "dot"), (0, "solid"), (1, "dot"))
+    ]  # fmt: skip
+    texts = [
+        {"text": f"<b>{style.escape(row, 90)}</b>", "x": -_EDGE - 0.4, "y": i, "xanchor": "left",
+         "font": {"size": 12}}
+        for i, row in enumerate(rows)
+        if isinstance(row, str)
+    ]  # fmt: skip
+    places = [i for i, row in enumerate(rows) if not isinstance(row, str)]
+    labels = [board.tasks[row.task] for row in rows if not isinstance(row, str)]
+    layout: Spec = {
+        "height": n * _ROW_PX + 140,
+        "margin": {"l": 20, "t": 52, "b": 62},
+        "xaxis": {
+            "title": {"text": "(gain - margin) / half-width of its 95 % interval"},
+            "range": [-_EDGE - 0.5, _EDGE + 0.5],
+            "tickvals": [-5, -3, -1, 0, 1, 3, 5],
+        },
+        "yaxis": {
+            "tickvals": places,
+            "ticktext": [style.escape(label, 44) for label in labels],
+            "range": [n - 0.5, -0.5],
+            "ticks": "",
+            "showgrid": False,
+        },
+        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
+        "shapes": lines,
+        "annotations": texts,
+    }
+    return {"data": data, "layout": layout}
+
+
+def plot_scores(
+    board: Scoreboard, task: str, numbers: Sequence[str], *, theme: style.Theme = "auto"
+) -> go.Figure:
+    """Return numbers of all heads on a task: every seed a small dot, the mean with its interval.
+
+    Parameters
+    ----------
+    board, task : a scoreboard and one of its tasks
+    numbers : names of numbers that were measured there
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+    """
+    return style.apply(go.Figure(**scores_spec(board, task, numbers)), theme)
+
+
+def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
+    """Return `plot_scores` as plain data and layout, without a theme."""
+    _check_task(board, task)
+    known = board.numbers(task)
+    for number in numbers:
+        if number not in known:
+            raise unknown(f"number of task {task!r}", number, known)
+    if not numbers:
+        raise InputError(f"name at least one number: {', '.join(known)}")
+    heads = list(board.heads)
+    height = 32 * len(heads) + 16
+    (row,) = cells([height], len(numbers), gap_x=0.14 / len(numbers), gap_y=0)
+    data: list[Spec] = []
+    layout: Spec = {
+        "height": height + 130,
+        "margin": {"t": 66, "b": 58, "l": 20},
+        "showlegend": False,
+        "annotations": [],
+    }
+    for place, (cell, number) in enumerate(zip(row, numbers, strict=True)):
+        for i, head in enumerate(heads):
+            data += cell.place(_dots(board, task, head, number, i))
+        names = [style.escape(board.heads[h], 24) if place == 0 else "" for h in heads]
+        y = {
+            "tickvals": list(range(len(heads))),
+            "ticktext": names,
+            "range": [len(heads) - 0.5, -0.5],
+            "ticks": "",
+        }
+        layout |= cell.axes({"nticks": 4, "tickformat": "~r"}, y)
+        said = title(number)
+        arrow = {"higher": " ↑", "lower": " ↓", None: ""}[said.better]
+        layout["annotations"].append(cell.heading(*_broken(style.escape(said.text) + arrow)))
+    return {"data": data, "layout": layout}
+
+
+def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "auto") -> go.Figure:
+    """Return accuracy and ECE against severity of corruption, and accuracy against the radius.
+
+    Parameters
+    ----------
+    board, task : a scoreboard, and a task that corruptions or attacks were measured on
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Notes
+    -----
+    Bands are 95 % t-intervals over seeds; a curve begins at the clean test rows.
+    """
+    return style.apply(go.Figure(**curves_spec(board, task)), theme)
+
+
+def curves_spec(board: Scoreboard, task: str) -> Spec:
+    """Return `plot_score_curves` as plain data and layout, without a theme."""
+    found = {prefix: points for prefix in _CURVES if (points := curve_points(board, task, prefix))}
+    if not found:
+        raise InputError(f"neither corruptions nor attacks were measured on task {task!r}")
+    down = (len(found) + 1) // 2
+    grid = cells([_PANEL_PX] * down, min(2, len(found)), gap_x=0.1, gap_y=_GAP_PX)
+    places = [cell for row in grid for cell in row]
+    height = _PANEL_PX * down + _GAP_PX * (down - 1)
+    data: list[Spec] = []
+    layout: Spec = {
+        "height": height + 150,
+        "margin": {"t": 92, "b": 58},
+        "legend": {"orientation": "h", "y": 1 + 30 / height, "yanchor": "bottom", "x": 0},
+        "annotations": [],
+    }
+    for cell, (prefix, points) in zip(places, found.items(), strict=False):
+        for i, head in enumerate(board.heads):
+            first = cell.number == 1
+            data += cell.place(_curve(board, task, head, points, i, legend=first))
+        layout |= _curve_axes(cell, prefix, points)
+        layout["annotations"].append(cell.heading(_CURVES[prefix][0]))
+    return {"data": data, "layout": layout}
+
+
+def curve_points(board: Scoreboard, task: str, prefix: str) -> list[tuple[float, str]]:
+    """Return (x, name of a number) of a curve, ascending; nothing if it was not measured."""
+    _check_task(board, task)
+    matches = ((re.fullmatch(rf"{prefix}_([\d.e-]+)", n), n) for n in board.numbers(task))
+    points = sorted((float(m.group(1)), name) for m, name in matches if m)
+    return [(0.0, _CLEAN.get(prefix, "accuracy")), *points] if points else []
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _check_task(board: Scoreboard, task: str) -> None:
+    if task not in board.tasks:
+        raise unknown("task", task, board.tasks)
+
+
+def _outcome(board: Scoreboard, rows: Sequence[Verdict | str], outcome: str) -> Spec:
+    """Return the claims that came out so; the trace is there even if there are none."""
+    color, symbol = OUTCOMES[outcome]
+    chosen = [(i, r) for i, r in enumerate(rows) if not isinstance(r, str) and r.outcome == outcome]
+    marks = [_standing(verdict) for _, verdict in chosen]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [float(np.clip(m, -_EDGE, _EDGE)) for m in marks],
+        "y": [i for i, _ in chosen],
+        "marker": {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.6}},
+        "name": f"{outcome} ({len(chosen)})",
+        "text": [_told(board, verdict) for _, verdict in chosen],
+        "hovertemplate": "%{text}<extra></extra>",
+        "meta": {"layer": outcome},
+    }
+
+
+def _standing(verdict: Verdict) -> float:
+    away = verdict.gain.value - verdict.margin
+    if verdict.gain.reach == 0:
+        return float(np.sign(away)) * _EDGE
+    return away / verdict.gain.reach
+
+
+def _told(board: Scoreboard, v: Verdict) -> str:
+    mine, other = v.values
+    times = "" if v.factor == 1 else f"{v.factor:g} × "
+    return "<br>".join(
+        [
+            f"{style.escape(board.tasks[v.task])}: {style.escape(title(v.measure).text)}",
+            f"{style.escape(v.head)} {mine:.4f}",
+            f"{times}{style.escape(v.against)} {other:.4f}",
+            f"gain {v.gain:+.4f}" + (f", margin {v.margin:+g}" if v.margin else ""),
+            f"<b>{v.outcome}</b>",
+        ]
+    )
+
+
+def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[Spec]:
+    mean = board.estimate(task, head, number)
+    if mean is None:
+        return []
+    color, _, symbol = style.run_style(i)
+    runs = board.values[task][head][number]
+    name = style.escape(board.heads[head], 40)
+    spread = np.linspace(-0.16, 0.16, len(runs)) if len(runs) > 1 else np.zeros(1)
+    reach = mean.reach if np.isfinite(mean.reach) else 0.0
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": runs,
+            "y": i + spread,
+            "marker": {"size": 4, "color": color, "opacity": 0.45},
+            "hovertemplate": f"{name}<br>one seed: %{{x:.4g}}<extra></extra>",
+            "meta": {"layer": "seeds"},
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [mean.value],
+            "y": [i],
+            "error_x": {"array": [reach], "color": color, "thickness": 1.5, "width": 5},
+            "marker": {"size": 10, "color": color, "symbol": symbol},
+            "hovertemplate": f"{name}<br>mean {mean:.4f} (95 %, {mean.n} seeds)<extra></extra>",
+            "meta": {"layer": "mean"},
+        },
+    ]
+
+
+def _curve(
+    board: Scoreboard, task: str, head: str, points: Any, i: int, *, legend: bool
+) -> list[Spec]:
+    """Return the line of a head over the band of its intervals."""
+    found = [(x, e) for x, name in points if (e := board.estimate(task, head, name)) is not None]
+    if not found:
+        return []
+    color, dash, symbol = style.run_style(i)
+    x = np.array([at for at, _ in found])
+    y = np.array([e.value for _, e in found])
+    reach = np.array([e.reach if np.isfinite(e.reach) else 0.0 for _, e in found])
+    name = style.escape(board.heads[head], 40)
+    group = {"type": "scatter", "legendgroup": head, "name": name}
+    return [
+        {
+            **group,
+            "x": np.r_[x, x[::-1]],
+            "y": np.r_[y + reach, (y - reach)[::-1]],
+            "fill": "toself",
+            "fillcolor": color,
+            "opacity": 0.12,
+            "mode": "lines",
+            "line": {"width": 0},
+            "showlegend": False,
+            "hoverinfo": "skip",
+            "meta": {"layer": "interval"},
+        },
+        {
+            **group,
+            "x": x,
+            "y": y,
+            "mode": "lines+markers",
+            "line": {"color": color, "dash": dash, "width": 2},
+            "marker": {"color": color, "symbol": symbol, "size": 6},
+            "showlegend": legend,
+            "hovertemplate": f"{name}<br>at %{{x:g}}: %{{y:.4f}}<extra></extra>",
+            "meta": {"layer": "mean"},
+        },
+    ]
+
+
+def _curve_axes(cell: Cell, prefix: str, points: Sequence[tuple[float, str]]) -> Spec:
+    last = points[-1][0]
+    x = {"title": {"text": _CURVES[prefix][1]}, "range": [-0.03 * last, 1.03 * last]}
+    return cell.axes(x, {"title": {"text": "fraction"}, "rangemode": "tozero"})
+
+
+def _broken(text: str, width: int = 26) -> list[str]:
+    """Return a heading in two lines at a comma, if it is long."""
+    if len(text) <= width or ", " not in text:
+        return [text]
+    head, _, rest = text.partition(", ")
+    return [head, rest]
