@@ -32,7 +32,7 @@ def test_bad_settings_are_one_clear_line(settings: dict, message: str) -> None:
 
 
 def test_foreign_json_is_refused() -> None:
-    with pytest.raises(InputError, match="must be JSON"):
+    with pytest.raises(InputError, match="a run's config is damaged or not JSON"):
         RunConfig.from_json("{")
     with pytest.raises(InputError, match="JSON object"):
         RunConfig.from_json("[1]")

@@ -229,5 +229,5 @@ def test_a_failure_is_said_once_and_fixed_values_are_read_as_the_notebook_asks(t
 
 def test_a_journal_that_is_not_one_is_named(tmp_path):
     (tmp_path / "sweep.json").write_text('{"format": "other"}')
-    with pytest.raises(InputError, match=r"sweep.json is damaged or not a sweep's"):
+    with pytest.raises(InputError, match=r"sweep.json is not a sweep's \(format"):
         read_journal(tmp_path)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vcviz.errors import InputError, clip, nearest
+from vcviz.json_files import parse_json
 
 Schedule = Literal["constant", "step", "cosine"]
 
@@ -47,7 +48,7 @@ class RunConfig(BaseModel):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(2e-3, gt=0, allow_inf_nan=False, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD only, Nesterov")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     schedule: Schedule = "step"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
     critic_lr: float = Field(5e-3, gt=0, allow_inf_nan=False)
@@ -74,10 +75,7 @@ class RunConfig(BaseModel):
     @classmethod
     def from_json(cls, text: str) -> RunConfig:
         """Read what `to_json` wrote."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"a run's config must be JSON: {error}") from None
+        values = parse_json(text, "a run's config", finite=True)
         if not isinstance(values, dict):
             raise InputError(f"a run's config must be a JSON object, got {clip(values)}")
         return cls(**values)

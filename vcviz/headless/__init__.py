@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vcviz import __version__
 from vcviz.errors import InputError
 from vcviz.headless.files import (
+    FORMAT,
     find_notebook,
     notebook_address,
     read_notebook,
@@ -240,7 +241,7 @@ def _write_record(result: NotebookResult, source: Path, files: list[str]) -> Non
     """Write what became of the notebook as JSON, last: where it is, the rest is complete."""
     failure = result.failure
     record = {
-        "format": "vcviz.notebook/1",
+        "format": FORMAT,
         "notebook": result.name,
         "address": notebook_address(source),
         "source": source_fingerprint(source),

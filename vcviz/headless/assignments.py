@@ -46,7 +46,7 @@ def parse_value(text: str) -> Any:
 
         try:
             return yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise InputError(f"{clip(text)} is neither a JSON nor a YAML value") from None
     try:
         return json.loads(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vcviz.errors import InputError, MissingError, unknown
+from vcviz.json_files import inside, read_json
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -35,6 +36,18 @@ def notebooks_in(folder: Path) -> dict[str, Path]:
     paths = sorted(folder.rglob("*.ipynb"), key=lambda p: (len(p.relative_to(folder).parts), p))
     ours = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in ours}
+
+
+#: of what a run of a notebook writes of itself
+FORMAT = "vcviz.notebook/1"
+_BUT_NOT = "is JSON, but not a Jupyter notebook"
+_KINDS: dict[str, Any] = {
+    "notebook": str,
+    "parameters": dict,
+    "seconds": int | float,
+    "files": list,
+    "sizes": dict,
+}
 
 
 def find_notebook(notebook: str | os.PathLike[str]) -> Path:
@@ -76,12 +89,24 @@ def read_notebook(path: Path) -> NotebookNode:
     from nbformat.reader import NotJSONError
 
     try:
-        return nbformat.read(path, as_version=4)
-    except (NotJSONError, UnicodeDecodeError, nbformat.ValidationError) as error:
+        nb = nbformat.read(path, as_version=4)
+        known = isinstance(nb.metadata, dict) and all(
+            isinstance(cell.source, str) and isinstance(cell.metadata, dict) and cell.cell_type
+            for cell in nb.cells
+        )
+    except OSError:
+        raise
+    except Exception as error:  # of four libraries, which assert what others check
         reason = (str(error).splitlines() or [""])[0][:120]
-        raise InputError(f"{path} is not a Jupyter notebook: {reason}") from None
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(f"{path} is JSON, but not a Jupyter notebook") from None
+        where = (
+            "is not a Jupyter notebook"
+            if isinstance(error, NotJSONError | UnicodeError)
+            else _BUT_NOT
+        )
+        raise InputError(f"{path} {where}: {reason or type(error).__name__}") from None
+    if not known:
+        raise InputError(f"{path} {_BUT_NOT}")
+    return nb
 
 
 def notebook_title(nb: NotebookNode, default: str = "") -> str:
@@ -100,15 +125,35 @@ def source_fingerprint(path: Path) -> str:
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
 
 
+def is_record(values: Any) -> bool:
+    """Return whether this is what a run of a notebook writes of itself."""
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        return False
+    failure = values.get("failure")
+    return (
+        all(isinstance(values.get(name), kind) for name, kind in _KINDS.items())
+        and isinstance(values.get("address", ""), str)
+        and all(isinstance(name, str) for name in (*values["files"], *values["sizes"]))
+        and (
+            failure is None or (isinstance(failure, dict) and {"cell", "reason"} <= failure.keys())
+        )
+    )
+
+
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return what a run of a notebook wrote last; None if it failed or is not whole.
 
     The files that it names must be there with the sizes that they had.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
+        if not is_record(record):
+            return None
+        for name in record["files"]:
+            inside(path.parent, name)
         whole = all(
-            (path.parent / name).stat().st_size == size for name, size in record["sizes"].items()
+            inside(path.parent, name).stat().st_size == size
+            for name, size in record["sizes"].items()
         )
         return record if whole and record["failure"] is None else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

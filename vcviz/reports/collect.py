@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vcviz.errors import InputError, MissingError
-from vcviz.headless.files import read_record
+from vcviz.headless.files import is_record, read_record
+from vcviz.json_files import read_json
 from vcviz.measures import scores_of
 from vcviz.measures.store import FILE as SCORES
 from vcviz.runs import Run, load_run
@@ -157,11 +158,10 @@ def _notebook_record(path: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_size > 2**20:
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError):
         return None
-    is_record = isinstance(values, dict) and values.get("format") == "vcviz.notebook/1"
-    return values if is_record else None
+    return values if is_record(values) else None
 
 
 def _why(record: Mapping[str, Any]) -> str:

@@ -17,18 +17,27 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.config import RunConfig
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError, MissingError, RunWarning, clip, unknown
-from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_rows
+from vcviz.records import (
+    LatentPrior,
+    LatentSet,
+    RobustnessCurve,
+    Split,
+    Trajectory,
+    as_known,
+    as_rows,
+)
 from vcviz.runs.folder import (
-    FORMAT,
+    LATENTS,
     Arrays,
-    check_arrays,
     data_changed,
     is_run,
     read_arrays,
     read_history,
     read_json,
+    read_shapes,
     reading,
     refuse_if_different,
+    stored_settings,
 )
 from vcviz.runs.laws import stored_law
 
@@ -83,8 +92,13 @@ class Run:
     @property
     def label_frequencies(self) -> NDArray[np.float64]:
         """(C,) label frequencies of the training rows; a class without rows counts half a row."""
-        weights = read_arrays(self.path / "weights.safetensors")
-        return np.exp(weights["head.log_class_prior"].astype(np.float64))
+        path = self.path / "weights.safetensors"
+        found = read_arrays(path).get("head.log_class_prior")
+        if found is None or found.shape != (len(self.class_names),) or found.dtype.kind != "f":
+            raise InputError(
+                f"{path} has no head.log_class_prior of {len(self.class_names)} classes"
+            )
+        return np.exp(found.astype(np.float64))
 
     @property
     def predict_prior(self) -> NDArray[np.float64] | None:
@@ -93,11 +107,16 @@ class Run:
         Those of training, but for PC-softmax, which predicts for equally likely classes.
         """
         found = self._final_arrays("test").get("log_predict_prior")
-        return None if found is None else np.exp(found)
+        if found is None:
+            return None
+        where = f"log_predict_prior of run {self.name!r}"
+        return np.exp(as_known(where, found, (len(self.class_names),)))
 
     @cached_property
     def epochs(self) -> list[int]:
         """Epochs whose probe latents were kept; 0 is before training."""
+        if not self._latents.is_dir():
+            raise MissingError(f"{self._latents} is missing; remove that folder and train again")
         found = (re.fullmatch(r"probe-(\d+)\.safetensors", p.name) for p in self._latents.iterdir())
         return sorted(int(m.group(1)) for m in found if m)
 
@@ -116,26 +135,14 @@ class Run:
         """
         from safetensors.torch import load_file
 
-        model = build_model(self.config, self.data, encoder=encoder)
         path = self.path / "weights.safetensors"
+        if encoder is None:
+            # Settings that ask for terabytes are refused before anything of that size is made.
+            self._refuse_misfit(_shapes_of(self.config, self.data), read_shapes(path))
+        model = build_model(self.config, self.data, encoder=encoder)
         with reading(path):
             weights = load_file(path)
-        expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-        got = {k: tuple(v.shape) for k, v in weights.items()}
-        problems = (
-            [f"missing {k}" for k in expected.keys() - got.keys()]
-            + [f"unexpected {k}" for k in got.keys() - expected.keys()]
-            + [
-                f"{k} should be {expected[k]}, is {got[k]}"
-                for k in expected.keys() & got.keys()
-                if expected[k] != got[k]
-            ]
-        )
-        if problems:
-            raise InputError(
-                f"weights of {self.name!r} do not fit: {'; '.join(sorted(problems)[:5])}; "
-                "remove that folder and train again"
-            )
+        self._refuse_misfit(_kinds(model.state_dict()), _kinds(weights))
         model.load_state_dict(weights)
         return model.to(device).eval()
 
@@ -193,7 +200,10 @@ class Run:
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
         name = f"{self.config.head}, {split}, {when}"
-        return LatentSet(**fields, class_names=self.class_names, name=name)
+        try:
+            return LatentSet(**fields, class_names=self.class_names, name=name)
+        except InputError as error:
+            raise InputError(f"latents of run {self.name!r} ({name}): {error}") from None
 
     def prior(self, epoch: int | None = None) -> LatentPrior | None:
         """Return the law of the latents that the head anticipates, at the end or at an epoch.
@@ -202,12 +212,16 @@ class Run:
         of `vcviz.implied_prior`, with the pooled covariance of the training latents of that epoch.
         """
         arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
-        if "prior.mean" in arrays:
-            return stored_law(arrays, self.config)
-        if "layer.weight" in arrays:
-            return implied_prior(
-                arrays["layer.weight"], arrays["layer.bias"], self.latents("train", epoch)
-            )
+        try:
+            if "prior.mean" in arrays:
+                return stored_law(arrays, self.config)
+            if "layer.weight" in arrays:
+                return implied_prior(
+                    arrays["layer.weight"], arrays["layer.bias"], self.latents("train", epoch)
+                )
+        except (InputError, KeyError, TypeError, RuntimeError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"the law that run {self.name!r} kept is damaged: {reason}") from None
         return None
 
     def attack(
@@ -240,9 +254,27 @@ class Run:
         name = self.config.head if name is None else name
         return robustness_curve(self.model(device), attacked, name=name, **options)
 
+    def _refuse_misfit(self, expected: Mapping[str, Any] | None, got: Mapping[str, Any]) -> None:
+        if expected is None:
+            return
+        problems = (
+            [f"missing {k}" for k in expected.keys() - got.keys()]
+            + [f"unexpected {k}" for k in got.keys() - expected.keys()]
+            + [
+                f"{k} should be {expected[k]}, is {got[k]}"
+                for k in expected.keys() & got.keys()
+                if expected[k] != got[k]
+            ]
+        )
+        if problems:
+            raise InputError(
+                f"weights of {self.name!r} do not fit: {'; '.join(sorted(problems)[:5])}; "
+                "remove that folder and train again"
+            )
+
     @property
     def _latents(self) -> Path:
-        return self.path / "latents"
+        return self.path / LATENTS
 
     def _final_arrays(self, split: str) -> Arrays:
         return read_arrays(self._latents / f"{split}.safetensors")
@@ -274,24 +306,20 @@ def load_run(path: str | Path) -> Run:
         raise MissingError(
             f"no run {path.name!r} in {path.parent}/; {found}. Train one: vcviz train"
         )
-    record = read_json(path / "config.json")
-    if record.get("format") != FORMAT:
-        raise InputError(
-            f"{path}/config.json is not a vcviz run (format {clip(record.get('format'))})"
-        )
-    missing = {"config", "data"} - record.keys()
-    if missing:
-        raise InputError(f"{path}/config.json lacks {', '.join(sorted(missing))}")
+    config, record = stored_settings(path)
     metrics = read_json(path / "metrics.json")
     if missing := {"accuracy", "nll", "ece", "ece_if_calibrated"} - metrics.keys():
         raise InputError(
             f"{path}/metrics.json lacks {', '.join(sorted(missing))}; "
             "remove that folder and train again"
         )
-    check_arrays(path / "weights.safetensors")
+    for name, value in metrics.items():
+        if not isinstance(value, int | float | list | str | None):
+            raise InputError(f"{name} in {path}/metrics.json must be a number, got {clip(value)}")
+    read_shapes(path / "weights.safetensors")
     return Run(
         path=path,
-        config=RunConfig(**record["config"]),
+        config=config,
         data=record["data"],
         history=tuple(read_history(path / "history.jsonl")),
         metrics=metrics,
@@ -333,6 +361,28 @@ def finished_run(out: str | Path, name: str, config: RunConfig) -> Run | None:
     run = load_run(path)
     refuse_if_different(path, run.config, config)
     return run
+
+
+def _kinds(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shape of every tensor, with its type where that is not a float's."""
+    return {
+        k: tuple(v.shape) if v.is_floating_point() else (*v.shape, str(v.dtype))
+        for k, v in state.items()
+    }
+
+
+def _shapes_of(config: RunConfig, data: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes of a model that is not made; None where only making it tells."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = build_model(config, data)
+    except InputError:
+        raise
+    except (NotImplementedError, RuntimeError):
+        return None
+    return {k: tuple(v.shape) for k, v in model.state_dict().items()}
 
 
 def build_model(

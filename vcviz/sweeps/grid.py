@@ -80,7 +80,7 @@ def read_yaml(path: Path, kind: str = "sweep file") -> Any:
         raise MissingError(f"there is no {kind} {path}")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 

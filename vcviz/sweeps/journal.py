@@ -12,12 +12,25 @@ from typing import Any
 from filelock import Timeout
 
 from vcviz import __version__
-from vcviz.errors import InputError
+from vcviz.errors import InputError, clip
+from vcviz.json_files import read_json
 from vcviz.locks import held
 from vcviz.sweeps.tasks import Task
 
 FORMAT = "vcviz.sweep/1"
 FILE = "sweep.json"
+_ADVICE = "; remove it, the runs stay"
+#: what is always known of a run
+_KINDS: dict[str, Any] = {
+    "name": str,
+    "notebook": str | None,
+    "parameters": dict,
+    "command": str,
+    "state": str,
+    "attempts": int,
+    "reason": str | None,
+    "seconds": int | float | None,
+}
 
 
 class Journal:
@@ -90,15 +103,23 @@ def read_journal(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / FILE
     if not path.exists():
         return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise ValueError(f"its format is {values['format']!r}, not {FORMAT!r}")
-        return {entry["name"]: entry for entry in values["runs"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged or not a sweep's ({error}); remove it, the runs stay"
-        ) from None
+    values = read_json(path, advice=_ADVICE)
+    if values.get("format") != FORMAT:
+        raise InputError(f"{path} is not a sweep's (format {clip(values.get('format'))}){_ADVICE}")
+    runs = values.get("runs")
+    if not isinstance(runs, list) or not all(map(_is_entry, runs)):
+        raise InputError(f"{path} is damaged: its runs are not those of a sweep{_ADVICE}")
+    return {entry["name"]: entry for entry in runs}
+
+
+def _is_entry(entry: Any) -> bool:
+    """Return whether this is what `Journal.plan` writes of a run."""
+    if not isinstance(entry, dict) or not entry.keys() >= _KINDS.keys():
+        return False
+    name = entry["name"]
+    return all(isinstance(entry[k], kind) for k, kind in _KINDS.items()) and bool(
+        name.strip(".") and not set(name) & {"/", "\\", "\0"}
+    )
 
 
 @contextlib.contextmanager

@@ -258,7 +258,16 @@ class Trainer:
         saved = run_folder.read_checkpoint(self.folder)
         if saved is None:
             return
-        arrays, state = saved
+        try:
+            self._restore(*saved)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"the checkpoint in {self.folder} does not fit its run ({reason}); "
+                "remove that folder and train again"
+            ) from None
+
+    def _restore(self, arrays: run_folder.Arrays, state: Mapping[str, Any]) -> None:
         tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
         self.model.load_state_dict(
             {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
@@ -271,10 +280,18 @@ class Trainer:
                     if kind == which:
                         index, _, leaf = rest.partition("/")
                         values.setdefault(int(index), {})[leaf] = value
+            self._check_moments(optimizer, values)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": values})
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.done = state["epoch"]
+
+    def _check_moments(self, optimizer: Any, values: Mapping[int, Mapping[str, Any]]) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for index, moments in values.items():
+            shapes = {v.shape for v in moments.values() if isinstance(v, Tensor) and v.ndim}
+            if not shapes <= {parameters[index].shape}:
+                raise ValueError(f"moments of parameter {index} have shapes {shapes}")
 
 
 class _LossTable:
