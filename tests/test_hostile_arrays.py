@@ -28,7 +28,8 @@ WITHOUT_ARRAYS = {
     "AdversarialExplorer", "DropMaxExplorer", "link", "run_notebook", "report", "sweep",
     "NotebookError", "NotebookResult",
     "Estimate", "MEASURES", "Verdict", "labelled_by", "load_scoreboard", "measure", "noisy_labels",
-    "read_scoreboard_plan", "run_scoreboard",
+    "read_scoreboard_plan", "run_scoreboard", "ScoreboardExplorer", "plot_claims",
+    "plot_score_curves", "plot_scores",
 }  # fmt: skip
 
 CHANGES = {**SAME, **WORSE, **BAD}
