@@ -224,6 +224,7 @@ def test_the_report_is_rebuilt_from_the_runs(folder, tmp_path):
         assert line.endswith(f"{verdict.outcome} |")
     accuracy = board.estimate("digits", "variational", "accuracy")
     assert f"{accuracy:.3f}" in text
+    assert sum(line.startswith("| digits; digits, 100 rows |") for line in text.splitlines()) == 1
     page = report(folder, out=tmp_path / "a.html").read_text()
     assert page.count('class="figure"') == 4
     table = report(folder, format="csv", out=tmp_path / "a.csv").read_text()

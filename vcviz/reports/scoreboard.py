@@ -160,14 +160,13 @@ def _cell(estimate: Estimate | None) -> str:
 
 
 def _tuned(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
-    rows = []
-    seen: list[Mapping[str, Any]] = []
+    """Return a row for every choice of settings, with the tasks that it holds for."""
+    names: dict[tuple[str, ...], list[str]] = {}
     for task, chosen in board.chosen.items():
-        if chosen in seen:
-            continue
-        seen.append(chosen)
-        rows.append([board.tasks[task], *(_settings(chosen[head]) for head in board.heads)])
-    return ["tuned on", *board.heads.values()], rows
+        row = tuple(_settings(chosen[head]) for head in board.heads)
+        names.setdefault(row, []).append(board.tasks[task])
+    rows = [["; ".join(tasks), *row] for row, tasks in names.items()]
+    return ["for", *board.heads.values()], rows
 
 
 def _settings(chosen: Mapping[str, Any]) -> str:
