@@ -11,20 +11,26 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from browser import Watch, watched
+from numpy.typing import NDArray
 
 from vcviz.headless.files import list_notebooks, read_notebook
 from vcviz.headless.parameters import TAG
 
 ROOT = Path(__file__).resolve().parent.parent
+#: arguments with which a page can be told to open a notebook, as its menus do
+EXPOSED = ("--port=0", "--", "--LabApp.expose_app_in_browser=True")
 
 # What a test asks of the kernel: marks the controls, and says what an explorer shows.
 _ASSISTANT = """
 import inspect as _inspect
 import json as _json
+import ipywidgets as _ipw
 import numpy as _np
 from vcviz.widgets.display import Explorer as _Explorer
 
@@ -61,14 +67,21 @@ def _sum(values):
     numbers = _np.array([v for v in flat if isinstance(v, (int, float, _np.number))], dtype=float)
     return float(numbers[_np.isfinite(numbers)].sum())
 
+def _place(control):
+    if isinstance(control, _ipw.SelectionSlider):
+        return control.index
+    return control.value if isinstance(control, (_ipw.IntSlider, _ipw.FloatSlider)) else None
+
 def _shown(i):
     explorer = _explorers[i]
+    places = {n: _place(c) for n, c in explorer.controls.items()}
     return {
         "busy": len(_handlers["comm_msg"].under_way),
         "values": {n: repr(c.value) for n, c in explorer.controls.items()},
+        "places": {f"test-{i}-{n}": place for n, place in places.items() if place is not None},
         "traces": [
-            [t.type, *(_sum(t[k]) if k in t else 0.0 for k in ("x", "y", "z"))]
-            for t in explorer.view.data
+            [t.get("type", "scatter"), *(_sum(t.get(k)) for k in ("x", "y", "z"))]
+            for t in explorer.view._shown.data
         ],
     }
 """
@@ -90,14 +103,69 @@ _TOO_LATE = """
 const inTime = AbortSignal.timeout.bind(AbortSignal);
 AbortSignal.timeout = (ms) => ms === 2000 ? {addEventListener: (_, late) => late()} : inTime(ms);
 """
-_PAGE_SHOWN = """name => {
+_OPEN = """async (path) => {
+  const panel = await jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'});
+  await panel.revealed;
+  await panel.sessionContext.ready;
+}"""
+_DIALOG = ".jp-Dialog"
+# Without a question whether to keep what the notebook shows.
+_CLOSE = "() => jupyterapp.shell.currentWidget.dispose()"
+# The figure of the explorer whose first control bears a name; below it may stand others.
+_PLOT = """const plotOf = (name) => document.querySelector('.' + CSS.escape(name))
+  ?.closest('.jp-OutputArea-output').querySelector('.js-plotly-plot[data-drawn]');"""
+_PAGE_SHOWN = (
+    """([name, places]) => {"""
+    + _PLOT
+    + """
   const flat = (v) => (v === null || v === undefined ? [] : ArrayBuffer.isView(v) ? Array.from(v)
     : Array.isArray(v) ? v.flatMap(flat) : [v]);
   const sum = (v) => flat(v).filter((n) => Number.isFinite(n)).reduce((a, b) => a + b, 0);
-  const plot = document.querySelector('.' + CSS.escape(name))
-    ?.closest('.jp-OutputArea-output').querySelector('.js-plotly-plot[data-drawn]');
-  return plot && plot.data.map((t) => [t.type ?? 'scatter', sum(t.x), sum(t.y), sum(t.z)]);
+  const plot = plotOf(name);
+  const moving = Object.entries(places).filter(([slider, place]) => {
+    const handle = document.querySelector('.' + CSS.escape(slider) + ' .noUi-handle');
+    return handle && Math.abs(handle.getAttribute('aria-valuenow') - place) > 0.006;
+  });
+  return plot && {moving: moving.map(([slider]) => slider),
+    traces: plot.data.map((t) => [t.type ?? 'scatter', sum(t.x), sum(t.y), sum(t.z)])};
 }"""
+)
+# What the page has of a layer: its numbers, and which of its points are marked as chosen.
+_PAGE_LAYER = (
+    """([name, layer]) => {"""
+    + _PLOT
+    + """
+  return plotOf(name).data.filter((t) => t.meta?.layer === layer).map((t) => ({
+    axes: [t.xaxis ?? 'x', t.yaxis ?? 'y'], x: Array.from(t.x), y: Array.from(t.y),
+    chosen: t.selectedpoints ? Array.from(t.selectedpoints) : null}));
+}"""
+)
+# Where a panel lies on the screen, and the range of its axes.
+_PAGE_PANEL = (
+    """([name, x, y]) => {"""
+    + _PLOT
+    + """
+  const plot = plotOf(name), box = plot.getBoundingClientRect();
+  const [across, up] = [[x, 'xaxis'], [y, 'yaxis']].map(([id, axis]) =>
+    plot._fullLayout[axis + id.slice(1)]);
+  return {left: box.left + across._offset, top: box.top + up._offset, width: across._length,
+    height: up._length, x: across.range, y: up.range};
+}"""
+)
+# Keeps the numbers of a layer's first trace at every drawing.
+_PAGE_RECORD = (
+    """([name, layer]) => {"""
+    + _PLOT
+    + """
+  const plot = plotOf(name), seen = [];
+  const note = () => seen.push(Array.from(plot.data.find((t) => t.meta?.layer === layer).x));
+  window.seenTo?.disconnect();
+  window.seenTo = new MutationObserver(note);
+  window.seenTo.observe(plot, {attributes: true, attributeFilter: ['data-drawn']});
+  note();
+  window.seen = seen;
+}"""
+)
 
 
 def small_copies(folder: Path) -> None:
@@ -128,7 +196,7 @@ def served(folder: Path, *arguments: str, address: str = r"http://\S+token=\w+")
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150
         while not (found := re.search(address, log.read_text())):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -153,32 +221,29 @@ class Lab:
         self.folder, self.browser = folder, browser
         self.base, self.token = address.split("/lab")[0], re.search(r"token=(\w+)", address)[1]
         self.kernel_id: str | None = None
+        self._sheet: Sheet | None = None
+        self._script = ""
         self._client: Any = None
 
-    @contextlib.contextmanager
-    def notebook(self, name: str, *, late: bool = False) -> Iterator[Sheet]:
-        """Open a notebook, run all of its cells, and yield it.
+    def notebook(self, name: str, *, late: bool = False) -> Sheet:
+        """Open a notebook and run all of its cells, or return it if it is still open.
 
-        With `late` anywidget finds that no widget starts in time.
+        With `late` anywidget finds that no widget started in time.
         """
+        if self._sheet is not None and self._sheet.name == name:
+            return self._sheet
+        page, watch = self._blank_page(_TOO_LATE if late else _PATIENCE)
+        path = f"vcviz-notebooks/{name}.ipynb"
         if self.kernel_id is not None:
             # All notebooks share a kernel: to import everything anew would take most of the time.
             self._post(
                 "sessions",
-                {"path": f"vcviz-notebooks/{name}.ipynb", "name": name, "type": "notebook",
-                 "kernel": {"id": self.kernel_id}},
-            )  # fmt: skip
+                {"path": path, "name": name, "type": "notebook", "kernel": {"id": self.kernel_id}},
+            )
             self.ask(_FORGET)
-        page = self.browser.new_page(viewport={"width": 1280, "height": 1000})
-        watch = watched(page)
-        page.add_init_script(_TOO_LATE if late else _PATIENCE)
-        page.goto(f"{self.base}/lab/tree/vcviz-notebooks/{name}.ipynb?reset&token={self.token}")
-        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=60_000)
-        code = [
-            cell
-            for cell in read_notebook(self.folder / "vcviz-notebooks" / f"{name}.ipynb").cells
-            if cell.cell_type == "code"
-        ]
+        page.evaluate(_OPEN, path)
+        page.get_by_text("(ipykernel) | Idle").wait_for()
+        code = [c for c in read_notebook(self.folder / path).cells if c.cell_type == "code"]
         last = self.ask("get_ipython().execution_count") + len(code)
         page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
         page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
@@ -188,10 +253,31 @@ class Lab:
             assert failed.count() == 0, failed.first.inner_text()
             assert time.monotonic() < deadline, f"{name} takes too long"
             page.wait_for_timeout(200)
-        try:
-            yield Sheet(self, page, watch)
-        finally:
-            page.close()
+        self._sheet = Sheet(self, name, page, watch)
+        return self._sheet
+
+    def _blank_page(self, script: str) -> tuple[Any, Watch]:
+        """Return a page of JupyterLab without a notebook: that of the last one, if it can be."""
+        last, self._sheet = self._sheet, None
+        if last is not None and self._script == script and not last.page.locator(_DIALOG).count():
+            last.page.evaluate(_CLOSE)
+            last.watch.errors.clear()
+            last.watch.requests.clear()
+            return last.page, last.watch
+        if last is not None:
+            last.page.close()
+        self._script = script
+        return self._new_page(script)
+
+    def _new_page(self, script: str) -> tuple[Any, Watch]:
+        page = self.browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(150_000)
+        watch = watched(page)
+        page.add_init_script(script)
+        page.goto(f"{self.base}/lab?reset&token={self.token}")
+        page.wait_for_function("() => window.jupyterapp?.restored")
+        page.evaluate("() => jupyterapp.restored")
+        return page, watch
 
     def ask(self, expression: str) -> Any:
         """Return what an expression is in the kernel, when it has done what it was sent."""
@@ -237,13 +323,14 @@ class Sheet:
 
     Attributes
     ----------
+    name : of the notebook
     page, watch : Playwright's page, and what it asked for and complained about
     controls : name -> type of each explorer's controls
     """
 
-    def __init__(self, lab: Lab, page: Any, watch: Watch) -> None:
-        self.lab, self.page, self.watch = lab, page, watch
-        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=120_000)
+    def __init__(self, lab: Lab, name: str, page: Any, watch: Watch) -> None:
+        self.lab, self.name, self.page, self.watch = lab, name, page, watch
+        page.get_by_text("(ipykernel) | Idle").wait_for()
         lab.ask(_ASSISTANT)
         self.controls: list[dict[str, str]] = lab.ask("_mark()")
 
@@ -262,32 +349,88 @@ class Sheet:
         """Return the values of an explorer's controls in the kernel, and what it wants shown."""
         return self.lab.ask(f"_shown({i})")
 
-    def agrees(self, i: int, *, unlike: Any = None, like: Any = None, timeout: float = 40) -> Any:
+    def agrees(self, i: int, *, unlike: Any = None, like: Any = None, timeout: float = 150) -> Any:
         """Return what kernel and page both show, once they do.
 
         Not before the controls' values are others than in `unlike`, or all is as in `like`.
         """
         deadline = time.monotonic() + timeout
-        mark = f"test-{i}-{next(iter(self.controls[i]))}"
         while True:
             wanted = self.expected(i)
-            there = self.page.evaluate(_PAGE_SHOWN, mark)
+            found = self.page.evaluate(_PAGE_SHOWN, [self._mark(i), wanted["places"]])
+            if found is None:
+                self.output(i)  # scrolls there
+            there, moving = (found["traces"], found["moving"]) if found else (None, [])
             values = wanted["values"]
             reached = (unlike is None or values != unlike["values"]) and (
                 like is None
                 or (values == like["values"] and same(wanted["traces"], like["traces"]))
             )
-            if reached and not wanted["busy"] and same(there, wanted["traces"]):
+            if reached and not wanted["busy"] and not moving and same(there, wanted["traces"]):
                 return wanted
             assert time.monotonic() < deadline, (
                 values,
                 wanted["busy"],
-                there and len(there),
+                moving,
+                there and (len(there), len(wanted["traces"])),
                 _different(there, wanted["traces"]),
                 like and _different(wanted["traces"], like["traces"]),
                 self.watch,
             )
             self.page.wait_for_timeout(30)
+
+    def layer(self, i: int, layer: str) -> list[dict[str, Any]]:
+        """Return the page's traces of a layer: ``axes``, ``x``, ``y`` and what is ``chosen``."""
+        return self.page.evaluate(_PAGE_LAYER, [self._mark(i), layer])
+
+    def record(self, i: int, layer: str) -> None:
+        """Keep, from now on, the x of a layer's first trace at every drawing; see `recorded`."""
+        self.page.evaluate(_PAGE_RECORD, [self._mark(i), layer])
+
+    def recorded(self) -> list[list[float]]:
+        """Return what `record` has kept."""
+        return self.page.evaluate("() => window.seen")
+
+    def panel(self, i: int, x: str = "x", y: str = "y") -> Panel:
+        """Return where a panel is, scrolled to the middle of the screen."""
+        self.figure(i).evaluate("plot => plot.scrollIntoView({block: 'center'})")
+        return Panel(**self.page.evaluate(_PAGE_PANEL, [self._mark(i), x, y]))
+
+    def figure(self, i: int, number: int = 0) -> Any:
+        """Return a figure of an explorer; the first is its own."""
+        return self.output(i).locator(".js-plotly-plot[data-drawn]").nth(number)
+
+    def output(self, i: int) -> Any:
+        """Return all that an explorer shows, scrolled into view."""
+        return self.control(i, next(iter(self.controls[i]))).locator(
+            "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]"
+        )
+
+    def tool(self, i: int, title: str) -> None:
+        """Click a button above a figure, such as "Lasso Select"."""
+        figure = self.figure(i)
+        figure.hover(position={"x": 5, "y": 5})
+        figure.locator(f'.modebar-btn[data-title="{title}"]').click()
+
+    def drag(self, corners: Any) -> None:
+        """Draw with the mouse, from corner to corner in pixels of the screen."""
+        (x, y), *others = [(float(x), float(y)) for x, y in corners]
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for x, y in others:
+            self.page.mouse.move(x, y)
+        self.page.mouse.up()
+
+    def until(self, what: Any, *, timeout: float = 150) -> Any:
+        """Return what a function returns, once that is true."""
+        deadline = time.monotonic() + timeout
+        while not (found := what()):
+            assert time.monotonic() < deadline, (found, self.watch)
+            self.page.wait_for_timeout(50)
+        return found
+
+    def _mark(self, i: int) -> str:
+        return f"test-{i}-{next(iter(self.controls[i]))}"
 
     def press(self, i: int, name: str) -> bool:
         """Move a control by keyboard; return whether it can be moved."""
@@ -333,10 +476,7 @@ class Sheet:
 
     def reset(self, i: int) -> None:
         """Click the button that puts everything back."""
-        cell = self.control(i, next(iter(self.controls[i]))).locator(
-            "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]"
-        )
-        cell.get_by_role("button", name="Reset").first.click()
+        self.output(i).get_by_role("button", name="Reset").first.click()
 
     def _target(self, i: int, name: str) -> Any:
         """Return what of a control takes keys and clicks; None if there is nothing to move."""
@@ -348,6 +488,32 @@ class Sheet:
         off = off or box.locator("[disabled]").count() > 0
         one = self.controls[i][name] == "Dropdown" and target.locator("option").count() < 2
         return None if off or one else target
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel on the screen, in pixels, and the ranges of its axes."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def pixels(self, points: Any) -> NDArray[np.float64]:
+        """Return (N, 2) where on the screen points (N, 2) of the panel are."""
+        points = np.asarray(points, dtype=float)
+        (x0, x1), (y0, y1) = self.x, self.y
+        across = (points[:, 0] - x0) / (x1 - x0)
+        up = (points[:, 1] - y0) / (y1 - y0)
+        return np.column_stack([self.left + across * self.width, self.top + (1 - up) * self.height])
+
+    def holds(self, pixels: NDArray[np.float64], margin: float = 0) -> NDArray[np.bool_]:
+        """Return (N,) whether places on the screen are in the panel, well inside by a margin."""
+        low = np.array([self.left, self.top]) + margin
+        high = np.array([self.left + self.width, self.top + self.height]) - margin
+        return ((pixels > low) & (pixels < high)).all(1)
 
 
 def same(there: Any, wanted: Any) -> bool:
