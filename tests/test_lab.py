@@ -12,9 +12,12 @@ from lab_browser import served
 from tiny_notebooks import save, text
 
 from vcviz import lab
+from vcviz.cli import main
 from vcviz.errors import InputError
 from vcviz.headless.kernels import SameInterpreter
-from vcviz.lab import copy_notebooks, lab_command
+from vcviz.lab import app_command, copy_notebooks, lab_command
+from vcviz.lab.doors import is_local_address, open_doors
+from vcviz.sweeps import sweep
 
 
 @pytest.fixture
@@ -112,6 +115,64 @@ def test_the_command_serves_the_current_folder_with_this_interpreter(tmp_path, m
     elsewhere = lab_command(tmp_path.parent / "elsewhere")
     assert f"--ServerApp.root_dir={tmp_path.parent / 'elsewhere'}" in elsewhere
     assert "--LabApp.default_url=/lab/tree/tour.ipynb" in elsewhere
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ip=0.0.0.0"], "it listens at 0.0.0.0, not only on this machine"),
+        (["--ip", "*"], r"it listens at \*, not only"),
+        (["--ServerApp.ip="], "it listens at every address"),
+        (["--ServerApp.ip=192.168.1.7"], "it listens at 192.168.1.7"),
+        (["--IdentityProvider.token="], "it asks for no token"),
+        (["--ServerApp.token", "''"], "it asks for no token"),
+        (["--ServerApp.password="], "it asks for no password"),
+        (["--ServerApp.allow_origin=*"], "lets pages of others talk to it"),
+        (["--ServerApp.disable_check_xsrf=True"], "lets pages of others talk to it"),
+        (["--ServerApp.allow_remote_access=1"], "lets pages of others talk to it"),
+    ],
+)
+def test_what_lets_others_in_is_said_before_it_starts(
+    tmp_path, monkeypatch, capsys, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lab, "list_notebooks", dict)
+    monkeypatch.setattr(lab, "start", lambda command, environment=None: 0)
+    with pytest.raises(SystemExit, match="0"):
+        main(["lab", "--no-browser", "--", *arguments])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"vcviz: warning: .*{said}", line)
+
+
+def test_what_stays_on_this_machine_needs_no_word():
+    quiet = ["--ip=127.0.0.1", "--ServerApp.ip", "localhost", "--ip=::1", "--debug"]
+    assert (
+        open_doors([*quiet, "--ServerApp.token=abc", "--ServerApp.allow_origin=https://a.b"]) == []
+    )
+    assert open_doors([]) == []
+    here = ["tcp://127.0.0.1:8786", "localhost:8786", "tcp://[::1]:8786", "tls://127.0.0.2:1"]
+    assert all(map(is_local_address, here))
+    there = ["tcp://10.0.0.3:8786", "head-node:8786", "tcp://127.0.0.1.evil.org:1", "", "tcp://["]
+    assert not any(map(is_local_address, there))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("tcp://10.0.0.3:8786", 1), ("tls://10.0.0.3:1", 0), ("127.0.0.1:1", 0)]
+)
+def test_a_scheduler_elsewhere_is_said(tmp_path, monkeypatch, capsys, address, said):
+    def silent(*_, **__):
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr("distributed.Client", silent)
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        sweep({"seed": [0]}, out=tmp_path, scheduler=address, progress=False)
+    assert capsys.readouterr().err.count("is not on this machine") == said
+
+
+def test_an_app_stays_on_this_machine_too(ours, tmp_path):
+    pytest.importorskip("voila")
+    copy_notebooks(tmp_path / "mine")
+    assert "--Voila.ip=127.0.0.1" in app_command("one", tmp_path / "mine")
 
 
 def test_python3_is_this_interpreter_whatever_is_registered(tmp_path, monkeypatch):

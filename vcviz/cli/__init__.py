@@ -268,7 +268,10 @@ def lab(
     """
     from vcviz.headless.files import list_notebooks
     from vcviz.lab import APP_ENVIRONMENT, app_command, copy_notebooks, lab_command, start
+    from vcviz.lab.doors import open_doors
 
+    for line in open_doors(ctx.args):
+        typer.echo(f"vcviz: warning: {line}", err=True)
     for line in copy_notebooks(folder):
         typer.echo(line)
     options: dict[str, Any] = {"port": port, "browser": browser, "extra": ctx.args}

@@ -136,6 +136,7 @@ def app_command(
         "-m",
         "voila",
         str(notebooks[name].resolve()),
+        "--Voila.ip=127.0.0.1",
         f"--MappingKernelManager.root_dir={Path.cwd()}",
     ]
     if port is not None:

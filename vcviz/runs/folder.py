@@ -247,8 +247,12 @@ def write_probe(folder: Path, epoch: int, arrays: Mapping[str, NDArray[Any]]) ->
 
 def append_history(folder: Path, row: Mapping[str, Any]) -> None:
     """Add one epoch's line to the history."""
-    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    path = folder / "history.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise _unwritten(path, error.errno, error.strerror) from None
 
 
 def write_checkpoint(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vcviz.errors import MissingError, SweepError
+from vcviz.lab.doors import is_local_address
 from vcviz.sweeps.tasks import Task, failed, run_group
 
 if TYPE_CHECKING:
@@ -155,6 +157,14 @@ def _client(scheduler: str | None, workers: int, threads: int, retries: int) -> 
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    encrypted = scheduler is None or scheduler.startswith(("tls://", "wss://"))
+    if scheduler is not None and not encrypted and not is_local_address(scheduler):
+        print(
+            f"the scheduler at {scheduler} is not on this machine, and nothing between is "
+            "encrypted: it and its workers run what they are sent; use tls:// where others "
+            "reach that network",
+            file=sys.stderr,
+        )
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout=_CONNECT_TIMEOUT)

@@ -1,0 +1,125 @@
+"""A run that dies at any moment, or on a full disk, goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vcviz
+from vcviz.training import loop
+
+SETTINGS: dict[str, Any] = {
+    "head": "gaussian_mixture", "dataset": "digits", "epochs": 6, "n_train": 120,
+    "probe_size": 10, "encoder_options": {"dropout": 0.2}, "progress": False,
+    "checkpoint_every": 0,
+}  # fmt: skip
+
+#: dies when it opens, renames or removes the k-th file of its folder; says how many there were
+DIES = """
+import os, signal, sys
+import vcviz
+from test_killed import SETTINGS
+
+out, last, seen = sys.argv[1], int(sys.argv[2]), 0
+
+def hook(event, args):
+    global seen
+    if event in ("open", "os.rename", "os.remove", "os.mkdir") and out in str(args[0]):
+        seen += 1
+        if seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+vcviz.train(out=out, **SETTINGS)
+print(seen)
+"""
+
+
+def train_until(out: Path, last: int) -> subprocess.CompletedProcess[str]:
+    out.mkdir()
+    tests = Path(__file__).parent
+    paths = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+    return subprocess.run(
+        [sys.executable, "-c", DIES, str(out), str(last)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def contents(run: vcviz.Run) -> dict[str, bytes]:
+    """Return all files of a run but the one that says when it was made."""
+    files = (p for p in run.path.rglob("*") if p.is_file() and p.name != "config.json")
+    return {str(p.relative_to(run.path)): p.read_bytes() for p in files}
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = vcviz.train(out=tmp_path / "whole", **SETTINGS)
+    write, calls = loop.run_folder.write_checkpoint, []
+
+    def no_room(*args: Any) -> None:
+        """Write as on a disk with room for 10 kB, from the third time on."""
+        calls.append(args)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if len(calls) >= 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+        try:
+            write(*args)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    out = tmp_path / "full"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.run_folder, "write_checkpoint", no_room)
+        with pytest.raises(OSError, match=r"cannot write state.safetensors \(File too large\)"):
+            vcviz.train(out=out, **SETTINGS)
+    assert vcviz.list_runs(out) == []
+    (partial,) = out.iterdir()
+    assert [p.name for p in (partial / "checkpoint").iterdir()] == ["state.safetensors"]
+    _, state = loop.run_folder.read_checkpoint(partial)
+    assert state["epoch"] == 2
+    assert contents(vcviz.train(out=out, **SETTINGS)) == contents(whole)
+
+
+def test_a_history_without_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match=r"cannot write history.jsonl \(No space left.*is intact"):
+        loop.run_folder.append_history(tmp_path, {"epoch": 1})
+
+
+def test_a_run_that_dies_while_it_writes_goes_on(tmp_path: Path) -> None:
+    _dies_and_goes_on(tmp_path, [17])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_run_that_dies_at_twenty_moments_goes_on(tmp_path: Path) -> None:
+    done = train_until(tmp_path / "counted", 0)
+    assert done.returncode == 0, done.stderr
+    moments = range(1, int(done.stdout) + 1)
+    _dies_and_goes_on(tmp_path, sorted(random.Random(0).sample(moments, 20)))
+
+
+def _dies_and_goes_on(tmp_path: Path, moments: list[int]) -> None:
+    whole = contents(vcviz.train(out=tmp_path / "whole", **SETTINGS))
+    for moment in moments:
+        out = tmp_path / f"dies-{moment}"
+        assert train_until(out, moment).returncode == -signal.SIGKILL
+        # What is in the list is whole, also when it died on the way into it.
+        for run in vcviz.list_runs(out):
+            assert contents(run) == whole
+        assert contents(vcviz.train(out=out, **SETTINGS)) == whole, f"killed at file {moment}"
