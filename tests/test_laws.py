@@ -504,14 +504,14 @@ def test_learned_parameters_of_a_distribution_keep_their_constraints(name, mean,
     assert locs
     assert learned == (locs if mean else set()) | (set(law.state_dict()) - locs if scale else set())
     before = law.log_prob(latents())
-    with torch.no_grad():
-        for parameter in law.parameters():
-            parameter.add_(3 * torch.randn(parameter.shape))
-    # Far out in a tail a log-density is below what a float can be, which is still a number.
-    assert not law.log_prob(latents()).isnan().any()
-    labels = torch.arange(20) % C
-    own = law.log_prob(law.sample(labels))[torch.arange(20), labels]
-    assert own.isfinite().all()
+    for step in (0.3, 3.0):
+        with torch.no_grad():
+            for parameter in law.parameters():
+                parameter.add_(step * torch.randn(parameter.shape))
+        found = law.log_prob(latents())
+        # Far out in a tail a log-density is below what a float can be, which is still a number.
+        assert not found.isnan().any()
+        assert step > 1 or found.isfinite().all()
     assert not learned or not torch.equal(law.log_prob(latents()), before)
     from_description(describe(law.distribution()))  # torch itself checks the values
 
