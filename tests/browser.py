@@ -33,6 +33,8 @@ class Watch:
 def watched(page: Any) -> Watch:
     """Let a page reach this machine alone, and return a list of what it asks for and says."""
     watch = Watch()
+    # A busy machine draws slowly; what never comes is noticed all the same.
+    page.set_default_timeout(120_000)
     page.on(
         "request",
         lambda r: None if r.url.startswith(LOCAL) else watch.requests.append(r.url),
