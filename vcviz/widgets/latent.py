@@ -29,8 +29,7 @@ from vcviz.widgets.sources import Axes, Rows, sources
 from vcviz.widgets.stills import still_backdrops
 
 _BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
-_REGION_BYTES = 4500  # of decision regions as a picture, in text
-_ENOUGH = 10  # epochs that a figure should have before it brings more
+_REGION_BYTES = 2000  # of decision regions as a picture, in text
 _EVERY = "every"  # backdrop at once, of which a list in a static figure shows one
 _BAR_PX = 96  # beside the panels
 _USUAL_PX = 1200  # width of a page, until it says its own
@@ -147,7 +146,6 @@ class LatentExplorer(Explorer):
         axes: Sequence[Axes] | None = None,
         frames: int | None = None,
         max_points: int = 300,
-        beneath: bool | None = None,
     ) -> go.Figure:
         """Return one static figure with a slider, and lists of axes, of lines, of what is beneath.
 
@@ -159,9 +157,6 @@ class LatentExplorer(Explorer):
         frames : most positions of the slider; default as many as keep the figure
             below 1 MB, so that a notebook can hold some
         max_points : most points of a panel; more are sampled
-        beneath : bring what can lie beneath the points (decision regions at every epoch, and what
-            else the runs have) with a list of it; default if that leaves enough epochs, which it
-            does with one or two runs
 
         Raises
         ------
@@ -178,7 +173,7 @@ class LatentExplorer(Explorer):
             return self.bound.figure(
                 layers=layers,
                 slider="turn",
-                frames=frames or self._affordable(1, max_points, beneath=False),
+                frames=frames or self._affordable(1, max_points),
                 axes=("tour",),
                 draw=lambda **values: self._spec(values, options),
             )
@@ -189,24 +184,22 @@ class LatentExplorer(Explorer):
         elif "split" in self.controls:
             menus["split"] = None
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
-        if beneath is None:
-            beneath = self._affordable(views, max_points, beneath=True) >= _ENOUGH
-        beneath = beneath and "backdrop" in self.controls
+        beneath = "backdrop" if "backdrop" in self.controls else None
         return self.bound.figure(
             menus=menus,
             layers=layers,
-            one_of="backdrop" if beneath else None,
-            frames=frames or self._affordable(views, max_points, beneath=beneath),
+            one_of=beneath,
+            frames=frames or self._affordable(views, max_points),
             draw=lambda **values: self._spec(
-                {**values, "backdrop": _EVERY} if beneath else values, options
+                values if beneath is None else {**values, "backdrop": _EVERY}, options
             ),
         )
 
-    def _affordable(self, views: int, rows: int, *, beneath: bool) -> int:
+    def _affordable(self, views: int, rows: int) -> int:
         """Return how many steps fit the budget, by what points, outlines and regions take."""
         classes = len(self.controls["classes"].value)
         panel = 12 * rows + 760 * classes + 600
-        if beneath:
+        if "backdrop" in self.controls:
             panel += _REGION_BYTES
         panels = len(self.sources)
         return max(6, int(_BUDGET / (views * panels * panel)))
