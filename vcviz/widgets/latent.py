@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError, unknown
+from vcviz.errors import unknown
 from vcviz.figures import theme as style
 from vcviz.figures.fields import field_bar
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
@@ -26,11 +26,8 @@ from vcviz.widgets.latent_controls import SPLITS, TOUR, latent_controls, latent_
 from vcviz.widgets.picks import Picks
 from vcviz.widgets.selection import Selection
 from vcviz.widgets.sources import Axes, Rows, sources
-from vcviz.widgets.stills import still_backdrops
 
 _BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
-_REGION_BYTES = 2000  # of decision regions as a picture, in text
-_EVERY = "every"  # backdrop at once, of which a list in a static figure shows one
 _BAR_PX = 96  # beside the panels
 _USUAL_PX = 1200  # width of a page, until it says its own
 _LAYERS = ("anticipated", "empirical", "boundaries")
@@ -142,65 +139,40 @@ class LatentExplorer(Explorer):
     def figure(
         self,
         *,
-        slider: str = "epoch",
         axes: Sequence[Axes] | None = None,
         frames: int | None = None,
         max_points: int = 300,
     ) -> go.Figure:
-        """Return one static figure with a slider, and lists of axes, of lines, of what is beneath.
+        """Return one static figure with an epoch slider, a list of axes and a list of lines.
 
         Parameters
         ----------
-        slider : "epoch", or "turn" to go around the latents on a grand tour, at the epoch that is
-            set
         axes : the views, e.g. ``[("pca",), ("pair", 0, 1)]``; default the first two on offer
-        frames : most positions of the slider; default as many as keep the figure
+        frames : most epochs along the slider; default as many as keep the figure
             below 1 MB, so that a notebook can hold some
         max_points : most points of a panel; more are sampled
-
-        Raises
-        ------
-        InputError
-            If there is no such slider; a tour takes latents of more than two dimensions.
         """
-        if slider not in ("epoch", "turn"):
-            raise unknown("slider", slider, ("epoch", "turn"))
-        options = LatentOptions(compact=True, max_points=max_points)
-        layers = [name for name in _LAYERS if name in self.controls]
-        if slider == "turn":
-            if "turn" not in self.controls:
-                raise InputError("there is no grand tour of latents of two dimensions")
-            return self.bound.figure(
-                layers=layers,
-                slider="turn",
-                frames=frames or self._affordable(1, max_points),
-                axes=("tour",),
-                draw=lambda **values: self._spec(values, options),
-            )
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
             menus["axes"] = list(axes) if axes is not None else offered[:2]
         elif "split" in self.controls:
             menus["split"] = None
+        layers = [name for name in _LAYERS if name in self.controls]
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
-        beneath = "backdrop" if "backdrop" in self.controls else None
         return self.bound.figure(
             menus=menus,
             layers=layers,
-            one_of=beneath,
             frames=frames or self._affordable(views, max_points),
             draw=lambda **values: self._spec(
-                values if beneath is None else {**values, "backdrop": _EVERY}, options
+                values, LatentOptions(compact=True, max_points=max_points)
             ),
         )
 
     def _affordable(self, views: int, rows: int) -> int:
-        """Return how many steps fit the budget, by what points, outlines and regions take."""
+        """Return how many epochs fit the budget, by what a point and an outline take in JSON."""
         classes = len(self.controls["classes"].value)
         panel = 12 * rows + 760 * classes + 600
-        if "backdrop" in self.controls:
-            panel += _REGION_BYTES
         panels = len(self.sources)
         return max(6, int(_BUDGET / (views * panels * panel)))
 
@@ -234,17 +206,11 @@ class LatentExplorer(Explorer):
             views = self._laid_open(values, options)
         spec = spec_of_views(views, options)
         values = {**self._defaults, **values}
-        low, high = spec["layout"]["yaxis"]["domain"]
-        place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
-        if values["backdrop"] == _EVERY:
-            bars = self._still(values)[1]
-            spec["data"] += [bar | {"xaxis": "x", "yaxis": "y"} for bar in bars]
-            for bar in bars:
-                bar["marker"]["colorbar"] |= {"y": place["y"], "len": place["length"]}
-            return style.themed(spec, self.theme)
         fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
         if fields and values["backdrop"] in ("log_ratio", "ood"):
             limits = _limits(fields)
+            low, high = spec["layout"]["yaxis"]["domain"]
+            place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
             bar = field_bar(fields[0], limits=limits, **place) | {"xaxis": "x", "yaxis": "y"}
             spec["data"].append(bar)
             margin = spec["layout"]["margin"]
@@ -259,8 +225,7 @@ class LatentExplorer(Explorer):
 
     def _laid_open(self, values: Mapping[str, Any], options: LatentOptions) -> list[View]:
         values = {**self._defaults, **values}
-        still = values["backdrop"] == _EVERY
-        backdrops = self._still(values)[0] if still else self._backdrops_of(values)
+        backdrops = self._backdrops_of(values)
         fields = [b.field for b in backdrops if b.field is not None]
         beneath = values["backdrop"] in ("log_ratio", "ood")
         limits = _limits(fields) if fields else None
@@ -321,15 +286,6 @@ class LatentExplorer(Explorer):
                 layers.append(scored if kind == "ood" else scored._replace(field=None))
             found.append(stacked(layers))
         return found
-
-    def _still(self, values: Mapping[str, Any]) -> tuple[list[Backdrop], list[dict[str, Any]]]:
-        """Return every backdrop of each panel of a static figure, and the bars of their colours."""
-        shown = [(self.sources[k], self._backdrops[k]) for k in self._shown(values)]
-        kinds = [kind for _, kind in self.controls["backdrop"].options if kind != "none"]
-        axes, rows = _axes(values), _rows(values)
-        found, bars = still_backdrops(shown, kinds, axes, rows, values["epoch"], values["score"])
-        lines = self._backdrops_of({**values, "backdrop": "none"})
-        return [stacked(pair) for pair in zip(lines, found, strict=True)], bars
 
     def _fit_range(self, rows: Rows) -> Range | None:
         """Return the range of fits over all runs and epochs, so that their axis stays put."""
