@@ -195,11 +195,11 @@ def test_jupyterlab_opens_and_runs_a_notebook_where_it_was_started(tmp_path, chr
     cell = "import os, sys, vcviz\nprint('python', sys.executable)\nprint('folder', os.getcwd())"
     save(copies / "tour.ipynb", text("# Mine, kept"), cell)
     with served(tmp_path) as address, open_page(chromium, address) as (page, watch):
-        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=60_000)
+        page.get_by_text("(ipykernel) | Idle").wait_for(timeout=180_000)
         page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
         page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
         output = page.locator(".jp-OutputArea-output", has_text="folder")
-        output.wait_for(timeout=60_000)
+        output.wait_for(timeout=180_000)
         assert output.inner_text().split() == ["python", sys.executable, "folder", str(tmp_path)]
         assert watch.requests == []
         assert page.get_by_text("Would you like to").count() == 0

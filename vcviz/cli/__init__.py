@@ -172,7 +172,7 @@ def report(
         bool, typer.Option("--per-run", help="Tables: a line per run, seeds not put together.")
     ] = False,
 ) -> None:
-    """Summarise runs, or a scoreboard, as a page or table, seeds put together."""
+    """Summarise runs or a scoreboard as a page or table."""
     from vcviz.reports import report as write_report
 
     typer.echo(write_report(folder, format=format_, out=out, per_run=per_run))  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ def scoreboard(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars.")] = False,
 ) -> None:
-    """Tune, train and measure heads on the tasks of a plan; go on where it stopped."""
+    """Compare heads by a plan of tasks and claims."""
     from vcviz.cli.table import text_table
     from vcviz.reports import report
     from vcviz.scoreboard import count_runs, read_scoreboard_plan, run_scoreboard
