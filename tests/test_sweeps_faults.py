@@ -104,8 +104,14 @@ def test_a_killed_sweep_repeats_nothing_that_is_finished(tmp_path):
 
 def test_an_interrupt_says_what_is_kept(tmp_path):
     source = save(tmp_path / "wait.ipynb", PARAMETERS, "import time\ntime.sleep(30 if n else 0)")
+    # What is started in the background of a script ignores Ctrl-C, and so would its children.
+    heeding = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from vcviz.cli import main; main(sys.argv[1:])"
+    )
+    python, _, _, *arguments = command(tmp_path, source)
     process = subprocess.Popen(
-        command(tmp_path, source), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        [python, "-c", heeding, *arguments], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
 
     def one_is_done():
