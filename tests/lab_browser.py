@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -26,10 +28,17 @@ ROOT = Path(__file__).resolve().parent.parent
 #: arguments with which a page can be told to open a notebook, as its menus do
 EXPOSED = ("--port=0", "--", "--LabApp.expose_app_in_browser=True")
 
+# First of all: what `ask` needs, and on a signal the kernel writes what its threads are at.
+_WITNESS = """
+import faulthandler as _faulthandler
+import json as _json
+import os as _os
+import signal as _signal
+_faulthandler.register(_signal.SIGUSR1, open({file!r}, "w"))
+"""
 # What a test asks of the kernel: marks the controls, and says what an explorer shows.
 _ASSISTANT = """
 import inspect as _inspect
-import json as _json
 import ipywidgets as _ipw
 import numpy as _np
 from vcviz.widgets.display import Explorer as _Explorer
@@ -224,6 +233,7 @@ class Lab:
         self._sheet: Sheet | None = None
         self._script = ""
         self._client: Any = None
+        self._process_id = 0
 
     def notebook(self, name: str, *, late: bool = False) -> Sheet:
         """Open a notebook and run all of its cells, or return it if it is still open.
@@ -283,17 +293,29 @@ class Lab:
         """Return what an expression is in the kernel, when it has done what it was sent."""
         if self._client is None:
             self._client = self._connect()
-        said = []
-        self._client.execute_interactive(
-            expression if "\n" in expression else f"print(__import__('json').dumps({expression}))",
-            store_history=False,
-            timeout=120,
-            output_hook=lambda m: said.append(m["content"]),
-        )
-        text = "".join(part.get("text", "") for part in said)
-        errors = [part["evalue"] for part in said if "evalue" in part]
-        assert not errors, errors
-        return json.loads(text) if text else None
+        statements = "\n" in expression
+        try:
+            # The reply says it all: what a kernel publishes can be lost when there is much of it.
+            reply = self._client.execute(
+                expression if statements else "",
+                store_history=False,
+                user_expressions={} if statements else {"said": f"_json.dumps({expression})"},
+                reply=True,
+                timeout=120,
+            )["content"]
+        except TimeoutError:
+            os.kill(self._process_id, signal.SIGUSR1)
+            time.sleep(2)
+            raise AssertionError(self._stacks.read_text()) from None
+        said = reply.get("user_expressions", {}).get("said", reply)
+        assert said["status"] == "ok", said
+        return None if statements else json.loads(ast.literal_eval(said["data"]["text/plain"]))
+
+    def close(self) -> None:
+        """Let go of the kernel."""
+        if self._client is not None:
+            self._client.stop_channels()
+            self._client.context.destroy()
 
     def _connect(self) -> Any:
         from jupyter_client.blocking import BlockingKernelClient
@@ -302,9 +324,16 @@ class Lab:
         file = self.folder / ".jupyter" / "RUNTIME" / f"kernel-{self.kernel_id}.json"
         client = BlockingKernelClient(connection_file=str(file))
         client.load_connection_file()
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.start_channels(iopub=False, stdin=False, hb=False)
+        self._client = client
+        self.ask(_WITNESS.format(file=str(self._stacks)))
+        self._process_id = self.ask("_os.getpid()")
         return client
+
+    @property
+    def _stacks(self) -> Path:
+        """Where a kernel that hangs writes what its threads are at."""
+        return self.folder / "stacks.txt"
 
     def _get(self, what: str) -> Any:
         return urllib.request.urlopen(f"{self.base}/api/{what}?token={self.token}")

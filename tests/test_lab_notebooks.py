@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
@@ -33,8 +34,12 @@ def lab(tmp_path_factory, request):
 
     folder = tmp_path_factory.mktemp("lab")
     small_copies(folder / "vcviz-notebooks")
-    with served(folder, *EXPOSED) as address, browsing(_chromium()) as browser:
-        yield Lab(folder, address, browser)
+    with (
+        served(folder, *EXPOSED) as address,
+        browsing(_chromium()) as browser,
+        closing(Lab(folder, address, browser)) as lab,
+    ):
+        yield lab
 
 
 # ---------------------------------------------------------------- what the records say

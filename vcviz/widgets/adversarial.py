@@ -31,7 +31,7 @@ from vcviz.widgets.adversarial_controls import (
 from vcviz.widgets.attacked import Attacked, Options
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.display import Explorer
-from vcviz.widgets.plot import Plot
+from vcviz.widgets.plot import DRAWING, Plot
 from vcviz.widgets.selection import Selection
 
 
@@ -242,7 +242,7 @@ class _Prepared(Bound):
 
     def redraw(self) -> None:
         """Prepare, then draw the values that this leaves."""
-        with self._lock:
+        with DRAWING:
             if self._preparing:
                 return
             self._preparing = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -17,7 +16,7 @@ import plotly.graph_objects as go
 from vcviz.errors import InputError, unknown
 from vcviz.figures.native import Menu
 from vcviz.figures.static import Draw, lay_out, plain
-from vcviz.widgets.plot import Kind, Plot
+from vcviz.widgets.plot import DRAWING, Kind, Plot
 
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 Values = dict[str, Any]
@@ -57,9 +56,6 @@ class Bound:
         self.slider = slider
         self._figure = figure
         self._cache: OrderedDict[Any, Plain] = OrderedDict()
-        # JupyterLab hands messages of widgets to threads of their own: what is drawn last must be
-        # the values that were set last, so one thread at a time sets and draws.
-        self._lock = threading.RLock()
         self._held = 0
         self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
@@ -108,7 +104,7 @@ class Bound:
         for name in values:
             if name not in self._state:
                 raise unknown("state", name, self._state)
-        with self._lock:
+        with DRAWING:
             if any(self._state[name] != value for name, value in values.items()):
                 self._state |= values
                 self._changed()
@@ -124,7 +120,7 @@ class Bound:
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Redraw once, at the end, whatever changes inside."""
-        with self._lock:
+        with DRAWING:
             self._held += 1
             try:
                 yield
@@ -137,7 +133,7 @@ class Bound:
         """Draw the present values; one message to the page if traces keep their number."""
         if "view" not in self.__dict__:
             return
-        with self._lock:
+        with DRAWING:
             try:
                 new = self._drawn(self.values)
             except InputError as error:
@@ -197,7 +193,7 @@ class Bound:
         )
 
     def _changed(self, _change: object = None) -> None:
-        with self._lock:
+        with DRAWING:
             if not self._held:
                 self.redraw()
 

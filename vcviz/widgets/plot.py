@@ -33,6 +33,9 @@ class _Shown(NamedTuple):
     version: int
 
 
+#: held by the thread that sets and draws: JupyterLab hands messages of widgets to threads of their
+#: own, beside that of the cells. One for all figures, as linked ones set each other.
+DRAWING = threading.RLock()
 #: what plotly.js takes as a typed array
 _DTYPES = {"f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4"}
 _ESM = pathlib.Path(__file__).parent / "assets" / "plot.js"
@@ -83,8 +86,6 @@ class Plot(anywidget.AnyWidget):
 
     def __init__(self, data: list[dict[str, Any]], layout: dict[str, Any], label: str = "") -> None:
         self._shown = _Shown(data, layout, 0)
-        # JupyterLab hands messages of widgets to a thread of their own, beside that of the cells.
-        self._lock = threading.RLock()
         self._objects: tuple[_Shown, go.Figure] | None = None
         self._callbacks: dict[str, list[Callable[[dict[str, Any]], Any]]] = {}
         super().__init__(_library=_library(), _channel=ipw.Widget(), label=label)
@@ -107,7 +108,7 @@ class Plot(anywidget.AnyWidget):
         What a person did to the figure (zoom, legend, selection) stays unless the figure itself
         changes it.
         """
-        with self._lock:
+        with DRAWING:
             old = self._shown
             arrays: list[bytes] = []
             if [_kind(t) for t in old.data] == [_kind(t) for t in data]:
@@ -182,13 +183,13 @@ class Plot(anywidget.AnyWidget):
 
     def _asked(self, _channel: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         """Send all of the figure to a page that shows another version of it."""
-        with self._lock:
+        with DRAWING:
             if content.get("version") != self._shown.version:
                 arrays: list[bytes] = []
                 self.send(_packed({"whole": self._whole()}, arrays), arrays)
 
     def _as_figure(self) -> go.Figure:
-        with self._lock:
+        with DRAWING:
             shown, made = self._shown, self._objects
             if made is None or made[0] is not shown:
                 # Copies: for a moment, plotly takes the type out of a trace that it is given.
