@@ -12,6 +12,7 @@ from vcviz.course.answers import STRICT, AnswerError, Key, judge
 from vcviz.course.confidence import five_diagrams
 from vcviz.course.objective import four_objectives
 from vcviz.course.predictions import Prediction, Reveal
+from vcviz.course.two_classes import LAWS, two_classes
 from vcviz.errors import InputError
 from vcviz.headless import run_notebook
 from vcviz.headless.files import list_notebooks, read_notebook
@@ -186,13 +187,32 @@ def test_a_page_has_a_slider_and_lists(kind):
     assert len(figure.layout.updatemenus) == 2
 
 
-def test_a_click_moves_the_centre_of_b():
-    one = course.BayesExplorer()
-    trace = next(i for i, t in enumerate(one.view.data) if t.name == "places")
-    one.view.tell("click", trace=trace, point=0, x=-2.5, y=3.0)
-    assert (one.controls["x"].value, one.controls["y"].value) == (-2.5, 3.0)
-    one.view.tell("click", trace=1, point=0, x=0.0, y=0.0)
-    assert one.controls["x"].value == -2.5
+def test_the_centres_are_dragged_and_stand_where_their_sliders_say():
+    one = course.BayesExplorer("spread", spread=2.6)
+    marks = {t.name: i for i, t in enumerate(one.view.data) if (t.meta or {}).get("draggable")}
+    assert list(marks) == ["centre of A", "centre of B"]
+    one.view.tell("drag", trace=marks["centre of B"], point=0, x=-2.5, y=3.1, done=False)
+    one.view.tell("drag", trace=marks["centre of A"], point=0, x=0.7, y=-4.0, done=True)
+    places = {name: one.controls[name].value for name in ("ax", "ay", "x", "y")}
+    assert places == {"ax": 0.7, "ay": -4.0, "x": -2.5, "y": 3.1}
+    a, b = (one.view.data[i] for i in marks.values())
+    assert (a.x, a.y, b.x, b.y) == ((0.7,), (-4.0,), (-2.5,), (3.1,))
+    law = two_classes(mean_a=(0.7, -4.0), mean_b=(-2.5, 3.1), spread=2.6)
+    line = next(t for t in one.view.data if t.name == "Bayes' rule, p = ½")
+    on_it = np.column_stack([line.x, line.y])
+    odds = law.log_posterior(on_it[np.isfinite(on_it).all(1)])
+    assert np.abs(np.diff(odds, axis=1)).max() < 0.15  # the grid's own error
+    one.reset()
+    assert one.view.data[marks["centre of A"]].x == (-1.5,)
+    static = [t.meta for t in one.figure().data if t.name in marks]
+    assert static
+    assert not any(meta["draggable"] for meta in static)  # a page has sliders alone
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_centres_on_top_of_each_other_leave_nothing_to_tell_apart(law):
+    one = course.BayesExplorer(law=law, ax=1.0, ay=1.0, x=1.0, y=1.0)
+    assert "<b>best softmax 0.000 nats more</b>" in "".join(texts(one.view))
 
 
 def test_static_figures_say_what_they_found():

@@ -330,6 +330,52 @@ def test_bins_and_latents_choose_each_other(lab):
     assert sheet.watch.errors == []
 
 
+def test_a_gaussian_is_dragged_and_bayes_rule_follows(lab):
+    sheet = lab.notebook("course/01_bayes")
+    start = sheet.agrees(0)
+    panel = sheet.panel(0)
+
+    def shown(layer):
+        (found,) = sheet.layer(0, layer)
+        return np.array([*found["x"], *found["y"]])
+
+    def centres():
+        return np.array(sheet.lab.ask("[_explorers[0].controls[c].value for c in CENTRES]"))
+
+    sheet.lab.ask("CENTRES = 'ax', 'ay', 'x', 'y'\n")
+    sheet.record(0, "bayes")
+    x, y = panel.pixels([[1.5, 0]])[0]
+    sheet.page.mouse.move(x, y)
+    sheet.page.mouse.down()
+    wanted = np.array([[1.8, 1.0], [2.4, 2.0], [3.0, 3.0]])
+    for x, y in panel.pixels(wanted):
+        sheet.page.mouse.move(x, y)
+        sheet.page.wait_for_timeout(100)
+    sheet.until(lambda: np.allclose(centres()[2:], wanted[-1], atol=0.051))  # not let go yet
+    sheet.until(lambda: len(sheet.recorded()) > 1)
+    x, y = panel.pixels([[2.0, -2.5]])[0]
+    sheet.page.mouse.move(x, y)
+    sheet.page.mouse.up()
+    sheet.drag(panel.pixels([[-1.5, 0], [-2, 0.5], [-2.5, 1.0]]))
+    wanted = np.array([-2.5, 1.0, 2.0, -2.5])
+    sheet.until(lambda: np.allclose(centres(), wanted, atol=0.051))
+    sheet.agrees(0, unlike=start)
+    a, b = centres().reshape(2, 2)
+    np.testing.assert_allclose(shown("centre of A"), a, atol=1e-6)
+    np.testing.assert_allclose(shown("centre of B"), b, atol=1e-6)
+    # Two classes of covariance I: log odds (b - a)'z - (b'b - a'a) / 2, zero on the line.
+    line = shown("bayes").reshape(2, -1).T
+    np.testing.assert_allclose(line @ (b - a), (b @ b - a @ a) / 2, atol=1e-3)
+    (odds,) = sheet.layer(0, "bayes odds")
+    truth = np.outer(odds["x"], b - a)[:, :1] - (b @ b - a @ a) / 2
+    np.testing.assert_allclose(odds["y"], truth[:, 0].clip(-24, 24), atol=1e-3)
+    middle = np.mean([ring["x"] for ring in sheet.layer(0, "rings B")], axis=1)
+    np.testing.assert_allclose(middle, b[0], atol=0.1)
+    sheet.reset(0)
+    sheet.agrees(0, like=start)
+    assert sheet.watch.errors == []
+
+
 # ---------------------------------------------------------------- every control
 
 

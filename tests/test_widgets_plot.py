@@ -160,6 +160,36 @@ def test_listeners_are_told_what_a_person_did():
         plot.on("clik", print)
 
 
+def test_a_drag_is_answered_whatever_comes_of_it():
+    marked = {"meta": {"draggable": True}, "xaxis": "x2", "yaxis": "y2"}
+    plot = Plot([*traces([1, 2, 3]), *[t | marked for t in traces([4, 5, 6])]], {})
+    said, seen = [], []
+    plot.send = lambda content, buffers=None: said.append(content)
+    plot.on("drag", seen.append)
+    plot.on("drag", lambda event: plot.show(traces([7, 8, 9]), {}) if event["done"] else None)
+
+    def drag(trace, ticket, *, done):
+        place = {"trace": trace, "point": 1, "x": 0.5, "y": 0.25, "done": done}
+        plot._received(plot, {"kind": "drag", "ticket": ticket} | place, [])
+
+    drag(1, "a", done=False)
+    assert seen == [
+        {"trace": 1, "point": 1, "x": 0.5, "y": 0.25, "done": False}
+        | {"meta": {"draggable": True}, "axes": ("x2", "y2")}
+    ]
+    drag(0, "b", done=True)  # is not to be dragged
+    drag(1, "c", done=True)
+    drag(1, "d", done=True)  # is gone
+    assert len(seen) == 2
+    assert [m.get("ticket", "figure") for m in said] == ["a", "b", "figure", "c", "d"]
+    plot.on("click", print)
+    plot._callbacks["drag"] = [lambda event: 1 / 0]
+    plot.show([t | marked for t in traces([4, 5, 6])], {})
+    with pytest.raises(ZeroDivisionError):
+        drag(0, "e", done=True)
+    assert said[-1] == {"kind": "dragged", "ticket": "e"}
+
+
 # ---------------------------------------------------------------- selections
 
 
@@ -183,7 +213,8 @@ def test_only_explorers_with_rows_to_choose_can_be_linked():
 
 # ---------------------------------------------------------------- a page
 
-PAGE = """<!doctype html><meta charset="utf-8"><body><div id="a"></div><div id="b"></div>
+PAGE = """<!doctype html><meta charset="utf-8"><style>STYLE</style>
+<body><div id="a"></div><div id="b"></div>
 <script type="module">
 const url = URL.createObjectURL(new Blob([SOURCE], {type: "text/javascript"}));
 const {default: define} = await import(url);
@@ -233,7 +264,8 @@ def page(tmp_path, chromium):
     plot = Plot([], {})
     source = json.dumps(plot._esm).replace("</", "<\\/")
     library = json.dumps(base64.b64encode(plot._library.code).decode())
-    html = PAGE.replace("SOURCE", source, 1).replace("LIBRARY", library, 1)
+    html = PAGE.replace("STYLE", plot._css, 1)
+    html = html.replace("SOURCE", source, 1).replace("LIBRARY", library, 1)
     path = tmp_path / "page.html"
     path.write_text(html, encoding="utf-8")
     with open_page(chromium, path) as (opened, watch):
@@ -360,6 +392,88 @@ def test_lasso_click_and_hover_reach_the_kernel(page):
     assert told["select"]["axes"] == ["x", "y"]
     assert polygon[:, 0].min() < 1 < polygon[:, 0].max()
     assert polygon[:, 1].min() < 2 < polygon[:, 1].max()
+
+
+@pytest.mark.browser
+def test_a_point_follows_the_hand_and_the_kernel_hears_the_latest(page):
+    rules = {"x": [0, 3], "y": [0, 3.5], "step": 0.25}
+    marked = {"meta": {"draggable": rules}, "marker": {"size": 20}, "name": "a &amp; b"}
+    layout = {"height": 400, "xaxis": {"range": [-1, 4]}, "yaxis": {"range": [0, 4]}}
+    plot = Plot([*traces([3, 3, 3]), *[t | marked for t in traces([1, 2, 3])]], layout)
+    for kind in ("drag", "viewport", "click"):
+        plot.on(kind, print)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    handles = page.get_by_role("button", name="a & b")
+    assert handles.count() == 3
+    box = page.locator("#a .nsewdrag").bounding_box()
+
+    def at(x, y):
+        return box["x"] + (x + 1) / 5 * box["width"], box["y"] + (1 - y / 4) * box["height"]
+
+    def mark(point=1):
+        found = page.locator("#a .trace").nth(1).locator(".points path").nth(point).bounding_box()
+        return found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
+
+    def stands(x, y):
+        assert mark() == pytest.approx(at(x, y), abs=1)
+
+    def told():
+        return [(m["x"], m["y"], m["done"]) for m in page.evaluate("() => a_model.sent")]
+
+    def answer():
+        page.evaluate(
+            "() => a_channel.receive({kind: 'dragged', ticket: a_model.sent.at(-1).ticket})"
+        )
+
+    stands(1, 2)
+    x, y = at(1, 2)
+    page.mouse.move(x + 6, y - 4)  # off its middle
+    assert handles.nth(1).evaluate("h => getComputedStyle(h).cursor") == "grab"
+    page.mouse.down()
+    assert handles.nth(1).evaluate("h => getComputedStyle(h).cursor") == "grabbing"
+    for place in ((1.25, 2), (1.5, 1.5), (2, 1)):
+        x, y = at(*place)
+        page.mouse.move(x + 6, y - 4)
+        stands(*place)
+    assert told() == [(1.25, 2, False)]
+    answer()
+    assert told()[1:] == [(2, 1, False)]
+    page.mouse.move(*at(3.9, 3.9))  # beyond its limits
+    stands(3, 3.5)
+    plot_shown = [*traces([2, 2, 2]), *[t | marked for t in traces([1, 2, 3])]]
+    forward(plot, page)
+    plot.show(plot_shown, layout)  # and is drawn there, whatever is drawn around it
+    drawn(page, 2)
+    stands(3, 3.5)
+    page.mouse.up()
+    assert len(told()) == 2
+    answer()
+    assert told()[2:] == [(3, 3.5, True)]
+    stands(3, 3.5)
+    answer()  # the kernel has left it where it was
+    drawn(page, 3)
+    stands(1, 2)
+
+    page.mouse.move(*at(1, 2))
+    page.mouse.down()
+    page.mouse.move(*at(2, 3), steps=3)
+    page.keyboard.press("Escape")
+    stands(1, 2)
+    page.mouse.move(*at(0.5, 0.5))
+    page.mouse.up()
+    answer()
+    assert told()[-1] == (1, 2, True)
+    answer()
+    handles.nth(2).focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    answer()
+    assert told()[-2:] == [(1.75, 3, True), (1.75, 1.75, True)]
+    kinds = page.evaluate("() => [...new Set(a_model.sent.map(m => m.kind))]")
+    assert kinds == ["drag"]  # and plotly has not zoomed
+    ranges = "() => document.querySelector('#a > div')._fullLayout.xaxis.range"
+    assert page.evaluate(ranges) == [-1, 4]
 
 
 @pytest.mark.browser

@@ -14,6 +14,7 @@ from vcviz.course.drawing import Panel, axis, columns, float_slider, line, panel
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.two_classes import (
     LAWS,
+    MEAN_A,
     best_softmax,
     boundary_shape,
     log_odds,
@@ -28,6 +29,12 @@ from vcviz.widgets.controls import dropdown, reset_button
 from vcviz.widgets.display import Explorer
 
 _REACH, _GRID = 7.0, 71
+#: how far out a centre can be, and the steps it moves in
+_FAR, _STEP = 5.0, 0.1
+#: what is dragged -> the controls that say where it is
+_CENTRES = {"centre of A": ("ax", "ay"), "centre of B": ("x", "y")}
+#: most positions of a page's slider
+_FRAMES = 21
 _ODDS = 12.0
 _BAYES, _SOFTMAX = style.NEUTRAL, style.CLASS_COLORS[3]
 
@@ -35,7 +42,7 @@ _BAYES, _SOFTMAX = style.NEUTRAL, style.CLASS_COLORS[3]
 class BayesExplorer(Explorer):
     """Two laws p(z|y) in the plane, Bayes' rule, and the linear softmax nearest to it.
 
-    Click in the plane to put the centre of B there.
+    The centres can be dragged in the plane.
 
     Parameters
     ----------
@@ -45,32 +52,41 @@ class BayesExplorer(Explorer):
 
     Attributes
     ----------
-    controls : ``law``, ``x``, ``y`` (centre of B), ``spread``, ``correlation``, ``share``
+    controls : ``law``, ``ax``, ``ay`` (centre of A), ``x``, ``y`` (centre of B), ``spread``,
+        ``correlation``, ``share``
     """
 
     def __init__(self, slider: str = "x", *, theme: style.Theme = "auto", **start: Any) -> None:
         self._theme = theme
-        at: dict[str, Any] = {"law": "gaussian", "x": 1.5, "y": 0.0, "spread": 1.0}
-        at |= {"correlation": 0.0, "share": 0.5} | start
+        at: dict[str, Any] = {"law": "gaussian", "ax": MEAN_A[0], "ay": MEAN_A[1]}
+        at |= {"x": 1.5, "y": 0.0, "spread": 1.0, "correlation": 0.0, "share": 0.5} | start
         controls: dict[str, ipw.Widget] = {
             "law": dropdown("Laws", [(name, name) for name in LAWS], value=at["law"]),
-            "x": float_slider("Centre of B, z₁", at["x"], -5, 5, 0.5, ".1f"),
-            "y": float_slider("Centre of B, z₂", at["y"], -5, 5, 0.5, ".1f"),
+            **{
+                name: float_slider(f"Centre of {label}", at[name], -_FAR, _FAR, _STEP, ".1f")
+                for (label, name) in (
+                    ("A, z₁", "ax"),
+                    ("A, z₂", "ay"),
+                    ("B, z₁", "x"),
+                    ("B, z₂", "y"),
+                )
+            },
             "spread": float_slider("Spread of B (A has 1)", at["spread"], 0.4, 3, 0.2, ".1f"),
             "correlation": float_slider("Correlation in B", at["correlation"], -0.9, 0.9, 0.15),
             "share": float_slider("P(B)", at["share"], 0.05, 0.95, 0.05),
         }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
+        law, *sliders = controls.values()
+        panel = ipw.VBox([panel_of([law], reset_button(self.reset)), panel_of(sliders)])
         super().__init__(Bound(self._draw, controls, slider, panel))
-        self.bound.on("click", self._clicked)
+        self.bound.on("drag", self._dragged)
 
     def figure(self, menus: tuple[str, ...] = ("law",)) -> go.Figure:
         """Return one static figure with a slider and a list of the laws."""
-        return self.bound.figure(menus=menus, draw=self._brief)
+        return self.bound.figure(menus=menus, frames=_FRAMES, draw=self._brief)
 
-    def _clicked(self, event: dict[str, Any]) -> None:
-        if event["meta"].get("layer") == "places":
-            self.bound.set(x=float(event["x"]), y=float(event["y"]))
+    def _dragged(self, event: dict[str, Any]) -> None:
+        across, up = _CENTRES[event["meta"]["layer"]]
+        self.bound.set(**{across: float(event["x"]), up: float(event["y"])})
 
     def _brief(self, **values: Any) -> dict[str, Any]:
         return self._draw(**values, live=False)
@@ -98,16 +114,31 @@ class BayesExplorer(Explorer):
             first = contour.mass == 0.5
             x, y = columns(contour.xy)
             traces.append(
-                line(x, y, name, style.class_color(color), legend=first, hoverinfo="skip")
+                line(
+                    x,
+                    y,
+                    name,
+                    style.class_color(color),
+                    legend=first,
+                    hoverinfo="skip",
+                    meta={"layer": f"rings {'AB'[color]}"},
+                )
             )
         truth = level_line(posterior[..., 1] - posterior[..., 0], at, at, 0.0)
-        traces.append(_path(truth, "Bayes' rule, p = ½", _BAYES, "solid", 3))
+        traces.append(_path(truth, "Bayes' rule, p = ½", _BAYES, "solid", 3, "bayes"))
         linear = best.log_odds(grid).reshape(_GRID, _GRID)
         traces.append(
-            _path(level_line(linear, at, at, 0.0), "best softmax, p = ½", _SOFTMAX, "dash", 2.5)
+            _path(
+                level_line(linear, at, at, 0.0),
+                "best softmax, p = ½",
+                _SOFTMAX,
+                "dash",
+                2.5,
+                "softmax",
+            )
         )
-        if live:
-            traces.append(_places())
+        for k, (name, controls) in enumerate(_CENTRES.items()):
+            traces.append(_centre(name, k, [values[control] for control in controls], live))
         plane = Panel(
             "p(y|z) in the plane",
             traces,
@@ -125,7 +156,15 @@ class BayesExplorer(Explorer):
         cross = Panel(
             "log odds along z₂ = 0",
             [
-                line(z1, odds, "Bayes' rule, p = ½", _BAYES, width=3, legend=False),
+                line(
+                    z1,
+                    odds,
+                    "Bayes' rule, p = ½",
+                    _BAYES,
+                    width=3,
+                    legend=False,
+                    meta={"layer": "bayes odds"},
+                ),
                 line(
                     z1,
                     best.log_odds(cut),
@@ -150,6 +189,7 @@ class BayesExplorer(Explorer):
 def _fitted(**values: Any) -> tuple[Any, Any]:
     law = two_classes(
         values["law"],
+        mean_a=(values["ax"], values["ay"]),
         mean_b=(values["x"], values["y"]),
         spread=values["spread"],
         correlation=values["correlation"],
@@ -158,25 +198,34 @@ def _fitted(**values: Any) -> tuple[Any, Any]:
     return law, best_softmax(law)
 
 
-def _path(xy: Any, name: str, color: str, dash: str, width: float) -> dict[str, Any]:
+def _path(xy: Any, name: str, color: str, dash: str, width: float, layer: str) -> dict[str, Any]:
     x, y = columns(xy)
-    return line(x, y, name, color, dash=dash, width=width, hoverinfo="skip")
+    return line(x, y, name, color, dash=dash, width=width, hoverinfo="skip", meta={"layer": layer})
 
 
-def _places() -> dict[str, Any]:
-    """Return unseen points that hear clicks: an image does not."""
-    at = np.arange(-5, 5.5, 0.5)
-    x, y = np.meshgrid(at, at)
+def _centre(name: str, label: int, at: list[float], live: bool) -> dict[str, Any]:
+    """Return the mark of a law's centre, which can be dragged in a live figure."""
+    limits = [-_FAR, _FAR]
     return {
         "type": "scatter",
-        "x": x.ravel().astype(np.float32),
-        "y": y.ravel().astype(np.float32),
-        "mode": "markers",
-        "marker": {"size": 14, "opacity": 0},
-        "hovertemplate": "click: B goes to (%{x}, %{y})<extra></extra>",
+        "x": at[:1],
+        "y": at[1:],
+        "mode": "markers+text",
+        "marker": {
+            "size": 22,
+            "color": style.class_color(label),
+            "line": {"color": "#fff", "width": 2},
+        },
+        "text": [name[-1]],
+        "textposition": "middle center",
+        "textfont": {"color": "#fff", "size": 13},
+        "hovertemplate": f"{name} (%{{x:.1f}}, %{{y:.1f}})<extra></extra>",
         "showlegend": False,
-        "name": "places",
-        "meta": {"layer": "places"},
+        "name": name,
+        "meta": {
+            "layer": name,
+            "draggable": {"x": limits, "y": limits, "step": _STEP} if live else False,
+        },
     }
 
 

@@ -25,31 +25,30 @@ _NODES, _DRAWS = 48, 10_000
 def two_classes(
     law: str = "gaussian",
     *,
+    mean_a: ArrayLike = MEAN_A,
     mean_b: ArrayLike = (1.5, 0.0),
     spread: float = 1.0,
     correlation: float = 0.0,
     share_b: float = 0.5,
 ) -> LatentPrior:
-    """Return the laws of classes A (at (-1.5, 0), unit covariance) and B, with their frequencies.
+    """Return the laws of classes A (with unit covariance) and B, with their frequencies.
 
     Parameters
     ----------
     law : "gaussian"; "heavy tails" (Student-t with 1.5 degrees of freedom, same centres and
         shapes); or "two clumps" (A is half at its place and half at its mirror image beyond B)
-    mean_b : (2,) centre of B
+    mean_a, mean_b : (2,) centres
     spread : standard deviation of B in either direction; A has 1
     correlation : of the two coordinates of B
     share_b : P(B)
     """
-    centre = np.asarray(mean_b, dtype=float)
-    if centre.shape != (2,) or not np.isfinite(centre).all():
-        raise InputError(f"mean_b must hold two numbers, got {mean_b!r}")
+    means = np.stack([_centre("mean_a", mean_a), _centre("mean_b", mean_b)])
     check_number("spread", spread, above=0)
     if not -1 < correlation < 1:
         raise InputError(f"correlation must lie between -1 and 1, got {correlation}")
     weight = np.log([1 - check_fraction("share_b", share_b), share_b])
     shape = spread * np.linalg.cholesky([[1.0, correlation], [correlation, 1.0]])
-    means, factors = np.stack([MEAN_A, centre]), np.stack([np.eye(2), shape])
+    factors = np.stack([np.eye(2), shape])
     if law == "gaussian":
         return LatentPrior(means, scale_tril=factors, log_weight=weight)
     if law == "heavy tails":
@@ -58,7 +57,7 @@ def two_classes(
         )
     if law != "two clumps":
         raise unknown("law", law, LAWS)
-    clumps = np.stack([means[0], 2 * centre - means[0]])
+    clumps = np.stack([means[0], 2 * means[1] - means[0]])
     return mixture_prior(
         (
             LatentPrior(clumps, scale=np.ones((2, 2))),
@@ -66,6 +65,13 @@ def two_classes(
         ),
         weight,
     )
+
+
+def _centre(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    centre = np.asarray(value, dtype=float)
+    if centre.shape != (2,) or not np.isfinite(centre).all():
+        raise InputError(f"{name} must hold two numbers, got {value!r}")
+    return centre
 
 
 @dataclass(frozen=True)

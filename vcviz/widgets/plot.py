@@ -21,7 +21,9 @@ from vcviz.errors import unknown
 from vcviz.figures.differences import differences
 from vcviz.headless.access import access_script, access_style
 
-Kind = Literal["click", "hover", "unhover", "select", "viewport", "resize"]
+Kind = Literal["click", "hover", "unhover", "drag", "select", "viewport", "resize"]
+#: what is told of a point
+_OF_POINTS = ("click", "hover", "drag")
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
@@ -38,7 +40,8 @@ class _Shown(NamedTuple):
 DRAWING = threading.RLock()
 #: what plotly.js takes as a typed array
 _DTYPES = {"f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4"}
-_ESM = pathlib.Path(__file__).parent / "assets" / "plot.js"
+_ASSETS = pathlib.Path(__file__).parent / "assets"
+_ESM = _ASSETS / "plot.js"
 
 
 class _Library(anywidget.AnyWidget):
@@ -54,8 +57,8 @@ class _Library(anywidget.AnyWidget):
 @cache
 def _library() -> _Library:
     source = importlib.resources.files("plotly") / "package_data" / "plotly.min.js"
-    code = source.read_bytes() + b"\n" + access_script().encode()
-    return _Library(code=gzip.compress(code, 6))
+    scripts = access_script() + (_ASSETS / "handles.js").read_text(encoding="utf-8")
+    return _Library(code=gzip.compress(source.read_bytes() + b"\n" + scripts.encode(), 6))
 
 
 class Plot(anywidget.AnyWidget):
@@ -77,7 +80,7 @@ class Plot(anywidget.AnyWidget):
     """
 
     _esm = _ESM
-    _css = access_style()
+    _css = access_style() + (_ASSETS / "handles.css").read_text(encoding="utf-8")
     _library = traitlets.Instance(_Library).tag(sync=True, **ipw.widget_serialization)
     _channel = traitlets.Instance(ipw.Widget).tag(sync=True, **ipw.widget_serialization)
     _figure = traitlets.Dict().tag(sync=True, to_json=lambda _value, plot: plot._packed())
@@ -156,6 +159,16 @@ class Plot(anywidget.AnyWidget):
             ``axes`` and ``range``, ((x0, x1), (y0, y1)); "resize" the ``width`` in pixels that the
             page gives the figure, at first and whenever it changes
         callback : anything it returns is ignored
+
+        Notes
+        -----
+        A person can drag the points of a trace with ``meta["draggable"]``, by mouse, touch or
+        arrow keys: True, or a mapping with limits ``x`` and ``y``, (low, high) in units of the
+        axes (default their range), and the ``step`` of the grid that they stay on. Each point
+        gets a button, so let there be a few, on axes of numbers. A point follows the hand at once;
+        callbacks hear of it while it moves, ``done`` False, whenever they are through with the
+        place before, and at last with ``done`` True. Escape puts it back where it was, which is
+        one more place. Then it stands where the figure that they have shown puts it.
         """
         if kind not in get_args(Kind):
             raise unknown("event", kind, get_args(Kind))
@@ -164,7 +177,7 @@ class Plot(anywidget.AnyWidget):
 
     def tell(self, kind: Kind, **event: Any) -> None:
         """Call what listens to `kind`, as the page does when a person acts."""
-        if kind in ("click", "hover"):
+        if kind in _OF_POINTS:
             trace = self._shown.data[event["trace"]]
             event["meta"] = trace.get("meta") or {}
             event["axes"] = (trace.get("xaxis", "x"), trace.get("yaxis", "y"))
@@ -174,12 +187,27 @@ class Plot(anywidget.AnyWidget):
     def _received(self, _widget: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         event = dict(content)
         kind = event.pop("kind", None)
-        if kind in ("click", "hover") and not 0 <= event["trace"] < len(self._shown.data):
+        if kind == "drag":
+            self._dragged(event)
+            return
+        if kind in _OF_POINTS and not 0 <= event["trace"] < len(self._shown.data):
             return  # of a figure that is no longer shown
         if kind == "select" and event["polygon"] is not None:
             event["polygon"] = np.asarray(event["polygon"], dtype=float)
         if kind in get_args(Kind):
             self.tell(kind, **event)
+
+    def _dragged(self, event: dict[str, Any]) -> None:
+        """Tell of a drag and let the page know, which sends the next place no earlier."""
+        ticket = event.pop("ticket", None)
+        try:
+            traces = self._shown.data
+            if event["trace"] < len(traces) and (traces[event["trace"]].get("meta") or {}).get(
+                "draggable"
+            ):
+                self.tell("drag", **event)
+        finally:
+            self.send({"kind": "dragged", "ticket": ticket})
 
     def _asked(self, _channel: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         """Send all of the figure to a page that shows another version of it."""

@@ -16,7 +16,7 @@ const other = (model, name) =>
   model.widget_manager.get_model(model.get(name).slice("IPY_MODEL_".length));
 
 // plotly.js comes packed, in a widget of its own that all figures share, and with it what
-// vcviz.headless.access says of keys and data tables.
+// vcviz.headless.access says of keys and data tables, and handles.js.
 function load(model) {
   globalThis.vcvizPlotly ??= (async () => {
     const library = await other(model, "_library");
@@ -25,7 +25,7 @@ function load(model) {
     // As a module of its own: a page's AMD loader would otherwise keep it for itself.
     const source = `const module = { exports: {} }, define = undefined;\n${code}
       export const Plotly = module.exports;
-      export { makeAccessible, dataTable, keepKeys };`;
+      export { makeAccessible, dataTable, keepKeys, Handles };`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     return import(url);
   })();
@@ -84,12 +84,17 @@ export default () => {
   // Nothing here may wait: anywidget gives it two seconds, on a page that may be busy for longer.
   function initialize({ model }) {
     figure = unpack(model.get("_figure"));
+    model.on("change:_listened", () => views.forEach((view) => view.draw()));
     other(model, "_channel").then((channel) => {
       // The kernel answers with all of the figure if it shows another version by now.
       const ask = () => channel.send({ version: figure.version });
       const receive = (message, buffers) => {
         if (message.kind === "tip") {
           views.forEach((view) => view.tip(message));
+          return;
+        }
+        if (message.kind === "dragged") {
+          views.forEach((view) => view.dragged(message.ticket));
           return;
         }
         if (message.kind === "restore") revision += 1;
@@ -120,13 +125,15 @@ export default () => {
     const bubble = new Bubble(plot);
     el.style.position = "relative";
     el.append(plot, bubble.element);
-    const view = { draw() {}, tip: (message) => bubble.show(message) };
+    const view = { draw() {}, dragged() {}, tip: (message) => bubble.show(message) };
     views.add(view);
     const width = new ResizeObserver(() => view.draw());
     let gone = false;
 
-    load(model).then(({ Plotly, makeAccessible, dataTable, keepKeys }) => {
+    load(model).then(({ Plotly, makeAccessible, dataTable, keepKeys, Handles }) => {
       if (gone) return;
+      const handles = new Handles(plot, (event) => tell(model, "drag", event), () => view.draw());
+      view.dragged = (ticket) => handles.answered(ticket);
       let drawing = false, again = false, drawn = 0, known = 0;
       view.draw = async () => {
         // One drawing at a time; what comes meanwhile is drawn once, at the end.
@@ -137,17 +144,23 @@ export default () => {
           do {
             again = false;
             const layout = layoutOf(plot, figure, revision);
-            await orLate(Plotly.react(plot, traces(plot, figure.data), layout, CONFIG));
+            const wanted = traces(plot, figure.data);
+            const data = listens(model, "drag") ? handles.moved(wanted) : wanted;
+            await orLate(Plotly.react(plot, data, layout, CONFIG));
             drawn += 1;
             if (drawn === 1) {
               listen(plot, model, bubble);
-              el.append(dataTable(plot));
+              el.append(handles.element, dataTable(plot));
+              for (const kind of ["afterplot", "relayouting"]) {
+                plot.on(`plotly_${kind}`, () => handles.lay());
+              }
               keepKeys(el.closest(".jp-OutputArea-output, .voila-cell, .output_area") ?? el);
             }
             if (plot.clientWidth !== known) {
               known = plot.clientWidth;
               tell(model, "resize", { width: known });
             }
+            handles.lay();
             plot.dataset.drawn = drawn;
             makeAccessible(plot, model.get("label"));
           } while (again);
@@ -202,8 +215,10 @@ function layoutOf(plot, { layout }, revision) {
 
 // ---------------------------------------------------------------- what a person does
 
+const listens = (model, kind) => model.get("_listened").includes(kind);
+
 function tell(model, kind, event) {
-  if (model.get("_listened").includes(kind)) model.send({ kind, ...event });
+  if (listens(model, kind)) model.send({ kind, ...event });
 }
 
 function listen(plot, model, bubble) {
