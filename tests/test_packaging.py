@@ -24,7 +24,7 @@ def requirements(extra: str | None = None) -> list[Requirement]:
     return [Requirement(r) for r in (lists[extra] if extra else PROJECT["dependencies"])]
 
 
-@pytest.mark.parametrize("extra", [None, "test", "export", "voila"])
+@pytest.mark.parametrize("extra", [None, "test", "docs", "export", "voila"])
 def test_every_requirement_is_pinned_within_its_range(extra: str | None) -> None:
     pins = constraints()
     for requirement in requirements(extra):

@@ -1,0 +1,64 @@
+"""How Sphinx builds the pages: ``python -m sphinx -W docs build/docs``."""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import vcviz
+
+project = "vcviz"
+version = release = vcviz.__version__
+html_title = f"vcviz {version}"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "drawn",  # drawn.py, beside this file
+]
+exclude_patterns = ["_templates"]
+templates_path = ["_templates"]
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["house.css"]
+html_math_renderer = "mathml"
+html_show_copyright = False
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+# The README's headings begin at the second level where it is included.
+suppress_warnings = ["myst.header"]
+
+# A name between single backticks is looked up, and is plain code where vcviz has none of it.
+default_role = "py:obj"
+autodoc_typehints = "none"  # types stand in the docstrings, with their shapes
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+python_maximum_signature_line_length = 80
+
+#: what a reader of the sources finds beside this folder -> the page that includes it
+BESIDE = {"](../benchmarks/RESULTS.md": "](benchmarks.md"}
+
+
+def keep_bars(_app, _what, _name, _obj, _options, lines):
+    """Keep |x| in docstrings an absolute value: to reStructuredText it is a substitution."""
+    for i, line in enumerate(lines):
+        parts = re.split(r"(`+[^`]*`+)", line)
+        lines[i] = "".join(p if p.startswith("`") else p.replace("|", r"\|") for p in parts)
+
+
+def link_pages(_app, _page, source):
+    """Turn links to files outside of this folder into links to pages."""
+    for path, page in BESIDE.items():
+        source[0] = source[0].replace(path, page)
+
+
+def setup(app):
+    """Register what is done to the texts."""
+    app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("source-read", link_pages)
