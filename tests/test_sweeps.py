@@ -14,7 +14,7 @@ from vcviz.cli import app
 from vcviz.errors import InputError, MissingError
 from vcviz.sweeps import expand, parse_grid, read_journal, read_plan, sweep
 from vcviz.sweeps.grid import nested
-from vcviz.sweeps.tasks import tasks_of, train_command
+from vcviz.sweeps.tasks import grouped, tasks_of, train_command
 
 # ---------------------------------------------------------------- grids
 
@@ -231,3 +231,17 @@ def test_a_journal_that_is_not_one_is_named(tmp_path):
     (tmp_path / "sweep.json").write_text('{"format": "other"}')
     with pytest.raises(InputError, match=r"sweep.json is not a sweep's \(format"):
         read_journal(tmp_path)
+
+
+def test_trainings_on_the_same_rows_follow_each_other_and_small_ones_go_together(tmp_path):
+    heads = ["softmax", "variational", "dropmax"]
+    cells = expand({"head": heads, "seed": [0, 1]}, {"dataset": "digits"})
+    groups = grouped(tasks_of(cells, tmp_path))
+    order = [[(t.parameters["head"], t.parameters["seed"]) for t in group] for group in groups]
+    assert order == [
+        [("softmax", 0), ("softmax", 1)],
+        [("variational", 0)],
+        [("dropmax", 0)],
+        [("variational", 1)],
+        [("dropmax", 1)],
+    ]

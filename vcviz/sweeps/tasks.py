@@ -208,21 +208,29 @@ def run_group(tasks: Sequence[Task], threads: int, timeout: float | None) -> lis
 
 
 def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Return tasks in groups: small trainings that are faster together, and all others alone."""
+    """Return tasks in groups: small trainings that are faster together, and all others alone.
+
+    Groups that train on the same rows follow each other: a worker keeps what it has read last.
+    """
     groups: dict[str, list[Task]] = {}
+    rows: dict[str, dict[str, None]] = {}
     for task in tasks:
-        key = task.name
+        key = data = task.name
         if task.notebook is None:
             from vcviz.training.stacked import can_stack
 
             config = RunConfig(**nested(task.parameters))
+            data = config.model_dump_json(include={"dataset", "dataset_options", "n_train", "seed"})
             if can_stack(config):
                 key = config.model_copy(update={"seed": 0}).to_json()
+        if key not in groups:
+            rows.setdefault(data, {})[key] = None
         groups.setdefault(key, []).append(task)
     return [
-        group[first : first + LARGEST_GROUP]
-        for group in groups.values()
-        for first in range(0, len(group), LARGEST_GROUP)
+        groups[key][first : first + LARGEST_GROUP]
+        for keys in rows.values()
+        for key in keys
+        for first in range(0, len(groups[key]), LARGEST_GROUP)
     ]
 
 
