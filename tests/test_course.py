@@ -10,6 +10,7 @@ from vcviz import course
 from vcviz.course import gauge, solutions
 from vcviz.course.answers import STRICT, AnswerError, Key, judge
 from vcviz.course.confidence import five_diagrams
+from vcviz.course.fields import read_answer
 from vcviz.course.objective import four_objectives
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.two_classes import LAWS, two_classes
@@ -99,6 +100,50 @@ def test_an_open_question_costs_nothing():
         raise AssertionError
 
     assert judge("1", None, key).state == "open"
+
+
+def test_a_page_leaves_room_for_an_answer_and_strictness_wins(monkeypatch):
+    monkeypatch.setenv("VCVIZ_HEADLESS", "1")
+    assert "your answer: ____" in course.check("1.1", None).message
+    monkeypatch.setenv(STRICT, "1")
+    with pytest.raises(AnswerError, match="not answered yet"):
+        course.check("1.1", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" 0.5 ", 0.5),
+        ("−2", -2),
+        ("[3, 2]", [3, 2]),
+        ("3, 2", (3, 2)),
+        ("log-ratios", "log-ratios"),
+        ("'entropy'", "entropy"),
+        ("2/(1+3)", "2/(1+3)"),
+        ("[" * 300, "[" * 200),
+        ("", None),
+        ("None", None),
+    ],
+)
+def test_what_is_typed_is_a_number_numbers_or_a_word(text, answer):
+    assert read_answer(text) == answer
+
+
+def test_an_app_asks_in_a_field(monkeypatch):
+    assert course.check("1.1", None).state == "open"
+    monkeypatch.setenv("VCVIZ_APP", "1")
+    asked = course.check("1.1", None)
+    assert "✗" in asked.answer("1.5, 1")
+    assert "half of it" in asked.answer("[1.5, 1]")
+    assert "✓" in asked.answer("3, 2")
+    assert "&lt;b&gt;" in asked.answer("<b>")
+    assert asked.answer("  ") == ""
+    asked._text.value = "[3, 2]"
+    asked._said.value = ""
+    asked._button.click()
+    assert "✓" in asked._said.value
+    assert course.check("2.3", None).answer("Log-ratios").count("✓") == 1
+    assert course.check("1.1", [3, 2]).passed  # filled in, as a lecturer may
 
 
 def test_a_question_that_does_not_exist_is_named():

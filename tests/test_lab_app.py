@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 
 import pytest
@@ -26,21 +28,29 @@ def test_an_app_needs_voila_and_a_notebook(tmp_path, monkeypatch):
     assert command[-3:] == ["--port=1", "--no-browser", "--debug"]
 
 
-@pytest.mark.browser
-@pytest.mark.timeout(300)
-def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
+@contextlib.contextmanager
+def app(folder, name, chromium):
+    """Show a notebook as the command does, and yield the page and what it asked for."""
     pytest.importorskip("voila")
-    small_copies(tmp_path / "vcviz-notebooks")
+    small_copies(folder / "vcviz-notebooks")
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     address = rf"http://(127\.0\.0\.1|localhost):{port}/"
     with (
-        served(tmp_path, "--app", "latent_space", f"--port={port}", address=address) as start,
+        served(folder, "--app", name, f"--port={port}", address=address) as start,
         open_page(chromium, start) as (page, watch),
     ):
-        plot = page.locator(".js-plotly-plot[data-drawn]").first
-        plot.wait_for(timeout=120_000)
+        page.locator(".js-plotly-plot[data-drawn]").first.wait_for(timeout=120_000)
+        yield page
+        assert watch.requests == []  # Voilà's own fonts from outside are not even asked for
+        assert [e for e in watch.errors if "Content Security Policy" not in e] == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
+    with app(tmp_path, "latent_space", chromium) as page:
         assert "Do the latents follow the law" in page.locator("h1").inner_text()
         assert page.get_by_text("vcviz.train_heads").count() == 0
         assert page.get_by_text("latent_dim").count() == 0  # the parameters
@@ -51,6 +61,31 @@ def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
         page.locator(".widget-slider .noUi-handle").first.focus()
         page.keyboard.press("Home")
         page.wait_for_function(f"String({first}) !== {','.join(map(str, before))!r}")
-        assert watch.requests == []  # Voilà's own fonts from outside are not even asked for
-        assert [e for e in watch.errors if "Content Security Policy" not in e] == []
     assert (tmp_path / "runs").is_dir()  # where it was started, as with JupyterLab
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_a_lesson_asks_in_fields_reveals_and_is_dragged(tmp_path, chromium):
+    with app(tmp_path, "course/01_bayes", chromium) as page:
+        assert page.get_by_text("course.check").count() == 0
+        assert page.get_by_text("place of None").count() == 0
+        field = page.get_by_label("Answer to 1.1")
+        field.fill("[1.5, 1]")
+        field.press("Enter")
+        page.get_by_text("that is half of it").wait_for()
+        field.fill("3, 2")
+        page.get_by_role("button", name="Check").first.click()
+        page.get_by_text("✓ 1.1").wait_for()
+        page.get_by_text("on two branches").click()
+        page.get_by_role("button", name="Reveal").click()
+        page.get_by_text("It is another one: on a closed curve around A.").wait_for()
+        handle = page.get_by_role("button", name="centre of B (1.5, 0)").first
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        page.mouse.move(box["x"] + 18, box["y"] + 18)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 18, box["y"] - 40, steps=3)
+        page.mouse.up()
+        # The best softmax has turned: its weight along z₂ is that of the means.
+        page.get_by_text(re.compile(r"softmax: w = \(3\.00, [1-4]\.\d\d\)")).wait_for()

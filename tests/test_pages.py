@@ -221,12 +221,38 @@ def test_a_browser_without_network_draws_the_figure_and_its_slider_moves(tmp_pat
 
 
 @pytest.mark.browser
-def test_what_waits_to_be_revealed_is_open_in_print(tmp_path, chromium):
+def test_paper_shows_whole_figures_and_what_waits_to_be_revealed(tmp_path, chromium):
     hidden = html_output("<details class='reveal'><summary>Reveal</summary>because</details>")
-    path = write_page(executed(hidden), tmp_path / "it.html", name="it")
-    with open_page(chromium, path) as (page, _):
+    path = write_page(executed(shown(slider_figure()), hidden), tmp_path / "it.html", name="it")
+    with open_page(chromium, path) as (page, watch):
+        page.wait_for_selector("html[data-figures=drawn]", state="attached")
+        drawing, rail = page.locator(".main-svg").first, page.locator(".slider-rail-rect")
+        screen = drawing.bounding_box()
         answer = "document.querySelector('details.reveal').open"
         assert page.evaluate(answer) is False
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 690, "height": 900})
+        paper = drawing.bounding_box()
+        assert 600 < paper["width"] <= 690
+        right, bottom = page.evaluate(
+            "(() => { const b = document.querySelector('.figure').getBoundingClientRect();"
+            " return [b.right, b.bottom]; })()"
+        )
+        assert paper["x"] + paper["width"] <= right + 1
+        assert paper["y"] + paper["height"] <= bottom + 1
+        # All of the drawing is there, only smaller.
+        assert paper["height"] / screen["height"] == pytest.approx(690 / 860, abs=0.02)
+        assert not rail.is_visible()
+        assert page.locator(".slider-label").first.is_visible()
         assert page.evaluate(answer) is True
         assert page.evaluate("document.querySelector('details.code').open") is False
+        page.set_viewport_size({"width": 1200, "height": 900})
+        page.emulate_media(media="screen")
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.wait_for_function(
+            f"document.querySelector('.main-svg').getBoundingClientRect().width"
+            f" === {screen['width']}"
+        )
+        assert rail.is_visible()
+        assert watch.errors == []

@@ -6,6 +6,7 @@ all of them computed when they are asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from vcviz.course.attack import (
 from vcviz.course.bayes import BayesExplorer
 from vcviz.course.bits import BitsExplorer
 from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
+from vcviz.course.fields import APP, AnswerField
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
@@ -33,6 +35,7 @@ __all__ = [
     "KEYS",
     "PREDICTIONS",
     "AnswerError",
+    "AnswerField",
     "BayesExplorer",
     "BitsExplorer",
     "ConfidenceExplorer",
@@ -95,8 +98,10 @@ PREDICTIONS: dict[str, Callable[..., Prediction]] = {
 }
 
 
-def check(question: str, answer: Any, **given: Any) -> Verdict:
+def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
     """Return what is to be said of an answer, with a hint where it is wrong.
+
+    In an app, which shows no code to fill in, it is a field to type the answer in.
 
     Parameters
     ----------
@@ -113,7 +118,14 @@ def check(question: str, answer: Any, **given: Any) -> Verdict:
     """
     if question not in KEYS:
         raise unknown("question", question, KEYS)
-    return judge(question, answer, lambda: KEYS[question](**given))
+
+    def said(of: Any) -> Verdict:
+        return judge(question, of, lambda: KEYS[question](**given))
+
+    found = said(answer)
+    if found.state == "open" and os.environ.get(APP) == "1":
+        return AnswerField(question, said)
+    return found
 
 
 def predict(lesson: str, **given: Any) -> Prediction:

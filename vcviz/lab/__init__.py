@@ -146,8 +146,9 @@ def app_command(
     return [*command, *extra]
 
 
-#: Voilà leaves out figures that come as plotly's JSON, as JupyterLab takes them
-APP_ENVIRONMENT = {"PLOTLY_RENDERER": "notebook"}
+#: Voilà leaves out figures that come as plotly's JSON, as JupyterLab takes them; and a notebook
+#: may ask in fields what it would ask in its code
+APP_ENVIRONMENT = {"PLOTLY_RENDERER": "notebook", "VCVIZ_APP": "1"}
 
 
 def start(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:

@@ -37,7 +37,23 @@ if (toggle) {
   });
 }
 
-// Paper has nothing to click.
+const PAPER = 690; // pixels across a sheet of A4 or Letter, its margins off
+const DRAWN = 860; // as wide as a figure is drawn for it, or its words would be too small
+
+// Paper has nothing to click, and is less wide than most screens.
 addEventListener("beforeprint", () => {
   for (const answer of document.querySelectorAll("details.reveal")) answer.open = true;
+  for (const box of document.querySelectorAll(".figure")) {
+    const { width } = box._fullLayout ?? {};
+    if (!width) continue;
+    if (width > DRAWN) Plotly.relayout(box, { width: DRAWN });
+    box.style.setProperty("--on-paper", Math.min(1, PAPER / Math.min(width, DRAWN)));
+  }
+});
+addEventListener("afterprint", () => {
+  for (const box of document.querySelectorAll(".figure")) {
+    if (!box._fullLayout) continue;
+    delete box.layout.width;
+    Plotly.relayout(box, { autosize: true });
+  }
 });
