@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits as sklearn_digits
 
 from vcviz.data import (
+    DATASETS,
     apply_preprocessing,
     dataset_options,
     fingerprint,
@@ -52,6 +53,19 @@ def test_digits_are_split_in_proportion_and_by_the_seed():
     other, _ = load_data("digits", seed=2, test_fraction=0.25)
     assert np.array_equal(train.index, again.index)
     assert not np.array_equal(train.index, other.index)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_is_split_by_the_seed_and_says_how_its_inputs_were_made(name):
+    train, test = load_data(name, seed=3)
+    assert (train.name, test.name) == (f"{name} train", f"{name} test")
+    assert train.class_names == test.class_names
+    assert not set(train.index) & set(test.index)
+    assert set(train.y) == set(range(train.n_classes))
+    assert train.preprocessing == test.preprocessing
+    assert train.preprocessing["kind"] == train.kind
+    assert fingerprint(load_data(name, seed=3)[1]) == fingerprint(test)
+    assert fingerprint(load_data(name, seed=4)[1]) != fingerprint(test)
 
 
 def test_n_train_is_the_subset_of_the_same_seed():

@@ -54,6 +54,7 @@ def test_links_to_files_lead_somewhere(text: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     for module in ("sphinx", "furo", "myst_parser", "numpydoc"):
         pytest.importorskip(module, reason="the extra `docs` is not installed")

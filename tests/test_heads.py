@@ -136,7 +136,7 @@ def test_gradients_agree_with_finite_differences(name):
     head, y = head64(name, **options), labels()
     z = latents(scale=1.0, dtype=torch.float64).requires_grad_()
     parameters = tuple(head.main_parameters())
-    assert len(parameters) >= 2
+    assert parameters
     assert torch.autograd.gradcheck(
         lambda z, *_: head.loss(z, y, generator=seeded()).total, (z, *parameters)
     )
