@@ -230,6 +230,25 @@ def test_a_file_at_length(tmp_path: Path, name: str) -> None:
     _explore(use, seeds, 3000)
 
 
+FOUND = {
+    "config": b'{"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0, "%s": 1}' % (b"[" * 3000),
+    "record": b'{"format": "vcviz.notebook/1", "notebook": "n", "parameters": {}, "seconds": 1.5,'
+    b' "files": [], "sizes": {}}',
+    "notebook": b'{"cells": [{"cell_type": "code", "execution_count": null, "id": "1", "metadata":'
+    b' {"tags": false}, "outputs": [], "source": ["n: int = 1"]}], "metadata": {}, "nbformat": 4,'
+    b' "nbformat_minor": 5}',
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_the_search_has_found_stays_refused(tmp_path: Path, name: str) -> None:
+    use, _ = readers(tmp_path)[name]
+    with pytest.raises(InputError) as raised:
+        use(FOUND[name])
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 2000
+
+
 def test_the_list_of_copied_notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = save_notebook(tmp_path / "one.ipynb", "1")
     monkeypatch.setattr(vcviz.lab, "list_notebooks", lambda: {"one": source})

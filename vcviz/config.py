@@ -101,15 +101,21 @@ class RunConfig(BaseModel):
         return f"{source}-{self.head}-d{self.latent_dim}-s{self.seed}-{self.key}"
 
 
+#: one line names no more of what is wrong
+MOST_COMPLAINTS = 5
+
+
 def readable(error: ValidationError, known: list[str]) -> str:
     """Return pydantic's complaints as one line of ours."""
     parts = []
-    for item in error.errors():
+    found = error.errors()
+    for item in found[:MOST_COMPLAINTS]:
         name = ".".join(str(p) for p in item["loc"])
         if item["type"] == "extra_forbidden":
             close = nearest(name, known) or f"; choose from: {', '.join(known)}"
-            parts.append(f"unknown setting {name!r}{close}")
+            parts.append(f"unknown setting {clip(name)}{close}")
         else:
             message = item["msg"].removeprefix("Input should be ")
             parts.append(f"{name} should be {message}, got {clip(item['input'])}")
-    return "; ".join(parts)
+    more = len(found) - len(parts)
+    return "; ".join(parts) + (f"; and {more} more" if more else "")

@@ -90,8 +90,8 @@ def read_notebook(path: Path) -> NotebookNode:
 
     try:
         nb = nbformat.read(path, as_version=4)
-        known = isinstance(nb.metadata, dict) and all(
-            isinstance(cell.source, str) and isinstance(cell.metadata, dict) and cell.cell_type
+        known = _is_ours(nb.metadata) and all(
+            isinstance(cell.source, str) and _is_ours(cell.metadata) and cell.cell_type
             for cell in nb.cells
         )
     except OSError:
@@ -107,6 +107,15 @@ def read_notebook(path: Path) -> NotebookNode:
     if not known:
         raise InputError(f"{path} {_BUT_NOT}")
     return nb
+
+
+def _is_ours(metadata: Any) -> bool:
+    """Return whether what papermill and vcviz read of metadata has the form that they expect."""
+    return (
+        isinstance(metadata, dict)
+        and isinstance(metadata.get("tags", []), list)
+        and all(isinstance(metadata.get(name, {}), dict) for name in ("papermill", "vcviz"))
+    )
 
 
 def notebook_title(nb: NotebookNode, default: str = "") -> str:
@@ -131,7 +140,8 @@ def is_record(values: Any) -> bool:
         return False
     failure = values.get("failure")
     return (
-        all(isinstance(values.get(name), kind) for name, kind in _KINDS.items())
+        "failure" in values
+        and all(isinstance(values.get(name), kind) for name, kind in _KINDS.items())
         and isinstance(values.get("address", ""), str)
         and all(isinstance(name, str) for name in (*values["files"], *values["sizes"]))
         and (
