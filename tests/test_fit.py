@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from scipy.special import gammaln, hyp1f1, log_softmax
 
 from vcviz.densities import empirical_prior
@@ -161,11 +162,14 @@ class TestEnergyDistance:
         a, b = rng.normal(size=70), rng.normal(0.5, 2, size=50)
         assert energy_distance(a, b) == pytest.approx(scipy.stats.energy_distance(a, b) ** 2)
 
+    @pytest.mark.parametrize("dim", [1, 3])
     @pytest.mark.parametrize("unbiased", [False, True])
-    def test_is_its_definition(self, unbiased, monkeypatch):
-        monkeypatch.setattr("vcviz.fit.energy._ELEMENTS", 64)  # many blocks
+    def test_is_its_definition(self, unbiased, dim, monkeypatch):
+        monkeypatch.setattr("vcviz.fit.energy._ROWS", 3)  # many blocks
+        monkeypatch.setattr("vcviz.fit.energy._COLUMNS", 8)
         rng = np.random.default_rng(1)
-        a, b = rng.normal(size=(31, 3)), rng.normal(1, 2, size=(17, 3))
+        a, b = rng.normal(size=(31, dim)), rng.normal(1, 2, size=(17, dim))
+        a[:4] = b[3] = a[9]  # ties
 
         def mean(x, y, same=False):
             d = np.linalg.norm(x[:, None] - y, axis=2)
@@ -173,6 +177,30 @@ class TestEnergyDistance:
 
         expected = 2 * mean(a, b) - mean(a, a, True) - mean(b, b, True)
         assert energy_distance(a, b, unbiased=unbiased) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("unbiased", [False, True])
+    def test_on_angles_is_within_the_stated_bound(self, unbiased):
+        rng = np.random.default_rng(2)
+        a, b = rng.normal(size=(90, 2)) * [3, 0.1], rng.normal(1, 2, size=(70, 2)) * [3, 0.1]
+        exact = energy_distance(a, b, unbiased=unbiased)
+        means = [cdist(*pair).mean() for pair in ((a, b), (a, a), (b, b))]
+        for angles in (2, 7, 50):
+            found = energy_distance(a, b, unbiased=unbiased, directions=angles)
+            worst = np.pi**2 / (12 * angles**2) * (2 * means[0] + 1.02 * sum(means[1:]))
+            assert abs(found - exact) < worst
+        assert found == pytest.approx(exact, rel=0.01)
+
+    def test_on_random_directions_is_right_on_average(self):
+        rng = np.random.default_rng(3)
+        a, b = rng.normal(size=(60, 5)), rng.normal(0.7, 1, size=(50, 5))
+        found = [energy_distance(a, b, directions=5, seed=seed) for seed in range(200)]
+        error = np.std(found) / np.sqrt(len(found))
+        assert np.mean(found) == pytest.approx(energy_distance(a, b), abs=4 * error)
+        assert error < 0.01 * np.mean(found)
+        assert energy_distance(a, a[::-1], directions=5) == pytest.approx(0, abs=1e-12)
+        assert energy_distance(a, b, directions=3, seed=1) == energy_distance(
+            a, b, directions=3, seed=1
+        )
 
     @settings(max_examples=30, deadline=None)
     @given(seed=st.integers(0, 999), far=st.sampled_from([0.0, 1e3, 1e6]))
@@ -197,6 +225,8 @@ class TestEnergyDistance:
             energy_distance(a, b)
         with pytest.raises(InputError, match="two rows a side, got 1 and 5"):
             energy_distance(np.zeros((1, 2)), np.zeros((5, 2)), unbiased=True)
+        with pytest.raises(InputError, match="directions must be"):
+            energy_distance(np.zeros((3, 2)), np.zeros((5, 2)), directions=0)
 
 
 class TestNormalEnergy:

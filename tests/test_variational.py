@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from vcviz.heads import build_head
+from vcviz.heads.critics import TanhCritics
 
 N, C, D = 7, 3, 2
 CRITICS = (
@@ -277,3 +279,19 @@ def test_penalty_teaches_the_critic_only_and_zero_leaves_it_out():
     z, y = batch()
     assert gradients(head, head.critic_terms(z, y).total, z) == (False, False, True)
     assert variational(critic_penalty=0.0).critic_terms(z, y).keys() == ["loss"]
+
+
+def test_the_matrices_of_each_class_have_their_gradients_and_the_gradients_of_these():
+    torch.manual_seed(0)
+    critic = TanhCritics(latent_dim=5, n_classes=4, width=3).double()
+    z = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([0, 3, 3, 1, 0, 3, 1])  # none of class 2
+
+    def values(z, matrices):
+        return functional_call(critic, {"hidden_weight": matrices}, (z, y))
+
+    gathered = torch.einsum("bwd,bd->bw", critic.hidden_weight[y], z) + critic.hidden_bias[y]
+    expected = (critic.weight[y] * gathered.tanh()).sum(1) + critic.bias[y]
+    torch.testing.assert_close(critic(z, y), expected)
+    assert torch.autograd.gradcheck(values, (z, critic.hidden_weight))
+    assert torch.autograd.gradgradcheck(values, (z, critic.hidden_weight))

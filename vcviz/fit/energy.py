@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from vcviz.errors import InputError
+from vcviz.options import check_count
 from vcviz.records import as_float
 
 __all__ = [
@@ -29,12 +30,20 @@ __all__ = [
     "normal_energy_p_value",
 ]
 
-_ELEMENTS = 2**21  # of a block of distances: 16 MB
+_ELEMENTS = 2**21  # of a block of kernels: 16 MB
+_ROWS, _COLUMNS = 128, 512  # of a block of distances: 512 kB, which a core's own cache holds
 _NULL_DRAWS = 1999
 _NULL_POINTS = 32
 
 
-def energy_distance(a: ArrayLike, b: ArrayLike, *, unbiased: bool = False) -> float:
+def energy_distance(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    unbiased: bool = False,
+    directions: int | None = None,
+    seed: int = 0,
+) -> float:
     """Return the energy distance between two samples, 2 E|a-b| - E|a-a'| - E|b-b'|.
 
     Parameters
@@ -43,23 +52,45 @@ def energy_distance(a: ArrayLike, b: ArrayLike, *, unbiased: bool = False) -> fl
     unbiased : False takes the means over all pairs: never negative, 0 for equal samples, and
         biased upwards for few. True leaves out each point's distance to itself: unbiased for the
         laws, so it may fall below 0.
+    directions : None computes every distance. A number P approximates for D > 1: the mean energy
+        distance of the projections on P directions, scaled, in time P N log N. Evenly spaced
+        angles for D = 2, bases turned at random for D > 2
+    seed : of the directions for D > 2
 
     Notes
     -----
-    In one dimension its square root is `scipy.stats.energy_distance`. Distances are computed in
-    blocks: time grows as N M, memory does not.
+    In one dimension its square root is `scipy.stats.energy_distance`, and it is computed from the
+    sorted points, in time N log N. In more, distances are computed in blocks: time grows as
+    (N + M)^2, memory does not. For 100,000 points a side that is a minute, and `directions` has
+    the use.
+
+    |u| is the mean of |<d, u>| over all unit vectors d, times a constant, so projections give an
+    energy distance of their own: 0 for equal samples, never negative unless `unbiased`. On P
+    angles of the plane each mean distance is off by a factor between 1 - pi^2 / (12 P^2) and
+    1 + pi^2 / (24 P^2) at most. On P random directions the error is random, and none on average.
+
+    References
+    ----------
+    Rizzo & Szekely, Energy distance, WIREs Computational Statistics 8, 2016 (one dimension).
     """
     left, right = _rows("a", a), _rows("b", b)
-    if left.shape[1] != right.shape[1]:
-        raise InputError(f"b must have {left.shape[1]} columns like a, got {right.shape[1]}")
+    dim = left.shape[1]
+    if dim != right.shape[1]:
+        raise InputError(f"b must have {dim} columns like a, got {right.shape[1]}")
     if unbiased and min(len(left), len(right)) < 2:
         raise InputError(f"unbiased needs two rows a side, got {len(left)} and {len(right)}")
+    if directions is not None:
+        check_count("directions", directions)
     centre = left.mean(0)  # distances of points far from the origin keep their digits
     left, right = left - centre, right - centre
-    within = [
-        _total_distance(side, side) / (len(side) * (len(side) - unbiased)) for side in (left, right)
-    ]
-    between = _total_distance(left, right) / (len(left) * len(right))
+    if dim == 1:
+        return _on_a_line(left[:, 0], right[:, 0], unbiased)
+    if directions is not None:
+        unit, scale = _directions(dim, directions, seed)
+        found = [_on_a_line(left @ d, right @ d, unbiased) for d in unit]
+        return float(scale * np.mean(found))
+    within = [_total_within(side) / (len(side) * (len(side) - unbiased)) for side in (left, right)]
+    between = _total_between(left, right) / (len(left) * len(right))
     return float(2 * between - sum(within))
 
 
@@ -71,11 +102,74 @@ def _rows(name: str, value: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def _total_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    block = max(1, _ELEMENTS // len(b))
+def _on_a_line(a: NDArray[np.float64], b: NDArray[np.float64], unbiased: bool) -> float:
+    """Return the energy distance of (N,) and (M,) points, 2 int (F - G)^2 of their steps F, G."""
+    n, m = len(a), len(b)
+    both = np.concatenate([a, b])
+    order = both.argsort()
+    gap = np.diff(both[order])
+    # Counts, so that equal samples give 0 and not what divisions leave.
+    of_a = np.cumsum(order < n)[:-1]
+    f, g = of_a / n, (np.arange(1, n + m) - of_a) / m
+    energy = 2 * float(np.square(f - g) @ gap)
+    if unbiased:  # E|a-a'| over all pairs is 2 int F (1 - F)
+        energy -= 2 * float((f * (1 - f)) @ gap) / (n - 1) + 2 * float((g * (1 - g)) @ gap) / (
+            m - 1
+        )
+    return energy
+
+
+def _directions(dim: int, count: int, seed: int) -> tuple[NDArray[np.float64], float]:
+    """Return (P, D) unit vectors and |u| over the mean of |<d, u>| over all of them."""
+    scale = np.sqrt(np.pi) * np.exp(gammaln((dim + 1) / 2) - gammaln(dim / 2))
+    if dim == 2:
+        angle = np.pi * np.arange(count) / count
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1), float(scale)
+    rng = np.random.default_rng(seed)
+    bases = [
+        np.linalg.qr(rng.standard_normal((dim, dim)))[0].T for _ in range(0, count, dim)
+    ]  # directions at right angles miss less than as many at random
+    return np.concatenate(bases)[:count], float(scale)
+
+
+def _total_between(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the sum of the distances of all rows of `a` to all rows of `b`."""
+    wide, long = _as_factors(a), _as_factors(b, swapped=True)
     return sum(
-        float(_distances(a[start : start + block], b).sum()) for start in range(0, len(a), block)
+        _block_total(wide[start : start + _ROWS], long[:, at : at + _COLUMNS])
+        for start in range(0, len(a), _ROWS)
+        for at in range(0, len(b), _COLUMNS)
     )
+
+
+def _total_within(a: NDArray[np.float64]) -> float:
+    """Return the sum of the distances of all ordered pairs of rows, each computed once."""
+    wide, long = _as_factors(a), _as_factors(a, swapped=True)
+    total = 0.0
+    for start in range(0, len(a), _COLUMNS):
+        stop = start + _COLUMNS
+        part = a[start:stop]
+        total += float(_distances(part, part).sum())
+        for first in range(start, min(stop, len(a)), _ROWS):
+            rows = wide[first : min(first + _ROWS, stop)]
+            total += 2 * sum(
+                _block_total(rows, long[:, at : at + _COLUMNS])
+                for at in range(stop, len(a), _COLUMNS)
+            )
+    return total
+
+
+def _as_factors(a: NDArray[np.float64], *, swapped: bool = False) -> NDArray[np.float64]:
+    """Return (N, D + 2) rows, or columns if `swapped`, whose products are squared distances."""
+    square, one = (a * a).sum(1), np.ones(len(a))
+    if swapped:
+        return np.ascontiguousarray(np.column_stack([a, one, square]).T)
+    return np.column_stack([-2 * a, square, one])
+
+
+def _block_total(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> float:
+    squares = rows @ columns
+    return float(np.sqrt(np.maximum(squares, 0, out=squares), out=squares).sum())
 
 
 def _distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,16 +84,73 @@ class TanhCritics(nn.Module):
         """Return (B,) values T of latents (B, D) with labels (B,)."""
         order = y.argsort()
         sizes = y.bincount(minlength=len(self.bias)).tolist()
-        groups = z[order].split(sizes)
-        # One unbind: indexing class by class would allocate a full gradient for each.
-        matrices = self.hidden_weight.unbind()
-        hidden = torch.cat(
-            [F.linear(rows, w) for rows, w in zip(groups, matrices, strict=True) if len(rows)]
-        )
+        hidden: Tensor = _EachWithItsOwn.apply(z[order], self.hidden_weight, sizes)
         label = y[order]
         hidden = (hidden + self.hidden_bias[label]).tanh()
         values = (self.weight[label] * hidden).sum(1) + self.bias[label]
         return torch.empty_like(values).index_copy(0, order, values)
+
+
+class _EachWithItsOwn(torch.autograd.Function):
+    """Rows (B, D), sorted by class, times the (C, W, D) matrices of their classes: (B, W).
+
+    What autograd would make of a product a class writes the gradient of the matrices twice, class
+    by class and stacked. Here it is written once, and is all the memory that is taken.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: list[int]) -> Tensor:
+        ctx.save_for_backward(rows, matrices)
+        ctx.sizes = sizes
+        out = rows.new_empty(len(rows), matrices.shape[1])
+        for k, part in _parts(sizes):
+            torch.mm(rows[part], matrices[k].T, out=out[part])
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        rows, matrices = ctx.saved_tensors
+        of_rows, of_matrices, _ = ctx.needs_input_grad
+        return (
+            _EachWithItsOwn.apply(slope, matrices.mT, ctx.sizes) if of_rows else None,
+            _OuterSums.apply(slope, rows, ctx.sizes) if of_matrices else None,
+            None,
+        )
+
+
+class _OuterSums(torch.autograd.Function):
+    """Sums over each class of the outer products of rows (B, W) and (B, D): (C, W, D)."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, sizes: list[int]) -> Tensor:
+        ctx.save_for_backward(left, right)
+        ctx.sizes = sizes
+        out = left.new_empty(len(sizes), left.shape[1], right.shape[1])
+        for k, part in _parts(sizes):
+            torch.mm(left[part].T, right[part], out=out[k])
+        for k, size in enumerate(sizes):
+            if size == 0:
+                out[k] = 0
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        left, right = ctx.saved_tensors
+        of_left, of_right, _ = ctx.needs_input_grad
+        return (
+            _EachWithItsOwn.apply(right, slope, ctx.sizes) if of_left else None,
+            _EachWithItsOwn.apply(left, slope.mT, ctx.sizes) if of_right else None,
+            None,
+        )
+
+
+def _parts(sizes: list[int]) -> Iterator[tuple[int, slice]]:
+    """Yield every class that has rows, and where they are."""
+    stop = 0
+    for k, size in enumerate(sizes):
+        start, stop = stop, stop + size
+        if size:
+            yield k, slice(start, stop)
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int) -> Tensor:

@@ -1,0 +1,73 @@
+"""Training: heads against each other, and an epoch against a plain loop."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+import vcviz
+from benchmarks.pairs import Pair, pair
+from vcviz.config import RunConfig
+from vcviz.training.jobs import Job
+from vcviz.training.loop import Trainer
+
+ROWS, BATCH = 6000, 200
+
+
+def pairs() -> Iterator[Pair]:
+    """Yield every comparison."""
+    with tempfile.TemporaryDirectory() as root:
+        yield _against_softmax(Path(root))
+        yield _against_plain(Path(root))
+
+
+def trainer(root: Path, head: str, rows: int = ROWS, **options: object) -> Trainer:
+    """Return what trains a CNN on images of MNIST's size, in bytes."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (rows, 1, 28, 28), dtype=np.uint8)
+    splits = vcviz.Split(x, rng.integers(0, 10, rows)), vcviz.Split(x[:99], np.arange(99) % 10)
+    config = RunConfig(
+        dataset="custom", encoder="cnn", head=head, batch_size=BATCH, device="cpu", **options
+    )
+    job = Job(config, root, head, splits)
+    return job.trainer(job.model(), torch.device("cpu"))
+
+
+def _against_softmax(root: Path) -> Pair:
+    """A step is forward, backward and optimiser of the classifier, and those of the critic."""
+    ours, other = trainer(root, "variational", 2000), trainer(root, "softmax", 2000)
+    return pair(
+        f"10 training steps of {BATCH}, CNN, variational", lambda: ours._epoch(1),
+        "softmax", lambda: other._epoch(1), goal=1 / 1.15,
+    )  # fmt: skip
+
+
+def _against_plain(root: Path) -> Pair:
+    ours = trainer(root / "epoch", "softmax")
+    job = Job(ours.config, root, "plain", (ours.train, ours.test))
+    model = job.model()
+    x = torch.tensor(np.array(ours.train.x)).float() / 255
+    loader = DataLoader(TensorDataset(x, ours.y), batch_size=BATCH, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+
+    def plain() -> float:
+        total = 0.0
+        model.train()
+        for x, y in loader:
+            loss = F.nll_loss(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        return total
+
+    return pair(
+        f"training epoch, {ROWS:,} MNIST-sized images, CNN", lambda: ours._epoch(1),
+        "plain DataLoader loop of the same model", plain, rounds=5, goal=2,
+    )  # fmt: skip
