@@ -26,6 +26,10 @@ def test_an_app_needs_voila_and_a_notebook(tmp_path, monkeypatch):
     command = app_command("tour", tmp_path, port=1, browser=False, extra=["--debug"])
     assert command[1:4] == ["-m", "voila", str(tmp_path / "tour.ipynb")]
     assert command[-3:] == ["--port=1", "--no-browser", "--debug"]
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "one.ipynb").touch()
+    assert app_command("course/one", tmp_path)[3] == str(tmp_path / "course" / "one.ipynb")
+    assert app_command("course", tmp_path)[3] == str(tmp_path / "course")
 
 
 @contextlib.contextmanager

@@ -259,7 +259,11 @@ def lab(
     ] = True,
     app_: Annotated[
         str | None,
-        typer.Option("--app", metavar="NAME", help="One notebook as an app without code (Voilà)."),
+        typer.Option(
+            "--app",
+            metavar="NAME",
+            help="A notebook, or all of course, as an app without code (Voilà).",
+        ),
     ] = None,
 ) -> None:
     """Open JupyterLab on a copy of the notebooks.

@@ -110,11 +110,12 @@ def app_command(
     browser: bool = True,
     extra: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command that serves one notebook as an app: its text and outputs, without code.
+    """Return the command that serves a notebook as an app: its text and outputs, without code.
 
     Parameters
     ----------
-    name : of the notebook in `folder`, such as "tour" or "course/01_bayes"
+    name : of the notebook in `folder`, such as "tour" or "course/01_bayes"; "course" serves all of
+        that folder, so that links lead from notebook to notebook
     folder, browser : as for `lab_command`
     port : where it listens; default Voilà's own, 8866
     extra : more arguments for Voilà
@@ -128,14 +129,17 @@ def app_command(
     """
     if find_spec("voila") is None:
         raise MissingError("an app needs Voilà: pip install 'vcviz[voila]'")
-    notebooks = notebooks_in(Path(folder))
-    if name not in notebooks:
-        raise unknown("notebook", name, notebooks)
+    folder = Path(folder)
+    notebooks = notebooks_in(folder)
+    folders = {part: folder / part for one in notebooks if (part := one.rpartition("/")[0])}
+    served = notebooks | folders
+    if name not in served:
+        raise unknown("notebook", name, served)
     command = [
         sys.executable,
         "-m",
         "voila",
-        str(notebooks[name].resolve()),
+        str(served[name].resolve()),
         "--Voila.ip=127.0.0.1",
         f"--MappingKernelManager.root_dir={Path.cwd()}",
     ]
