@@ -18,7 +18,7 @@ from vcviz.errors import InputError, clip
 STRICT = "VCVIZ_COURSE_STRICT"
 
 State = Literal["right", "wrong", "open"]
-_OPEN = "not answered yet: put your answer in place of None"
+_OPEN = "not answered yet: put your answer in place of None and run the cell"
 #: a page, on a screen or on paper, cannot judge
 _ON_PAGE = "your answer: ____________ (the notebook checks it: vcviz lab --course)"
 _LOOK = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "open": ("…", "#7A7A7A")}
