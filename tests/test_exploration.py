@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import vcviz
 from vcviz.errors import InputError
+from vcviz.latents.planes import latent_log_probs
 from vcviz.records import Split
 
 N, C, D, F = 30, 3, 4, 5
@@ -90,6 +91,10 @@ def test_a_model_without_a_linear_end_has_no_law(table):
     assert ui.subject.anticipates is None
     assert ui.subject.prior() is None
     assert ui.latents.figure().data
+    # What p(y|z) is anywhere but at these rows, nobody knows.
+    assert not {"backdrop", "score", "boundaries"} & set(ui.latents.controls)
+    with pytest.raises(InputError, match="takes latents of 5 dimensions, got 4"):
+        latent_log_probs(nn.Sequential(nn.Linear(5, C)), ui.subject.latents().z)
 
 
 def test_arrays_of_any_framework(table):

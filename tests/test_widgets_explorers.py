@@ -164,8 +164,11 @@ def test_frames_of_the_static_figure_are_the_live_figure_at_each_epoch():
             wanted = compare_latents(
                 [panel], LatentOptions(compact=True, mass=(0.9,), fit_range=(1, 2))
             )
+            metas = [trace.meta or {} for trace in fig.data]
             drawn = [
-                i for i, t in enumerate(fig.data) if (t.meta or {}).get("layer") != "boundaries"
+                i
+                for i, meta in enumerate(metas)
+                if meta.get("layer") != "boundaries" and "beneath" not in meta
             ]
             for i, trace in enumerate(wanted.data):
                 if (trace.meta or {}).get("layer") in ("points", "fit", "empirical"):
@@ -176,7 +179,7 @@ def test_frames_of_the_static_figure_are_the_live_figure_at_each_epoch():
 def test_the_static_figure_has_epochs_views_and_lines():
     ui = LatentExplorer([FakeRun("softmax", 4), FakeRun("variational", 4)])
     fig = ui.figure(axes=[("pca",), ("pair", 0, 1)])
-    views, lines = fig.layout.updatemenus[1:]
+    views, lines, _ = fig.layout.updatemenus[1:]
     assert [b.label for b in views.buttons] == ["Axes: PCA", "Axes: dimensions 1 and 2"]
     offered = [b.label.removeprefix("Lines: ") for b in lines.buttons]
     assert offered == [

@@ -14,6 +14,7 @@ from vcviz.figures.theme import escape
 _STEP_MS = 350
 _BELOW = 60  # pixels of tick labels and titles beneath the axes
 _SLIDER_PX, _LISTS_PX = 78, 42
+_ROW_PX = 720  # of lists side by side, on a narrow page
 _EDGE = "rgba(128,128,128,0.6)"
 _BUTTONS = {
     "x": 0,
@@ -99,9 +100,12 @@ def place(
         room += _SLIDER_PX
     left = 0
     for entry in lists:
+        width = 52 + 7 * max(len(b["label"]) for b in entry["buttons"])
+        if left and left + width > _ROW_PX:
+            left, room = 0, room + _LISTS_PX
         place = {"direction": "up", "pad": {"t": below + room, "l": left}}
         menus.append({**_BUTTONS, **entry, **place})
-        left += 52 + 7 * max(len(b["label"]) for b in entry["buttons"])
+        left += width
     room += _LISTS_PX if lists else 0
     found["updatemenus"] = menus
     found["margin"] = margin | {"b": below + room}

@@ -2,7 +2,8 @@
 
 Plotly's menus overwrite each other's choices, so each kind of control here owns a property of its
 own: the slider the data (frames), the list of views `visible` (each view has its own traces), the
-list of layers `opacity`. Any combination of the three therefore shows what it says.
+list of layers `opacity`, and so does the list of what lies beneath, of traces that are no layers.
+Any combination of them therefore shows what it says.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def lay_out(
     slider: Menu | None = None,
     menus: Sequence[Menu] = (),
     layers: Mapping[str, bool] | Sequence[str] = (),
+    one_of: Menu | None = None,
     share: bool = False,
     progress: bool = True,
 ) -> go.Figure:
@@ -50,6 +52,8 @@ def lay_out(
     menus : their combinations become one list of views
     layers : names of layers (`meta["layer"]` of traces) that a second list shows or hides; as a
         mapping, name -> whether it is shown at first, else all are
+    one_of : a list that shows one group of traces at a time, those whose ``meta["beneath"]`` is
+        its value; at first that of `values`
     share : let a trace that is the same in all views stand there once, which is smaller; traces
         then stand in the order of their numbers, not view by view
     progress : show a bar if it takes longer than two seconds
@@ -81,6 +85,8 @@ def lay_out(
     if layers:
         shown = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, True)
         lists.append(_layer_list(data, shown))
+    if one_of is not None:
+        lists.append(_single_list(data, one_of, values[one_of.name]))
     # Without a redraw plotly.js draws scatter traces alone: any other that stands there, moving or
     # not, would vanish, and the layout would stay.
     redraw = any(frame["layout"] for frame in frames) or any(
@@ -279,3 +285,30 @@ def _layer_list(data: list[dict[str, Any]], layers: Mapping[str, bool]) -> dict[
         for subset in subsets
     ]
     return {"buttons": buttons, "active": subsets.index(first)}
+
+
+def _single_list(data: list[dict[str, Any]], menu: Menu, value: Any) -> dict[str, Any]:
+    """Return a list that shows one group of traces, and their bar of colours; others are hidden."""
+    owner = [(trace.get("meta") or {}).get("beneath") for trace in data]
+    rows = [i for i, group in enumerate(owner) if group is not None]
+    barred = [bool(data[i].get("marker", {}).get("showscale")) for i in rows]
+
+    def shown(value: Any) -> dict[str, list[Any]]:
+        on = [owner[i] == value for i in rows]
+        bars = [a and b for a, b in zip(on, barred, strict=True)]
+        return {"opacity": [float(one) for one in on], "marker.showscale": bars}
+
+    first = shown(value)
+    for i, opacity, bar in zip(rows, *first.values(), strict=True):
+        data[i] = data[i] | {"opacity": opacity}
+        if "marker" in data[i]:
+            data[i]["marker"] = data[i]["marker"] | {"showscale": bar}
+    buttons = [
+        {
+            "label": escape(f"{menu.title}: {label}"),
+            "method": "restyle",
+            "args": [shown(option), rows],
+        }
+        for label, option in zip(menu.labels, menu.values, strict=True)
+    ]
+    return {"buttons": buttons, "active": menu.index(value)}

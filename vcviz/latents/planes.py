@@ -28,6 +28,11 @@ def latent_log_probs(model: nn.Module, z: ArrayLike, *, seed: int = 0) -> NDArra
         a module that ends in an `nn.Linear`, see `last_linear`
     z : latents
     seed : of the noise of a head that draws samples
+
+    Raises
+    ------
+    InputError
+        If D is not what the last layer takes.
     """
     return latent_outputs(model, z, seed=seed)[0]
 
@@ -38,7 +43,13 @@ def latent_outputs(
     """Return `latent_log_probs` and the (N,) energies, minus the logsumexp of the logits."""
     inner: Any = unwrapped(model)
     layer = None if is_ours(inner) else last_linear(inner)
-    rows = torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS)
+    z = as_float("z", z, 2)
+    if layer is not None and z.shape[1] != layer.in_features:
+        raise InputError(
+            f"the model's last linear layer takes latents of {layer.in_features} dimensions, "
+            f"got {z.shape[1]}"
+        )
+    rows = torch.from_numpy(z.copy()).split(_ROWS)
     device = own_device(inner)
     dtype = next((p.dtype for p in inner.parameters()), torch.float32)
     generator = torch.Generator(device).manual_seed(seed)

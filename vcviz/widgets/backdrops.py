@@ -62,6 +62,22 @@ class Backdrops:
         return hasattr(self._source.run, "model")
 
     @property
+    def can_ask(self) -> bool:
+        """Whether the model says p(y|z) of any z; not if z is what a layer in its middle takes."""
+        if not self.has_model:
+            return False
+        if getattr(self._source.run, "anticipates", None) is not None:
+            return True
+        from vcviz.latents.adapter import is_ours, unwrapped
+
+        return is_ours(unwrapped(self._model()))
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether a law or the model says to which class any z belongs."""
+        return bool(getattr(self._source.run, "anticipates", None)) or self.can_ask
+
+    @property
     def has_critic(self) -> bool:
         """Whether the model has a critic to ask."""
         if not self.has_model:
@@ -75,7 +91,7 @@ class Backdrops:
         lat, prior = self._known(split)
         usable = available(lat, prior=prior, train=self._train())
         asking = ("max_prob", "entropy", "energy")
-        return tuple(m for m in usable if self.has_model or m not in asking)
+        return tuple(m for m in usable if m not in asking or self.can_ask)
 
     def _load(self) -> Any:
         return self._source.run.model()
@@ -113,7 +129,9 @@ class Backdrops:
             return Backdrop(told=("no regions: the axes are not linear",))
         if prior is not None:
             return Backdrop((region_trace(_by_bayes(lat, prior, **frame)),))
-        if not self.has_model or not self._is_last(rows, epoch):
+        if not self.can_ask:
+            return Backdrop(told=("no regions: p(y|z) is not known",))
+        if not self._is_last(rows, epoch):
             return Backdrop(told=("regions: of the trained model only",))
         from vcviz.latents.planes import plane_log_probs
 
@@ -150,7 +168,7 @@ class Backdrops:
         if not frame["projection"].linear:
             return Backdrop(over=tuple(over), told=("no threshold: the axes are not linear",))
         field = score_plane(
-            self._model() if self.has_model else None,
+            self._model() if self.can_ask else None,
             _thinned(lat),
             method,
             prior=prior,
@@ -237,3 +255,18 @@ def _thinned(lat: LatentSet) -> LatentSet:
 def _spread(n: int, most: int) -> Any:
     """Return at most so many of `n` rows, evenly spread."""
     return np.linspace(0, n - 1, min(n, most)).round().astype(int)
+
+
+def kinds_beneath(backdrops: Sequence[Backdrops], split: str) -> list[str]:
+    """Return what can lie beneath the points of some run, keys of `BACKDROPS`."""
+    there = {
+        "regions": any(b.has_regions for b in backdrops),
+        "log_ratio": any(b.has_critic for b in backdrops),
+        "ood": bool(backdrops[0].methods(split)),
+    }
+    return [kind for kind, offered in there.items() if offered]
+
+
+def limits_of(fields: Sequence[PlaneField]) -> tuple[float, float]:
+    """Return the limits of colours that all fields share."""
+    return min(f.limits[0] for f in fields), max(f.limits[1] for f in fields)

@@ -148,6 +148,7 @@ class Bound:
         *,
         menus: Sequence[str] | Mapping[str, Sequence[Any] | None] = (),
         layers: Sequence[str] = (),
+        one_of: str | None = None,
         frames: int | None = None,
         draw: Draw | None = None,
         slider: str | None = None,
@@ -162,6 +163,8 @@ class Bound:
         layers : on/off controls of the same name as a layer of traces (`meta["layer"]`): a
             second list shows or hides them, whatever the first list and the slider say; at first
             they are as the controls are
+        one_of : a control with a list of which one group of traces is shown at a time: those whose
+            ``meta["beneath"]`` is its value, which is all that `draw` need not follow
         frames : most positions of the slider; more are thinned evenly, the ends kept
         draw : draws instead of the bound function, e.g. smaller; may return the plain data and
             layout of a figure, which plotly then checks once and not at every step
@@ -175,7 +178,8 @@ class Bound:
         """
         listed = dict(menus) if isinstance(menus, Mapping) else dict.fromkeys(menus)
         along = slider or self.slider
-        for name in (*listed, *layers, *fixed, *([along] if along else [])):
+        single = [name for name in (along, one_of) if name]
+        for name in (*listed, *layers, *fixed, *single):
             if name not in self.controls:
                 raise unknown("control", name, self.controls)
         base = self.values | fixed | dict.fromkeys(layers, True)
@@ -190,6 +194,7 @@ class Bound:
             slider=steps,
             menus=[_menu(name, self.controls[name]).only(keep) for name, keep in listed.items()],
             layers={name: bool(self.values[name]) for name in layers},
+            one_of=_menu(one_of, self.controls[one_of]) if one_of else None,
         )
 
     def _changed(self, _change: object = None) -> None:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import unknown
+from vcviz.errors import InputError, unknown
 from vcviz.figures import theme as style
-from vcviz.figures.fields import field_bar
-from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
-from vcviz.figures.latent_spec import GAP_X, padded_fit_range, spec_of_views
-from vcviz.figures.latent_traces import pin_trace
-from vcviz.figures.outlines import Range
+from vcviz.figures.latent_panel import LatentOptions, View
 from vcviz.records import LatentSet, Split
-from vcviz.widgets.backdrops import Backdrop, Backdrops, filled, stacked
+from vcviz.widgets.backdrops import Backdrops
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.directions import DirectionExplorer
 from vcviz.widgets.display import Explorer
-from vcviz.widgets.latent_controls import SPLITS, TOUR, latent_controls, latent_panel
+from vcviz.widgets.latent_controls import SPLITS, latent_controls, latent_panel
+from vcviz.widgets.latent_scene import EVERY, LatentScene
 from vcviz.widgets.picks import Picks
 from vcviz.widgets.selection import Selection
-from vcviz.widgets.sources import Axes, Rows, sources
+from vcviz.widgets.sources import Axes, sources
 
 _BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
-_BAR_PX = 96  # beside the panels
+_REGION_BYTES = 4500  # of decision regions as a picture, in text
+_ENOUGH = 10  # epochs that a figure should have before it brings more
 _USUAL_PX = 1200  # width of a page, until it says its own
 _LAYERS = ("anticipated", "empirical", "boundaries")
 _STATE = ("windows", "chosen", "pinned", "width")
@@ -85,11 +80,9 @@ class LatentExplorer(Explorer):
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         self.sources = sources(runs)
-        self._backdrops = [Backdrops(s, strangers or {}) for s in self.sources]
-        self._mass, self._max_points, self.theme = tuple(mass), max_points, theme
-        controls = latent_controls(
-            self.sources, self._backdrops, strangers or {}, umap=umap, split=split
-        )
+        backdrops = [Backdrops(s, strangers or {}) for s in self.sources]
+        self._max_points, self.theme = max_points, theme
+        controls = latent_controls(self.sources, backdrops, strangers or {}, umap=umap, split=split)
         names = self.sources[0].class_names
         self._defaults = {
             "runs": tuple(range(len(self.sources))),
@@ -109,7 +102,14 @@ class LatentExplorer(Explorer):
             "pinned": -1,
             "width": _USUAL_PX,
         }
-        self._views = lru_cache(maxsize=16)(self._new_views)
+        self._scene = LatentScene(
+            self.sources,
+            backdrops,
+            self._defaults,
+            mass=tuple(mass),
+            max_points=max_points,
+            theme=theme,
+        )
         slider = "epoch" if "epoch" in controls else None
         bound = Bound(
             self._draw,
@@ -139,40 +139,71 @@ class LatentExplorer(Explorer):
     def figure(
         self,
         *,
+        slider: str = "epoch",
         axes: Sequence[Axes] | None = None,
         frames: int | None = None,
         max_points: int = 300,
+        beneath: bool | None = None,
     ) -> go.Figure:
-        """Return one static figure with an epoch slider, a list of axes and a list of lines.
+        """Return one static figure with a slider, and lists of axes, of lines, of what is beneath.
 
         Parameters
         ----------
+        slider : "epoch", or "turn" to go around the latents on a grand tour, at the epoch that is
+            set
         axes : the views, e.g. ``[("pca",), ("pair", 0, 1)]``; default the first two on offer
-        frames : most epochs along the slider; default as many as keep the figure
+        frames : most positions of the slider; default as many as keep the figure
             below 1 MB, so that a notebook can hold some
         max_points : most points of a panel; more are sampled
+        beneath : bring what can lie beneath the points (decision regions at every epoch, and what
+            else the runs have) with a list of it; default if that leaves enough epochs, which it
+            does with one or two runs
+
+        Raises
+        ------
+        InputError
+            If there is no such slider; a tour takes latents of more than two dimensions.
         """
+        if slider not in ("epoch", "turn"):
+            raise unknown("slider", slider, ("epoch", "turn"))
+        options = LatentOptions(compact=True, max_points=max_points)
+        layers = [name for name in _LAYERS if name in self.controls]
+        if slider == "turn":
+            if "turn" not in self.controls:
+                raise InputError("there is no grand tour of latents of two dimensions")
+            return self.bound.figure(
+                layers=layers,
+                slider="turn",
+                frames=frames or self._affordable(1, max_points, beneath=False),
+                axes=("tour",),
+                draw=lambda **values: self._scene.spec(values, options),
+            )
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
             menus["axes"] = list(axes) if axes is not None else offered[:2]
         elif "split" in self.controls:
             menus["split"] = None
-        layers = [name for name in _LAYERS if name in self.controls]
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
+        if beneath is None:
+            beneath = self._affordable(views, max_points, beneath=True) >= _ENOUGH
+        beneath = beneath and "backdrop" in self.controls
         return self.bound.figure(
             menus=menus,
             layers=layers,
-            frames=frames or self._affordable(views, max_points),
-            draw=lambda **values: self._spec(
-                values, LatentOptions(compact=True, max_points=max_points)
+            one_of="backdrop" if beneath else None,
+            frames=frames or self._affordable(views, max_points, beneath=beneath),
+            draw=lambda **values: self._scene.spec(
+                {**values, "backdrop": EVERY} if beneath else values, options
             ),
         )
 
-    def _affordable(self, views: int, rows: int) -> int:
-        """Return how many epochs fit the budget, by what a point and an outline take in JSON."""
+    def _affordable(self, views: int, rows: int, *, beneath: bool) -> int:
+        """Return how many steps fit the budget, by what points, outlines and regions take."""
         classes = len(self.controls["classes"].value)
         panel = 12 * rows + 760 * classes + 600
+        if beneath:
+            panel += _REGION_BYTES
         panels = len(self.sources)
         return max(6, int(_BUDGET / (views * panels * panel)))
 
@@ -185,119 +216,14 @@ class LatentExplorer(Explorer):
 
     def shown_runs(self) -> tuple[int, ...]:
         """Return the numbers of the runs that are shown, from the left."""
-        return self._shown(self.bound.values)
+        return self._scene.shown(self.bound.values)
 
     def views(self) -> list[View]:
         """Return what the panels of the live figure show, from the left."""
-        return self._views(tuple(self.bound.values.items()))
+        return self._scene.views(self.bound.values)
 
     def _draw(self, **values: Any) -> dict[str, Any]:
-        return self._spec(values)
-
-    def _spec(
-        self, values: Mapping[str, Any], options: LatentOptions | None = None
-    ) -> dict[str, Any]:
-        """Return the figure; with `options` of a static one, else of the live one."""
-        if options is None:
-            views = self._views(tuple(values.items()))
-            options = self._options(values, len(views))
-        else:
-            options = dataclasses.replace(options, **self._shared(values))
-            views = self._laid_open(values, options)
-        spec = spec_of_views(views, options)
-        values = {**self._defaults, **values}
-        fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
-        if fields and values["backdrop"] in ("log_ratio", "ood"):
-            limits = _limits(fields)
-            low, high = spec["layout"]["yaxis"]["domain"]
-            place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
-            bar = field_bar(fields[0], limits=limits, **place) | {"xaxis": "x", "yaxis": "y"}
-            spec["data"].append(bar)
-            margin = spec["layout"]["margin"]
-            spec["layout"] |= {"margin": margin | {"r": _BAR_PX}}
-            if "width" in spec["layout"]:
-                spec["layout"]["width"] += _BAR_PX
-        return style.themed(spec, self.theme)
-
-    def _new_views(self, values: tuple[tuple[str, Any], ...]) -> list[View]:
-        found = dict(values)
-        return self._laid_open(found, self._options(found, len(self._shown(found))))
-
-    def _laid_open(self, values: Mapping[str, Any], options: LatentOptions) -> list[View]:
-        values = {**self._defaults, **values}
-        backdrops = self._backdrops_of(values)
-        fields = [b.field for b in backdrops if b.field is not None]
-        beneath = values["backdrop"] in ("log_ratio", "ood")
-        limits = _limits(fields) if fields else None
-        classes = checked_classes(values["classes"], len(self.sources[0].class_names))
-        views = []
-        for i, (k, backdrop) in enumerate(zip(self._shown(values), backdrops, strict=True)):
-            panel = self.sources[k].panel(_axes(values), _rows(values), values["epoch"])
-            if beneath:
-                backdrop = filled(backdrop, limits)
-            over = [*backdrop.over, *_pinned(panel, values["pinned"])]
-            if i:  # one legend for all panels
-                over = [trace | {"showlegend": False} for trace in over]
-            under, told = backdrop.under, backdrop.told
-            views.append(View(panel, classes, options, i, under=under, over=over, told=told))
-        return views
-
-    def _shown(self, values: Mapping[str, Any]) -> tuple[int, ...]:
-        """Return the numbers of the runs that are shown."""
-        return tuple(values.get("runs", self._defaults["runs"]))
-
-    def _shared(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options that live and static figures share."""
-        values = {**self._defaults, **values}
-        return {
-            "anticipated": values["anticipated"],
-            "empirical": values["empirical"],
-            "mass": self._mass,
-            "classes": values["classes"],
-            "fit_range": self._fit_range(_rows(values)),
-        }
-
-    def _options(self, values: Mapping[str, Any], panels: int) -> LatentOptions:
-        values = {**self._defaults, **values}
-        chosen = np.frombuffer(values["chosen"], np.int64)
-        return LatentOptions(
-            live=True,
-            picture_above=max(self._max_points // panels, 1),
-            **_room(values["width"], panels, bar=values["backdrop"] in ("log_ratio", "ood")),
-            windows=dict(values["windows"]),
-            chosen=chosen if len(chosen) else None,
-            **self._shared(values),
-        )
-
-    def _backdrops_of(self, values: Mapping[str, Any]) -> list[Backdrop]:
-        axes, rows, epoch = _axes(values), _rows(values), values["epoch"]
-        kind, against = values["backdrop"], values["strangers"] or None
-        found = []
-        for k in self._shown(values):
-            source, parts = self.sources[k], self._backdrops[k]
-            at = source.kept(epoch) if rows[1] else None
-            layers = [parts.boundaries(axes, rows, at)] if values["boundaries"] else []
-            if kind == "regions":
-                layers.append(parts.regions(axes, rows, at))
-            if kind == "log_ratio":
-                layers.append(parts.ratio(axes, rows, at))
-            if kind == "ood" or against:
-                scored = parts.scored(axes, rows, at, values["score"], against)
-                layers.append(scored if kind == "ood" else scored._replace(field=None))
-            found.append(stacked(layers))
-        return found
-
-    def _fit_range(self, rows: Rows) -> Range | None:
-        """Return the range of fits over all runs and epochs, so that their axis stays put."""
-        found = [
-            fit[fit > 0]
-            for s in self.sources
-            for e in (s.epochs if rows[1] else [None])
-            if (fit := s.fit(rows, e)) is not None and (fit > 0).any()
-        ]
-        if not found:
-            return None
-        return padded_fit_range(min(f.min() for f in found), max(f.max() for f in found))
+        return self._scene.spec(values)
 
     # ---------------------------------------------------------- what a person does
 
@@ -342,33 +268,3 @@ class LatentExplorer(Explorer):
 
     def _all_rows_changed(self, change: Any) -> None:
         self.controls["epoch"].disabled = change["new"]
-
-
-def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:
-    """Return a mark around the kept latent, where the panel has it."""
-    place = np.flatnonzero(panel.lat.index == row)
-    return [pin_trace(panel.points[place])] if row >= 0 and len(place) else []
-
-
-def _room(width: int, panels: int, *, bar: bool) -> dict[str, Any]:
-    """Return how many panels stand in a row, and how high they are where there is little room."""
-    width -= 62 + 12 + (_BAR_PX if bar else 0)
-    columns = 3 if width > 600 else 2 if width > 380 else 1
-    across = min(columns, panels)
-    across = -(-panels // -(-panels // across))
-    cell = width * (1 - GAP_X / across * (across - 1)) / across
-    return {"columns": columns, "panel_px": int(np.clip(cell, 180, 320))}
-
-
-def _axes(values: Mapping[str, Any]) -> Axes:
-    axes: Axes = values["axes"]
-    return ("tour", values["turn"], TOUR) if axes == ("tour",) else axes
-
-
-def _rows(values: Mapping[str, Any]) -> Rows:
-    return values["split"], not values["all_rows"]
-
-
-def _limits(fields: Sequence[Any]) -> tuple[float, float]:
-    """Return the limits of colours that all fields share."""
-    return min(f.limits[0] for f in fields), max(f.limits[1] for f in fields)

@@ -9,7 +9,7 @@ import ipywidgets as ipw
 
 from vcviz.errors import InputError
 from vcviz.ood import METHODS
-from vcviz.widgets.backdrops import BACKDROPS, Backdrops, strangers_of
+from vcviz.widgets.backdrops import BACKDROPS, Backdrops, kinds_beneath, strangers_of
 from vcviz.widgets.controls import (
     PLAIN,
     Choices,
@@ -82,13 +82,7 @@ def _beneath(
 ) -> dict[str, ipw.Widget]:
     """Return the controls of what lies beneath the points."""
     methods = backdrops[0].methods(split)
-    kinds = ["none"]
-    if any(getattr(s.run, "anticipates", None) or b.has_model for s, b in _pairs(made, backdrops)):
-        kinds.append("regions")
-    if any(b.has_critic for b in backdrops):
-        kinds.append("log_ratio")
-    if methods:
-        kinds.append("ood")
+    kinds = ["none", *kinds_beneath(backdrops, split)]
     found: dict[str, ipw.Widget] = {}
     if len(kinds) > 1:
         found["backdrop"] = dropdown("Beneath", [(BACKDROPS[kind], kind) for kind in kinds])
