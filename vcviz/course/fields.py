@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from vcviz.course.answers import Verdict
-from vcviz.widgets.controls import PLAIN
+from vcviz.widgets.controls import PLAIN, prose
 
 #: set to 1 where a notebook is an app, such as by ``vcviz lab --app``
 APP = "VCVIZ_APP"
@@ -61,7 +61,7 @@ class AnswerField:
 
     def _answered(self, _change: Any) -> None:
         given = read_answer(self._text.value)
-        self._said.value = "" if given is None else self._judge(given)._repr_html_()
+        self._said.value = prose("" if given is None else self._judge(given)._repr_html_())
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets as ipw
 
-from vcviz.widgets.controls import PLAIN
+from vcviz.widgets.controls import PLAIN, prose
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Prediction:
         self._said = ipw.HTML()
         self._choice.observe(self._chosen, names="value")
         self._button.on_click(lambda _: self.reveal())
-        title = ipw.HTML(f"<b>Predict first.</b> {html.escape(question)}")
+        title = ipw.HTML(prose(f"<b>Predict first.</b> {html.escape(question)}"))
         self.widget = ipw.VBox(
             [title, self._choice, self._button, self._said],
             layout=ipw.Layout(align_items="flex-start", margin="0 0 10px 0"),
@@ -76,7 +76,7 @@ class Prediction:
         right = self.options[found.option]
         start = "As you said" if self._choice.value == right else "It is another one"
         said = f"<b>{start}: {html.escape(right)}.</b> {html.escape(found.reason)}"
-        self._said.value = said
+        self._said.value = prose(said)
         return said
 
     def page(self) -> str:

@@ -104,6 +104,11 @@ def checkbox(description: str, value: bool = True) -> ipw.Checkbox:
     )
 
 
+def prose(text: str) -> str:
+    """Return HTML as close as text is: ipywidgets gives each line of it the height of a control."""
+    return f"<div style='line-height:1.45;margin:4px 0'>{text}</div>" if text else ""
+
+
 def reset_button(action: Any) -> ipw.Button:
     """Return a button that puts everything back."""
     button = ipw.Button(
