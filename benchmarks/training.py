@@ -52,6 +52,7 @@ def _against_plain(root: Path) -> Pair:
     ours = trainer(root / "epoch", "softmax")
     job = Job(ours.config, root, "plain", (ours.train, ours.test))
     model = job.model()
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's default
     x = torch.tensor(np.array(ours.train.x)).float() / 255
     loader = DataLoader(TensorDataset(x, ours.y), batch_size=BATCH, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)

