@@ -22,6 +22,7 @@ from vcviz.calibration import (
 from vcviz.errors import InputError
 from vcviz.records import Split
 from vcviz.widgets import CalibrationExplorer, LatentExplorer
+from vcviz.widgets.controls import prose
 
 N, F, C, D = 90, 5, 3, 2
 NAMES = ("ant", "<b>bee</b>", "cat $x$")
@@ -256,7 +257,7 @@ def test_rows_chosen_elsewhere_are_counted_and_told():
     assert (chosen.y <= counts.y).all()
     part = reliability_curve(lat.log_probs[mask], lat.y[mask], resamples=50)
     confidence = np.exp(lat.log_probs[mask].astype(float)).max(1)
-    assert ui._line.value == (
+    assert ui._line.value == prose(
         f"softmax: n = 3 chosen, accuracy {lat.take(mask).accuracy:.3f}, mean confidence "
         f"{confidence.mean():.3f}, ECE {part.ece:.3f} "
         f"({part.ece_if_calibrated:.3f} expected if calibrated)"
@@ -292,7 +293,7 @@ def test_the_selection_is_a_table_of_the_chosen_rows():
 def test_names_with_markup_are_text_beneath_the_figure():
     ui = CalibrationExplorer(latents(name="<i>mine</i>"), resamples=0)
     ui.chosen.choose([100])
-    assert ui._line.value.startswith("&lt;i&gt;mine&lt;/i&gt;: n = 1 chosen")
+    assert ">&lt;i&gt;mine&lt;/i&gt;: n = 1 chosen" in ui._line.value
 
 
 # ---------------------------------------------------------------- static forms

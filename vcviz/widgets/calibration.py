@@ -21,7 +21,7 @@ from vcviz.figures.reliability import panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.calibrations import FEWEST, LOG_T, MOST, Bins, Calibrations, Rows
-from vcviz.widgets.controls import PLAIN, Choices, dropdown, reset_button
+from vcviz.widgets.controls import PLAIN, Choices, dropdown, prose, reset_button
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.plot import Plot
 from vcviz.widgets.selection import Selection
@@ -68,7 +68,7 @@ class CalibrationExplorer(Explorer):
         controls = self._controls()
         wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
         boxes = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
-        self._line = ipw.HTML(_HINT)
+        self._line = ipw.HTML(prose(_HINT))
         self._listening = False
         bound = Bound(self._draw, controls, "temperature", boxes, {"chosen": ("test", b"")})
         super().__init__(bound, below=[self._line], chosen=Selection())
@@ -320,7 +320,7 @@ class CalibrationExplorer(Explorer):
         assert self.chosen is not None
         rows, bins, temperature = self._now()
         if len(self.chosen) == 0:
-            self._line.value = _HINT
+            self._line.value = prose(_HINT)
             return
         lines = []
         for i in self._shown():
@@ -338,7 +338,7 @@ class CalibrationExplorer(Explorer):
                 + floor
                 * bool(np.isfinite(part.ece_if_calibrated))
             )
-        self._line.value = "<br>".join(lines)
+        self._line.value = prose("<br>".join(lines))
 
 
 def _read(values: dict[str, Any]) -> tuple[Rows, Bins, float]:

@@ -16,6 +16,7 @@ from vcviz.figures.inspection import inspection_spec
 from vcviz.figures.latent_panel import View
 from vcviz.inspection import inspect_row, selection_summary, selection_table
 from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary
+from vcviz.widgets.controls import prose
 from vcviz.widgets.plot import Plot
 from vcviz.widgets.samples import Sample, Samples
 
@@ -306,4 +307,4 @@ def _sample_html(sample: Sample | None, width: int) -> str:
 
 
 def _note(text: str) -> str:
-    return f"<span style='opacity:.75'>{html.escape(text)}</span>"
+    return prose(f"<span style='opacity:.75'>{html.escape(text)}</span>")
