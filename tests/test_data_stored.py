@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -542,3 +543,67 @@ def test_files_that_are_not_what_they_say(tmp_path, make, message):
         load(make(tmp_path))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of images for a dataset, and an image beside that folder."""
+    pictures(tmp_path / "set", {"ant": 3, "bee": 3})
+    Image.new("L", (5, 3), 99).save(tmp_path / "private.png")
+    return tmp_path / "set", tmp_path / "private.png"
+
+
+@pytest.mark.parametrize("form", ["string", "pair", "link", "up", "folder"])
+def test_a_row_that_names_a_file_elsewhere_is_refused(foreign, form, monkeypatch):
+    folder, private = foreign
+    monkeypatch.chdir(private.parent)
+    names = [str(f.relative_to(folder)) for f in sorted(folder.glob("*/*.png"))]
+    kinds = [name.split("/")[0] for name in names]
+    if form == "link":
+        (folder / "ant" / "0.png").unlink()
+        (folder / "ant" / "0.png").symlink_to(private)
+    elif form == "folder":
+        (folder / "out").symlink_to(private.parent)
+        names[0] = "out/private.png"
+    else:
+        names[0] = "../private.png" if form == "up" else str(private)
+    column = [{"bytes": None, "path": name} for name in names] if form == "pair" else names
+    pd.DataFrame({"picture": column, "label": kinds}).to_parquet(folder / "rows.parquet")
+    with pytest.raises(InputError, match=r"^row 0 of the \w+ split: the image .* lies outside of"):
+        load(folder / "rows.parquet", image="picture")
+
+
+def test_a_row_names_files_from_its_own_folder_wherever_one_works(foreign, monkeypatch):
+    folder, private = foreign
+    monkeypatch.chdir(private.parent)
+    names = [str(f.relative_to(folder)) for f in sorted(folder.glob("*/*.png"))]
+    pairs = [{"bytes": None, "path": name} for name in names]
+    kinds = [name.split("/")[0] for name in names]
+    pd.DataFrame({"picture": pairs, "label": kinds}).to_parquet(folder / "rows.parquet")
+    train, _ = load(folder / "rows.parquet")
+    assert np.array_equal(train.x[:, 0, 0, 0], np.array([0, 1, 2, 10, 11, 12])[train.index])
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 5000, "y/" * 3000 + "z.png", "", ".", "https://x.org/y.png"]
+)
+def test_a_name_that_no_file_can_have_is_refused(foreign, name):
+    folder, _ = foreign
+    frame = pd.DataFrame({"picture": ["ant/0.png"] * 5 + [name], "label": list("ababab")})
+    frame.to_parquet(folder / "rows.parquet")
+    with pytest.raises(InputError, match=r"^row 5 of the \w+ split: ") as raised:
+        load(folder / "rows.parquet", image="picture")
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+def test_images_in_an_archive_are_said_to_be_in_one(foreign, tmp_path):
+    folder, _ = foreign
+    names = [f.relative_to(folder) for f in sorted(folder.glob("*/*.png"))]
+    rows = "".join(f"{name},{name.parent}\n" for name in names)
+    (folder / "metadata.csv").write_text("file_name,label\n" + rows)
+    shutil.make_archive(str(tmp_path / "packed" / "train"), "zip", folder)
+    with pytest.raises(
+        InputError, match=r"row \d of the train split: 'zip://.* unpack or download"
+    ):
+        load(tmp_path / "packed")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vcviz.data.columns import Roles, dtype_of
 from vcviz.data.images import decode_images
+from vcviz.data.places import Places
 from vcviz.data.tables import apply_table, fit_table
 from vcviz.data.text import check_ngrams, hash_ngrams, pad, usual_length
 from vcviz.errors import InputError
@@ -104,10 +105,27 @@ def _encoded(part: Part, column: str, folder: Path | None) -> list[Any]:
     from datasets import Image
 
     if "string" in dtype_of(part.data.features[column]):
-        start = folder or Path()
-        return [None if v is None else str(start / v) for v in part.series(column)]
-    data = part.data.select_columns([column]).cast_column(column, Image(decode=False))
-    return [image for batch in data.select(part.rows).iter(1000) for image in batch[column]]
+        images = list(part.series(column))
+    else:
+        data = part.data.select_columns([column]).cast_column(column, Image(decode=False))
+        images = [image for batch in data.select(part.rows).iter(1000) for image in batch[column]]
+    places = Places(folder)
+    return [
+        _placed(image, places, part.name, int(row))
+        for image, row in zip(images, part.rows, strict=True)
+    ]
+
+
+def _placed(image: Any, places: Places, split: str, row: int) -> Any:
+    """Return bytes as they are, and a name as the path of a file that may be read."""
+    if isinstance(image, dict):
+        image = image["path"] if image["bytes"] is None else image["bytes"]
+    if image is None or isinstance(image, bytes):
+        return image
+    try:
+        return places.locate(image)
+    except InputError as error:
+        raise InputError(f"row {row} of the {split} split: {error}") from None
 
 
 def _texts(
