@@ -116,3 +116,17 @@ def test_a_missing_file_and_no_images_at_all(tmp_path):
         decode_images([])
     with pytest.raises(InputError, match="image_size must be a whole number"):
         decode_images([GREY], size="8x8")
+
+
+def test_an_image_that_unpacks_to_gigabytes_is_refused():
+    bomb = encoded(Image.new("1", (20_000, 12_000)))
+    assert len(bomb) < 100_000
+    with pytest.raises(InputError, match="row 1: the image has more than 89,478,485 pixels"):
+        decode_images([GREY, bomb])
+
+
+def test_images_that_no_memory_holds_are_refused_before_they_are_decoded():
+    large = encoded(Image.new("1", (8_000, 8_000)))
+    with pytest.raises(InputError, match=r"5,000 images of 8000 x 8000 pixels take 320 GB"):
+        decode_images([large] * 5_000)
+    assert decode_images([large] * 3, size=4).shape == (3, 1, 4, 4)

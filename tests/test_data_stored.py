@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -607,3 +608,18 @@ def test_images_in_an_archive_are_said_to_be_in_one(foreign, tmp_path):
         InputError, match=r"row \d of the train split: 'zip://.* unpack or download"
     ):
         load(tmp_path / "packed")
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.csv", "a,label\n" + "1,x\n2,y\n" * 20)
+    data = bytearray((tmp_path / "train.zip").read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = (0xFFFFFFF0).to_bytes(4, "little")
+    (tmp_path / "train.zip").write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**9))
+        with pytest.raises(InputError, match=r"train.zip unpacks to 4 GB, more than the 1 GB"):
+            load(tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,6 +19,9 @@ from vcviz.options import check_count
 
 #: modes that hold grey values only; every other mode becomes RGB
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+
+#: of all decoded images together
+MOST_BYTES = 2**38
 
 
 def decode_images(
@@ -55,6 +60,7 @@ def decode_images(
         except InputError as error:
             raise type(error)(f"{where(row)}: {error}") from None
         if row == 0:
+            _check_size(len(sources), pixels.shape)
             out = np.empty((len(sources), *pixels.shape), np.uint8)
         if pixels.shape[1:] != out.shape[2:]:
             raise _different_sizes(sources)
@@ -72,6 +78,15 @@ def image_size(size: Any) -> tuple[int, int]:
         return check_count("image_size", size[0]), check_count("image_size", size[1])
     side = check_count("image_size", size)
     return side, side
+
+
+def _check_size(n: int, shape: tuple[int, ...]) -> None:
+    """Refuse images that do not fit together into the memory of any machine."""
+    if n * math.prod(shape) > MOST_BYTES:
+        raise InputError(
+            f"{n:,} images of {shape[1]} x {shape[2]} pixels take "
+            f"{n * math.prod(shape) / 1e9:,.0f} GB; pass a smaller image_size=[height, width]"
+        )
 
 
 def _pixels(source: Any, size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:
@@ -120,10 +135,18 @@ def _opened(source: Any) -> Image.Image:
     if source is None:
         raise InputError("there is no image (a missing value)")
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        # A few kilobytes can unpack to gigabytes.
+        raise InputError(
+            f"the image has more than {Image.MAX_IMAGE_PIXELS:,} pixels; if you trust it, make it "
+            "smaller first"
+        ) from None
     except FileNotFoundError:
         raise MissingError(f"there is no image file {str(source)!r}") from None
-    except (OSError, SyntaxError, ValueError, AttributeError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, AttributeError):
         shown = clip(source, 40 if isinstance(source, bytes) else 200)
         raise InputError(f"not an image that can be read, got {shown}") from None
 

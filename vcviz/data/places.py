@@ -1,8 +1,10 @@
-"""Which files the rows of a dataset may name: those of its own folder, and the library's cache."""
+"""What a dataset of others may do on this machine: read its own files, and not fill the disk."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import zipfile
 from pathlib import Path
 
 from vcviz.errors import InputError, clip
@@ -67,3 +69,23 @@ class Places:
                 "folder of a dataset are read, so copy it there"
             )
         return str(path)
+
+
+def check_archives(folder: Path) -> None:
+    """Refuse archives that would fill the disk, which the library unpacks without a question."""
+    import datasets
+
+    for file in sorted(folder.rglob("*.zip")):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        except (OSError, zipfile.BadZipFile):
+            continue  # what is no archive the library refuses
+        cache = Path(datasets.config.HF_DATASETS_CACHE)
+        place = next(p for p in (cache, *cache.parents) if p.exists())
+        free = shutil.disk_usage(place).free
+        if size > free:
+            raise InputError(
+                f"{file.name} unpacks to {size / 1e9:,.0f} GB, more than the {free / 1e9:,.0f} GB "
+                f"that are free where {place} is"
+            )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vcviz.data.places import check_archives
 from vcviz.errors import InputError, MissingError, clip, nearest
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def _open_path(where: str, config: str | None, progress: bool) -> dict[str, Data
     slow = progress and _size(path) > _SLOW_BYTES
     with _library(online=False, bars=slow), _one_line(f"path:{where}", path=path):
         if path.is_dir():
+            check_archives(path)
             if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
                 return _splits(datasets.load_from_disk(str(path)))
             return _splits(datasets.load_dataset(str(path), config))
