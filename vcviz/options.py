@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 from vcviz.errors import InputError, clip, unknown
@@ -64,3 +66,19 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
     if value not in choices:
         raise unknown(name, value, choices)
     return value
+
+
+def check_path(name: str, value: Any) -> Path:
+    """Return `value` as a path if a file could have it, be it there or not."""
+    try:
+        path = Path(value)
+        # The operating system would say so too, but first when half of the folders are made.
+        fits = all(len(os.fsencode(part)) <= 255 for part in path.parts)
+        fits = fits and len(os.fsencode(path)) < 4000
+    except (TypeError, ValueError):
+        fits = False
+    if not fits or any(character in str(path) for character in "\0\r\n"):
+        raise InputError(
+            f"{name} must be a path (of names of 255 bytes at most, on one line), got {clip(value)}"
+        )
+    return path

@@ -7,6 +7,7 @@ be reached. What the library raises becomes one line here.
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -174,8 +175,15 @@ def _splits(loaded: Any) -> dict[str, Dataset]:
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(f.stat().st_size for f in files if f.is_file())
+    # What is gone by now is not in the way.
+    return sum(f.stat().st_size for f in _files(path) if f.is_file())
+
+
+def _files(path: Path) -> list[Path]:
+    """Return a file, or the files of a folder and the folders within it, however they change."""
+    if not path.is_dir():
+        return [path]
+    return sorted(Path(where, name) for where, _, names in os.walk(path) for name in names)
 
 
 def _hub_answers() -> bool:
@@ -253,7 +261,7 @@ def _emptiness(path: Path) -> str | None:
 
     if path.is_dir() and glob.has_magic(str(path)):
         return "its path holds one of *, ? and [, which are read as a pattern; rename the folder"
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = _files(path)
     pictures = Image.registered_extensions()
     if not any(f.suffix.lower() in (*_FORMATS, *pictures, ".zip", ".txt") for f in files):
         return f"it has no files of data ({', '.join(_FORMATS)}) and no images"

@@ -40,6 +40,7 @@ from vcviz.headless.outcomes import (
 from vcviz.headless.outputs import image_formats, write_outputs
 from vcviz.headless.parameters import check_parameters, notebook_parameters
 from vcviz.locks import held
+from vcviz.options import check_path
 from vcviz.progress import bar_interval
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _write_record(result: NotebookResult, source: Path, files: list[str]) -> Non
 
 def _target(source: Path, out: str | os.PathLike[str] | None) -> Path:
     """Return the file to write."""
-    path = Path("reports" if out is None else out)
+    path = check_path("out", "reports" if out is None else out)
     target = path if path.suffix == ".ipynb" else path / f"{source.stem}.ipynb"
     if target.resolve() == source.resolve():
         raise InputError(f"out={str(target)!r} is the notebook itself; choose another file")

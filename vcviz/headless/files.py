@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vcviz.errors import InputError, MissingError, unknown
 from vcviz.json_files import inside, read_json
+from vcviz.options import check_path
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -58,7 +59,7 @@ def find_notebook(notebook: str | os.PathLike[str]) -> Path:
     InputError
         If there is none; the nearest name is suggested.
     """
-    path = Path(notebook)
+    path = check_path("a notebook", notebook)
     if path.is_file():
         return path
     ours = list_notebooks()
@@ -91,7 +92,7 @@ def read_notebook(path: Path) -> NotebookNode:
     try:
         nb = nbformat.read(path, as_version=4)
         known = _is_ours(nb.metadata) and all(
-            isinstance(cell.source, str) and _is_ours(cell.metadata) and cell.cell_type
+            cell.source.encode() is not None and _is_ours(cell.metadata) and cell.cell_type
             for cell in nb.cells
         )
     except OSError:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vcviz.errors import InputError, MissingError, unknown
 from vcviz.headless.files import list_notebooks, notebooks_in
+from vcviz.options import check_path
 
 #: tells JupyterLab not to ask whether it may fetch news, and Voilà to fetch nothing from outside
 _CONFIG = Path(__file__).parent / "config"
@@ -32,7 +33,7 @@ def copy_notebooks(folder: str | os.PathLike[str] = "vcviz-notebooks") -> list[s
     InputError
         If the folder cannot be written to.
     """
-    folder = Path(folder)
+    folder = check_path("the folder for notebooks", folder)
     said = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from vcviz.errors import InputError
-from vcviz.options import check_choice
+from vcviz.options import check_choice, check_path
 from vcviz.reports.collect import collect
 from vcviz.reports.summary import group, heading, run_table, summary_table
 from vcviz.scoreboard import is_scoreboard, load_scoreboard, plan_of
@@ -48,7 +48,8 @@ def report(
     check_choice("format", format, _SUFFIXES)
     if per_run and format == "html":
         raise InputError("per_run is for tables; the page lists the runs of each line anyway")
-    path = Path(folder) / f"report{_SUFFIXES[format]}" if out is None else Path(out)
+    folder = check_path("the folder of a report", folder)
+    path = folder / f"report{_SUFFIXES[format]}" if out is None else check_path("out", out)
     if is_scoreboard(folder) and format in ("html", "markdown") and not per_run:
         from vcviz.reports import scoreboard
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.config import RunConfig
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError, MissingError, RunWarning, clip, unknown
+from vcviz.options import check_path
 from vcviz.records import (
     LatentPrior,
     LatentSet,
@@ -297,7 +298,7 @@ def load_run(path: str | Path) -> Run:
     InputError
         If the folder is not a vcviz run or a file of it is damaged; the file is named.
     """
-    path = Path(path)
+    path = check_path("a run's folder", path)
     if not path.is_dir():
         beside = (
             [r.name for r in path.parent.iterdir() if is_run(r)] if path.parent.is_dir() else []
@@ -332,7 +333,7 @@ def list_runs(folder: str | Path = "runs") -> list[Run]:
 
     A damaged run hides no other: it is passed over with a `RunWarning` that says what is wrong.
     """
-    folder = Path(folder)
+    folder = check_path("the folder of runs", folder)
     if not folder.is_dir():
         raise MissingError(f"no folder {str(folder)!r}; train a run first: vcviz train")
     found = []

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from vcviz.errors import InputError, SweepError
-from vcviz.options import check_count, check_number
+from vcviz.options import check_count, check_number, check_path
 from vcviz.progress import bar_interval
 from vcviz.sweeps.cluster import Pool, open_pool
 from vcviz.sweeps.grid import Grid, expand, parse_grid, read_plan
@@ -142,7 +142,7 @@ def run_tasks(
         check_number("timeout", timeout, above=0)
     if scheduler is not None and workers is not None:
         raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
-    folder = Path(out).resolve()
+    folder = check_path("out", out).resolve()
     tasks = planned(folder)
     with locked(folder):
         journal = Journal(folder)

@@ -13,6 +13,7 @@ import yaml
 
 from vcviz.errors import InputError, MissingError, clip, unknown
 from vcviz.headless.assignments import parse_value, split_assignments
+from vcviz.options import check_path
 
 Cell = dict[str, Any]
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -50,7 +51,7 @@ def read_plan(path: str | Path) -> Plan:
     Its keys are ``grid`` (needed), ``fixed``, ``notebook``, ``measures`` and the options of `Plan`.
     A range is written ``0:5`` as on the command line. Relative paths count from the current folder.
     """
-    path = Path(path)
+    path = check_path("the file of a sweep", path)
     values = read_yaml(path)
     if not isinstance(values, dict) or "grid" not in values:
         raise InputError(f"{path} should hold a mapping with the key grid, holds {clip(values)}")

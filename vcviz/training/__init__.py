@@ -17,6 +17,7 @@ from vcviz.data import fingerprint
 from vcviz.errors import InputError, clip, expect, unknown
 from vcviz.heads import HEADS
 from vcviz.laws import describe as describe_law
+from vcviz.options import check_path
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
 from vcviz.training.jobs import Job, train_job, train_jobs
@@ -118,7 +119,11 @@ def _job(
     encoder: nn.Module | None,
 ) -> Job:
     return Job(
-        config, Path(out), run_folder.check_name(name or config.default_name), splits, encoder
+        config,
+        check_path("out", out),
+        run_folder.check_name(name or config.default_name),
+        splits,
+        encoder,
     )
 
 
