@@ -6,6 +6,7 @@ import ast
 import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -294,22 +295,29 @@ class Lab:
         if self._client is None:
             self._client = self._connect()
         statements = "\n" in expression
-        try:
-            # The reply says it all: what a kernel publishes can be lost when there is much of it.
-            reply = self._client.execute(
+        reply = self._reply(
+            self._client.execute(
                 expression if statements else "",
                 store_history=False,
                 user_expressions={} if statements else {"said": f"_json.dumps({expression})"},
-                reply=True,
-                timeout=120,
-            )["content"]
-        except TimeoutError:
-            os.kill(self._process_id, signal.SIGUSR1)
-            time.sleep(2)
-            raise AssertionError(self._stacks.read_text()) from None
+            )
+        )
         said = reply.get("user_expressions", {}).get("said", reply)
         assert said["status"] == "ok", said
         return None if statements else json.loads(ast.literal_eval(said["data"]["text/plain"]))
+
+    def _reply(self, request: str) -> Any:
+        """Return the reply to a request; what a kernel publishes can be lost if there is much."""
+        for _ in range(6):
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    reply = self._client.get_shell_msg(timeout=20)
+                    if reply["parent_header"].get("msg_id") == request:
+                        return reply["content"]
+            self._client.kernel_info()  # a request can lie unread until the next one comes
+        os.kill(self._process_id, signal.SIGUSR1)
+        time.sleep(2)
+        raise AssertionError(self._stacks.read_text())
 
     def close(self) -> None:
         """Let go of the kernel."""
