@@ -477,6 +477,34 @@ def test_a_point_follows_the_hand_and_the_kernel_hears_the_latest(page):
 
 
 @pytest.mark.browser
+def test_a_point_without_rules_stays_in_its_panel_whatever_its_axes(page):
+    marked = {"meta": {"draggable": True}, "x": [1, 10], "y": [0.5, 0.25], "mode": "markers"}
+    layout = {"height": 400, "xaxis": {"type": "log", "range": [-1, 3]}}
+    layout["yaxis"] = {"range": [1, 0]}
+    plot = Plot([marked, {"type": "bar", "x": [1], "y": [1], "meta": {"draggable": True}}], layout)
+    plot.on("drag", print)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    handles = page.locator(".vcviz-handle")
+    assert handles.count() == 2
+    box = page.locator("#a .nsewdrag").bounding_box()
+    answer = "() => a_channel.receive({kind: 'dragged', ticket: a_model.sent.at(-1).ticket})"
+    turns = ((0.75, 0.25), (100, 0.25)), ((2, 2), (1000, 1))
+    for turn, (to, wanted) in enumerate(turns):
+        handle = handles.nth(0).bounding_box()
+        page.mouse.move(handle["x"] + 18, handle["y"] + 18)
+        page.mouse.down()
+        page.mouse.move(box["x"] + to[0] * box["width"], box["y"] + to[1] * box["height"])
+        page.mouse.up()
+        page.evaluate(answer)
+        told = page.evaluate("() => a_model.sent.at(-1)")
+        assert (told["x"], told["y"]) == pytest.approx(wanted, rel=0.02)
+        assert told["done"]
+        page.evaluate(answer)
+        drawn(page, turn + 2)  # back where the kernel has it
+
+
+@pytest.mark.browser
 def test_no_more_than_four_figures_take_webgl(page):
     plot = Plot([t | {"type": "scattergl"} for t in traces([1, 2, 3])], {"height": 120})
     page.evaluate(

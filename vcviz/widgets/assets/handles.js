@@ -3,20 +3,23 @@
 
 var Handles = (() => {
   const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+  const FLAT = ["scatter", "scattergl"]; // what has points on two axes
 
   const clip = (value, [low, high]) => Math.min(Math.max(value, low), high);
 
+  // The values at the ends of an axis, also where its own range holds their logarithms.
+  const ends = (axis) => [axis.p2d(0), axis.p2d(axis._length)].sort((a, b) => a - b);
+
   // Where a point may be: on the grid of its steps, in its limits or else in its panel.
   function allowed(value, limits, axis, step) {
-    const [a, b] = limits ?? axis.range;
     const on = step ? Number((Math.round(value / step) * step).toPrecision(12)) : value;
-    return clip(on, a < b ? [a, b] : [b, a]);
+    return clip(on, limits ?? ends(axis));
   }
 
   // Every point of a figure that can be dragged: which trace's, which point, and its rules.
   function draggable(data) {
-    return data.flatMap(({ meta, x, xaxis = "x", yaxis = "y", name }, trace) => {
-      if (!meta?.draggable) return [];
+    return data.flatMap(({ type = "scatter", meta, x, xaxis = "x", yaxis = "y", name }, trace) => {
+      if (!meta?.draggable || !FLAT.includes(type)) return [];
       const rules = meta.draggable === true ? {} : meta.draggable;
       const label = new DOMParser().parseFromString(name ?? "", "text/html").body.textContent;
       return Array.from(x, (_, point) => ({ trace, point, rules, axes: [xaxis, yaxis], label }));
@@ -182,7 +185,10 @@ var Handles = (() => {
       else if (!this.hand && STEPS[event.key] && !event.ctrlKey && !event.metaKey) {
         const size = event.shiftKey ? 5 : 1, by = STEPS[event.key], at = this.now(k);
         const { step } = this.found[k].rules;
-        const steps = this.axes(k).map(({ range: [a, b] }) => step ?? Math.abs(b - a) / 100);
+        const steps = this.axes(k).map((axis) => {
+          const [low, high] = ends(axis);
+          return step ?? (high - low) / 100;
+        });
         this.put(k, at.map((v, i) => v + size * by[i] * steps[i]), true);
       } else return;
       event.preventDefault();
