@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 import vcviz
-from benchmarks.claims.tables import data, difference, mean, table, verdict
+from benchmarks.claims.tables import data, difference, table
+from vcviz.records import Estimate
 
 HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("softmax", {}),
@@ -88,11 +89,11 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
             [
                 f"{n:,}",
                 name,
-                f"{mean(error):.2f}",
+                f"{Estimate.of(error):.2f}",
                 "" if name == "softmax" else f"{gain:+.2f}",
                 f"{PAPER[n][name]:.2f}",
-                f"{mean([100 * m['ece'] for m in found]):.2f}",
-                f"{mean([m['nll'] for m in found]):.3f}",
+                f"{Estimate.of([100 * m['ece'] for m in found]):.2f}",
+                f"{Estimate.of([m['nll'] for m in found]):.3f}",
             ]
         )
         if name == "DropMax":
@@ -100,8 +101,8 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
                 [100 * m["ece"] for m in metrics[n, "softmax"]], [100 * m["ece"] for m in found]
             )
             verdicts.append(
-                f"* {n:,} rows: a lower error than softmax is **{verdict(gain)}**; a lower ECE "
-                f"is {verdict(ece)} ({ece:+.2f})."
+                f"* {n:,} rows: a lower error than softmax is **{gain.above(0)}**; a lower ECE "
+                f"is {ece.above(0)} ({ece:+.2f})."
             )
     header = ["rows", "head", "error, %", "gain over softmax", "paper", "ECE, %", "NLL, nats"]
     epochs = ", ".join(f"{e} epochs at {n:,} rows" for n, (e, _) in SIZES.items())

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import vcviz
-from benchmarks.claims.tables import Mean, by_head, data, difference, table, verdict
-from vcviz.records import LatentSet
+from benchmarks.claims.tables import by_head, data, difference, table
+from vcviz.records import Estimate, LatentSet
 
 #: training rows of the rare (even) and the frequent (odd) classes, and settings of training
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -93,10 +93,10 @@ def _section(settings: dict[str, Any], seeds: Sequence[int], runs_folder: str) -
     return table(header, rows) + "\nGain in balanced accuracy\n\n" + "\n".join(lines) + "\n"
 
 
-def _said(name: str, gain: Mean) -> str:
+def _said(name: str, gain: Estimate) -> str:
     if name.endswith("softmax"):
-        return f"claim {verdict(gain)}"
-    return "differs" if gain.clear_of_zero else "no clear difference"
+        return f"claim {gain.above(0)}"
+    return "no clear difference" if gain.above(0) == "undecided" else "differs"
 
 
 def _scores(

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import vcviz
-from benchmarks.claims.tables import Mean, mean, table
+from benchmarks.claims.tables import table
+from vcviz.records import Estimate
 from vcviz.runs import Run
 
 #: five unit Gaussians along the all-ones vector
@@ -30,12 +31,12 @@ GOAL = 0.05
 
 def report(seeds: Sequence[int], runs_folder: str) -> str:
     """Return the Markdown of the result."""
-    rows, errors = [], {name: [] for name in ESTIMATES}  # type: dict[str, list[Mean]]
+    rows, errors = [], {name: [] for name in ESTIMATES}  # type: dict[str, list[Estimate]]
     for title, options in _settings().items():
         truth, found = _estimates(options, seeds, runs_folder)
         for name in ESTIMATES:
-            errors[name].append(mean(found[name] / truth - 1))
-        rows.append([title, f"{truth:.4f}", *(format(mean(found[n])) for n in ESTIMATES)])
+            errors[name].append(Estimate.of(found[name] / truth - 1))
+        rows.append([title, f"{truth:.4f}", *(format(Estimate.of(found[n])) for n in ESTIMATES)])
     lines = [f"- {name}: {_verdict(errors[name])}" for name in ESTIMATES]
     return (
         "# Mutual information from classifiers\n\n"
@@ -106,7 +107,7 @@ def _plus_log_k(run: Run) -> float:
     return vcviz.mutual_information(lat, prior_probs=uniform).estimate
 
 
-def _verdict(errors: Sequence[Mean]) -> str:
+def _verdict(errors: Sequence[Estimate]) -> str:
     worst = max(errors, key=lambda error: abs(error.value))
     if all(abs(e.value) + e.reach < GOAL for e in errors):
         return f"held, the largest deviation {worst.value:+.1%} ± {worst.reach:.1%}"

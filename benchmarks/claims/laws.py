@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from benchmarks.claims.tables import difference, mean, table, verdict
+from benchmarks.claims.tables import difference, table
 from vcviz import LatentFit, Run, latent_fit, train
+from vcviz.records import Estimate
 
 EPOCHS = 500
 HEADS = {"VC": "variational", "mixture": "gaussian_mixture"}
@@ -59,12 +60,12 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
         runs = {h: [_run(h, options, s, runs_folder) for s in seeds] for h in HEADS}
         fits = {h: [_fit(run) for run in found] for h, found in runs.items()}
         for h, found in fits.items():
-            values = [mean([fit.mean(score) for fit in found]) for score in SCORES]
-            accuracy = mean([run.metrics["accuracy"] for run in runs[h]])
+            values = [Estimate.of([fit.mean(score) for fit in found]) for score in SCORES]
+            accuracy = Estimate.of([run.metrics["accuracy"] for run in runs[h]])
             rows.append([family, h, *(format(v, ".3g") for v in values), format(accuracy)])
         energy = {h: [fit.mean("energy") for fit in found] for h, found in fits.items()}
         gain = difference(energy["mixture"], energy["VC"])
-        claims.append([family, format(gain, "+.3f"), verdict(gain)])
+        claims.append([family, format(gain, "+.3f"), gain.above(0)])
     header = ["law", "head", "energy", "AUC", "variance", "moment KL", "test accuracy"]
     text += "\n" + table(header, rows)
     text += "\nEnergy distance that the critic saves, paired by seed; held: the interval lies "

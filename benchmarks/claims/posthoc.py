@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 import vcviz
-from benchmarks.claims.tables import Mean, data, difference, mean, table, verdict
+from benchmarks.claims.tables import data, difference, table
 from vcviz.compare.strangers import separate_strangers
 from vcviz.ood import METHODS
 from vcviz.posthoc import REVISIONS, PosthocScores
 from vcviz.posthoc.revision import LAWS
+from vcviz.records import Estimate
 
 HEADS = ("softmax", "gaussian_mixture", "variational")
 SETTINGS = {
@@ -86,10 +87,12 @@ def _revisions(found: dict[str, dict[str, dict[str, list[float]]]]) -> list[str]
         labels = REVISIONS | {m + HELD_OUT: REVISIONS[m] + HELD_OUT for m in LAWS}
         for method, label in labels.items():
             now, before = found[head][method], found[head]["none"]
-            rows.append([label, *(format(mean(now[k]), ".3f") for k in ("accuracy", "nll", "ece"))])
+            rows.append(
+                [label, *(format(Estimate.of(now[k]), ".3f") for k in ("accuracy", "nll", "ece"))]
+            )
             for key in ("nll", "ece"):
                 gain = difference(before[key], now[key])
-                rows[-1].append("" if method == "none" else f"{gain:+.3f}, {verdict(gain)}")
+                rows[-1].append("" if method == "none" else f"{gain:+.3f}, {gain.above(0)}")
         header = ["method", "accuracy", "NLL, nats", "ECE", "NLL gain", "ECE gain"]
         lines += [f"### {head}\n", table(header, rows)]
     return lines
@@ -102,9 +105,12 @@ def _strangers_text(strange: dict[str, dict[tuple[str, str], dict[str, list[floa
         for method, label in METHODS.items():
             cells = [strange[head][name, method] for head in HEADS]
             rows.append(
-                [label.replace("|", r"\|"), *(format(mean(c["auroc"]), ".3f") for c in cells)]
+                [
+                    label.replace("|", r"\|"),
+                    *(format(Estimate.of(c["auroc"]), ".3f") for c in cells),
+                ]
             )
-            rows[-1] += [format(mean(c["fpr"]), ".3f") for c in cells]
+            rows[-1] += [format(Estimate.of(c["fpr"]), ".3f") for c in cells]
         header = ["score", *(f"AUROC {h}" for h in HEADS), *(f"FPR95 {h}" for h in HEADS)]
         lines += [f"### against {title}\n", table(header, rows)]
     lines.append("## AUROC gains that are claimed\n")
@@ -125,7 +131,7 @@ def _strangers_text(strange: dict[str, dict[tuple[str, str], dict[str, list[floa
     rows = []
     for text, ours, theirs in claims:
         gains = [_gain(strange, name, ours, theirs) for name in STRANGERS]
-        rows.append([text, *(f"{g:+.3f}, {verdict(g)}" for g in gains)])
+        rows.append([text, *(f"{g:+.3f}, {g.above(0)}" for g in gains)])
     return [*lines, table(["claim", *STRANGERS.values()], rows)]
 
 
@@ -134,6 +140,6 @@ def _gain(
     name: str,
     ours: tuple[str, str],
     theirs: tuple[str, str],
-) -> Mean:
+) -> Estimate:
     first, second = (strange[head][name, method]["auroc"] for head, method in (ours, theirs))
     return difference(first, second)

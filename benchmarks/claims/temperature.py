@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims.tables import data, difference, mean, table, verdict
+from benchmarks.claims.tables import data, difference, table
 from vcviz import Run, Split, load_data, train
+from vcviz.records import Estimate
 
 TEMPERATURES = (0.1, 0.3, 1.0, 3.0)
 RATES = (1e-3, 2e-3, 4e-3)
@@ -60,7 +61,7 @@ def _tables(scores: dict[str, list[Run]]) -> str:
     nll = {m: [run.metrics["nll"] for run in runs] for m, runs in scores.items()}
     held_out = {m: [run.metrics["validation/nll"] for run in runs] for m, runs in scores.items()}
     rows = [
-        [m, *(format(mean(s[m])) for s in (accuracy, nll, held_out)), _chosen(m, scores[m])]
+        [m, *(format(Estimate.of(s[m])) for s in (accuracy, nll, held_out)), _chosen(m, scores[m])]
         for m in METHODS
     ]
     header = ["method", "accuracy", "NLL, nats", "NLL of noisy validation labels", "chosen"]
@@ -70,7 +71,7 @@ def _tables(scores: dict[str, list[Run]]) -> str:
             difference(accuracy["τ tuned"], accuracy[other]),
             difference(nll[other], nll["τ tuned"]),
         )
-        cells = [f"{gain:+.4f}: {verdict(gain)}" for gain in gains]
+        cells = [f"{gain:+.4f}: {gain.above(0)}" for gain in gains]
         claims.append([f"τ tuned against {other}", *cells])
     return table(header, rows) + "\n" + table(["", "accuracy gained", "NLL saved, nats"], claims)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.claims.tables import difference, mean, table, verdict
+from benchmarks.claims.tables import difference, table
 from vcviz import mean_kl, train
+from vcviz.records import Estimate
 
 TEMPERATURES = {
     100: (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
@@ -36,7 +37,13 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
         kl[key] = [_kl(s, runs_folder, LONGER, tau, 100) for s in seeds]
 
     rows = [
-        [head, str(draws or "–"), f"{tau:g}" if tau else "–", str(epochs), format(mean(v), ".4f")]
+        [
+            head,
+            str(draws or "–"),
+            f"{tau:g}" if tau else "–",
+            str(epochs),
+            format(Estimate.of(v), ".4f"),
+        ]
         for (head, draws, tau, epochs), v in kl.items()
     ]
     small = kl["heteroscedastic", 100, 0.05, EPOCHS]
@@ -55,11 +62,11 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
     claims = []
     for claim, key in gains.items():
         gain = difference(kl[key], small)
-        claims.append([claim, format(gain, "+.4f"), verdict(gain)])
+        claims.append([claim, format(gain, "+.4f"), gain.above(0)])
     longer = "heteroscedastic", 100, 0.05, LONGER
     gain = difference(kl["heteroscedastic", 100, 1.0, LONGER], kl[longer])
     name = f"the same, both trained for {LONGER} epochs"
-    claims.append([name, format(gain, "+.4f"), verdict(gain)])
+    claims.append([name, format(gain, "+.4f"), gain.above(0)])
     best = {
         draws: min(taus, key=lambda t, d=draws: sum(kl["heteroscedastic", d, float(t), EPOCHS]))
         for draws, taus in TEMPERATURES.items()

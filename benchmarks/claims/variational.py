@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims.tables import difference, mean, table, verdict
+from benchmarks.claims.tables import difference, table
 from vcviz import LatentFit, Run, latent_fit, train
+from vcviz.records import Estimate
 
 EPOCHS = 600
 #: training rows -> epochs: few rows make few steps an epoch
@@ -62,7 +63,10 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
     rows = [
         [
             name,
-            *(format(mean([r.metrics[m] for r in found])) for m in ("accuracy", "ece", "nll")),
+            *(
+                format(Estimate.of([r.metrics[m] for r in found]))
+                for m in ("accuracy", "ece", "nll")
+            ),
         ]
         for name, found in runs.items()
     ]
@@ -77,7 +81,7 @@ def _few_labels(seeds: Sequence[int], folder: str) -> str:
         score = {h: [r.metrics["accuracy"] for r in found] for h, found in runs.items()}
         ece = {h: [r.metrics["ece"] for r in found] for h, found in runs.items()}
         for h in FEW_HEADS:
-            rows.append([str(n), h, format(mean(score[h])), format(mean(ece[h]))])
+            rows.append([str(n), h, format(Estimate.of(score[h])), format(Estimate.of(ece[h]))])
         for other in FEW_HEADS[:-1]:
             gain, saved = (
                 difference(score["VC"], score[other]),
@@ -87,9 +91,9 @@ def _few_labels(seeds: Sequence[int], folder: str) -> str:
                 [
                     f"n = {n}, VC against {other}",
                     format(gain, "+.3f"),
-                    verdict(gain),
+                    gain.above(0),
                     format(saved, "+.3f"),
-                    verdict(saved),
+                    saved.above(0),
                 ]
             )
     return (
@@ -107,11 +111,11 @@ def _fit_row(name: str, fits: Sequence[LatentFit]) -> list[str]:
     right = (variance > VARIANCE[0]) & (variance < VARIANCE[1]) & (energy < ENERGY)
     return [
         name,
-        format(mean(variance.mean(1)), ".3g"),
+        format(Estimate.of(variance.mean(1)), ".3g"),
         f"{variance.min():.2g} to {variance.max():.2g}",
-        format(mean(energy.mean(1)), ".3g"),
+        format(Estimate.of(energy.mean(1)), ".3g"),
         f"{energy.max():.2g}",
-        format(mean([fit.mean("kl") for fit in fits]), ".3g"),
+        format(Estimate.of([fit.mean("kl") for fit in fits]), ".3g"),
         f"{right.sum()} of {right.size}",
     ]
 

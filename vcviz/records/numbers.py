@@ -45,7 +45,7 @@ _TITLES: tuple[tuple[str, str, Better | None], ...] = (
     (r"(train|test)_energy", "energy distance from p(z|y), {0}", "lower"),
     (r"(train|test)_kl", "moment KL from p(z|y), {0}, nats", "lower"),
     (r"(train|test)_variance", "whitened variance, {0} (1 = p(z|y))", None),
-    (r"seconds", "training time, s", "lower"),
+    (r"seconds", "time, s", "lower"),
 )
 
 

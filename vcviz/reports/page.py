@@ -18,7 +18,7 @@ from vcviz.figures import LatentPanel, compare_latents, plot_reliability
 from vcviz.figures.groups import plot_groups
 from vcviz.headless.parts import page_scripts, page_style
 from vcviz.reports.collect import Collection
-from vcviz.reports.summary import METRICS, Group, heading, interval, metrics_of, settings_of, show
+from vcviz.reports.summary import Group, heading, interval, metrics_of, settings_of, show
 
 _ASSETS = Path(str(resources.files("vcviz.reports") / "assets"))
 #: groups whose latents and reliability are drawn, and notebooks whose figures are
@@ -116,7 +116,7 @@ def _sections(
         listed = trained[:MOST_LISTED]
         values = {g.title: {m: g.values(m) for m in metrics} for g in listed}
         reach = {g.title: {m: interval(g.values(m)) for m in metrics} for g in listed}
-        figure = plot_groups(values, reach, titles=METRICS)
+        figure = plot_groups(values, reach, titles={m: heading(m) for m in metrics})
         text = "Every run is a small dot; the mean over seeds has its 95 % t-interval."
         text += _first_of(len(listed), len(trained))
         yield "Numbers", text, [("", _plain(figure))]

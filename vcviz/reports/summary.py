@@ -11,23 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
+from vcviz.records import Estimate
 from vcviz.records.numbers import title
 from vcviz.reports.collect import Row
 
 SEED = "seed"
-#: numbers of a training, in the order of the columns -> heading with unit
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "ece": "ECE",
-    "ece_if_calibrated": "ECE if calibrated",
-    "nll": "NLL, nats",
-    "brier": "Brier score",
-    "seconds": "time, s",
-}
-LEVEL = 0.95
+#: numbers of a training, in the order of the columns
+METRICS = ("accuracy", "balanced_accuracy", "ece", "ece_if_calibrated", "nll", "brier", "seconds")
 
 
 @dataclass(frozen=True)
@@ -110,10 +101,9 @@ def group(rows: Sequence[Row]) -> list[Group]:
 
 def interval(values: Sequence[float]) -> float:
     """Return the half width of the 95 % t-interval of a mean over seeds; NaN for a single one."""
-    if len(values) < 2:
+    if len(values) < 2 or not np.isfinite(values).all():
         return float("nan")
-    reach = t.ppf((1 + LEVEL) / 2, len(values) - 1)
-    return float(reach * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Estimate.of(values).reach
 
 
 def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
@@ -162,7 +152,7 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
 
 def heading(name: str) -> str:
     """Return what stands over the column of a number."""
-    return METRICS.get(name, title(name).text)
+    return title(name).text
 
 
 def plain(value: Any) -> Any:
