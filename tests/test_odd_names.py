@@ -111,3 +111,10 @@ def test_odd_names_are_text_in_figures(run: vcviz.Run, draw: str) -> None:
     assert SCRIPT not in text.encode().decode("unicode_escape", "replace")
     assert "x" * 1000 not in text
     assert html.escape("<b>bold") in text or draw in ("reliability",)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_data_of_an_odd_name_are_said_to_be_missing(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        vcviz.train(dataset=f"path:{tmp_path / 'none'}/{ODD[kind]}", out=tmp_path, progress=False)
+    assert "\n" not in str(raised.value)

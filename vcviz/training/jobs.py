@@ -26,6 +26,7 @@ from vcviz.locks import held
 from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
+from vcviz.runs.settings import build_model, load_splits
 from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
@@ -52,7 +53,7 @@ class Job:
     @cached_property
     def data(self) -> tuple[Split, Split]:
         """The (train, test) splits."""
-        return self.splits or runs.load_splits(self.config)
+        return self.splits or load_splits(self.config)
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -75,7 +76,7 @@ class Job:
         """Return the untrained classifier, after a check that data and settings fit it."""
         _check_splits(*self.data)
         with _seeded(self.config.seed):
-            model = runs.build_model(self.config, self.description, encoder=self.encoder)
+            model = build_model(self.config, self.description, encoder=self.encoder)
         _check_shapes(model, self.data[0], self.config)
         return model
 

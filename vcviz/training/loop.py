@@ -11,33 +11,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vcviz.accuracy import balanced_accuracy
-from vcviz.calibration import (
-    brier_score,
-    expected_calibration_error,
-    negative_log_likelihood,
-    reliability_curve,
-)
 from vcviz.config import RunConfig
 from vcviz.data import stratified_split
 from vcviz.errors import InputError, TrainingError
-from vcviz.heads import LossTerms
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
 from vcviz.progress import bar_interval
-from vcviz.records import LatentPrior, LatentSet, Split
+from vcviz.records import LatentSet, Split
 from vcviz.runs import folder as run_folder
-from vcviz.runs.laws import law_arrays
 from vcviz.training import distributed
+from vcviz.training.kept import (
+    anticipated_arrays,
+    final_metrics,
+    latent_arrays,
+    probe_rows,
+    quick_scores,
+)
+from vcviz.training.losses import LossTable
 from vcviz.training.schedules import augmented, optimizers_of, schedule
 from vcviz.training.step import TrainingStep
 
-# Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
-_LOSS_BLOCK = 100
 _LARGEST_TRAIN_LATENTS = 5000
 
 
@@ -62,8 +58,8 @@ class Trainer:
         self.train, self.test, self.held_out = train, test, held_out
         model.head.set_class_counts(torch.as_tensor(train.class_counts))
         self.probe = {
-            "train": train.take(_probe_rows(train, config.probe_size, config.seed)),
-            "test": test.take(_probe_rows(test, config.probe_size, config.seed)),
+            "train": train.take(probe_rows(train, config.probe_size, config.seed)),
+            "test": test.take(probe_rows(test, config.probe_size, config.seed)),
         }
         self.x = _on_device(train.x, device)
         self.y = torch.as_tensor(train.y.copy(), device=device)
@@ -137,7 +133,7 @@ class Trainer:
         )
         main, critic_optimizer = self.optimizers["main"], self.optimizers.get("critic")
         model.train()
-        losses = _LossTable(epoch, len(self.batches))
+        losses = LossTable(epoch, len(self.batches))
         lr = config.lr
         for step, start in enumerate(self.batches):
             lr = self._set_learning_rate((epoch - 1 + step / len(self.batches)) / config.epochs)
@@ -183,11 +179,11 @@ class Trainer:
         `known` are the latents by split, for a caller who has them.
         """
         row: dict[str, float] = {}
-        arrays = _law_arrays(self.model)
+        arrays = anticipated_arrays(self.model)
         for split, rows in self.probe.items():
             latents = self._latents(rows) if known is None else known[split]
             row |= {f"probe_{split}/{k}": v for k, v in quick_scores(latents).items()}
-            arrays |= {f"{split}.{k}": v for k, v in _latent_arrays(latents).items()}
+            arrays |= {f"{split}.{k}": v for k, v in latent_arrays(latents).items()}
         if self.held_out is not None:
             row |= {
                 f"validation/{k}": v for k, v in quick_scores(self._latents(self.held_out)).items()
@@ -215,9 +211,9 @@ class Trainer:
         """Keep the trained weights, the latents of the splits and the final numbers."""
         test = self._latents(self.test)
         train = self._latents(
-            self.train.take(_probe_rows(self.train, _LARGEST_TRAIN_LATENTS, self.config.seed))
+            self.train.take(probe_rows(self.train, _LARGEST_TRAIN_LATENTS, self.config.seed))
         )
-        law = _law_arrays(self.model)
+        law = anticipated_arrays(self.model)
         law["log_predict_prior"] = self.model.head.log_predict_prior.cpu().double().numpy()
         kept = {"train": train, "test": test}
         if self.held_out is not None:
@@ -226,7 +222,7 @@ class Trainer:
             return
         for split, latents in kept.items():
             run_folder.write_arrays(
-                self.folder / "latents" / f"{split}.safetensors", _latent_arrays(latents) | law
+                self.folder / "latents" / f"{split}.safetensors", latent_arrays(latents) | law
             )
         weights = {k: v.detach().cpu().numpy() for k, v in self.model.state_dict().items()}
         run_folder.write_arrays(self.folder / "weights.safetensors", weights)
@@ -294,107 +290,15 @@ class Trainer:
                 raise ValueError(f"moments of parameter {index} have shapes {shapes}")
 
 
-class _LossTable:
-    """Every step's loss terms on the device, looked at in blocks; fails on a non-finite one."""
-
-    def __init__(self, epoch: int, n_steps: int) -> None:
-        self.epoch, self.n_steps = epoch, n_steps
-        self.names: list[str] = []
-        self.rows: list[Tensor] = []
-        self.sum: NDArray[np.float64] = np.zeros(0)
-        self.seen = 0
-
-    def add(self, step: int, loss: LossTerms, critic: LossTerms | None, weight: float) -> None:
-        """Add a step's terms; `weight` is that of this process's part of the batch."""
-        terms = {f"train/{k}": v for k, v in loss.terms.items()} | {"train/total": loss.total}
-        if critic is not None:
-            terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
-        self.names = list(terms)
-        self.rows.append(torch.stack([v.detach().double() for v in terms.values()]) * weight)
-        if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
-            self._look()
-
-    def _look(self) -> None:
-        block = torch.stack(self.rows).cpu().numpy()
-        bad = ~np.isfinite(block)
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            step = self.seen + int(row) + 1
-            raise TrainingError(
-                f"{self.names[column]} became {block[row, column]} at step {step} of "
-                f"{self.n_steps} in epoch {self.epoch}; lower lr=, or look at the data's scale"
-            )
-        self.sum = self.sum + block.sum(0) if self.seen else block.sum(0)
-        self.seen += len(block)
-        self.rows = []
-
-    def means(self) -> dict[str, float]:
-        return {k: float(v) / self.seen for k, v in zip(self.names, self.sum, strict=True)}
-
-
 def has_batch_norm(model: nn.Module) -> bool:
     """Return whether a module normalises over the batch, which takes at least two rows."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-
-
-def quick_scores(latents: LatentSet) -> dict[str, float]:
-    """Return accuracy and ECE (fractions) and NLL (nats) of latents."""
-    return {
-        "accuracy": latents.accuracy,
-        "nll": negative_log_likelihood(latents.log_probs, latents.y),
-        "ece": expected_calibration_error(latents.log_probs, latents.y),
-    }
-
-
-def final_metrics(latents: LatentSet) -> dict[str, Any]:
-    """Return the numbers kept in metrics.json, intervals included."""
-    curve = reliability_curve(latents.log_probs, latents.y)
-    return {
-        "n_test": len(latents),
-        "accuracy": latents.accuracy,
-        "balanced_accuracy": balanced_accuracy(latents.log_probs, latents.y),
-        "nll": negative_log_likelihood(latents.log_probs, latents.y),
-        "brier": brier_score(latents.log_probs, latents.y),
-        "ece": curve.ece,
-        "ece_interval": list(curve.ece_interval),
-        "ece_if_calibrated": curve.ece_if_calibrated,
-        "ece_bins": curve.n_bins,
-    }
 
 
 def _on_device(x: Any, device: torch.device) -> Tensor:
     # Images stay uint8 here: a quarter of the memory, and the model scales them itself.
     tensor = torch.as_tensor(np.array(x), device=device)
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-
-
-def _probe_rows(split: Split, n: int, seed: int) -> NDArray[np.int64]:
-    """Return up to `n` row numbers, the same for every run of a split and seed, in order."""
-    if len(split) <= n:
-        return np.arange(len(split))
-    return np.sort(np.random.default_rng(seed).choice(len(split), n, replace=False))
-
-
-def _latent_arrays(latents: LatentSet) -> dict[str, Any]:
-    arrays = {k: getattr(latents, k) for k in ("z", "log_probs", "y", "index", "energy")}
-    return {k: v for k, v in arrays.items() if v is not None}
-
-
-def _law_arrays(model: Classifier) -> dict[str, Any]:
-    """Return what the head anticipates: its own law, or the linear layer that implies one."""
-    prior: LatentPrior | None = model.head.prior()
-    if prior is not None:
-        law: nn.Module = getattr(model.head, "law", nn.Module())
-        state = {k: v.detach().cpu().numpy() for k, v in law.state_dict().items()}
-        return law_arrays(prior, state)
-    layer = model.head.linear_layer()
-    if layer is None:
-        return {}
-    bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
-    return {
-        "layer.weight": layer.weight.detach().cpu().double().numpy(),
-        "layer.bias": bias.detach().cpu().double().numpy(),
-    }
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

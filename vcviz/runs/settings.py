@@ -1,0 +1,97 @@
+"""What the settings of a run stand for: its model before training, and its data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vcviz.config import RunConfig
+from vcviz.errors import InputError
+from vcviz.records import Split
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vcviz.model import Classifier
+
+
+def build_model(
+    config: RunConfig, data: Mapping[str, Any], *, encoder: nn.Module | None = None
+) -> Classifier:
+    """Return the untrained classifier of a config for data of that shape."""
+    from vcviz.encoders import build_encoder
+    from vcviz.heads import build_head
+    from vcviz.model import Classifier
+
+    if encoder is None:
+        if config.encoder == "custom":
+            raise InputError("encoder 'custom' stands for a module of your own; pass encoder=")
+        encoder = build_encoder(
+            config.encoder,
+            kind=data["kind"],
+            input_shape=tuple(data["input_shape"]),
+            latent_dim=config.latent_dim * (2 if config.stochastic else 1),
+            n_tokens=data.get("n_tokens"),
+            **config.encoder_options,
+        )
+    head = build_head(
+        config.head,
+        latent_dim=config.latent_dim,
+        n_classes=len(data["class_names"]),
+        **config.head_options,
+    )
+    return Classifier(
+        encoder, head, stochastic=config.stochastic, predict_draws=config.predict_draws
+    )
+
+
+def shapes_of(config: RunConfig, data: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes of a model that is not made; None where only making it tells."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = build_model(config, data)
+    except (InputError, NotImplementedError, RuntimeError):
+        # Some parts check values, which such a model has none of; what is wrong is then said by
+        # making it.
+        return None
+    return {k: tuple(v.shape) for k, v in model.state_dict().items()}
+
+
+def kinds_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shape of every tensor, with its type where that is not a float's."""
+    return {
+        k: tuple(v.shape) if v.is_floating_point() else (*v.shape, str(v.dtype))
+        for k, v in state.items()
+    }
+
+
+def load_splits(config: RunConfig) -> tuple[Split, Split]:
+    """Return the (train, test) splits of a config; the last few are kept in memory."""
+    options = json.dumps(config.dataset_options)
+    stamp = _stamp(config.dataset)
+    return _load_splits(config.dataset, options, config.n_train, config.seed, stamp)
+
+
+@lru_cache(maxsize=2)
+def _load_splits(
+    dataset: str, options: str, n_train: int | None, seed: int, stamp: int
+) -> tuple[Split, Split]:
+    from vcviz.data import load_data
+
+    return load_data(dataset, seed=seed, n_train=n_train, **json.loads(options))
+
+
+def _stamp(dataset: str) -> int:
+    """Return a number that changes with a local file, so that what is kept of it goes stale."""
+    from vcviz.data.sources import exists
+
+    kind, _, place = dataset.partition(":")
+    if kind != "path" or not exists(Path(place)):
+        return 0
+    files = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]
+    return hash(tuple((f.name, (s := f.stat()).st_mtime_ns, s.st_size) for f in files))
