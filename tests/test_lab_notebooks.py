@@ -23,6 +23,7 @@ NOTEBOOKS = (
     "heteroscedastic",
     "pc_softmax",
     "posthoc",
+    "scoreboard",
     "tour",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def claims_spec(board: Scoreboard) -> Spec:
             "ticks": "",
             "showgrid": False,
         },
-        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "yref": "container", "y": 0.995, "yanchor": "top", "x": 0},
         "shapes": lines,
         "annotations": texts,
     }
@@ -126,8 +127,8 @@ def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
     (row,) = cells([height], len(numbers), gap_x=0.14 / len(numbers), gap_y=0)
     data: list[Spec] = []
     layout: Spec = {
-        "height": height + 130,
-        "margin": {"t": 66, "b": 58, "l": 20},
+        "height": height + 144,
+        "margin": {"t": 80, "b": 58, "l": 20},
         "showlegend": False,
         "annotations": [],
     }
@@ -143,7 +144,7 @@ def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
         }
         layout |= cell.axes({"nticks": 4, "tickformat": "~r"}, y)
         said = title(number)
-        arrow = {"higher": " ↑", "lower": " ↓", None: ""}[said.better]
+        arrow = {"higher": "\u00a0↑", "lower": "\u00a0↓", None: ""}[said.better]
         layout["annotations"].append(cell.heading(*_broken(style.escape(said.text) + arrow)))
     return {"data": data, "layout": layout}
 
@@ -322,9 +323,7 @@ def _curve_axes(cell: Cell, prefix: str, points: Sequence[tuple[float, str]]) ->
     return cell.axes(x, {"title": {"text": "fraction"}, "rangemode": "tozero"})
 
 
-def _broken(text: str, width: int = 26) -> list[str]:
-    """Return a heading in two lines at a comma, if it is long."""
-    if len(text) <= width or ", " not in text:
-        return [text]
-    head, _, rest = text.partition(", ")
-    return [head, rest]
+def _broken(text: str) -> list[str]:
+    """Return a heading in lines that are no wider than a panel on a narrow page."""
+    first, _, rest = text.partition(", ")
+    return [line for part in (first, rest) if part for line in textwrap.wrap(part, 20)]
