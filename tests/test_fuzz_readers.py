@@ -237,6 +237,9 @@ FOUND = {
     "notebook": b'{"cells": [{"cell_type": "code", "execution_count": null, "id": "1", "metadata":'
     b' {"tags": false}, "outputs": [], "source": ["n: int = 1"]}], "metadata": {}, "nbformat": 4,'
     b' "nbformat_minor": 5}',
+    "notebook of an endless kind": b'{"cells": [{"cell_type": "%s", "id": "1", "metadata":'
+    b' {"tags": ["parameters"]}, "source": "n = 1"}], "metadata": {}, "nbformat": 4,'
+    b' "nbformat_minor": 5}' % (b"x" * 10_000),
     "notebook of half a character": b'{"cells": [{"cell_type": "code", "execution_count": null,'
     b' "id": "1", "metadata": {"tags": ["parameters"]}, "outputs": [], "source": "\\ud800"}],'
     b' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',

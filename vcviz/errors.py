@@ -34,7 +34,12 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> InputError:
 
 def clip(value: object, limit: int = 80) -> str:
     """Return `repr(value)` on one line, cut to `limit` characters, for use in a message."""
-    text = repr(value).replace("\n", " ")
+    return shorten(repr(value), limit)
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """Return text on one line, cut to `limit` characters, for use in a message."""
+    text = " ".join(text.splitlines())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vcviz.data.places import check_archives
-from vcviz.errors import InputError, MissingError, clip, nearest
+from vcviz.errors import InputError, MissingError, clip, nearest, shorten
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -283,5 +283,4 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:299]}…"
+    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vcviz.errors import InputError, clip, nearest, unknown
+from vcviz.errors import InputError, clip, nearest, shorten, unknown
 from vcviz.headless.annotations import build_type, describe_type, type_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def notebook_parameters(nb: NotebookNode) -> list[Parameter]:
         )
     cell = nb.cells[tagged[0] - 1]
     if cell.cell_type != "code":
-        raise InputError(f"cell {tagged[0]}, tagged {TAG!r}, should be code, is {cell.cell_type}")
+        raise InputError(
+            f"cell {tagged[0]}, tagged {TAG!r}, should be code, is {shorten(cell.cell_type)}"
+        )
     # Magics are not Python; blank lines in their place keep line numbers right.
     source = re.sub(r"(?m)^[ \t]*[%!].*$", "", cell.source)
     try:
@@ -125,7 +127,9 @@ def notebook_parameters(nb: NotebookNode) -> list[Parameter]:
     found = [p for s in statements if (p := _parameter(s, comments)) is not None]
     names = [p.name for p in found]
     if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise InputError(f"the parameters cell assigns {', '.join(twice)} twice; keep one line")
+        raise InputError(
+            f"the parameters cell assigns {shorten(', '.join(twice))} twice; keep one line each"
+        )
     return found
 
 
@@ -170,9 +174,9 @@ def _parameter(statement: ast.stmt, comments: Mapping[int, str]) -> Parameter | 
             annotation, text = build_type(written), describe_type(written)
         except (ValueError, TypeError, SyntaxError) as error:
             raise InputError(
-                f"parameter {target.id} has a type that cannot be checked, "
-                f"{ast.unparse(written)} ({error}); use int, float, str, bool, list, dict, None, "
-                "Literal or Annotated"
+                f"parameter {shorten(target.id)} has a type that cannot be checked, "
+                f"{shorten(ast.unparse(written))} ({shorten(str(error))}); use int, float, str, "
+                "bool, list, dict, None, Literal or Annotated"
             ) from None
     else:
         annotation, text = type_of(default if literal else None)
