@@ -59,9 +59,9 @@ def pairs() -> Iterator[Pair]:
     against = "gathering each row's weights"
     for note, penalty in (("", 0.0), (", slope penalty", 1.0)):
         ours, gathered = step("ours", penalty), step("gathered", penalty)
-        yield pair(work + note, ours, against, gathered, rounds=5, goal=5)
+        yield pair(work + note, ours, against, gathered, rounds=3, goal=5)
         del ours, gathered
-        peaks = [[_peak(kind, penalty) for _ in range(3)] for kind in ("ours", "gathered")]
+        peaks = [[_peak(kind, penalty) for _ in range(2)] for kind in ("ours", "gathered")]
         beside = [[peak - GRADIENT for peak in of] for of in peaks]
         for what, (one, other), goal in (("", peaks, None), (" beside the gradient", beside, 10)):
             yield Pair(

@@ -17,7 +17,7 @@ from vcviz.config import RunConfig
 from vcviz.training.jobs import Job
 from vcviz.training.loop import Trainer
 
-ROWS, BATCH = 6000, 200
+ROWS, BATCH = 4000, 200
 
 
 def pairs() -> Iterator[Pair]:

@@ -53,12 +53,13 @@ def as_float(
         raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
     with np.errstate(over="ignore"):  # what overflows float32 is refused below, as infinite
         array = np.asarray(array, dtype=dtype)
-    finite = np.isfinite(array)
-    if not finite.all():
-        raise InputError(
-            f"{name} has {int((~finite).sum())} NaN or infinite values; remove them first"
-        )
-    if array.itemsize > 2 and array.size and max(array.max(), -array.min()) > LARGEST:
+    with np.errstate(invalid="ignore"):
+        # Both are NaN if one value is; an array of truths as large as this one is never made.
+        ends = (array.max(), array.min()) if array.size else ()
+    if not all(np.isfinite(end) for end in ends):
+        bad = int((~np.isfinite(array)).sum())
+        raise InputError(f"{name} has {bad} NaN or infinite values; remove them first")
+    if array.itemsize > 2 and any(abs(end) > LARGEST for end in ends):
         raise InputError(
             f"{name} must stay within {LARGEST:g} either way; bring it to another unit"
         )
