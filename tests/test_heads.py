@@ -337,6 +337,14 @@ def test_repelled_means_come_close_to_the_best_known_packings(c, d, best):
         ("variational", {"critic": "per_class", "critic_width": 9}, "a linear critic has no width"),
         ("variational", {"critic_layers": 0}, "critic_layers must be a whole number of at least 1"),
         ("variational", {"critic_width": 2.5}, "critic_width must be a whole number"),
+        ("variational", {"law_options": {"covariance": "full"}}, "covariance belongs beside law_o"),
+        ("gaussian_mixture", {"law_options": {"n_classes": 2}}, "n_classes belongs beside"),
+        (
+            "gaussian_mixture",
+            {"law_options": [1]},
+            r"must be a mapping of names to values, got \[1",
+        ),
+        ("gaussian_mixture", {"law_options": {1: 2}}, r"mapping of names to values, got \{1: 2"),
     ],
 )
 def test_bad_options_are_refused(name, options, message):

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from vcviz.heads.base import LossTerms
 from vcviz.heads.generative import GenerativeHead
-from vcviz.laws import build_law
 from vcviz.options import check_number
 
 
@@ -76,24 +75,19 @@ class GaussianMixtureHead(GenerativeHead):
         initial_scale: float | None = None,
         use_class_prior: bool = True,
     ) -> None:
-        built = build_law(
-            law,
-            latent_dim=latent_dim,
-            n_classes=n_classes,
+        super().__init__(
+            latent_dim,
+            n_classes,
+            law=law,
+            law_options=law_options,
+            likelihood_weight=likelihood_weight,
+            use_class_prior=use_class_prior,
             covariance=covariance,
             shared_scale=shared_scale,
             learn_mean=learn_mean,
             learn_scale=learn_scale,
             separation=separation,
             initial_scale=initial_scale,
-            **(law_options or {}),
-        )
-        super().__init__(
-            latent_dim,
-            n_classes,
-            built,
-            likelihood_weight=likelihood_weight,
-            use_class_prior=use_class_prior,
         )
         self.margin = check_number("margin", margin, least=0)
 

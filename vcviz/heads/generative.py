@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
+from vcviz.errors import InputError, clip
 from vcviz.heads.base import Head, without_autocast
-from vcviz.laws import Law
+from vcviz.laws import build_law
 from vcviz.options import check_flag, check_number
 from vcviz.records import LatentPrior
 
@@ -16,22 +21,32 @@ class GenerativeHead(Head):
 
     Parameters
     ----------
-    law : p(z|y), see `vcviz.laws`
+    latent_dim, n_classes : D, C
+    law, law_options : p(z|y) and what it alone takes, see `vcviz.build_law`
     likelihood_weight : lambda, weight of the term -log p(z|y)
     use_class_prior : take pi from the training labels (`set_class_counts`); otherwise uniform
+    form : what a head asks of any law: its covariance, whether its mean and scale are learned, …
     """
 
     def __init__(
         self,
         latent_dim: int,
         n_classes: int,
-        law: Law,
         *,
+        law: str | Mapping[str, Any] | Distribution,
+        law_options: Mapping[str, Any] | None,
         likelihood_weight: float,
         use_class_prior: bool,
+        **form: Any,
     ) -> None:
         super().__init__(latent_dim, n_classes)
-        self.law = law
+        own = {} if law_options is None else law_options
+        if not isinstance(own, Mapping) or not all(isinstance(name, str) for name in own):
+            raise InputError(f"law_options must be a mapping of names to values, got {clip(own)}")
+        form |= {"latent_dim": latent_dim, "n_classes": n_classes}
+        if twice := sorted(own.keys() & {"law", *form}):
+            raise InputError(f"{twice[0]} belongs beside law_options, not within; take it out")
+        self.law = build_law(law, **form, **own)
         self.likelihood_weight = check_number("likelihood_weight", likelihood_weight, least=0)
         self.use_class_prior = check_flag("use_class_prior", use_class_prior)
 

@@ -15,7 +15,6 @@ from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
 from vcviz.heads.critics import LinearCritics, SharedCritic, TanhCritics
 from vcviz.heads.generative import GenerativeHead
-from vcviz.laws import build_law
 from vcviz.options import check_choice, check_count, check_flag, check_number
 
 
@@ -111,24 +110,19 @@ class VariationalHead(GenerativeHead):
         initial_scale: float | None = None,
         use_class_prior: bool = True,
     ) -> None:
-        built = build_law(
-            law,
-            latent_dim=latent_dim,
-            n_classes=n_classes,
+        super().__init__(
+            latent_dim,
+            n_classes,
+            law=law,
+            law_options=law_options,
+            likelihood_weight=likelihood_weight,
+            use_class_prior=use_class_prior,
             covariance=covariance,
             shared_scale=shared_scale,
             learn_mean=learn_mean,
             learn_scale=learn_scale,
             separation=separation,
             initial_scale=initial_scale,
-            **(law_options or {}),
-        )
-        super().__init__(
-            latent_dim,
-            n_classes,
-            built,
-            likelihood_weight=likelihood_weight,
-            use_class_prior=use_class_prior,
         )
         self.critic_weight = check_number("critic_weight", critic_weight, least=0)
         self.critic_penalty = check_number("critic_penalty", critic_penalty, least=0)
