@@ -45,6 +45,9 @@ ASKS: dict[str, Callable[[str], object]] = {
     "notebook's page": lambda name: vcviz.run_notebook(
         "train", {"not a parameter": 1}, out=f"inner/{name}"
     ),
+    "scoreboard": vcviz.load_scoreboard,
+    "plan of a scoreboard": lambda name: vcviz.run_scoreboard(f"inner/{name}"),
+    "folder of a scoreboard": lambda name: vcviz.load_scoreboard(f"inner/{name}"),
     "file of a sweep": lambda name: vcviz.sweeps.read_plan(f"inner/{name}"),
     "dataset": vcviz.load_data,
     "dataset in a folder": lambda name: vcviz.load_data(f"path:inner/{name}"),

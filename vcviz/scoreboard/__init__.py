@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vcviz.errors import InputError, MissingError, SweepError
+from vcviz.options import check_path
 from vcviz.records import Scoreboard
 from vcviz.runs.folder import read_json, write_json
 from vcviz.scoreboard.board import build
@@ -60,7 +61,7 @@ def run_scoreboard(
     """
     if not isinstance(plan, Plan):
         plan = read_scoreboard_plan(plan, profile, data=data)
-    folder = Path(out)
+    folder = check_path("out", out)
     options: dict[str, Any] = {"workers": workers, "threads": threads, "progress": progress}
     # Whatever is wrong with the runs of the second part is said before the first begins.
     count_runs(plan)
@@ -86,7 +87,7 @@ def count_runs(plan: Plan) -> tuple[int, int]:
 
 def is_scoreboard(folder: str | Path) -> bool:
     """Return whether a folder is that of a scoreboard."""
-    return (Path(folder) / FILE).is_file()
+    return (check_path("the folder of a scoreboard", folder) / FILE).is_file()
 
 
 def load_scoreboard(folder: str | Path) -> Scoreboard:
@@ -103,7 +104,7 @@ def load_scoreboard(folder: str | Path) -> Scoreboard:
 
 def plan_of(folder: str | Path) -> tuple[Plan, Chosen]:
     """Return the plan of the scoreboard in a folder, and the settings that tuning chose."""
-    path = Path(folder) / FILE
+    path = check_path("the folder of a scoreboard", folder) / FILE
     if not path.is_file():
         raise MissingError(f"there is no scoreboard in {folder}; make one: vcviz scoreboard --help")
     found = read_json(path)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vcviz.config import readable
 from vcviz.errors import InputError, clip, unknown
 from vcviz.measures import check_measures
+from vcviz.options import check_path
 from vcviz.sweeps.grid import read_yaml
 
 #: plans that come with vcviz, by name
@@ -155,8 +156,8 @@ def read_scoreboard_plan(
     InputError
         For what is unknown, missing or of a wrong type.
     """
-    own = PLANS / f"{path}.yaml"
-    path = own if own.is_file() else Path(path)
+    path = check_path("a plan", path)
+    path = {own.stem: own for own in PLANS.glob("*.yaml")}.get(str(path), path)
     values = read_yaml(path, "plan")
     if not isinstance(values, dict):
         raise InputError(f"{path} should hold a mapping, holds {clip(values)}")
@@ -172,7 +173,7 @@ def read_scoreboard_plan(
     plan = as_plan(values, path.name)
     if tasks:
         plan = _only(plan, tasks)
-    return plan if data is None else _with_data(plan, Path(data))
+    return plan if data is None else _with_data(plan, check_path("data", data))
 
 
 def as_plan(values: Mapping[str, Any], where: str) -> Plan:
