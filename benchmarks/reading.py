@@ -142,7 +142,7 @@ def _robust_accuracy() -> Iterator[Pair | str]:
         yield pair(
             f"robust accuracy at eight ε, {len(y)} digits{note}",
             lambda options=options: vcviz.robustness_curve(
-                model, split, EPSILONS, progress=False, **options
+                model, split, EPSILONS, batch_size=len(y), progress=False, **options
             ),
             "foolbox's list of ε", theirs, rounds=5, goal=None if not options else 3,
         )  # fmt: skip

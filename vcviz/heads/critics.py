@@ -84,7 +84,7 @@ class TanhCritics(nn.Module):
         """Return (B,) values T of latents (B, D) with labels (B,)."""
         order = y.argsort()
         sizes = y.bincount(minlength=len(self.bias)).tolist()
-        hidden: Tensor = _EachWithItsOwn.apply(z[order], self.hidden_weight, sizes)
+        hidden: Tensor = _EachWithItsOwn.apply(z[order], self.hidden_weight, sizes, False)
         label = y[order]
         hidden = (hidden + self.hidden_bias[label]).tanh()
         values = (self.weight[label] * hidden).sum(1) + self.bias[label]
@@ -94,26 +94,31 @@ class TanhCritics(nn.Module):
 class _EachWithItsOwn(torch.autograd.Function):
     """Rows (B, D), sorted by class, times the (C, W, D) matrices of their classes: (B, W).
 
+    If `back`, the other way: rows (B, W) times the transposed matrices, (B, D).
+
     What autograd would make of a product a class writes the gradient of the matrices twice, class
     by class and stacked. Here it is written once, and is all the memory that is taken.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: list[int]) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: list[int], back: bool) -> Tensor:
         ctx.save_for_backward(rows, matrices)
-        ctx.sizes = sizes
-        out = rows.new_empty(len(rows), matrices.shape[1])
+        ctx.sizes, ctx.back = sizes, back
+        out = rows.new_empty(len(rows), matrices.shape[2 if back else 1])
         for k, part in _parts(sizes):
-            torch.mm(rows[part], matrices[k].T, out=out[part])
+            torch.mm(rows[part], matrices[k] if back else matrices[k].T, out=out[part])
         return out
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         rows, matrices = ctx.saved_tensors
-        of_rows, of_matrices, _ = ctx.needs_input_grad
+        of_rows, of_matrices = ctx.needs_input_grad[:2]
+        # Never of transposed matrices: adding gradients of two layouts takes thrice the time.
+        pair = (rows, slope) if ctx.back else (slope, rows)
         return (
-            _EachWithItsOwn.apply(slope, matrices.mT, ctx.sizes) if of_rows else None,
-            _OuterSums.apply(slope, rows, ctx.sizes) if of_matrices else None,
+            _EachWithItsOwn.apply(slope, matrices, ctx.sizes, not ctx.back) if of_rows else None,
+            _OuterSums.apply(*pair, ctx.sizes) if of_matrices else None,
+            None,
             None,
         )
 
@@ -138,8 +143,8 @@ class _OuterSums(torch.autograd.Function):
         left, right = ctx.saved_tensors
         of_left, of_right, _ = ctx.needs_input_grad
         return (
-            _EachWithItsOwn.apply(right, slope, ctx.sizes) if of_left else None,
-            _EachWithItsOwn.apply(left, slope.mT, ctx.sizes) if of_right else None,
+            _EachWithItsOwn.apply(right, slope, ctx.sizes, False) if of_left else None,
+            _EachWithItsOwn.apply(left, slope, ctx.sizes, True) if of_right else None,
             None,
         )
 
