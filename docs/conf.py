@@ -42,7 +42,7 @@ numpydoc_show_class_members = False
 python_maximum_signature_line_length = 80
 
 #: what a reader of the sources finds beside this folder -> the page that includes it
-BESIDE = {"](../benchmarks/RESULTS.md": "](benchmarks.md"}
+BESIDE = {"](../benchmarks/RESULTS.md": "](benchmarks/RESULTS.md"}
 
 
 def keep_bars(_app, _what, _name, _obj, _options, lines):
