@@ -315,6 +315,7 @@ class Lab:
                     if reply["parent_header"].get("msg_id") == request:
                         return reply["content"]
             self._client.kernel_info()  # a request can lie unread until the next one comes
+        assert self._process_id, "the kernel has not answered even once"
         os.kill(self._process_id, signal.SIGUSR1)
         time.sleep(2)
         raise AssertionError(self._stacks.read_text())

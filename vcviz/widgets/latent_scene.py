@@ -61,18 +61,21 @@ class LatentScene:
         self, values: Mapping[str, Any], options: LatentOptions | None = None
     ) -> dict[str, Any]:
         """Return the figure; with `options` of a static one, else of the live one."""
+        bars: list[dict[str, Any]] = []
         if options is None:
             views = self.views(values)
             options = self._options(values, len(views))
         else:
             options = dataclasses.replace(options, **self._shared(values))
-            views = self._laid_open(values, options)
+            every = None
+            if values.get("backdrop") == EVERY:
+                every, bars = self._still({**self._defaults, **values})
+            views = self._laid_open(values, options, every)
         spec = spec_of_views(views, options)
         values = {**self._defaults, **values}
         low, high = spec["layout"]["yaxis"]["domain"]
         place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
         if values["backdrop"] == EVERY:
-            bars = self._still(values)[1]
             spec["data"] += [bar | {"xaxis": "x", "yaxis": "y"} for bar in bars]
             for bar in bars:
                 bar["marker"]["colorbar"] |= {"y": place["y"], "len": place["length"]}
@@ -92,10 +95,14 @@ class LatentScene:
         found = dict(values)
         return self._laid_open(found, self._options(found, len(self.shown(found))))
 
-    def _laid_open(self, values: Mapping[str, Any], options: LatentOptions) -> list[View]:
+    def _laid_open(
+        self,
+        values: Mapping[str, Any],
+        options: LatentOptions,
+        backdrops: Sequence[Backdrop] | None = None,
+    ) -> list[View]:
         values = {**self._defaults, **values}
-        still = values["backdrop"] == EVERY
-        backdrops = self._still(values)[0] if still else self._backdrops_of(values)
+        backdrops = self._backdrops_of(values) if backdrops is None else backdrops
         fields = [b.field for b in backdrops if b.field is not None]
         beneath = values["backdrop"] in ("log_ratio", "ood")
         limits = limits_of(fields) if fields else None
