@@ -17,7 +17,7 @@ PACKAGE = Path(vcviz.__file__).parent
 LAYERS = (
     {"errors", "locks", "progress", "titles"},
     {"json_files", "options"},
-    {"records", "config", "headless"},
+    {"intervals", "records", "config", "headless"},
     {"lab"},
     {"accuracy", "calibration", "densities", "information", "noise"},
     {"ood"},
@@ -45,6 +45,7 @@ NUMBERS = {
     "errors",
     "titles",
     "options",
+    "intervals",
     "records",
     "accuracy",
     "information",

@@ -436,7 +436,8 @@ class TestErrors:
             ({"binning": "mas"}, "unknown binning 'mas'; did you mean 'mass'"),
             ({"label": 3}, r"label must be None or a class in \[0, 3\), got 3"),
             ({"label": 1.0}, "label must be None or a class"),
-            ({"resamples": -1}, "resamples must be 0 or more"),
+            ({"resamples": -1}, "resamples must be a whole number of at least 0"),
+            ({"seed": -1}, "seed must be a whole number of at least 0"),
             ({"level": 95}, "level must lie between 0 and 1, got 95"),
         ],
     )

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+import torch
 
 from vcviz import InputError, RunConfig
 
@@ -52,3 +54,23 @@ def test_default_name_is_a_safe_folder_name(dataset: str, start: str) -> None:
     name = RunConfig(dataset=dataset).default_name
     assert name.startswith(start)
     assert "/" not in name
+
+
+def test_a_setting_called_self_is_unknown_like_any_other() -> None:
+    with pytest.raises(InputError, match="unknown setting 'self'"):
+        RunConfig.from_json('{"self": 1}')
+
+
+def test_numbers_and_arrays_of_numpy_and_torch_are_settings() -> None:
+    given = {"n": np.int64(30), "weights": [np.float32(0.5), torch.tensor(0.5)]}
+    plain = {"n": 30, "weights": [0.5, 0.5]}
+    found = RunConfig(dataset_options=given, latent_dim=np.int64(3))
+    assert found == RunConfig(dataset_options=plain, latent_dim=3)
+    assert found.key == RunConfig(dataset_options=plain, latent_dim=3).key
+    listed = RunConfig(dataset_options={"weights": np.array([1.0, 2.0])})
+    assert RunConfig.from_json(listed.to_json()) == listed
+
+
+def test_what_json_cannot_hold_is_no_setting() -> None:
+    with pytest.raises(InputError, match="settings must be numbers, texts, lists or mappings"):
+        RunConfig(head_options={"margin": object()}).key  # noqa: B018

@@ -113,6 +113,8 @@ def test_the_axes_hold_latents_and_law_in_every_frame():
         (lambda: grand_tour(latents(dim=1)), "at least 2 dimensions, got 1"),
         (lambda: grand_tour(latents(), 0), "n_frames must be a whole number"),
         (lambda: grand_tour(latents(), step=0), "step must be a number above 0"),
+        # There is one plane in two dimensions, and the search for another would never end.
+        (lambda: grand_tour(latents(dim=5), dims=2), "dims must be a whole number of at least 3"),
         (
             lambda: grand_tour(latents(), start=Projection("umap", ("a", "b"), embed=lambda z: z)),
             "starts at a linear map from 2 dimensions to two, got 'umap'",

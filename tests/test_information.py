@@ -229,3 +229,12 @@ def test_classes_of_no_and_of_one_sample():
 def test_shift_refuses(priors, message):
     with pytest.raises(InputError, match=message):
         shift_prior(np.log(np.full((2, 3), 1 / 3)), *priors)
+
+
+def test_the_interval_of_a_class_with_an_impossible_label_is_everything():
+    log_probs = np.log([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    log_probs[0] = -np.inf, 0.0
+    found = class_information(LatentSet(np.zeros((4, 2)), log_probs, [0, 0, 1, 1]))
+    assert found.estimate[0] == -np.inf
+    np.testing.assert_array_equal(found.interval[0], [-np.inf, np.inf])
+    assert np.isfinite(found.interval[1]).all()

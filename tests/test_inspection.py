@@ -188,3 +188,11 @@ def test_of_many_classes_the_most_probable_and_the_label_have_bars():
     assert 12 <= len(ticks) <= 13
     assert [t["meta"]["layer"] for t in spec["data"]] == ["probability", "log density"]
     assert spec["layout"]["xaxis2"]["title"]["text"] == "no p(z|y) to look at"
+
+
+def test_latents_whose_squares_float32_cannot_hold_have_neighbours_too():
+    lat = latents(46)
+    far = LatentSet(lat.z * np.float32(1e25), lat.log_probs, lat.y, lat.index, NAMES)
+    here, there = (inspect_row(one, None, 109) for one in (lat, far))
+    np.testing.assert_array_equal(here.neighbours, there.neighbours)
+    np.testing.assert_allclose(there.distances, here.distances * 1e25, rtol=1e-4)

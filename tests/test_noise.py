@@ -223,3 +223,23 @@ def test_what_does_not_fit_is_refused(rng, table_split):
         load_data("utilities", dim=1)
     with pytest.raises(InputError, match="label_probs must have the shape"):
         mean_kl(np.ones((2, 2)) / 2, np.log(np.ones((2, 3)) / 3))
+
+
+def test_gumbel_noise_that_classes_share_too_has_no_formula(rng):
+    both = law(rng, rank=R, noise="gumbel")
+    alike = LogitLaw(both.mean, np.ones((N, C)), both.factor, noise="gumbel")
+    with pytest.raises(InputError, match="independent normal noise, or Gumbel of one scale"):
+        argmax_probs(alike)
+
+
+def test_rows_and_classes_that_are_not_there_are_refused(rng):
+    some = law(rng, rank=R)
+    np.testing.assert_array_equal(some.take([-1, 0]).mean, some.mean[[-1, 0]])
+    np.testing.assert_array_equal(some.take(np.arange(N) < 2).factor, some.factor[:2])
+    with pytest.raises(InputError, match="rows must be positions below 7"):
+        some.take([N])
+    for first, second in ((C, 0), (0, -1), (np.full(N, C), np.zeros(N, int))):
+        with pytest.raises(InputError, match=r"must lie in \[0, 3\)"):
+            some.contrast(first, second)
+    with pytest.raises(InputError, match="draws must be a whole number of at least 1, got 0"):
+        noisy_log_probs(some, draws=0)

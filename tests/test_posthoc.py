@@ -660,3 +660,14 @@ class TestRuns:
 
 def _pair(lat: LatentSet) -> tuple[np.ndarray, np.ndarray]:
     return lat.log_probs, lat.y
+
+
+def test_scores_of_an_impossible_label_are_infinite_and_change_by_nothing():
+    log_probs = np.log([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    log_probs[0] = -np.inf, 0.0
+    lat = LatentSet(np.zeros((4, 2)), log_probs, [0, 0, 1, 1])
+    same = posthoc_scores(lat, lat, "none", resamples=9)
+    assert same.nll == np.inf
+    assert same.nll_interval == (-np.inf, np.inf)
+    assert (same.nll_change, same.nll_change_interval) == (0.0, (0.0, 0.0))
+    assert posthoc_scores(lat, lat.take([1, 1, 2, 3]), "none").nll_change == -np.inf

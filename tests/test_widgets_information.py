@@ -111,3 +111,16 @@ def test_refuses(runs):
         train_imbalanced([])
     with pytest.raises(InputError, match="leave out imbalance="):
         train_imbalanced([2], dataset_options={"imbalance": 3})
+
+
+def test_two_runs_of_a_head_at_one_imbalance_are_refused_not_dropped(runs, tmp_path):
+    again = train_imbalanced(
+        [20],
+        ["softmax"],
+        dataset_options={"n": 600, "n_classes": 3, "separation": 2.0},
+        seed=1,
+        out=tmp_path,
+        **SETTINGS,
+    )
+    with pytest.raises(InputError, match="there are 2 runs of 'softmax' at one imbalance"):
+        information_table([*runs, *again])

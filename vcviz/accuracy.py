@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
-from vcviz.errors import InputError
+from vcviz.intervals import normal_quantile, wilson
 from vcviz.records import LatentSet, as_labels, as_log_probs
 
 __all__ = ["ClassAccuracy", "balanced_accuracy", "class_accuracy"]
@@ -55,25 +54,19 @@ def class_accuracy(
     The variance of the balanced accuracy is sum_k a_k (1 - a_k) / (n_k C^2), with
     (hits + 1) / (n_k + 2) for a_k, so that a class without a miss keeps some noise.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
+    z = normal_quantile(level)
     right = lat.log_probs.argmax(1) == lat.y
     count = np.bincount(lat.y, minlength=lat.n_classes)
     hits = np.bincount(lat.y[right], minlength=lat.n_classes)
-    z = float(norm.ppf((1 + level) / 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy = hits / count
-    middle = (hits + z**2 / 2) / (count + z**2)
-    half = z * np.sqrt(hits * (1 - np.nan_to_num(accuracy)) + z**2 / 4) / (count + z**2)
-    interval = np.stack([middle - half, middle + half], axis=1)
-    interval[count == 0] = np.nan
     seen = count > 0
     smoothed = (hits[seen] + 1) / (count[seen] + 2)
     error = np.sqrt((smoothed * (1 - smoothed) / count[seen]).sum()) / seen.sum()
     balanced = float(accuracy[seen].mean())
     return ClassAccuracy(
         accuracy=accuracy,
-        interval=interval,
+        interval=wilson(accuracy, count, level),
         count=count,
         balanced=balanced,
         balanced_interval=(max(balanced - z * error, 0.0), min(balanced + z * error, 1.0)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -62,7 +63,8 @@ class RunConfig(BaseModel):
     threads: int | None = Field(None, ge=1, description="CPU threads; default 1 for small models")
     compile: bool = False
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
+        values = {name: _plain(value) for name, value in values.items()}
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -82,7 +84,7 @@ class RunConfig(BaseModel):
 
     def to_json(self) -> str:
         """Return the settings as indented JSON."""
-        return json.dumps(self.model_dump(), indent=2, sort_keys=True) + "\n"
+        return _json(self.model_dump(), indent=2) + "\n"
 
     @property
     def key(self) -> str:
@@ -91,7 +93,7 @@ class RunConfig(BaseModel):
         Of what differs from the defaults, so that a new setting leaves the old keys as they are.
         """
         values = self.model_dump(exclude={"device", "threads", "compile"}, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        return hashlib.sha256(_json(values).encode()).hexdigest()[:8]
 
     @property
     def default_name(self) -> str:
@@ -99,6 +101,22 @@ class RunConfig(BaseModel):
         source = self.dataset.split(":", 1)[-1].rstrip("/").rsplit("/", 1)[-1]
         source = re.sub(r"[^A-Za-z0-9_]+", "_", source)[:40].strip("_") or "data"
         return f"{source}-{self.head}-d{self.latent_dim}-s{self.seed}-{self.key}"
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers and arrays of NumPy or torch, within mappings too, as Python's own."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _json(values: dict[str, Any], **how: Any) -> str:
+    try:
+        return json.dumps(values, sort_keys=True, **how)
+    except TypeError as error:
+        raise InputError(f"settings must be numbers, texts, lists or mappings: {error}") from None
 
 
 #: one line names no more of what is wrong

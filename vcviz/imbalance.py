@@ -44,7 +44,8 @@ def levels(runs: Any) -> list[Level]:
     Raises
     ------
     InputError
-        If there are no runs, they differ in their classes, or a head is missing at some ratio.
+        If there are no runs, they differ in their classes, or a head is missing, or there twice,
+        at some ratio.
     """
     runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
     if not runs or not all(hasattr(run, "label_frequencies") for run in runs):
@@ -67,6 +68,12 @@ def levels(runs: Any) -> list[Level]:
 
 
 def _level(runs: Sequence[Any]) -> Level:
+    heads = [run.config.head for run in runs]
+    if twice := [head for head in heads if heads.count(head) > 1]:
+        raise InputError(
+            f"there are {heads.count(twice[0])} runs of {twice[0]!r} at one imbalance; compare "
+            "one of each, of one seed"
+        )
     truth = runs[0].split("test").truth
     known = truth.get("weights")
     frequencies = runs[0].label_frequencies if known is None else np.asarray(known, float)

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, xlogy
-from scipy.stats import norm
 
 from vcviz.errors import InputError
+from vcviz.intervals import normal_quantile
 from vcviz.records import LatentSet, as_float, as_log_probs
 
 __all__ = [
@@ -63,8 +63,9 @@ class ClassInformation:
     ----------
     estimate : mean pointwise information of the samples of a class; weighted by the label
         frequencies of the data they sum to I(X; Y). NaN for a class without samples.
-    standard_error : of each mean; infinite for a single sample
-    interval : (C, 2) normal intervals at `level`
+    standard_error : of each mean; infinite for a single sample, and where a label was given
+        probability 0
+    interval : (C, 2) normal intervals at `level`; everything where the error is infinite
     ceiling : -log p(k), what is known of a class that is always recognised with certainty
     count, class_names, level : samples of each class; names; mass of the intervals
     """
@@ -116,7 +117,7 @@ def mutual_information(
     ----------
     Qin, Kim & Gedeon, Rethinking Softmax with Cross-Entropy, 2019, arXiv 1911.10688.
     """
-    _check_level(level)
+    quantile = normal_quantile(level)
     prior = _label_probs(lat, prior_probs)
     pointwise = _pointwise(lat, prior, model_prior)
     n = len(pointwise)
@@ -125,7 +126,7 @@ def mutual_information(
         return Information(-np.inf, np.inf, (-np.inf, np.inf), entropy, level, n)
     estimate = float(pointwise.mean())
     error = float(pointwise.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
-    reach = float(norm.ppf((1 + level) / 2)) * error
+    reach = quantile * error
     return Information(estimate, error, (estimate - reach, estimate + reach), entropy, level, n)
 
 
@@ -141,7 +142,7 @@ def class_information(
     A rare class can carry much: up to -log p(k). The parameters are those of
     `mutual_information`, which is the mean of these weighted by how often each class occurs.
     """
-    _check_level(level)
+    quantile = normal_quantile(level)
     prior = _label_probs(lat, prior_probs)
     pointwise = _pointwise(lat, prior, model_prior)
     estimate, error = np.full((2, lat.n_classes), np.nan)
@@ -150,13 +151,16 @@ def class_information(
         estimate[k] = own.mean()
         certain = len(own) > 1 and np.isfinite(estimate[k])
         error[k] = own.std(ddof=1) / np.sqrt(len(own)) if certain else np.inf
-    reach = norm.ppf((1 + level) / 2) * error
+    interval = np.full((lat.n_classes, 2), np.nan)
+    interval[np.isinf(error)] = -np.inf, np.inf
+    known = np.isfinite(error)
+    interval[known] = estimate[known, None] + np.outer(quantile * error[known], [-1, 1])
     with np.errstate(divide="ignore"):
         ceiling = -np.log(prior)
     return ClassInformation(
         estimate=estimate,
         standard_error=error,
-        interval=np.stack([estimate - reach, estimate + reach], axis=1),
+        interval=interval,
         ceiling=ceiling,
         count=np.bincount(lat.y, minlength=lat.n_classes),
         class_names=lat.class_names,
@@ -251,8 +255,3 @@ def _probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]:
             f"got shape {probs.shape} with sum {probs.sum():.3g}"
         )
     return probs / probs.sum()
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 
 from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError
+from vcviz.intervals import wilson
 from vcviz.ood import score
 from vcviz.options import check_count
 from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary, as_array, as_labels
@@ -149,11 +149,11 @@ def _measured(chosen: LatentSet, prior: LatentPrior | None, **options: int) -> d
     """Return the numbers of latents, of one at least."""
     n = len(chosen)
     right = int((chosen.log_probs.argmax(1) == chosen.y).sum())
-    interval = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    low, high = wilson(right / n, n)
     curve = reliability_curve(chosen.log_probs, chosen.y, **options)  # type: ignore[arg-type]
     found: dict[str, Any] = {
         "accuracy": right / n,
-        "accuracy_interval": (float(interval.low), float(interval.high)),
+        "accuracy_interval": (float(low), float(high)),
         "confidence": float(np.exp(chosen.log_probs.max(1).astype(np.float64)).mean()),
         "ece": curve.ece,
         "ece_interval": curve.ece_interval,
@@ -200,14 +200,14 @@ def _nearest(
     z: NDArray[np.float32], place: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the places of the nearest other rows, the nearest first, and their distances."""
-    here = z[place]
+    here = z[place].astype(np.float64)  # whose squares float32 may not hold
     square = np.concatenate(
         [
             np.einsum("nd,nd->n", gap, gap)
             for start in range(0, len(z), _BLOCK)
             for gap in [z[start : start + _BLOCK] - here]
         ]
-    ).astype(np.float64)
+    )
     square[place] = np.inf
     count = min(count, len(z) - 1)
     near = np.argpartition(square, count)[:count] if count else np.empty(0, np.int64)

@@ -36,7 +36,7 @@ def noisy_log_probs(
     """
     tau = law.temperature if temperature is None else check_number("temperature", temperature)
     law = replace(law, temperature=tau)
-    step = max(1, _BLOCK // (draws * law.n_classes))
+    step = max(1, _BLOCK // (check_count("draws", draws) * law.n_classes))
     parts = []
     for start in range(0, len(law), step):
         u = draw_utilities(
@@ -116,10 +116,12 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
         For noise that has no such formula: shared between three classes or more, logistic, Gumbel
         of different scales, or none at all.
     """
-    if law.noise == "gumbel" and np.ptp(law.scale, axis=1).max() == 0 and law.scale.min() > 0:
+    shared = law.factor is not None
+    alike = np.ptp(law.scale, axis=1).max() == 0 and law.scale.min() > 0
+    if law.noise == "gumbel" and alike and not shared:
         logits = law.mean / law.scale
         return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
-    if law.noise != "normal" or (law.factor is not None and law.n_classes > 2):
+    if law.noise != "normal" or (shared and law.n_classes > 2):
         raise InputError("argmax_probs needs independent normal noise, or Gumbel of one scale")
     if law.n_classes == 2:
         with np.errstate(divide="ignore", invalid="ignore"):

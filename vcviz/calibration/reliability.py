@@ -18,7 +18,7 @@ from vcviz.calibration.binning import (
     each_class,
     jeffreys,
 )
-from vcviz.errors import InputError
+from vcviz.options import check_count, check_fraction
 from vcviz.records import ReliabilityCurve
 
 
@@ -83,16 +83,14 @@ def reliability_curve(
     Broecker & Smith, Increasing the Reliability of Reliability Diagrams, Weather and
     Forecasting 22, 2007 (consistency bars).
     """
-    if resamples < 0:
-        raise InputError(f"resamples must be 0 or more, got {resamples}")
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
+    check_count("resamples", resamples, minimum=0)
+    check_fraction("level", level)
+    rng = np.random.default_rng(check_count("seed", seed, minimum=0))
     confidence, right = confidences(log_probs, y, label)
     edges = bin_edges(confidence, n_bins, binning)
     cells = cells_of(confidence, right, edges)
     count = cells.counts.sum(1)
     filled = count > 0
-    rng = np.random.default_rng(seed)
     tails = ((1 - level) / 2, (1 + level) / 2)
 
     ece = calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence))

@@ -89,6 +89,7 @@ def smooth_calibration_error(
     """
     resamples = check_count("resamples", resamples, minimum=0)
     check_fraction("level", level)
+    rng = np.random.default_rng(check_count("seed", seed, minimum=0))
     if bandwidth is not None:
         check_number("bandwidth", bandwidth, above=0)
     confidence, right = confidences(log_probs, y, label)
@@ -98,7 +99,6 @@ def smooth_calibration_error(
     if resamples == 0:
         unknown = (np.nan, np.nan)
         return SmoothError(error, width, unknown, np.nan, unknown)
-    rng = np.random.default_rng(seed)
     tails = ((1 - level) / 2, (1 + level) / 2)
     cells, place = _cells(confidence, right, _size(width))
     hits, _, total = bootstrap(cells, resamples, rng)

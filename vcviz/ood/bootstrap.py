@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
-from vcviz.errors import InputError
 from vcviz.ood.ranks import Side, accepted_rows, average_precision, ranked, sides
-from vcviz.options import check_count
+from vcviz.options import check_count, check_fraction
 
 Interval = tuple[float, float]
 
@@ -74,8 +73,7 @@ def _resampled(
 
 
 def _widened(value: float, drawn: list[float], n: int, level: float) -> Interval:
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
+    check_fraction("level", level)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = np.quantile(drawn, tails)
     if value >= 1 - 1e-12:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 from vcviz.errors import InputError, unknown
+from vcviz.intervals import normal_quantile
 from vcviz.records import as_array
 
 Side = Literal["out", "in"]
@@ -165,10 +165,3 @@ def _scores(name: str, value: ArrayLike) -> NDArray[np.float64]:
     if np.isnan(scores).any():
         raise InputError(f"{name} has {int(np.isnan(scores).sum())} NaN values; remove them first")
     return scores
-
-
-def normal_quantile(level: float) -> float:
-    """Return the quantile of N(0, 1) whose central interval holds `level`."""
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
-    return float(norm.ppf((1 + level) / 2))

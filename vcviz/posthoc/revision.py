@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError
+from vcviz.intervals import normal_quantile, wilson
 from vcviz.options import check_choice
 from vcviz.posthoc.laws import reclassify, refit_prior
 from vcviz.posthoc.recalibration import METHODS, cross_recalibrate, recalibrate
@@ -46,7 +46,8 @@ class PosthocScores:
     ----------
     method : a name of `REVISIONS`
     accuracy : fraction; Wilson's interval
-    nll : mean -log p(y|x), nats; normal interval
+    nll : mean -log p(y|x), nats; normal interval. Infinite, with an interval that is everything,
+        if a label was given probability 0
     nll_change : the same less that of the classifier as trained, row by row: below 0 is better
     ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval
     n : rows
@@ -128,11 +129,13 @@ def posthoc_scores(
     curve = reliability_curve(after.log_probs, after.y, resamples=resamples, level=level, seed=seed)
     own, old = (-v.log_probs[np.arange(len(v)), v.y].astype(np.float64) for v in (after, before))
     nll, nll_interval = _mean(own, level)
-    change, change_interval = _mean(own - old, level)
+    with np.errstate(invalid="ignore"):  # two labels of probability 0 are as bad as each other
+        change, change_interval = _mean(np.where(own == old, 0.0, own - old), level)
+    low, high = wilson(after.accuracy, len(after), level)
     return PosthocScores(
         method=method,
         accuracy=after.accuracy,
-        accuracy_interval=_wilson(after.accuracy, len(after), level),
+        accuracy_interval=(float(low), float(high)),
         nll=nll,
         nll_interval=nll_interval,
         nll_change=change,
@@ -146,13 +149,8 @@ def posthoc_scores(
 
 
 def _mean(values: NDArray[np.float64], level: float) -> tuple[float, tuple[float, float]]:
-    mean = float(values.mean())
-    reach = float(norm.ppf((1 + level) / 2) * values.std() / np.sqrt(len(values)))
+    mean, quantile = float(values.mean()), normal_quantile(level)
+    if not np.isfinite(mean):
+        return mean, (-np.inf, np.inf)
+    reach = float(quantile * values.std() / np.sqrt(len(values)))
     return mean, (mean - reach, mean + reach)
-
-
-def _wilson(share: float, n: int, level: float) -> tuple[float, float]:
-    z = float(norm.ppf((1 + level) / 2))
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return float(max(middle - reach, 0.0)), float(min(middle + reach, 1.0))

@@ -40,8 +40,8 @@ def grand_tour(
     prior : anticipated law, for the default start
     step : distance between two frames in radians, the root of the summed squares of the two
         principal angles between their planes
-    dims : planes are drawn from the span of that many leading principal components: in a random
-        plane of many dimensions every class would lie on every other
+    dims : planes are drawn from the span of that many leading principal components, at least 3:
+        in a random plane of many dimensions every class would lie on every other
     seed : of the planes
 
     Returns
@@ -54,7 +54,7 @@ def grand_tour(
     Raises
     ------
     InputError
-        If D < 2, or the start is not linear or not to two axes.
+        If D < 2, `dims` < 3, or the start is not linear or not to two axes.
 
     References
     ----------
@@ -63,7 +63,7 @@ def grand_tour(
     """
     check_count("n_frames", n_frames)
     check_number("step", step, above=0)
-    check_count("dims", dims, minimum=2)
+    check_count("dims", dims, minimum=3)  # of two there is one plane, and no way to another
     dim = lat.latent_dim
     if dim < 2:
         raise InputError("a tour needs latents of at least 2 dimensions, got 1")
@@ -149,7 +149,7 @@ def _orthonormal(start: Projection, dim: int) -> Array:
 def _principal_span(lat: LatentSet, dims: int) -> Array:
     centred = lat.z.astype(np.float64) - lat.z.mean(0, dtype=np.float64)
     vectors = np.linalg.eigh(centred.T @ centred)[1]
-    return vectors[:, ::-1][:, : max(dims, 2)]
+    return vectors[:, ::-1][:, :dims]
 
 
 def _turned(angle: float) -> Array:

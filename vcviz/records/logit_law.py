@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError
 from vcviz.options import check_choice, check_number
-from vcviz.records.checks import as_float, class_names_of, freeze
+from vcviz.records.checks import as_float, as_labels, as_places, class_names_of, freeze
 
 #: standard deviation of each noise at scale 1
 NOISE_STD = {"normal": 1.0, "logistic": np.pi / np.sqrt(3), "gumbel": np.pi / np.sqrt(6)}
@@ -98,6 +98,10 @@ class LogitLaw:
         first, second : a class, or one for each input
         """
         rows = np.arange(len(self))
+        first, second = (
+            as_labels(name, np.broadcast_to(k, len(self)), None, self.n_classes)
+            for name, k in (("first", first), ("second", second))
+        )
         mean = self.mean[rows, first] - self.mean[rows, second]
         own = (NOISE_STD[self.noise] * self.scale) ** 2
         # A class against itself has no noise at all.
@@ -107,15 +111,12 @@ class LogitLaw:
             variance = variance + np.square(apart).sum(1)
         return mean / self.temperature, np.sqrt(variance) / self.temperature
 
-    def take(self, rows: NDArray[np.int64] | list[int]) -> LogitLaw:
-        """Return the law of some of the inputs."""
-        factor = None if self.factor is None else self.factor[rows]
-        return LogitLaw(
-            self.mean[rows],
-            self.scale[rows],
-            factor,
-            self.temperature,
-            self.noise,
-            self.class_names,
-            self.name,
+    def take(self, rows: ArrayLike) -> LogitLaw:
+        """Return the law of `rows` of the inputs (integer positions or a boolean mask)."""
+        rows = as_places(rows, len(self))
+        return replace(
+            self,
+            mean=self.mean[rows],
+            scale=self.scale[rows],
+            factor=None if self.factor is None else self.factor[rows],
         )
