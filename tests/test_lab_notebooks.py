@@ -24,7 +24,8 @@ NOTEBOOKS = (
     "pc_softmax",
     "posthoc",
     "scoreboard",
-    "tour",
+    # Its explorers are those of three others.
+    pytest.param("tour", marks=pytest.mark.slow),
 )
 
 

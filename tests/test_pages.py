@@ -151,6 +151,14 @@ def test_what_needs_a_kernel_is_left_out_or_said():
     assert nb.cells[1].outputs[0].data[WIDGET] == model  # the notebook itself is left alone
 
 
+def test_what_has_no_form_of_its_own_is_shown_as_text_or_left_out():
+    told = new_output("display_data", data={"application/json": {"<accuracy>": [0.5, 1]}})
+    foreign = new_output("display_data", data={"application/vnd.foreign.v2": "model_of_theirs"})
+    page = render_page(executed(told, foreign))
+    assert "&lt;accuracy&gt;" in page
+    assert "model_of_theirs" not in page
+
+
 def test_latex_outputs_and_errors_are_shown():
     latex = new_output("display_data", data={"text/latex": r"$\sigma_z$", "text/plain": "sigma"})
     error = new_output(

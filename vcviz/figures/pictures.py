@@ -125,7 +125,10 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     """Return RGBA pixels (h, w, 4) as a PNG that a page can hold."""
     from PIL import Image
 
-    return _png(Image.fromarray(pixels, "RGBA"), optimize=True)
+    grey = bool((pixels[..., :1] == pixels[..., 1:3]).all())
+    image = Image.fromarray(pixels, "RGBA")
+    # A tenth of the time of the highest level, for a fiftieth more bytes.
+    return _png(image.convert("LA") if grey else image, compress_level=6)
 
 
 def palette_uri(pixels: NDArray[np.uint8]) -> str:

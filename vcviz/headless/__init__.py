@@ -48,10 +48,11 @@ if TYPE_CHECKING:
 
     from vcviz.headless.kernels import Kernel
 
+#: plotly's name of what saves figures as their JSON; the page brings plotly.js once for all of them
+RENDERER = "plotly_mimetype"
 ENVIRONMENT = {
     "VCVIZ_HEADLESS": "1",
-    # Figures are saved as their JSON; the page brings plotly.js once for all of them.
-    "PLOTLY_RENDERER": "plotly_mimetype",
+    "PLOTLY_RENDERER": RENDERER,
     # A progress bar in a notebook is a widget, which shows nothing without a kernel.
     "TQDM_DISABLE": "1",
     "PYTHONHASHSEED": "0",
@@ -121,7 +122,7 @@ def run_notebook(
     with _room_in(target.parent), _written_alone(target):
         start = time.monotonic()
         partial = target.with_name(f"{target.stem}.partial.ipynb")
-        failure = _execute(
+        nb, failure = _execute(
             source,
             partial,
             values,
@@ -141,7 +142,7 @@ def run_notebook(
             seconds=time.monotonic() - start,
             failure=failure,
         )
-        nb = _keep(partial, result)
+        _keep(nb, partial, result)
         files = write_outputs(nb, kept.with_name(f"{kept.stem}_files"), images=images)
         _write_record(result, source, files)
         if not failure:
@@ -164,12 +165,13 @@ def _execute(
     folder: Path | None,
     timeout: float | None,
     progress: bool,
-) -> Failure | None:
-    """Run the notebook into `partial` and return how it failed, if it did."""
+) -> tuple[NotebookNode, Failure | None]:
+    """Run the notebook into `partial`; return it, and how it failed, if it did."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     from vcviz.headless.kernels import Kernel
+    from vcviz.headless.saving import PatientEngine
 
     started: list[Kernel] = []
     reached: list[int] = []
@@ -184,22 +186,23 @@ def _execute(
     kind: Literal["timeout", "died"]
     with _quiet(), tempfile.TemporaryFile() as stderr:
         try:
-            papermill.execute_notebook(
-                _escaped(source),
-                _escaped(partial),
-                dict(values),
-                kernel_name=kernel_name,
-                language=language,
-                kernel_manager_class=ThisKernel,
-                progress_bar=bar if progress else False,
-                start_timeout=_START_TIMEOUT,
-                execution_timeout=None if timeout is None else math.ceil(timeout),
-                store_widget_state=False,
-                on_cell_execute=lambda cell, cell_index: reached.append(cell_index),
-            )
-            return find_failure(read_notebook(partial))
-        except papermill.PapermillExecutionError:
-            return find_failure(read_notebook(partial))
+            with contextlib.suppress(papermill.PapermillExecutionError):  # found in the outputs
+                papermill.execute_notebook(
+                    _escaped(source),
+                    _escaped(partial),
+                    dict(values),
+                    engine_name=PatientEngine.name,
+                    kernel_name=kernel_name,
+                    language=language,
+                    kernel_manager_class=ThisKernel,
+                    progress_bar=bar if progress else False,
+                    start_timeout=_START_TIMEOUT,
+                    execution_timeout=None if timeout is None else math.ceil(timeout),
+                    store_widget_state=False,
+                    on_cell_execute=lambda cell, cell_index: reached.append(cell_index),
+                )
+            nb = read_notebook(partial)
+            return nb, find_failure(nb)
         except CellTimeoutError:
             kind, reason = "timeout", f"took longer than {timeout:g} s"
         except DeadKernelError:
@@ -210,14 +213,13 @@ def _execute(
             why = started[-1].last_words() or str(error).strip()
             kind, reason = "died", f"the kernel did not start: {why}"
     nb = read_notebook(partial)
-    return failure_at(kind, reason, nb, reached[-1] if reached else None)
+    return nb, failure_at(kind, reason, nb, reached[-1] if reached else None)
 
 
-def _keep(partial: Path, result: NotebookResult) -> NotebookNode:
-    """Write the executed notebook and its page where they belong, and return it."""
+def _keep(nb: NotebookNode, partial: Path, result: NotebookResult) -> None:
+    """Write the executed notebook and its page where they belong."""
     from vcviz.headless.slim import notebook_text, slim_figures
 
-    nb = read_notebook(partial)
     slim_figures(nb)
     nb.cells = [c for c in nb.cells if MARKER not in c.metadata.get("tags", [])]
     nb.metadata.get("papermill", {}).update(output_path=str(result.path))
@@ -235,7 +237,6 @@ def _keep(partial: Path, result: NotebookResult) -> NotebookNode:
         failure = f"{result.name} stopped: {result.failure}" if result.failure else None
         write_page(nb, result.page, name=result.name, failure=failure)
     os.replace(partial, result.path)
-    return nb
 
 
 def _write_record(result: NotebookResult, source: Path, files: list[str]) -> None:

@@ -78,6 +78,9 @@ class Kernel(AsyncKernelManager):
             options["stderr"] = self.stderr
         if self.folder is not None:
             options["cwd"] = str(self.folder)
+        if self.kernel_name == NATIVE_KERNEL_NAME:  # others may have no vcviz
+            extra = options.get("extra_arguments") or []
+            options["extra_arguments"] = [*extra, "--ext=vcviz.headless.showing"]
         await super().start_kernel(**options)
 
     async def is_alive(self) -> bool:  # type: ignore[override]

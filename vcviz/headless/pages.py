@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,9 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 _BAR = re.compile(r"\[\d+:\d+[<,]")
 _SCRIPTS = "<!--vcviz scripts-->"
 _HEIGHT = 450  # plotly's own default, pixels
+#: what the template of the page has a form for
+_DRAWN = {"text/html", "text/markdown", "text/latex", "text/plain",
+          "image/svg+xml", "image/png", "image/jpeg"}  # fmt: skip
 #: characters of what a cell printed that a page holds; the notebook has them all
 LONGEST_TEXT = 100_000
 
@@ -143,7 +147,11 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
     data.pop(WIDGET, None)
     if "text/latex" in data and "text/html" not in data:
         output["data"] = {"text/markdown": data["text/latex"]}
-    return bool(output["data"])
+    elif not data.keys() & _DRAWN and any(kind.endswith("json") for kind in data):
+        kind = next(kind for kind in data if kind.endswith("json"))
+        text = json.dumps(data[kind], indent=1, ensure_ascii=False)
+        output["data"] = {"text/plain": _shortened(text) if len(text) > LONGEST_TEXT else text}
+    return bool(output["data"].keys() & _DRAWN)
 
 
 def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:

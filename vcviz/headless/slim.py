@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import math
 from collections.abc import Iterator
@@ -48,17 +47,19 @@ def notebook_text(nb: NotebookNode) -> str:
     """
     import nbformat
 
-    nb = copy.deepcopy(nb)
-    lines: dict[str, str] = {}
-    for output in _outputs(nb):
-        if FIGURE in output.get("data", {}):
-            mark = f"figure {len(lines)} of this notebook"
-            lines[mark] = json.dumps(
-                output["data"][FIGURE], separators=(",", ":"), ensure_ascii=False
-            )
-            output["data"][FIGURE] = mark
-    text = nbformat.writes(nb)
-    for mark, line in lines.items():
+    # Out of the notebook while it is written: nbformat copies it, number by number.
+    places = [o["data"] for o in _outputs(nb) if FIGURE in o.get("data", {})]
+    figures = [data[FIGURE] for data in places]
+    marks = [f"figure {number} of this notebook" for number in range(len(places))]
+    try:
+        for data, mark in zip(places, marks, strict=True):
+            data[FIGURE] = mark
+        text = nbformat.writes(nb)
+    finally:
+        for data, figure in zip(places, figures, strict=True):
+            data[FIGURE] = figure
+    for mark, figure in zip(marks, figures, strict=True):
+        line = json.dumps(figure, separators=(",", ":"), ensure_ascii=False)
         text = text.replace(f'"{FIGURE}": "{mark}"', f'"{FIGURE}": {line}', 1)
     return text
 
