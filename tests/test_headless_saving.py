@@ -69,4 +69,5 @@ def test_figures_are_saved_without_loading_what_checks_notebooks(tmp_path):
     assert printed.strip() == "False"
     # a notebook that chooses another of plotly's renderers gets it
     ((chosen,),) = shown[3:]
-    assert FIGURE not in chosen and "application/json" in chosen
+    assert FIGURE not in chosen
+    assert "application/json" in chosen
