@@ -22,7 +22,7 @@ def pairs() -> Iterator[Pair]:
     rng = np.random.default_rng(0)
     for dim in (1, 2, 16):
         a, b = rng.standard_normal((N, dim)), rng.standard_normal((N, dim)) + 0.01
-        for directions in (None,) if dim == 1 else (64, None):
+        for directions in {1: (None,), 2: (64, 1024, None)}.get(dim, (64, None)):
             note = f", {directions} directions" if directions else ""
             yield pair(
                 f"energy distance, {N:,} points a side, D = {dim}{note}",

@@ -14,7 +14,7 @@ from vcviz.densities import empirical_prior
 from vcviz.errors import InputError
 from vcviz.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
 from vcviz.fit.drawn import drawn_kernel, permutation_p_value
-from vcviz.fit.energy import (
+from vcviz.fit.normal_energy import (
     distance_from_normal,
     normal_energy,
     normal_energy_interval,
@@ -184,11 +184,12 @@ class TestEnergyDistance:
         a, b = rng.normal(size=(90, 2)) * [3, 0.1], rng.normal(1, 2, size=(70, 2)) * [3, 0.1]
         exact = energy_distance(a, b, unbiased=unbiased)
         means = [cdist(*pair).mean() for pair in ((a, b), (a, a), (b, b))]
-        for angles in (2, 7, 50):
+        for angles in (2, 7, 50, 1024):
             found = energy_distance(a, b, unbiased=unbiased, directions=angles)
             worst = np.pi**2 / (12 * angles**2) * (2 * means[0] + 1.02 * sum(means[1:]))
             assert abs(found - exact) < worst
-        assert found == pytest.approx(exact, rel=0.01)
+        assert found == pytest.approx(exact, rel=1e-6)
+        assert energy_distance(a, a[::-1], directions=7) == 0
 
     def test_on_random_directions_is_right_on_average(self):
         rng = np.random.default_rng(3)

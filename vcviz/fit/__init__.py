@@ -18,8 +18,8 @@ from tqdm.auto import tqdm
 
 from vcviz.errors import InputError, expect
 from vcviz.fit.drawn import drawn_kernel, permutation_p_value
-from vcviz.fit.energy import (
-    energy_distance,
+from vcviz.fit.energy import energy_distance
+from vcviz.fit.normal_energy import (
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
@@ -80,7 +80,7 @@ def latent_fit(
     the estimate's influence function, plus the variance D(D+3)/(4 n^2) that remains where that
     function vanishes (at equal laws), on the scale log(KL + bias).
 
-    *Energy distance* (`vcviz.fit.energy`): unbiased, 0 for equal laws, so it may be slightly
+    *Energy distance* (`vcviz.fit.normal_energy`): unbiased, 0 for equal laws, so it may be slightly
     negative; bootstrap interval; Monte-Carlo p-value of equal laws. For a law of the user's own it
     is that from 2000 draws, with the p-value of a permutation test.
 
