@@ -34,17 +34,18 @@ def boundaries(plane: LatentPlane) -> NDArray[np.float64]:
 
     Good to half a step of the plane's grid.
     """
-    log_probs = plane.log_probs.astype(np.float64)
+    # A class after another in memory: the largest of ten numbers side by side costs more.
+    scores = np.ascontiguousarray(np.moveaxis(plane.log_probs, 2, 0), np.float64)
+    upto = np.maximum.accumulate(scores)  # the best of the classes up to each, and from each on
+    onward = np.maximum.accumulate(scores[::-1])[::-1]
     half = 0.5 * float(plane.x[1] - plane.x[0])
     parts: list[NDArray[np.float64]] = []
     for k in range(1, plane.n_classes):
         # Each border once: that of class k with the classes before it, where these two lead.
-        before, after = log_probs[..., :k].max(2), log_probs[..., k + 1 :]
-        margin = log_probs[..., k] - before
-        leading = np.maximum(log_probs[..., k], before)
+        margin = scores[k] - upto[k - 1]
         mask = np.zeros(margin.shape, bool)
-        if after.shape[2]:
-            mask = _shrunk(after.max(2) > leading)
+        if k + 1 < plane.n_classes:
+            mask = _shrunk(onward[k + 1] > upto[k])
         z = np.ma.masked_array(np.clip(margin, -50, 50), mask)
         lines: Any = contour_generator(x=plane.x, y=plane.y, z=z).lines(0.0)
         for line in lines:
