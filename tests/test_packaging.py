@@ -46,11 +46,18 @@ def test_environment_yml_installs_the_same_thing() -> None:
     assert pip == ["-c constraints.txt", "-e .[test,export,voila]"]
 
 
-def test_readme_has_the_two_commands_and_ci_runs_the_second() -> None:
+@pytest.mark.parametrize(("what", "runs"), [("test", "pytest"), ("docs", "sphinx -W docs")])
+def test_ci_runs_the_commands_of_the_readme(what: str, runs: str) -> None:
     readme = (ROOT / "README.md").read_text()
-    command = re.search(r"<!-- test command -->\s*```\w*\n(.+?)\n```\s*<!-- end -->", readme, re.S)
-    assert command
-    assert "pytest" in command[1]
-    assert "-c constraints.txt" in command[1]
-    assert "vcviz tour" in readme
-    assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text()
+    (command,) = re.findall(
+        rf"<!-- {what} command -->\s*```\w*\n(.+?)\n```\s*<!-- end -->", readme, re.S
+    )
+    assert runs in command
+    assert "-c constraints.txt" in command
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "<!-- $what command -->" in script
+    assert what in re.search(r"for what in (.+);", script)[1].split()
+
+
+def test_readme_begins_with_the_tour() -> None:
+    assert "vcviz tour" in (ROOT / "README.md").read_text()
