@@ -125,6 +125,13 @@ def test_latents_on_a_line_have_no_plane(table):
         ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.full((3, 3), 1 / 3)},
          "look like probabilities: pass their log"),
         ({"model": net(), "data": iter([1])}, "an iterator, which can be read once"),
+        ({"model": net(), "data": [], "bias": np.zeros(C)}, "a model and data, or latents="),
+        ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.zeros((3, 3)),
+          "data": []}, "a model and data, or latents="),
+        ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.zeros((3, 3)),
+          "layer": "body"}, "layer= is of a model"),
+        ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.zeros((3, 3)),
+          "bias": np.zeros(3)}, "bias= goes with weight="),
         ({"model": net(), "data": 3}, "not iterable|data must be"),
     ],
 )  # fmt: skip
@@ -276,3 +283,24 @@ def test_runs_are_explored_together_and_what_is_chosen_is_shown_in_both(tmp_path
     assert len(ui.calibration.selection) > 0
     with pytest.raises(InputError, match="runs have their own data"):
         vcviz.explore(run, run.split("test"))
+    for option in ({"name": "mine"}, {"class_names": list("abcdefghij")}, {"bias": np.zeros(10)}):
+        with pytest.raises(InputError, match="runs have their own data, layers and names"):
+            vcviz.explore(run, **option)
+
+
+@pytest.mark.parametrize("lost", ["encoder", "splits"])
+def test_a_run_whose_encoder_or_data_were_in_memory_is_explored_without_an_attack(lost, tmp_path):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    own = {
+        "encoder": {"dataset": "digits", "n_train": 100, "encoder": net},
+        "splits": {"splits": vcviz.load_data("digits", n_train=100)},
+    }
+    options = {"head": "variational", "latent_dim": 3, "epochs": 1, "progress": False}
+    run = vcviz.train(out=tmp_path, **options, **own[lost])
+    ui = vcviz.explore(run)
+    assert list(ui.explorers) == ["Latents", "Calibration"]
+    assert "passed in memory cannot be had again" in ui._no_attack
+    assert ui.latents.figure().data
+    table = vcviz.summarise([run], progress=False)
+    assert np.isnan(table["PGD accuracy"].iloc[0])
+    assert table["accuracy"].iloc[0] == run.metrics["accuracy"]

@@ -273,13 +273,18 @@ def test_points_of_a_stochastic_model_are_judged_by_noise_that_chose_nothing(spl
     assert curve.gates["output does not vary"].passed is False
 
 
-def test_a_run_is_asked_for_its_own_curve():
+def test_a_run_is_asked_for_its_own_curve(split):
     class Runlike:
         def robustness(self, **options):
             return options
 
     got = robustness_curve(Runlike(), epsilons=[0.1], n=7, steps=3)
     assert (got["n"], got["steps"], got["epsilons"]) == (7, 3, [0.1])
+    assert not got.keys() & {"layer", "device", "name"}
+    said = {"layer": "body.0", "device": "cpu", "name": "mine"}
+    assert said.items() <= robustness_curve(Runlike(), epsilons=[0.1], **said).items()
+    with pytest.raises(InputError, match="leave the split out and say n="):
+        robustness_curve(Runlike(), split, epsilons=[0.1])
 
 
 @pytest.mark.parametrize(

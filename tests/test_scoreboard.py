@@ -296,6 +296,8 @@ def test_the_explorer_goes_through_tasks_and_groups(folder):
         ({"claims": {"vc_ece": {"tasks": ["digts"]}}}, "unknown task of claim vc_ece 'digts'"),
         ({"heads": {"softmax": {"settings": {"hed": 1}}}}, "unknown setting 'hed'"),
         ({"tuning": {"keep": {"of": "sofmax"}}}, "unknown head that tuning keeps to 'sofmax'"),
+        ({"heads": {"softmax": {"tune": {"lr": []}}}}, "lr should be"),
+        (3, "profile odd in .* should be a mapping, is 3"),
     ],
 )
 def test_a_wrong_plan_is_refused_before_anything_starts(change, message, tmp_path):
@@ -322,6 +324,30 @@ def test_an_unknown_profile_or_file_is_named(tmp_path):
     with pytest.raises(InputError, match="there is no plan"):
         read_scoreboard_plan(tmp_path / "none.yaml")
     with pytest.raises(InputError, match="there is no scoreboard in"):
+        load_scoreboard(tmp_path)
+
+
+def test_what_is_of_a_file_is_refused_with_a_plan(tmp_path):
+    for given in ({"profile": "quick"}, {"data": tmp_path}):
+        with pytest.raises(InputError, match="profile and data are of a file"):
+            run_scoreboard(read_scoreboard_plan("digits"), out=tmp_path / "out", **given)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"chosen": {}},
+        {"chosen": []},
+        {"chosen": {"digits": {}}},
+        {"chosen": {"digits": {"softmax": 3}, "digits_100": {}}},
+        {"plan": []},
+        {"format": "else"},
+    ],
+)
+def test_a_damaged_scoreboard_is_said_to_be(folder, damage, tmp_path):
+    values = json.loads((folder / "scoreboard.json").read_text())
+    (tmp_path / "scoreboard.json").write_text(json.dumps(values | damage))
+    with pytest.raises(InputError, match="damaged or not ours"):
         load_scoreboard(tmp_path)
 
 

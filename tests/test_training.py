@@ -249,6 +249,21 @@ def test_a_string_is_the_dataset_and_a_pair_of_splits_is_one_too(tmp_path: Path)
         vcviz.train(splits=(pair[0].x, pair[0].y), out=tmp_path)
 
 
+def test_one_dataset_is_given_once(tmp_path: Path) -> None:
+    pair = vcviz.load_data("mixture", n=20)
+    for given, message in (
+        ({"config": "digits", "dataset": "mixture"}, "give one dataset, got 'digits' and dataset="),
+        ({"dataset": pair, "splits": pair}, "give one dataset, got splits= and dataset="),
+        ({"splits": pair, "dataset": "mixture"}, "stand for the dataset; leave dataset out"),
+        ({"splits": pair, "n_train": 10}, "stand for the dataset; leave n_train out"),
+        ({"dataset": pair, "dataset_options": {"n": 3}}, "leave dataset_options out"),
+        ({"splits": (*pair, pair[0])}, r"splits should be \(train, test\), got"),
+        ({"splits": 5}, r"splits should be \(train, test\), got 5"),
+    ):
+        with pytest.raises(InputError, match=message):
+            vcviz.train(out=tmp_path, progress=False, **given)
+
+
 def test_own_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(60, 2))
     with pytest.raises(InputError, match=r"cannot take inputs of shape \(B, 1, 8, 8\): mat1"):

@@ -100,7 +100,11 @@ def robustness_curve(
         "report": report,
     }  # fmt: skip
     if not isinstance(model, nn.Module) and hasattr(model, "robustness"):
-        return model.robustness(epsilons=epsilons, **shared, **more)
+        if split is not None:
+            raise InputError("a run has rows of its own: leave the split out and say n=")
+        given = {"layer": layer, "device": device, "name": name}
+        given = {option: value for option, value in given.items() if value is not None}
+        return model.robustness(epsilons=epsilons, **shared, **given, **more)
     if more:
         raise InputError(f"{next(iter(more))} is for runs; a model takes a split")
     check_count("batch_size", batch_size)

@@ -146,7 +146,8 @@ def summarise(
     runs : finished runs
     epsilon, steps, rows : the L-infinity PGD attack: radius (inputs in [0, 1], or standardised
         units for tables), steps, and how many test rows are attacked; rows 0 leaves it out.
-        Text cannot be attacked in this way and gets NaN.
+        What cannot be attacked (`Run.can_attack`) gets NaN.
+    progress : show bars where it takes more than 2 s
     """
     import pandas as pd
 
@@ -165,14 +166,17 @@ def summarise(
             "NLL": run.metrics["nll"],
         }
         for split in ("train", "test"):
-            fit = None if prior is None else latent_fit(run.latents(split), prior, resamples=0)
+            fit = (
+                None
+                if prior is None
+                else latent_fit(run.latents(split), prior, resamples=0, progress=progress)
+            )
             row[f"KL {split}"] = np.nan if fit is None else fit.mean("kl")
             if split == "train":
                 row["variance train"] = np.nan if fit is None else fit.mean("whitened_variance")
                 row["energy train"] = np.nan if fit is None else fit.mean("energy")
-        can_attack = rows > 0 and run.data["kind"] != "text"
         path = None
-        if can_attack:
+        if rows > 0 and run.can_attack:
             options = {"epsilon": epsilon, "steps": steps, "checks": CHECKS}
             path = run.attack(rows, progress=False, **options)
         row["PGD accuracy"] = np.nan if path is None else path.accuracy[-1]

@@ -66,10 +66,7 @@ def corruptions_for(run: Any) -> list[str]:
     were passed in memory.
     """
     if isinstance(run, Run):
-        config = run.config
-        if config.dataset.startswith("custom:") or config.encoder == "custom":
-            return []
-        return corruptions_of(run.data["kind"])
+        return corruptions_of(run.data["kind"]) if run.has_model and run.has_splits else []
     return corruptions_of(getattr(run, "can_corrupt", ""))
 
 

@@ -52,9 +52,9 @@ def explore(
     log_probs : (N, C) natural-log p(y|x); raw logits do as well, they are normalised here
     y : (N,) labels in [0, C)
     weight, bias : (C, D) and (C,) of the softmax layer
-    class_names : C strings; default the data's own, or numbers
-    name : shown in titles
-    attack_rows : rows that are attacked, of images and tables; 0 for none
+    class_names : C strings; default the data's own, or numbers. Runs have names of their own
+    name : shown in titles; default the model's type. Runs have names of their own
+    attack_rows : of a model, rows that are attacked, of images and tables; 0 for none
 
     Returns
     -------
@@ -65,19 +65,25 @@ def explore(
     Raises
     ------
     InputError
-        If neither a model with data nor arrays are given, or they do not fit together.
+        If neither a model with data nor arrays are given, they do not fit together, or an option
+        is of the other kind.
     """
     if (runs := _runs(model)) is not None:
-        if any(given is not None for given in (data, latents, log_probs, y, weight, layer)):
-            raise InputError("runs have their own data and layers; pass explore the runs alone")
+        options = (data, latents, log_probs, y, weight, bias, class_names, layer, name)
+        if any(given is not None for given in options):
+            raise InputError(
+                "runs have their own data, layers and names; pass explore the runs alone"
+            )
         return Exploration(runs)
     if model is not None:
-        if data is None or latents is not None or log_probs is not None:
+        if data is None or any(v is not None for v in (latents, log_probs, y, weight, bias)):
             raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
         subject = subject_of(model, data, layer, class_names, name, check_count(
             "attack_rows", attack_rows, minimum=0))  # fmt: skip
-    elif latents is None or log_probs is None or y is None:
+    elif latents is None or log_probs is None or y is None or data is not None:
         raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
+    elif layer is not None or (bias is not None and weight is None):
+        raise InputError("layer= is of a model, and bias= goes with weight=")
     else:
         z, scores, labels = (
             as_array(n, v) for n, v in (("latents", latents), ("log_probs", log_probs), ("y", y))
@@ -143,6 +149,11 @@ class Exploration:
         """Why there is no explorer of attacks."""
         if isinstance(self.subject, Subject) and self.subject._model is None:
             return "There is nothing to attack: these are arrays, without the model they are from."
+        if isinstance(self.subject, list) and self.subject[0].data["kind"] != "text":
+            return (
+                "There is nothing to attack: an encoder or data that were passed in memory cannot "
+                "be had again."
+            )
         return (
             "These inputs cannot be attacked: text has no gradients, and images that were "
             "normalised a range that is not known (pass them in [0, 1], and let the model "
@@ -162,7 +173,7 @@ def _runs(found: Any) -> list[Run] | None:
 def _attacked(subject: Subject | list[Run]) -> AdversarialExplorer | None:
     """Return the explorer of attacks; None for text, and where there is no model."""
     if isinstance(subject, list):
-        return None if subject[0].split("test").kind == "text" else AdversarialExplorer(subject)
+        return AdversarialExplorer(subject) if all(run.can_attack for run in subject) else None
     if not subject.can_attack:
         return None
     rows = len(subject._rows or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,14 +67,15 @@ class Subject:
         from vcviz.attacks import attack
 
         model, rows = self._attacked(n)
-        return attack(model, rows, layer=self.layer, progress=progress, **options)
+        return attack(model, rows, progress=progress, **{"layer": self.layer} | options)
 
     def robustness(self, n: int = 50, **options: Any) -> RobustnessCurve:
         """Follow accuracy and ECE against the radius; `options` as for `robustness_curve`."""
         from vcviz.attacks.curve import robustness_curve
 
         model, rows = self._attacked(n)
-        return robustness_curve(model, rows, layer=self.layer, **{"name": self.name} | options)
+        own = {"layer": self.layer, "name": self.name}
+        return robustness_curve(model, rows, **own | options)
 
     def _attacked(self, n: int) -> tuple[nn.Module, Split]:
         if self._model is None or self._rows is None:
@@ -97,7 +99,7 @@ def subject_of(
     from vcviz.latents import extract_latents, last_linear, prior_of
     from vcviz.latents.adapter import is_ours, unwrapped
 
-    if not isinstance(data, (Split, list, tuple)) and iter(data) is data:
+    if not isinstance(data, (Split, list, tuple)) and isinstance(data, Iterator):
         raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
     lat = extract_latents(model, data, layer=layer, name=name or type(model).__name__)
     if class_names is not None:

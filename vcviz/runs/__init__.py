@@ -85,10 +85,25 @@ class Run:
     @property
     def anticipates(self) -> Literal["stated", "implied"] | None:
         """Where `prior` comes from: stated by the head, implied by a softmax layer, or nothing."""
-        names = self._final_arrays("test")
+        names = read_shapes(self._latents / "test.safetensors")
         if "prior.mean" in names:
             return "stated"
         return "implied" if "layer.weight" in names else None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether `model` can make the classifier again; not with an encoder of your own."""
+        return self.config.encoder != "custom"
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether `splits` can load the data again; not if they were passed in memory."""
+        return not self.config.dataset.startswith("custom:")
+
+    @property
+    def can_attack(self) -> bool:
+        """Whether `attack` can be called: with model and data, which are not text."""
+        return self.has_model and self.has_splits and self.data["kind"] != "text"
 
     @property
     def label_frequencies(self) -> NDArray[np.float64]:
@@ -150,7 +165,7 @@ class Run:
     def splits(self) -> tuple[Split, Split]:
         """Return the (train, test) splits that the run used, loaded again from their source."""
         config = self.config
-        if config.dataset.startswith("custom:"):
+        if not self.has_splits:
             raise InputError(
                 f"run {self.name!r} was trained on splits passed in memory ({config.dataset}); "
                 "vcviz cannot load them again, use your own"

@@ -59,7 +59,12 @@ def run_scoreboard(
     SweepError
         If runs failed; the others are kept.
     """
-    if not isinstance(plan, Plan):
+    if isinstance(plan, Plan):
+        if profile is not None or data is not None:
+            raise InputError(
+                "profile and data are of a file; read_scoreboard_plan takes them and gives the plan"
+            )
+    else:
         plan = read_scoreboard_plan(plan, profile, data=data)
     folder = check_path("out", out)
     options: dict[str, Any] = {"workers": workers, "threads": threads, "progress": progress}
@@ -97,6 +102,8 @@ def load_scoreboard(folder: str | Path) -> Scoreboard:
     ------
     MissingError
         If there is none.
+    InputError
+        If what it keeps of its plan is damaged.
     """
     plan, chosen = plan_of(folder)
     return build(plan, chosen, Path(folder) / RUNS)
@@ -108,9 +115,20 @@ def plan_of(folder: str | Path) -> tuple[Plan, Chosen]:
     if not path.is_file():
         raise MissingError(f"there is no scoreboard in {folder}; make one: vcviz scoreboard --help")
     found = read_json(path)
-    if found.get("format") != FORMAT or not {"plan", "chosen"} <= found.keys():
+    ours = found.get("format") == FORMAT and isinstance(found.get("plan"), dict)
+    plan = as_plan(found["plan"], str(path)) if ours else None
+    if plan is None or not _settles(plan, found.get("chosen")):
         raise InputError(f"{path} is damaged or not ours; run the scoreboard again, runs are kept")
-    return as_plan(found["plan"], str(path)), found["chosen"]
+    return plan, found["chosen"]
+
+
+def _settles(plan: Plan, chosen: Any) -> bool:
+    """Return whether there are settings for every head in every task."""
+    tasks = [chosen.get(task) for task in plan.tasks] if isinstance(chosen, dict) else [None]
+    return all(
+        isinstance(task, dict) and all(isinstance(task.get(head), dict) for head in plan.heads)
+        for task in tasks
+    )
 
 
 def _first(plan: Plan) -> Chosen:

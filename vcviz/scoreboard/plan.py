@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,12 +32,12 @@ class Head(_Strict):
     ----------
     title : in tables
     settings : of `RunConfig`, dotted names reach into options
-    tune : settings that are tuned, each with its values
+    tune : settings that are tuned, each with its values, of which there is at least one
     """
 
     title: str
     settings: dict[str, Any]
-    tune: dict[str, list[Any]] = Field(default_factory=dict)
+    tune: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
 
 
 class Task(_Strict):
@@ -169,7 +169,10 @@ def read_scoreboard_plan(
     elif profile not in profiles:
         raise unknown(f"profile of {path.name}", profile, profiles)
     if profile is not None:
-        values = merged(values, profiles[profile] or {})
+        over = profiles[profile] or {}
+        if not isinstance(over, dict):
+            raise InputError(f"profile {profile} in {path} should be a mapping, is {clip(over)}")
+        values = merged(values, over)
     plan = as_plan(values, path.name)
     if tasks:
         plan = _only(plan, tasks)

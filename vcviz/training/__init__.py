@@ -55,7 +55,7 @@ def train(
         are then trained together, several times faster, with results equal to float tolerance.
     out : folder of runs
     name : the run's folder; default made of dataset, head, D, seed and a hash of the settings
-    splits : (train, test) of your own instead of `dataset`
+    splits : (train, test) of your own instead of `dataset` and its options, all rows of them
     encoder : a name of `vcviz.encoders`, or a module of your own, x -> (B, latent_dim)
     checkpoint_every : seconds between checkpoints; 0 writes one after every epoch
     progress : show a progress bar
@@ -74,12 +74,21 @@ def train(
         If the loss stops being finite; the message names the term and the step.
     """
     if isinstance(config, str):
+        if "dataset" in settings:
+            raise InputError(f"give one dataset, got {clip(config)} and dataset=")
         settings["dataset"], config = config, None
     if isinstance(encoder, str):
         settings["encoder"], encoder = encoder, None
     if isinstance(settings.get("dataset"), tuple):
+        if splits is not None:
+            raise InputError("give one dataset, got splits= and dataset=")
         splits = settings.pop("dataset")
     if splits is not None:
+        for option in ("dataset", "dataset_options", "n_train"):
+            if settings.get(option):
+                raise InputError(f"splits of your own stand for the dataset; leave {option} out")
+        if not isinstance(splits, (tuple, list)) or len(splits) != 2:
+            raise InputError(f"splits should be (train, test), got {clip(splits)}")
         for which, split in zip(("train split", "test split"), splits, strict=True):
             expect(which, split, Split, "build one from arrays: vcviz.Split(x, y)")
     if encoder is not None:

@@ -192,7 +192,8 @@ def _listed(attacked: Any) -> list[tuple[Any, LatentPrior | None]]:
         if getattr(item, "can_attack", True) is False:
             raise InputError(
                 f"{getattr(item, 'name', 'this')!r} cannot be attacked: text has no gradients, "
-                "latents no model, and normalised images a range that is not known"
+                "latents no model, normalised images a range that is not known, and an encoder or "
+                "data that were passed in memory cannot be had again"
             )
     return found
 

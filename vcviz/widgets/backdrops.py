@@ -59,7 +59,8 @@ class Backdrops:
     @property
     def has_model(self) -> bool:
         """Whether the run has a model to ask."""
-        return hasattr(self._source.run, "model")
+        run = self._source.run
+        return getattr(run, "has_model", hasattr(run, "model"))
 
     @property
     def can_ask(self) -> bool:
