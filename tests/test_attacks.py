@@ -511,6 +511,7 @@ def test_foolbox_finds_the_same_adversaries(image_model, image_split, method, no
         ({"draws": 0}, "draws must be a whole number"),
         ({"step_size": 0.0}, "step_size must be positive"),
         ({"method": "fgsm", "step_size": 0.1}, "step_size is for pgd"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
         ({"targeted": 3}, r"targeted must lie in \[0, 3\)"),
         ({"targeted": [0, 1]}, r"targeted must have shape \(12,\)"),

@@ -365,9 +365,9 @@ class TestTemperature:
         with pytest.raises(InputError, match="temperatures must be positive"):
             temperature_sweep(binary([0.5]), [0], [0.0])
 
-    @pytest.mark.parametrize("temperature", [0, -1, np.inf, np.nan])
+    @pytest.mark.parametrize("temperature", [0, -1, np.inf, np.nan, "1", None])
     def test_refuses(self, data, temperature):
-        with pytest.raises(InputError, match="temperature must be positive and finite"):
+        with pytest.raises(InputError, match="temperature must be a number above 0"):
             apply_temperature(data[0], temperature)
 
 

@@ -113,7 +113,8 @@ class TestImpliedPrior:
         [
             ({"weight": np.ones((3, 4))}, r"weight must be \(4, 3\) to match the latents"),
             ({"bias": np.ones(3)}, r"bias must have shape \(4,\), got \(3,\)"),
-            ({"scale": 0}, "scale must be positive"),
+            ({"scale": 0}, "scale must be a number above 0"),
+            ({"scale": "1"}, "scale must be a number above 0"),
             ({"shift": [1.0]}, r"shift must have shape \(3,\), got \(1,\)"),
             ({"weight": np.full((4, 3), np.nan)}, "weight has 12 NaN"),
         ],
@@ -177,6 +178,10 @@ class TestGaussianContours:
     def test_need_two_dimensions(self):
         with pytest.raises(InputError, match="2 dimensions, got 3; pass a projection"):
             law_contours(LatentPrior(np.zeros((2, 3)), scale=1.0))
+        three = Projection("pair", ("1", "2", "3"), np.eye(4)[:, :3])
+        for family in ("gaussian", "laplace"):
+            with pytest.raises(InputError, match="a projection with 2 axes, got 3"):
+                law_contours(LatentPrior(np.zeros((2, 4)), scale=1.0, family=family), three)
         with pytest.raises(InputError, match="mass must hold shares between 0 and 1"):
             law_contours(self.law, mass=(50, 90))
 

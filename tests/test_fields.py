@@ -204,6 +204,7 @@ def test_a_level_that_is_never_reached_has_no_line():
         (lambda: threshold_line(field()), "this field has no threshold"),
         (lambda: PlaneField(np.zeros((2, 3)), [0, 1], [0, 1], "q"), r"must have shape \(2, 2\)"),
         (lambda: plot_field([]), "draws PlaneField records"),
+        (lambda: plot_field(field(), columns=0), "columns must be a whole number of at least 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message):

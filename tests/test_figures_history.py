@@ -64,3 +64,5 @@ def test_nothing_to_draw_is_refused():
         plot_history([1, 2])
     with pytest.raises(InputError, match="no numbers beside its epochs"):
         plot_history([{"epoch": 1}])
+    with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
+        plot_history([{"epoch": 1, "train/total": 1.0}], columns=0)

@@ -276,8 +276,13 @@ def test_only_chosen_classes_are_drawn():
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(InputError, match="at least one set of latents"):
         compare_latents([])
-    with pytest.raises(InputError, match=r"indices in \[0, 3\), at least one; got \[3\]"):
+    with pytest.raises(InputError, match=r"numbers in \[0, 3\), at least one; got \[3\]"):
         plot_latents(latents(), classes=[3])
+    for odd in ([0.9], ["a"], 1, "ab"):
+        with pytest.raises(InputError, match=r"classes must be whole numbers in \[0, 3\)"):
+            plot_latents(latents(), classes=odd)
+    with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
+        compare_latents([LatentPanel(latents())], LatentOptions(columns=0))
     with pytest.raises(InputError, match=r"at least one; got \[\]"):
         plot_latents(latents(), classes=[])
     with pytest.raises(InputError, match="hover texts must have 46 entries, one per row, got 1"):

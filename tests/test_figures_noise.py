@@ -116,6 +116,8 @@ def test_maps_that_cannot_be_drawn_are_refused():
         plot_noise_maps({"a": truth}, input_grid(x, 2))
     with pytest.raises(InputError, match=r"classes must be two of 0..3, got \(1, 1\)"):
         plot_noise_maps({"a": truth}, x, classes=(1, 1))
+    with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
+        plot_noise_maps({"a": truth}, x, columns=0)
     with pytest.raises(InputError, match="every point of a grid of two inputs"):
         plot_noise_maps({"a": truth.take([0, 1, 3])}, x[[0, 1, 3]])
     with pytest.raises(InputError, match="a grid needs inputs"):
@@ -258,3 +260,8 @@ def test_the_study_has_a_row_for_every_run(tmp_path):
     assert here["kl"].item() == pytest.approx(kl)
     with pytest.raises(InputError, match="do not say their p"):
         temperature_study([1], seeds=1, epochs=1, dataset="digits", n_train=20, out=tmp_path)
+    for given in (([], (2,)), ([1], ())):
+        with pytest.raises(InputError, match="temperatures and draws, at least one of each"):
+            temperature_study(given[0], draws=given[1], out=tmp_path)
+    with pytest.raises(InputError, match="temperatures must be a number above 0, got 0"):
+        temperature_study([1, 0], out=tmp_path)

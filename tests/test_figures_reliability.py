@@ -153,6 +153,8 @@ def test_other_things_are_refused():
         plot_reliability([])
     with pytest.raises(InputError, match="draws ReliabilityCurve records"):
         plot_reliability([0.3])
+    with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
+        plot_reliability(curve(), columns=0)
 
 
 def test_a_temperature_is_marked_on_its_sweep():

@@ -79,6 +79,7 @@ def test_a_band_below_zero_ends_above_it_on_a_logarithmic_axis():
         ({"x": [0, 1], "y": [1, 2]}, {"log_x": True}, "x must be positive on a logarithmic axis"),
         ({"x": [1, 2], "y": [1, 0]}, {"log_y": True}, "a logarithmic axis needs positive values"),
         ({"x": [1], "y": [1]}, {"best": "lowest"}, "unknown best 'lowest'"),
+        ({"x": [1], "y": [1]}, {"level": 3}, "level must lie between 0 and 1, got 3"),
     ],
 )
 def test_what_does_not_fit_is_refused(rows, options, message):

@@ -282,10 +282,12 @@ def test_names_are_text():
 def test_rows_and_steps_that_do_not_exist_are_refused():
     with pytest.raises(InputError, match=r"step must lie in \[0, 4\], got 5"):
         plot_trajectory(trajectory(), step=5)
-    with pytest.raises(
-        InputError, match=r"samples must be rows in \[0, 9\), at least one; got \[9\]"
-    ):
-        plot_trajectory(trajectory(), samples=[9])
+    for odd in (1.5, "last", -1):
+        with pytest.raises(InputError, match=r"step must lie in \[0, 4\], got"):
+            plot_trajectory(trajectory(), step=odd)
+    for odd in ([9], [0.5], ["a"], 3, []):
+        with pytest.raises(InputError, match=r"samples must be whole numbers in \[0, 9\), at"):
+            plot_trajectory(trajectory(), samples=odd)
 
 
 def test_inputs_are_not_changed():

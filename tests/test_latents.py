@@ -480,8 +480,10 @@ def test_latents_that_change_their_size_on_the_way_are_refused(rows):
 
 
 def test_bad_arguments_are_refused(net, rows):
-    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(InputError, match="batch_size must be a whole number of at least 1, got 0"):
         extract_latents(net, rows, batch_size=0)
+    with pytest.raises(InputError, match="seed must be a whole number of at least 0, got -1"):
+        extract_latents(net, rows, seed=-1)
     with pytest.raises(InputError, match=r"must be a torch\.nn\.Module, got str"):
         extract_latents("resnet", rows)
     with pytest.raises(InputError, match="device 'nonsense' cannot be used"):

@@ -157,6 +157,14 @@ def test_the_payload_does_not_grow_with_the_latents():
     assert size(3000) < 1.1 * size(300)
 
 
+def test_labels_of_the_axes_are_text():
+    good = plane()
+    named = LatentPlane(good.log_probs, good.x, good.y, labels=("<b>x</b>", "$y$"))
+    axes = plot_regions(named).layout
+    assert axes.xaxis.title.text == style.escape("<b>x</b>", 60) != "<b>x</b>"
+    assert axes.yaxis.title.text == style.escape("$y$", 60)
+
+
 def test_planes_stand_side_by_side():
     fig = plot_regions([plane(name="a"), plane(seed=1, name="b")])
     assert [a.text for a in fig.layout.annotations] == ["<b>a</b>", "<b>b</b>"]
@@ -186,5 +194,8 @@ def test_what_is_no_plane_is_refused():
         plot_regions([])
     with pytest.raises(InputError, match="the same classes"):
         plot_regions([plane(), plane(c=2)])
-    with pytest.raises(InputError, match="size must be at least 2"):
-        plane_log_probs(nn.Linear(2, 3), latents(), size=1)
+    with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
+        plot_regions(plane(), columns=0)
+    for size in (1, 2.5, "9"):
+        with pytest.raises(InputError, match="size must be a whole number of at least 2, got"):
+            plane_log_probs(nn.Linear(2, 3), latents(), size=size)

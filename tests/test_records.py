@@ -246,6 +246,9 @@ class TestLatentPrior:
     def test_mass_radius_holds_its_mass(self):
         law = prior("scale_tril")
         z, y = law.sample(20_000, np.random.default_rng(4))
+        for mass in (0, 1, 50):
+            with pytest.raises(InputError, match="mass must lie between 0 and 1"):
+                law.mass_radius(mass)
         inside = (law.whiten(z, y) ** 2).sum(1) < law.mass_radius(0.5)[y] ** 2
         assert inside.mean() == pytest.approx(0.5, abs=0.015)
 

@@ -168,6 +168,11 @@ def test_what_does_not_fit_is_refused(shapes, image_split):
         train_segmenter(shapes[0], head="softmx")
     with pytest.raises(InputError, match="split must be a PixelSplit, got Split"):
         train_segmenter(image_split)
+    for option in ({"width": 0}, {"latent_dim": 2.5}):
+        with pytest.raises(InputError, match="must be a whole number of at least 1"):
+            train_segmenter(shapes[0], **option)
+    with pytest.raises(InputError, match="model must be a Classifier"):
+        segment(torch.nn.Flatten(), shapes[1])
     plain = train_segmenter(shapes[0], head="softmax", epochs=1)
     with pytest.raises(InputError, match="of the head 'heteroscedastic' only"):
         segment(plain, shapes[1], temperature=0.5)

@@ -79,6 +79,8 @@ def train_segmenter(
     if head in HEADS and head not in dense:
         raise InputError(f"head {head!r} takes rows, not maps; use {' or '.join(dense)}")
     check_number("lr", lr, above=0)
+    check_count("latent_dim", latent_dim)
+    check_count("width", width)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(check_count("seed", seed, minimum=0))
         encoder = PixelEncoder(split.x.shape[1], latent_dim, width=width)
@@ -120,8 +122,15 @@ def segment(
     temperature, draws : tau and S of a heteroscedastic head, in place of its own
     seed : of the noise
     name : of the result
+
+    Raises
+    ------
+    InputError
+        For another model or split, or options that the head does not have.
     """
-    generator = torch.Generator().manual_seed(seed)
+    expect("model", model, Classifier, "see vcviz.train_segmenter")
+    expect("split", split, PixelSplit)
+    generator = torch.Generator().manual_seed(check_count("seed", seed, minimum=0))
     noisy = isinstance(model.head, HeteroscedasticHead)
     if not noisy and (temperature, draws) != (None, None):
         raise InputError("temperature and draws are of the head 'heteroscedastic' only")

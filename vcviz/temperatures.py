@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from vcviz.calibration import mean_kl
 from vcviz.errors import InputError
-from vcviz.options import check_count
+from vcviz.options import check_count, check_number
 from vcviz.training import train
 
 if TYPE_CHECKING:
@@ -58,20 +58,23 @@ def temperature_study(
     Raises
     ------
     InputError
-        If the data do not say their p(y|x).
+        If the data do not say their p(y|x), or settings are out of range or none.
     """
     import pandas as pd
 
     check_count("seeds", seeds)
+    taus = [check_number("temperatures", tau, above=0) for tau in temperatures]
+    counts = [check_count("draws", s) for s in draws]
+    if not taus or not counts:
+        raise InputError("a study needs temperatures and draws, at least one of each")
     plan: list[dict[str, Any]] = [{"group": "softmax", "epochs": epochs}]
-    for s in draws:
+    for s in counts:
         plan += [
-            {"group": f"S = {s}", "temperature": float(tau), "draws": int(s), "epochs": epochs}
-            for tau in temperatures
+            {"group": f"S = {s}", "temperature": tau, "draws": s, "epochs": epochs} for tau in taus
         ]
     if check_count("longer", longer, minimum=0):
         name = f"τ = {control:g}, {longer} × as long"
-        more = {"temperature": float(control), "draws": int(max(draws)), "epochs": longer * epochs}
+        more = {"temperature": float(control), "draws": max(counts), "epochs": longer * epochs}
         plan.append({"group": name} | more)
     cells = [(cell, seed) for cell in plan for seed in range(seeds)]
     rows = []

@@ -68,6 +68,7 @@ def planned(
     radius = check_radius(epsilon, split, norm)
     check_count("steps", steps)
     check_count("draws", draws)
+    check_count("seed", seed, minimum=0)
     size = 2 * radius if method == "apgd" else radius if method == "fgsm" else radius / 4
     if step_size is not None:
         if method != "pgd":

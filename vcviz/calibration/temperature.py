@@ -12,6 +12,7 @@ from vcviz.calibration.binning import Binning, checked, confidences
 from vcviz.calibration.reliability import binned_error
 from vcviz.calibration.scores import negative_log_likelihood
 from vcviz.errors import InputError
+from vcviz.options import check_number
 from vcviz.records import as_float, as_log_probs
 
 #: values of a block of rows that stay in a core's own cache
@@ -31,8 +32,7 @@ def apply_temperature(log_probs: ArrayLike, temperature: float) -> NDArray[np.fl
 
     T above 1 softens, below 1 sharpens, 1 changes nothing; the order of the classes never changes.
     """
-    if not 0 < temperature < np.inf:
-        raise InputError(f"temperature must be positive and finite, got {temperature}")
+    check_number("temperature", temperature, above=0)
     log_probs = as_log_probs(log_probs, dtype=None)
     scaled = np.empty(log_probs.shape)
     size = max(256, _IN_CACHE // log_probs.shape[1])

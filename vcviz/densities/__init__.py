@@ -9,6 +9,7 @@ from scipy.linalg import solve_triangular
 from vcviz.densities.contours import Contour, empirical_contours, law_contours
 from vcviz.densities.moments import class_means, invertible, pooled_covariance
 from vcviz.errors import InputError
+from vcviz.options import check_number
 from vcviz.records import LatentPrior, LatentSet, as_float
 
 __all__ = [
@@ -75,8 +76,7 @@ def implied_prior(
     bias = np.zeros(n_classes) if bias is None else as_float("bias", bias, 1, np.float64)
     if bias.shape != (n_classes,):
         raise InputError(f"bias must have shape ({n_classes},), got {bias.shape}")
-    if not 0 < scale < np.inf:
-        raise InputError(f"scale must be positive and finite, got {scale}")
+    check_number("scale", scale, above=0)
     means, counts = class_means(latents)
     tril = scale * np.linalg.cholesky(
         invertible(pooled_covariance(latents.z, latents.y, n_classes))

@@ -68,6 +68,8 @@ def law_contours(
     `empirical_contours` of seeded draws, projected.
     """
     shares = _masses(mass)
+    if projection is not None and len(projection.labels) != 2:
+        raise InputError(f"contours need a projection with 2 axes, got {len(projection.labels)}")
     if projection is None:
         projection = Projection("pair", ("1", "2"), np.eye(prior.latent_dim)[:, :2])
         if prior.latent_dim != 2:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.densities.contours import level_line
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import cells, grid_of
 from vcviz.figures.latent_traces import Trace, legend_traces
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import plane_axes, plane_image, plane_points
@@ -52,8 +52,7 @@ def plot_field(
     found: list[Any] = [fields] if isinstance(fields, PlaneField) else list(fields)
     if not found or not all(isinstance(f, PlaneField) for f in found):
         raise InputError("plot_field draws PlaneField records, at least one")
-    columns = min(columns, len(found))
-    n_rows = -(-len(found) // columns)
+    n_rows, columns = grid_of(len(found), columns)
     grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.34 / columns, gap_y=_GAP_PX)
     plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
     layout: dict[str, Any] = {

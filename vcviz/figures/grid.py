@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vcviz.options import check_count
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -47,6 +49,12 @@ class Cell:
             "align": "left",
             "showarrow": False,
         }
+
+
+def grid_of(n: int, columns: int) -> tuple[int, int]:
+    """Return the rows and columns of `n` panels, side by side up to so many `columns`."""
+    columns = min(check_count("columns", columns), n)
+    return -(-n // columns), columns
 
 
 def cells(

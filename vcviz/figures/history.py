@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import cells, grid_of
 from vcviz.titles import run_titles
 
 History = Sequence[Mapping[str, Any]]
@@ -45,8 +45,7 @@ def plot_history(
     """
     histories = _named(runs)
     panels = _panels(histories)
-    columns = min(columns, len(panels))
-    n_rows = -(-len(panels) // columns)
+    n_rows, columns = grid_of(len(panels), columns)
     grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.2 / columns, gap_y=_GAP_PX)
     plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
     layout: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from vcviz.errors import InputError
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.projections import fit_projection
-from vcviz.records import LatentPrior, LatentSet, Projection
+from vcviz.records import LatentPrior, LatentSet, Projection, as_indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,13 +235,9 @@ def shared_names(panels: Sequence[LatentPanel]) -> tuple[str, ...]:
     return names
 
 
-def checked_classes(classes: Sequence[int] | None, n_classes: int) -> list[int]:
+def checked_classes(classes: Collection[int] | None, n_classes: int) -> list[int]:
     """Return the class indices to show, in order."""
     if classes is None:
         return list(range(n_classes))
-    shown = sorted({int(k) for k in classes})
-    if not shown or shown[0] < 0 or shown[-1] >= n_classes:
-        raise InputError(
-            f"classes must be indices in [0, {n_classes}), at least one; got {list(classes)}"
-        )
-    return shown
+    given: Any = list(classes) if isinstance(classes, Set) else classes
+    return sorted(set(as_indices("classes", given, n_classes).tolist()))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells, text_below
+from vcviz.figures.grid import Cell, cells, grid_of, text_below
 from vcviz.figures.latent_panel import (
     LatentOptions,
     LatentPanel,
@@ -57,7 +57,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     layers = _layers(views, options)
     with_fit = any(view.panel.fit is not None for view in views)
     fit_range = options.fit_range or _fit_range(views)
-    n_rows = -(-len(views) // options.columns)
+    n_rows, _ = grid_of(len(views), options.columns)
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
     upper, lower = _grid(n_rows, columns, with_fit, options.panel_px)
     # Which axis is which panel's, for those who hear of what a person does there.

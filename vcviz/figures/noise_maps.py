@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import cells, grid_of
 from vcviz.noise import relative_noise
 from vcviz.records import LogitLaw, as_float
 
@@ -55,8 +55,7 @@ def plot_noise_maps(
             raise InputError(f"classes must be two of 0..{law.n_classes - 1}, got {classes}")
         maps[title] = grid_values(x, relative_noise(law, k, j))
     names = ["1st", "2nd"] if classes is None else [reference.class_names[c] for c in classes]
-    columns = min(columns, len(maps))
-    n_rows = -(-len(maps) // columns)
+    n_rows, columns = grid_of(len(maps), columns)
     grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=80)
     top = max(float(m.max()) for m in maps.values())
     layout: dict[str, Any] = {

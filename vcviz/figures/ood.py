@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Cell, cells, grid_of
 from vcviz.ood import METHODS, roc_curve
 from vcviz.options import check_count
 from vcviz.records import Separation
@@ -53,8 +53,7 @@ def plot_ood(
     if not found or not all(isinstance(s, Separation) for s in found):
         raise InputError("plot_ood draws Separation records, at least one; see separate_strangers")
     check_count("bins", bins, minimum=2)
-    columns = min(check_count("columns", columns), len(found))
-    n_rows = -(-len(found) // columns)
+    n_rows, columns = grid_of(len(found), columns)
     heights = [_PANEL_PX] * (n_rows * (2 if roc else 1))
     gaps = ([_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]) * n_rows
     grid = cells(heights, columns, gap_x=0.2 / columns, gap_y=gaps)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import cells, grid_of
 from vcviz.figures.latent_panel import stratified
 from vcviz.figures.latent_traces import legend_traces, point_trace
 from vcviz.figures.pictures import data_uri
@@ -55,8 +55,7 @@ def regions_spec(
 ) -> dict[str, Any]:
     """Return `plot_regions` as the plain data and layout of a figure, without a theme."""
     names = planes[0].class_names
-    columns = min(columns, len(planes))
-    n_rows = -(-len(planes) // columns)
+    n_rows, columns = grid_of(len(planes), columns)
     grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=96)
     plot = n_rows * _PANEL_PX + 96 * (n_rows - 1)
     layout: dict[str, Any] = {
@@ -132,11 +131,11 @@ def plane_axes(
     bare = {"showgrid": False, "constrain": "domain"}
     x = bare | {
         "range": [float(plane.x[0]), float(plane.x[-1])],
-        "title": {"text": plane.labels[0]},
+        "title": {"text": style.escape(plane.labels[0], 60)},
     }
     y = bare | {
         "range": [float(plane.y[0]), float(plane.y[-1])],
-        "title": {"text": plane.labels[1]},
+        "title": {"text": style.escape(plane.labels[1], 60)},
         "scaleanchor": f"x{suffix}",
         "autorange": False,
     }

@@ -17,7 +17,7 @@ from vcviz.figures.diagram import (
     diagram_traces,
     numbers_text,
 )
-from vcviz.figures.grid import Cell, cells, text_above
+from vcviz.figures.grid import Cell, cells, grid_of, text_above
 from vcviz.records import ReliabilityCurve
 
 _DIAGRAM_PX, _COUNTS_PX, _GAP_PX, _ALONE_PX = 300, 90, 26, 560
@@ -58,8 +58,7 @@ def reliability_spec(
     A `Diagram` also shows what stands beside its curve. `meta["run"]` of bars is its number.
     """
     diagrams = [c if isinstance(c, Diagram) else Diagram(c) for c in curves]
-    columns = min(columns, len(diagrams))
-    n_rows = -(-len(diagrams) // columns)
+    n_rows, columns = grid_of(len(diagrams), columns)
     texts = [numbers_text(diagram) for diagram in diagrams]
     above = _LINE_PX * max(map(len, texts))
     heights = [_DIAGRAM_PX, _COUNTS_PX] * n_rows

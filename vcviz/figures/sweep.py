@@ -12,6 +12,7 @@ from scipy.stats import t
 
 from vcviz.errors import InputError, unknown
 from vcviz.figures import theme as style
+from vcviz.options import check_fraction
 
 Table = Mapping[str, Any]
 
@@ -52,6 +53,7 @@ def plot_sweep(
         For a column that is not there, columns of different lengths, or a setting that is not
         positive on a logarithmic axis.
     """
+    check_fraction("level", level)
     if best not in (None, "least", "most"):
         raise unknown("best", best, ("least", "most"))
     columns = {name: np.asarray(_column(table, name)) for name in (x, y, by) if name is not None}

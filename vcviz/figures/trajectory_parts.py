@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, beside, cells, stacked
-from vcviz.records import Trajectory
+from vcviz.records import Trajectory, as_indices
 
 SAMPLES = 12
 #: heights of the latents, of the followed input, and of the pictures of all
@@ -82,12 +82,7 @@ def _column(n_curves: int, pictures: bool) -> Places:
 def checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray[np.int64]:
     """Return the rows to draw; by default of each class in turn, first those that were right."""
     if samples is not None:
-        rows = np.asarray(samples, dtype=np.int64).ravel()
-        if rows.size == 0 or rows.min() < 0 or rows.max() >= len(path):
-            raise InputError(
-                f"samples must be rows in [0, {len(path)}), at least one; got {list(samples)}"
-            )
-        return rows
+        return as_indices("samples", samples, len(path))
     return in_turn(path, np.arange(len(path)))
 
 

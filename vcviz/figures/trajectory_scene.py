@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from functools import cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, clip
 from vcviz.figures import theme as style
 from vcviz.figures.gates import gate_lines
 from vcviz.figures.grid import text_above
@@ -86,8 +87,8 @@ class Scene:
 
     def checked(self, step: int) -> int:
         """Return the step, refusing one that the attack does not have."""
-        if not 0 <= step <= self.path.steps:
-            raise InputError(f"step must lie in [0, {self.path.steps}], got {step}")
+        if not isinstance(step, Integral) or not 0 <= step <= self.path.steps:
+            raise InputError(f"step must lie in [0, {self.path.steps}], got {clip(step)}")
         return int(step)
 
     def focused(self, focus: int | None) -> int:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from vcviz.errors import InputError
 from vcviz.latents.adapter import Inputs, linears, reading, unwrapped
 from vcviz.latents.batches import Rows, batches_of, length_of
+from vcviz.options import check_count
 from vcviz.records import LatentPrior, LatentSet, Split, as_labels
 
 __all__ = ["extract_latents", "last_linear", "prior_of"]
@@ -67,8 +68,8 @@ def extract_latents(
         If the latents cannot be found or are not one vector per row, the model's output is not
         that of a classifier or is NaN, or labels and rows do not match.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    check_count("batch_size", batch_size)
+    check_count("seed", seed, minimum=0)
     names = data.class_names if isinstance(data, Split) else ()
     title = name or (data.name if isinstance(data, Split) else "latents")
     n = length_of(data)

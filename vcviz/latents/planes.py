@@ -13,6 +13,7 @@ from torch import nn
 from vcviz.errors import InputError, clip
 from vcviz.latents import last_linear, to_numpy
 from vcviz.latents.adapter import is_ours, own_device, unwrapped
+from vcviz.options import check_count
 from vcviz.projections import fit_projection, plane_latents
 from vcviz.records import LatentPlane, LatentSet, Projection, as_float
 
@@ -118,8 +119,7 @@ def plane_grid(
 
     The parameters are those of `plane_log_probs`.
     """
-    if size < 2:
-        raise InputError(f"size must be at least 2, got {size}")
+    check_count("size", size, minimum=2)
     if projection is None:
         method = "pair" if latents.latent_dim <= 2 else "pca"
         projection = fit_projection(latents, method=method)  # type: ignore[arg-type]

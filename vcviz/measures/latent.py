@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -90,7 +91,8 @@ def _stranger_rows(test: Split, source: Any, rows: int, seed: int) -> Split:
     options = {k: v for k, v in source.items() if k != "dataset"}
     if test.kind == "image" and "image_size" not in options and ":" in source["dataset"]:
         options["image_size"] = test.x.shape[2:]
-    other = _loaded(source["dataset"], tuple(sorted((k, _frozen(v)) for k, v in options.items())))
+    # As text, which keeps lists and mappings too.
+    other = _loaded(source["dataset"], json.dumps(options, sort_keys=True))
     x = other.x
     if test.kind == "text" and other.texts is not None:
         x = apply_preprocessing(test.preprocessing, list(other.texts))
@@ -104,9 +106,5 @@ def _stranger_rows(test: Split, source: Any, rows: int, seed: int) -> Split:
 
 
 @lru_cache(maxsize=4)
-def _loaded(dataset: str, options: tuple[tuple[str, Any], ...]) -> Split:
-    return load_data(dataset, progress=False, **dict(options))[1]
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _loaded(dataset: str, options: str) -> Split:
+    return load_data(dataset, progress=False, **json.loads(options))[1]

@@ -15,6 +15,7 @@ An out-of-distribution score is higher for stranger inputs.
 from vcviz.records.cams import ActivationMaps as ActivationMaps
 from vcviz.records.checks import as_array as as_array
 from vcviz.records.checks import as_float as as_float
+from vcviz.records.checks import as_indices as as_indices
 from vcviz.records.checks import as_known as as_known
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs

@@ -110,9 +110,18 @@ def as_rows(value: ArrayLike, n: int) -> NDArray[np.int64]:
     rows = as_array("rows", value)
     if rows.ndim == 0:
         return np.arange(min(check_count("n", rows.item()), n))
-    if rows.dtype.kind not in "iu" or rows.size == 0 or rows.min() < 0 or rows.max() >= n:
-        raise InputError(f"rows must be whole numbers in [0, {n}), at least one; got {clip(value)}")
-    return rows.astype(np.int64).ravel()
+    return as_indices("rows", rows, n)
+
+
+def as_indices(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return `value` as whole numbers in [0, `n`), at least one, in the order given."""
+    array = as_array(name, value)
+    whole = array.ndim > 0 and array.size > 0 and array.dtype.kind in "iu"
+    if not whole or array.min() < 0 or array.max() >= n:
+        raise InputError(
+            f"{name} must be whole numbers in [0, {n}), at least one; got {clip(value)}"
+        )
+    return array.astype(np.int64).ravel()
 
 
 def as_places(value: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from vcviz.errors import InputError, clip, unknown
+from vcviz.options import check_fraction
 from vcviz.records.checks import (
     LARGEST,
     as_array,
@@ -248,8 +249,10 @@ class LatentPrior:
         """Return (C,) radii of the smallest regions that hold `mass` of each class.
 
         In |L^-1 (z - mean)| for a Gaussian or Student-t, in the sum of its coordinates' absolute
-        values for a Laplace law, and in radians from the mean direction on the sphere.
+        values for a Laplace law, and in radians from the mean direction on the sphere; `mass` lies
+        in (0, 1).
         """
+        check_fraction("mass", mass)
         return self._law.mass_radius(self, mass)
 
     def _latents(self, z: ArrayLike) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vcviz.scoreboard.board import build
 from vcviz.scoreboard.plan import Plan, as_plan, read_scoreboard_plan
 from vcviz.scoreboard.runs import RUNS, TUNING, Chosen, choose, compared_runs, tuning_runs
 from vcviz.sweeps import SweepResult, run_tasks
+from vcviz.sweeps.cluster import Workers
 
 __all__ = [
     "Plan",
@@ -67,14 +69,14 @@ def run_scoreboard(
     else:
         plan = read_scoreboard_plan(plan, profile, data=data)
     folder = check_path("out", out)
-    options: dict[str, Any] = {"workers": workers, "threads": threads, "progress": progress}
+    trained = partial(run_tasks, workers=Workers(workers, threads), progress=progress)
     # Whatever is wrong with the runs of the second part is said before the first begins.
     count_runs(plan)
-    _all_done(run_tasks(lambda f: tuning_runs(plan, f), out=folder / TUNING, **options))
+    _all_done(trained(lambda f: tuning_runs(plan, f), out=folder / TUNING))
     chosen = choose(plan, folder / TUNING)
     values = {"plan": json.loads(plan.model_dump_json()), "chosen": chosen}
     write_json(folder / FILE, {"format": FORMAT, **values})
-    _all_done(run_tasks(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS, **options))
+    _all_done(trained(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS))
     return load_scoreboard(folder)
 
 

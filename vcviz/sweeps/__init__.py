@@ -11,9 +11,9 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from vcviz.errors import InputError, SweepError
-from vcviz.options import check_count, check_number, check_path
+from vcviz.options import check_path
 from vcviz.progress import bar_interval
-from vcviz.sweeps.cluster import Pool, open_pool
+from vcviz.sweeps.cluster import Pool, Workers, open_pool
 from vcviz.sweeps.grid import Grid, expand, parse_grid, read_plan
 from vcviz.sweeps.journal import Journal, locked, read_journal
 from vcviz.sweeps.tasks import Task, grouped, tasks_of
@@ -106,25 +106,17 @@ def sweep(
     """
     return run_tasks(
         lambda folder: tasks_of(expand(grid, fixed), folder, notebook, measures),
+        Workers(workers, threads, scheduler, retries, timeout),
         out=out,
-        workers=workers,
-        threads=threads,
-        scheduler=scheduler,
-        retries=retries,
-        timeout=timeout,
         progress=progress,
     )
 
 
 def run_tasks(
     planned: Callable[[Path], list[Task]],
+    workers: Workers,
     *,
     out: str | Path,
-    workers: int | None = None,
-    threads: int = 1,
-    scheduler: str | None = None,
-    retries: int = 0,
-    timeout: float | None = None,
     progress: bool = True,
 ) -> SweepResult:
     """Return what became of tasks: those not done yet are done now, side by side.
@@ -132,16 +124,9 @@ def run_tasks(
     Parameters
     ----------
     planned : takes the sweep's folder, absolute, and gives the tasks
-    out, workers, threads, scheduler, retries, timeout, progress : as for `sweep`
+    workers : who does them
+    out, progress : as for `sweep`
     """
-    check_count("retries", retries, minimum=0)
-    check_count("threads", threads)
-    if workers is not None:
-        check_count("workers", workers, minimum=0)
-    if timeout is not None:
-        check_number("timeout", timeout, above=0)
-    if scheduler is not None and workers is not None:
-        raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
     folder = check_path("out", out).resolve()
     tasks = planned(folder)
     with locked(folder):
@@ -154,17 +139,11 @@ def run_tasks(
         ) as bar:  # fmt: skip
             try:
                 if open_tasks:
-                    with open_pool(
-                        scheduler,
-                        workers=workers,
-                        threads=threads,
-                        retries=retries,
-                        timeout=timeout,
-                    ) as pool:
+                    with open_pool(workers) as pool:
                         if progress:
                             for line in pool.notes:
                                 bar.write(line, file=sys.stderr)
-                        _drive(pool, open_tasks, journal, bar, retries)
+                        _drive(pool, open_tasks, journal, bar, workers.retries)
             except (KeyboardInterrupt, SweepError) as error:
                 done = journal.count("done", tasks)
                 kept = f"{done} of {len(tasks)} runs are done, the same command goes on"

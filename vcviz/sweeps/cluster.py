@@ -8,10 +8,12 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vcviz.errors import MissingError, SweepError
+from vcviz.errors import InputError, MissingError, SweepError
 from vcviz.lab.doors import is_local_address
+from vcviz.options import check_count, check_number
 from vcviz.sweeps.tasks import Task, failed, run_group
 
 if TYPE_CHECKING:
@@ -25,6 +27,37 @@ _THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the runs of a sweep: options of `vcviz.sweep`, checked.
+
+    Attributes
+    ----------
+    number : of processes on this machine, which listen on the loopback interface only; None for
+        as many as the cores hold, 0 for one run at a time within this process
+    threads : CPU threads of each
+    scheduler : address of a Dask scheduler such as "tcp://host:8786", instead of processes here
+    retries : how often a run that failed, or whose worker died, is tried again
+    timeout : longest time for a cell of a notebook, seconds
+    """
+
+    number: int | None = None
+    threads: int = 1
+    scheduler: str | None = None
+    retries: int = 0
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        check_count("retries", self.retries, minimum=0)
+        check_count("threads", self.threads)
+        if self.number is not None:
+            check_count("workers", self.number, minimum=0)
+        if self.timeout is not None:
+            check_number("timeout", self.timeout, above=0)
+        if self.scheduler is not None and self.number is not None:
+            raise InputError("workers= is for a cluster of our own; leave it or scheduler= out")
 
 
 class Pool(Protocol):
@@ -119,43 +152,28 @@ def _error(error: BaseException | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def open_pool(
-    scheduler: str | None,
-    *,
-    workers: int | None,
-    threads: int,
-    retries: int,
-    timeout: float | None,
-) -> Iterator[Pool]:
+def open_pool(workers: Workers) -> Iterator[Pool]:
     """Give a pool that lives as long as the block.
-
-    Parameters
-    ----------
-    scheduler : address such as "tcp://host:8786"; None for processes of our own on this machine,
-        which listen on the loopback interface only
-    workers : number of these; default as many as the cores allow with so many threads each; 0 is
-        one run at a time within this process
-    threads : CPU threads of each
-    retries : how often a run is tried again whose worker died
-    timeout : longest time for a cell of a notebook, seconds
 
     Raises
     ------
     MissingError
-        If no scheduler answers at that address.
+        If no scheduler answers at the address.
     """
-    if workers == 0:
+    threads, timeout = workers.threads, workers.timeout
+    if workers.number == 0:
         yield Here(threads, timeout)
         return
-    with _client(scheduler, workers or default_workers(threads), threads, retries) as client:
+    with _client(workers) as client:
         yield Cluster(client, threads, timeout)
 
 
 @contextlib.contextmanager
-def _client(scheduler: str | None, workers: int, threads: int, retries: int) -> Iterator[Client]:
+def _client(workers: Workers) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
+    scheduler, threads = workers.scheduler, workers.threads
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     encrypted = scheduler is None or scheduler.startswith(("tls://", "wss://"))
     if scheduler is not None and not encrypted and not is_local_address(scheduler):
@@ -177,7 +195,7 @@ def _client(scheduler: str | None, workers: int, threads: int, retries: int) -> 
     settings = {
         # A run whose worker died is blamed alone: nothing else waits at the worker.
         "distributed.scheduler.worker-saturation": 1.0,
-        "distributed.scheduler.allowed-failures": retries,
+        "distributed.scheduler.allowed-failures": workers.retries,
         "distributed.nanny.pre-spawn-environ": {name: str(threads) for name in _THREAD_VARIABLES},
         # A run may take any time, and hold the interpreter for a while.
         "distributed.scheduler.worker-ttl": None,
@@ -186,7 +204,7 @@ def _client(scheduler: str | None, workers: int, threads: int, retries: int) -> 
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=workers,
+            n_workers=workers.number or default_workers(threads),
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
@@ -201,4 +219,7 @@ def _client(scheduler: str | None, workers: int, threads: int, retries: int) -> 
 
 def default_workers(threads: int) -> int:
     """Return how many workers of so many threads the cores of this machine hold, at least one."""
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    # Which cores this process may use is not said by every operating system.
+    asked = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if asked else os.cpu_count() or 1
+    return max(1, cores // threads)
