@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 
 import pytest
@@ -13,6 +14,7 @@ import vcviz
 from vcviz.cli import app
 from vcviz.errors import InputError, MissingError
 from vcviz.sweeps import expand, parse_grid, read_journal, read_plan, sweep
+from vcviz.sweeps.cluster import default_workers
 from vcviz.sweeps.grid import nested
 from vcviz.sweeps.tasks import grouped, tasks_of, train_command
 
@@ -225,6 +227,12 @@ def test_a_failure_is_said_once_and_fixed_values_are_read_as_the_notebook_asks(t
         assert done.stderr.count("AssertionError: ['3', ['a', 'b']]") == 1
         assert "0 of 1 runs are done" in done.stdout
         assert ("run/s" in done.stderr) is not bool(quiet)
+
+
+def test_workers_fit_the_cores_whatever_the_system_says_of_them(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert [default_workers(threads) for threads in (1, 3, 9)] == [7, 2, 1]
 
 
 def test_a_journal_that_is_not_one_is_named(tmp_path):
