@@ -97,7 +97,7 @@ def subject_of(
 ) -> Subject:
     """Return what is explored of a model and its data; `n` rows of them can be attacked."""
     from vcviz.latents import extract_latents, last_linear, prior_of
-    from vcviz.latents.adapter import is_ours, unwrapped
+    from vcviz.latents.modules import is_ours, unwrapped
 
     if not isinstance(data, (Split, list, tuple)) and isinstance(data, Iterator):
         raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
@@ -176,9 +176,11 @@ def _first_rows(data: Any, n: int, names: tuple[str, ...]) -> Split | None:
 def _tensor(rows: Split, model: Any) -> Any:
     import torch
 
+    from vcviz.latents.modules import float_type, own_device
+
     x = torch.as_tensor(np.array(rows.x[:2]))
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(1))
-    return (x / 255 if x.dtype == torch.uint8 else x).to(like.device, like.dtype)
+    x = x / 255 if x.dtype == torch.uint8 else x
+    return x.to(own_device(model), float_type(model))
 
 
 def normalised(values: NDArray[Any]) -> NDArray[Any]:

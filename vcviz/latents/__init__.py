@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vcviz.errors import InputError
-from vcviz.latents.adapter import Inputs, linears, reading, unwrapped
+from vcviz.latents.adapter import reading
 from vcviz.latents.batches import Rows, batches_of, length_of
+from vcviz.latents.modules import linears, unwrapped
+from vcviz.latents.outputs import Inputs
 from vcviz.options import check_count
 from vcviz.records import LatentPrior, LatentSet, Split, as_labels
 

@@ -8,14 +8,25 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from vcviz.errors import InputError, unknown
-from vcviz.model import Classifier
-
-Inputs = Tensor | Mapping[str, Tensor]
-
-_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
+from vcviz.errors import InputError
+from vcviz.latents.modules import (
+    any_layout_does,
+    float_type,
+    is_ours,
+    layer_names,
+    move,
+    own_device,
+    unwrapped,
+    watched_layers,
+)
+from vcviz.latents.outputs import (
+    Inputs,
+    at_least_float,
+    described,
+    refuse_probabilities,
+    scores_in,
+)
 
 
 @contextmanager
@@ -43,7 +54,7 @@ def reading(
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     inner = unwrapped(model)
-    watched = _watched(inner, layer)
+    watched = watched_layers(inner, layer)
     flags = [(module, module.training) for module in model.modules()]
     home = own_device(inner)
     handles = []
@@ -51,7 +62,7 @@ def reading(
     try:
         model.eval()
         if device is not None:
-            _move(inner, device)
+            move(inner, device)
         for name, module in watched.items():
             hook = _keep_input(reader, name, module)
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
@@ -99,7 +110,7 @@ class Reader:
         self.last: tuple[str, nn.Module] | None = None
         self._input: Any = None
         self._looked_for_probabilities = False
-        self._by_pixel = _any_layout_does(model)
+        self._by_pixel = any_layout_does(model)
 
     @property
     def device(self) -> torch.device:
@@ -129,7 +140,7 @@ class Reader:
             raise
         except (RuntimeError, IndexError) as error:
             reason = str(error).strip().split("\n")[0]
-            raise InputError(f"the model failed on a batch of {_described(x)}: {reason}") from error
+            raise InputError(f"the model failed on a batch of {described(x)}: {reason}") from error
         if energy is None:
             logits = self._logits(output)
             log_probs, energy = logits.log_softmax(1), -logits.logsumexp(1)
@@ -141,7 +152,7 @@ class Reader:
             if bad:
                 raise InputError(f"the model's {what} are NaN in {bad} of {len(values)} rows")
         return Reading(
-            _at_least_float(z), _at_least_float(log_probs), _at_least_float(energy.detach())
+            at_least_float(z), at_least_float(log_probs), at_least_float(energy.detach())
         )
 
     def scores(self, x: Inputs) -> Tensor:
@@ -176,9 +187,9 @@ class Reader:
             x = next(iter(x.values()))
         x = x.to(self.device)
         if x.dtype == torch.uint8 and x.ndim == 4:
-            return x if self.ours else self._laid_out(x.to(_float_type(self.model)) / 255)
+            return x if self.ours else self._laid_out(x.to(float_type(self.model)) / 255)
         if x.is_floating_point():
-            return self._laid_out(x.to(_float_type(self.model)))
+            return self._laid_out(x.to(float_type(self.model)))
         return x if x.dtype == torch.bool else x.long()
 
     def _laid_out(self, x: Tensor) -> Tensor:
@@ -191,26 +202,11 @@ class Reader:
         return x.as_strided(x.shape, (h * w, 1, w, 1)) if c == 1 else x
 
     def _logits(self, output: Any) -> Tensor:
-        logits = _logits(output)
-        if logits.ndim != 2 or logits.shape[1] < 2:
-            hint = (
-                "; give a binary classifier two outputs, for example torch.cat([0 * a, a], 1)"
-                if logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1)
-                else ""
-            )
-            raise InputError(
-                f"the model must return (B, C) scores of at least 2 classes, "
-                f"got shape {tuple(logits.shape)}{hint}"
-            )
+        logits = scores_in(output)
         if not self._looked_for_probabilities:
-            values = logits.detach().float()
-            if (values >= 0).all() and ((values.sum(1) - 1).abs() < 1e-5).all():
-                raise InputError(
-                    "the model's rows are non-negative and sum to 1, as probabilities do; "
-                    "logits or log-probabilities are needed: leave out its last softmax"
-                )
+            refuse_probabilities(logits)
             self._looked_for_probabilities = True
-        return _at_least_float(logits)
+        return at_least_float(logits)
 
     def _latent(self, log_probs: Tensor) -> Tensor:
         if self.last is None:
@@ -218,7 +214,8 @@ class Reader:
                 f"layer {self.layer!r} was not called in the forward pass; name another"
                 if self.layer is not None
                 else "the model called no nn.Linear, so its latents cannot be found; name the "
-                f"module whose input they are with layer=, for example one of: {_last(self.model)}"
+                "module whose input they are with layer=, for example one of: "
+                f"{layer_names(self.model)}"
             )
         name, module = self.last
         z, n_classes = self._input, log_probs.shape[1]
@@ -241,53 +238,7 @@ class Reader:
         return z
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module behind `nn.DataParallel`, an averaged or a compiled model."""
-    inner: Any = model
-    while True:
-        if isinstance(inner, _WRAPPERS):
-            inner = inner.module
-        elif isinstance(getattr(inner, "_orig_mod", None), nn.Module):
-            inner = inner._orig_mod
-        else:
-            return inner
-
-
-def is_ours(model: nn.Module) -> bool:
-    """Return whether the model is a `Classifier`."""
-    return isinstance(model, Classifier)
-
-
-def _any_layout_does(model: nn.Module) -> bool:
-    """Return whether a model has convolutions, and no code that could ask for a layout.
-
-    On a CPU convolutions and pooling take about half the time with the channels of a pixel side by
-    side, and the results differ by rounding alone. A forward of somebody's own may use `view`,
-    which fails on that layout. Our encoders have it in their weights.
-    """
-    modules = list(model.modules())
-    return any(type(m) is nn.Conv2d for m in modules) and all(
-        type(m).__module__.startswith("torch.nn.modules.")
-        and (type(m) is nn.Sequential or next(m.children(), None) is None)
-        for m in modules
-    )
-
-
-def own_device(model: nn.Module) -> torch.device:
-    """Return the device of the model's first parameter or buffer; the CPU if it has none."""
-    return next((t.device for t in _tensors(model)), torch.device("cpu"))
-
-
 # ---------------------------------------------------------------- parts
-
-
-def _watched(model: nn.Module, layer: str | None) -> dict[str, nn.Module]:
-    if layer is None:
-        return {} if is_ours(model) else linears(model)
-    modules = {name: module for name, module in model.named_modules() if name}
-    if layer not in modules:
-        raise unknown("layer", layer, modules)
-    return {layer: modules[layer]}
 
 
 def _keep_input(reader: Reader, name: str, module: nn.Module) -> Any:
@@ -298,58 +249,3 @@ def _keep_input(reader: Reader, name: str, module: nn.Module) -> Any:
         reader.last = name, module
 
     return hook
-
-
-def linears(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the linear layers by name, in the order in which they were registered."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
-
-
-def _last(model: nn.Module, n: int = 5) -> str:
-    return ", ".join([name for name, _ in model.named_modules() if name][-n:]) or "(it has none)"
-
-
-def _tensors(model: nn.Module) -> Iterator[Tensor]:
-    yield from model.parameters()
-    yield from model.buffers()
-
-
-def _float_type(model: nn.Module) -> torch.dtype:
-    return next((t.dtype for t in _tensors(model) if t.is_floating_point()), torch.float32)
-
-
-def _move(model: nn.Module, device: torch.device | str) -> None:
-    homes = {str(t.device) for t in _tensors(model)}
-    if len(homes) > 1:
-        raise InputError(f"the model is spread over {sorted(homes)}; leave device= out")
-    try:
-        model.to(torch.device(device))
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"device {str(device)!r} cannot be used: {reason}") from None
-
-
-def _logits(output: Any) -> Tensor:
-    """Return the scores in what a model gave: a tensor, something with `.logits`, dict or tuple."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(getattr(output, "logits", None), Tensor):
-        return output.logits
-    if isinstance(output, Mapping):
-        named = [output[key] for key in ("logits", "log_probs") if key in output]
-        output = [*named, *output.values()]
-    if isinstance(output, (tuple, list)) and output:
-        return _logits(output[0])
-    raise InputError(
-        f"the model must return logits or log-probabilities, got {type(output).__name__}"
-    )
-
-
-def _at_least_float(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
-
-
-def _described(x: Inputs) -> str:
-    if isinstance(x, Mapping):
-        return ", ".join(f"{name} {_described(value)}" for name, value in x.items())
-    return f"shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"

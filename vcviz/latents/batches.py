@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vcviz.errors import InputError, MissingError
-from vcviz.latents.adapter import Inputs
+from vcviz.latents.outputs import Inputs
 from vcviz.records import Split, as_array
 
 #: rows that take more bytes than this go to a file instead of memory

@@ -13,7 +13,7 @@ from torch import nn
 
 from vcviz.errors import InputError
 from vcviz.latents import to_numpy
-from vcviz.latents.adapter import is_ours, own_device, unwrapped
+from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
 from vcviz.latents.planes import latent_outputs, plane_grid
 from vcviz.ood import METHODS, score, separation, threshold_at_tpr
 from vcviz.options import check_choice
@@ -62,7 +62,7 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
         as_labels("label", [label], 1, head.n_classes)
     labels = range(head.n_classes) if label is None else [label]
     device = own_device(inner)
-    dtype = next((p.dtype for p in inner.parameters()), torch.float32)
+    dtype = float_type(inner)
     found = []
     with torch.no_grad():
         for part in torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS):

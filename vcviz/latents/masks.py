@@ -12,7 +12,7 @@ from torch import nn
 from vcviz.errors import InputError
 from vcviz.heads.dropmax import DropMaxHead
 from vcviz.latents import to_numpy
-from vcviz.latents.adapter import unwrapped
+from vcviz.latents.modules import unwrapped
 from vcviz.records import LatentSet, RetainSet, as_array, as_float
 
 

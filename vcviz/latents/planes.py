@@ -12,7 +12,7 @@ from torch import nn
 
 from vcviz.errors import InputError, clip
 from vcviz.latents import last_linear, to_numpy
-from vcviz.latents.adapter import is_ours, own_device, unwrapped
+from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
 from vcviz.options import check_count
 from vcviz.projections import fit_projection, plane_latents
 from vcviz.records import LatentPlane, LatentSet, Projection, as_float
@@ -52,7 +52,7 @@ def latent_outputs(
         )
     rows = torch.from_numpy(z.copy()).split(_ROWS)
     device = own_device(inner)
-    dtype = next((p.dtype for p in inner.parameters()), torch.float32)
+    dtype = float_type(inner)
     generator = torch.Generator(device).manual_seed(seed)
     found = []
     with torch.no_grad():

@@ -69,7 +69,7 @@ class Backdrops:
             return False
         if getattr(self._source.run, "anticipates", None) is not None:
             return True
-        from vcviz.latents.adapter import is_ours, unwrapped
+        from vcviz.latents.modules import is_ours, unwrapped
 
         return is_ours(unwrapped(self._model()))
 
