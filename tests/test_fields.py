@@ -239,7 +239,8 @@ def test_the_trace_lies_where_the_grid_does_and_is_exact(threshold, layer):
     assert (trace["x0"], trace["y0"]) == (-1, 0)
     np.testing.assert_allclose([trace["dx"], trace["dy"]], [0.4, 1.0])
     data = base64.b64decode(trace["source"].removeprefix("data:image/png;base64,"))
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), field_pixels(one))
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+    np.testing.assert_array_equal(pixels, field_pixels(one))
 
 
 def test_the_bar_says_what_the_colours_are():
