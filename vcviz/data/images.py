@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from vcviz.data.room import check_memory
 from vcviz.errors import InputError, MissingError, clip
 from vcviz.options import check_count
 
 #: modes that hold grey values only; every other mode becomes RGB
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
-
-#: of all decoded images together
-MOST_BYTES = 2**38
 
 
 def decode_images(
@@ -81,12 +79,12 @@ def image_size(size: Any) -> tuple[int, int]:
 
 
 def _check_size(n: int, shape: tuple[int, ...]) -> None:
-    """Refuse images that do not fit together into the memory of any machine."""
-    if n * math.prod(shape) > MOST_BYTES:
-        raise InputError(
-            f"{n:,} images of {shape[1]} x {shape[2]} pixels take "
-            f"{n * math.prod(shape) / 1e9:,.0f} GB; pass a smaller image_size=[height, width]"
-        )
+    """Refuse images that do not fit together into the memory that is free."""
+    check_memory(
+        f"{n:,} images of {shape[1]} x {shape[2]} pixels",
+        n * math.prod(shape),
+        "pass a smaller image_size=[height, width], or max_rows",
+    )
 
 
 def _pixels(source: Any, size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vcviz.data.frames import as_frame
 from vcviz.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def _disagreements(left: Dataset, right: Dataset, column: str) -> int:
     kinds = {str(getattr(split.features[column], "dtype", "")) for split in (left, right)}
     if len(kinds) != 1 or not re.match(r"u?int|(large_)?string", kinds.pop()):
         return 0
-    ours, theirs = (split.select_columns([column]).to_pandas()[column] for split in (left, right))
+    ours, theirs = (as_frame(split, [column])[column] for split in (left, right))
     return int((ours.ne(theirs) & ~(ours.isna() & theirs.isna())).sum())
 
 
 def _values(split: Dataset, column: str) -> np.ndarray:
-    return split.select_columns([column]).to_pandas()[column].to_numpy()
+    return as_frame(split, [column])[column].to_numpy()

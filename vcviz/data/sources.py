@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcviz.data.places import check_archives
+from vcviz.data.conversion import check_saved, convert
 from vcviz.errors import InputError, MissingError, clip, nearest, shorten
 
 if TYPE_CHECKING:
@@ -124,14 +124,15 @@ def _open_path(where: str, config: str | None, progress: bool) -> dict[str, Data
     slow = progress and _size(path) > _SLOW_BYTES
     with _library(online=False, bars=slow), _one_line(f"path:{where}", path=path):
         if path.is_dir():
-            check_archives(path)
             if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+                check_saved(path)
                 return _splits(datasets.load_from_disk(str(path)))
-            return _splits(datasets.load_dataset(str(path), config))
+            builder = datasets.load_dataset_builder(str(path), config)
+            return _splits(convert(builder, folder=path))
         loader, settings = _format(path)
         # Brackets and stars in a file's name are no pattern.
         files = glob.escape(str(path))
-        return _splits(datasets.load_dataset(loader, data_files=files, **settings))
+        return _splits(convert(datasets.load_dataset_builder(loader, data_files=files, **settings)))
 
 
 def _open_hub(
@@ -156,7 +157,7 @@ def _open_hub(
             "connect, or leave out revision= to use the copy in the cache"
         )
     with _library(online=online, bars=progress), _one_line(f"hub:{where}", online=online):
-        return _splits(datasets.load_dataset(where, config, revision=revision))
+        return _splits(convert(datasets.load_dataset_builder(where, config, revision=revision)))
 
 
 def _format(path: Path) -> tuple[str, dict[str, Any]]:
@@ -243,6 +244,8 @@ def _one_line(name: str, *, online: bool = True, path: Path | None = None) -> It
     except DatasetNotFoundError as error:
         raise MissingError(f"{name}: {_line(error)}") from None
     except Exception as error:  # five libraries meet here
+        if isinstance(root := _root(error), InputError):
+            raise InputError(f"{name}: {root}") from None
         if not online and isinstance(error, (ConnectionError, FileNotFoundError)):
             raise MissingError(
                 f"{name} is not in the cache and the Hub cannot be reached; connect once to "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.data.columns import assign_roles, class_names
+from vcviz.data.frames import as_frame
 from vcviz.data.inputs import Part, read_inputs
 from vcviz.data.joins import join_labels
 from vcviz.data.labels import encode_further, encode_labels
@@ -79,7 +80,9 @@ def load_stored(
     Raises
     ------
     InputError
-        If the data cannot be read, or are not what a classifier can learn from.
+        If the data cannot be read, are not what a classifier can learn from, or declare more than
+        this machine has free: memory for a row group, a line or the columns in use, and disk for
+        all of it, where `datasets` keeps its cache (``HF_DATASETS_CACHE``).
     """
     splits = open_source(source, config=config, revision=revision, progress=progress)
     title = source_title(source)
@@ -183,7 +186,7 @@ def _labels(
     used: dict[str, Dataset], label: str, features: dict[str, Any]
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
     """Return the labels of all rows of each split in use, and the class names."""
-    raw = [data.select_columns([label]).to_pandas()[label] for data in used.values()]
+    raw = [as_frame(data, [label])[label] for data in used.values()]
     train, test, classes = encode_labels(
         raw[0], raw[1] if len(raw) > 1 else None, class_names(features[label])
     )

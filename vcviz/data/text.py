@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from vcviz.data.room import check_memory
 from vcviz.errors import InputError, clip
 from vcviz.options import check_count
 
 #: texts longer than this are cut when no length is asked for
 LONGEST = 256
+#: characters of a text whose words may fill the memory, and bytes that each of them may then take
+_LONG, _PER_CHARACTER = 10**6, 40
 
 
 def encode_texts(
@@ -73,6 +76,8 @@ def hash_ngrams(
     for row, text in enumerate(tqdm(texts, "reading texts", delay=2, disable=not progress)):
         if not isinstance(text, str):
             raise InputError(f"text {row} must be a string, got {clip(text)}")
+        if len(text) > _LONG:
+            check_memory(f"the words of text {row}", _PER_CHARACTER * len(text), "make it shorter")
         hashes = [murmurhash3_32(ngram, positive=True) for ngram in analyse(text)]
         ids.append((np.array(hashes, dtype=np.int64) % size + 1).astype(np.int32))
     return ids
