@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import vcviz
 from benchmarks.pairs import Pair, heading, line, pair
-from vcviz.headless import run_notebook
+from vcviz.headless import RENDERER, run_notebook
 
 
 def _fresh(root: Path) -> Callable[[], Path]:
@@ -61,17 +62,30 @@ def stacked(folder: Callable[[], Path], width: int, probe_every: int) -> Pair:
     )  # fmt: skip
 
 
-def runner(folder: Callable[[], Path]) -> Pair:
-    """An empty notebook of twenty cells."""
+#: what a cell holds, by what the notebook is called
+_CELLS = {
+    "20 empty cells": (20, "pass"),
+    "12 figures of 20,000 points": (
+        12,
+        "import numpy as np, plotly.graph_objects as go\n"
+        "x = np.random.default_rng(0).standard_normal((2, 20_000))\n"
+        "go.Figure(go.Scattergl(x=x[0], y=x[1], mode='markers'))",
+    ),
+}
+
+
+def runner(folder: Callable[[], Path], kind: str) -> Pair:
+    """The notebook runner, without a page, against papermill alone."""
     root = folder()
-    root.mkdir(parents=True)
-    source = root / "empty.ipynb"
-    nb = new_notebook(cells=[new_code_cell("") for _ in range(20)])
+    root.mkdir()
+    source = root / "cells.ipynb"
+    count, code = _CELLS[kind]
+    nb = new_notebook(cells=[new_code_cell(code) for _ in range(count)])
     nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(nb, source)
+    options: dict[str, Any] = {"html": False, "images": False, "progress": False}
     return pair(
-        "run_notebook, 20 empty cells",
-        lambda: run_notebook(source, out=folder(), html=False, progress=False), "papermill",
+        f"run_notebook, {kind}", lambda: run_notebook(source, out=folder(), **options), "papermill",
         lambda: papermill.execute_notebook(source, root / "out.ipynb", progress_bar=False),
         rounds=5, now=time.perf_counter,
     )  # fmt: skip
@@ -80,7 +94,8 @@ def runner(folder: Callable[[], Path]) -> Pair:
 def pairs(root: Path) -> Iterator[Pair]:
     """Yield every comparison."""
     folder = _fresh(root)
-    yield runner(folder)
+    for kind in _CELLS:
+        yield runner(folder, kind)
     for width, probe_every in ((32, 10), (32, 1), (128, 10)):
         yield stacked(folder, width, probe_every)
     yield workers(folder)
@@ -89,6 +104,7 @@ def pairs(root: Path) -> Iterator[Pair]:
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
+    os.environ["PLOTLY_RENDERER"] = RENDERER  # papermill is to save the same
     print(heading())
     with tempfile.TemporaryDirectory() as root:
         for found in pairs(Path(root)):
