@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
