@@ -14,6 +14,7 @@ from vcviz.heads import HEADS, build_head
 from vcviz.heads.heteroscedastic import HeteroscedasticHead
 from vcviz.model import Classifier
 from vcviz.noise import flip_probs
+from vcviz.optimizers import eager
 from vcviz.options import check_count, check_number
 from vcviz.records import LogitLaw, PixelSplit, Segmentation
 
@@ -90,7 +91,7 @@ def train_segmenter(
     model = Classifier(encoder, last).train()
     x, y = torch.tensor(split.x), torch.tensor(split.y)
     noise = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr)
+    optimizer = eager(torch.optim.Adam)(model.parameters(), lr)
     steps = check_count("epochs", epochs) * -(-len(x) // check_count("batch_size", batch_size))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(epochs):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vcviz.config import RunConfig
 from vcviz.errors import InputError
+from vcviz.optimizers import eager
 
 
 def optimizers_of(
@@ -32,15 +33,19 @@ def optimizers_of(
     groups: list[dict[str, Any]] = [{"params": [p for p in main if id(p) not in spared]}]
     if spared:
         groups.append({"params": list(undecayed), "weight_decay": 0.0})
+    kinds: dict[str, type[torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "sgd": torch.optim.SGD,
+    }
+    if not config.compile:
+        kinds = {name: eager(kind) for name, kind in kinds.items()}
     if config.optimizer == "sgd":
-        momentum: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.momentum > 0}
-        found["main"] = torch.optim.SGD(groups, **momentum, **common)
-    else:
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-        found["main"] = kind(groups, **common)
+        common |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
+    found["main"] = kinds[config.optimizer](groups, **common)
     if critic:
         options: dict[str, Any] = {"lr": config.critic_lr, "betas": (0.5, 0.9), "fused": fused}
-        found["critic"] = torch.optim.Adam(critic, **options)
+        found["critic"] = kinds["adam"](critic, **options)
     return found
 
 

@@ -1,0 +1,30 @@
+"""Torch's optimisers without torch's compiler.
+
+The first step of any optimiser of torch imports `torch._dynamo`, in case a compiler traces it: two
+seconds of the processor in every process that trains, whether anything is compiled or not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TypeVar
+
+import torch
+from torch.optim import Optimizer
+
+Kind = TypeVar("Kind", bound=Optimizer)
+
+
+def eager(kind: type[Kind]) -> type[Kind]:
+    """Return a subclass of a class of optimisers that takes the same steps, and compiles nothing.
+
+    Torch wraps what its compiler should not trace; the subclass calls what is inside. Where a
+    version of torch wraps nothing, it is the class as it is.
+    """
+    inside = {
+        name: inspect.unwrap(method)
+        for name, method in vars(Optimizer).items()
+        if inspect.isfunction(method) and hasattr(method, "__wrapped__")
+    }
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**inside, "step": step, "__module__": kind.__module__})
