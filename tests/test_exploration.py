@@ -39,6 +39,12 @@ def test_a_plain_module_in_three_lines(table):
     assert ui.adversarial.path.x.shape == (N, F)
     for explorer in ui.explorers.values():
         assert explorer.figure().data
+    named = ui.subject.attack([5, 2], steps=1, progress=False)
+    np.testing.assert_array_equal(named.index, [5, 2])
+    np.testing.assert_array_equal(named.x, table[0][[5, 2]])
+    assert len(vcviz.AdversarialExplorer(ui.subject, rows=[5, 2]).path) == 2
+    with pytest.raises(InputError, match=rf"rows must be whole numbers in \[0, {N}\)"):
+        ui.subject.attack([N])
 
 
 def test_ours_state_their_own_law(tmp_path):

@@ -64,7 +64,7 @@ class TestOod:
         texts = [a.text for a in fig.layout.annotations]
         assert "run &lt;i&gt;: k-th neighbour" in texts[0]
         assert "against &lt;digits&gt;" in texts[1]
-        assert fig.layout.xaxis2.title.text == "score, in latent units"
+        assert fig.layout.xaxis2.title.text == "score, latent units"
         assert sum(bool(t.showlegend) for t in bars(fig, "known")) == 1
 
     def test_roc_stands_beneath(self):

@@ -108,7 +108,7 @@ def test_four_dimensional_latents_are_projected_and_their_law_with_them():
 def pixels_of(image) -> np.ndarray:
     """Return what a layout image shows, one pixel of the inputs each."""
     png = base64.b64decode(image.source.split(",")[1])
-    large = np.asarray(Image.open(io.BytesIO(png)))
+    large = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
     times = large.shape[0] // int(image.sizey)
     assert large.shape[:2] == (times * image.sizey, times * image.sizex)
     return large[::times, ::times]

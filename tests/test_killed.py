@@ -109,6 +109,20 @@ def test_a_history_without_room_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         loop.run_folder.append_history(tmp_path, {"epoch": 1})
 
 
+@pytest.mark.parametrize("line", [b'{"epo', b"3", b"{}", b'{"epoch": "x"}', b"\xff\xfe", b"[1]"])
+def test_a_history_is_kept_up_to_the_line_that_was_torn(tmp_path: Path, line: bytes) -> None:
+    folder = loop.run_folder
+    (tmp_path / "checkpoint").mkdir()
+    folder.write_checkpoint(tmp_path, {}, {"epoch": 2, "optimizer": {}, "scaler": None})
+    for epoch in (1, 2):
+        folder.append_history(tmp_path, {"epoch": epoch})
+    history = tmp_path / "history.jsonl"
+    whole = history.read_bytes()
+    history.write_bytes(whole + line)
+    folder.read_checkpoint(tmp_path)
+    assert history.read_bytes() == whole
+
+
 def test_a_run_that_dies_while_it_writes_goes_on(tmp_path: Path) -> None:
     _dies_and_goes_on(tmp_path, "files", [17])
 

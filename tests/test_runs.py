@@ -12,7 +12,8 @@ import vcviz
 from vcviz import InputError
 from vcviz.errors import RunWarning
 from vcviz.runs import folder as run_folder
-from vcviz.runs.folder import read_arrays, write_arrays
+from vcviz.runs.folder import write_arrays
+from vcviz.runs.stored import read_arrays
 
 
 @pytest.fixture(scope="module")

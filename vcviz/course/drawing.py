@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, text_above
-from vcviz.widgets.controls import PLAIN
+from vcviz.widgets.controls import PLAIN, row_of
 
 Trace = dict[str, Any]
 _LINE_PX = 17
@@ -159,5 +159,4 @@ def float_slider(
 
 def panel_of(controls: Sequence[ipw.Widget], *more: ipw.Widget) -> ipw.Box:
     """Return controls in rows that wrap."""
-    wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 18px")
-    return ipw.Box([*controls, *more], layout=wrap)
+    return row_of([*controls, *more], gap="2px 18px")

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as ipw
 
 from vcviz.course.answers import Verdict
-from vcviz.widgets.controls import PLAIN, prose
+from vcviz.widgets.controls import PLAIN, prose, row_of
 
 #: set to 1 where a notebook is an app, such as by ``vcviz lab --app``
 APP = "VCVIZ_APP"
@@ -51,8 +51,8 @@ class AnswerField:
         self._said = ipw.HTML()
         self._text.observe(self._answered, names="value")
         self._button.on_click(self._answered)
-        row = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 8px")
-        self.widget = ipw.VBox([ipw.Box([self._text, self._button], layout=row), self._said])
+        row = row_of([self._text, self._button], gap="2px 8px")
+        self.widget = ipw.VBox([row, self._said])
 
     def answer(self, text: str) -> str:
         """Give an answer, as typing it does, and return what is said of it."""

@@ -110,7 +110,7 @@ def empirical_ellipsoids(
     Returns
     -------
     list of Ellipsoid
-        None for a class of fewer than 5 points.
+        One a class, but for classes of fewer than 5 points, which have none.
     """
     check_fraction("mass", mass)
     points = as_float("points", points, 2, np.float64)

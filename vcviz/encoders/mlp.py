@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vcviz.errors import InputError, clip
-from vcviz.options import check_count, check_number
+from vcviz.options import check_count, check_fraction
 
 
 class MLPEncoder(nn.Module):
@@ -46,7 +46,7 @@ def dense(
     """Return linear layers of widths `hidden` with ReLU, then a linear layer to `out`."""
     if isinstance(hidden, str) or not isinstance(hidden, Sequence):
         raise InputError(f"hidden must be a list of layer widths, got {clip(hidden)}")
-    check_share("dropout", dropout)
+    check_fraction("dropout", dropout, zero=True)
     layers: list[nn.Module] = []
     for width in hidden:
         layers.append(nn.Linear(size, check_count("hidden", width), bias=not batch_norm))
@@ -57,10 +57,3 @@ def dense(
             layers.append(nn.Dropout(dropout))
         size = width
     return [*layers, nn.Linear(size, out)]
-
-
-def check_share(name: str, value: float) -> float:
-    """Return `value` if it is a number in [0, 1)."""
-    if check_number(name, value, least=0) >= 1:
-        raise InputError(f"{name} must be below 1, got {value}")
-    return float(value)

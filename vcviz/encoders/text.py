@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vcviz.encoders.mlp import check_share, dense
-from vcviz.options import check_count
+from vcviz.encoders.mlp import dense
+from vcviz.options import check_count, check_fraction
 
 
 class TextEncoder(nn.Module):
@@ -38,7 +38,7 @@ class TextEncoder(nn.Module):
     ) -> None:
         super().__init__()
         check_count("embedding_dim", embedding_dim)
-        self.token_dropout = check_share("token_dropout", token_dropout)
+        self.token_dropout = check_fraction("token_dropout", token_dropout, zero=True)
         self.embedding = nn.EmbeddingBag(n_tokens, embedding_dim, mode="mean", padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=1e-3)
         self.net = nn.Sequential(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vcviz.compare.corruptions import ROWS as CORRUPTED_ROWS
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError
-from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory
+from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,25 +63,29 @@ class Subject:
         """Return the law that the classifier states or implies."""
         return self._law
 
-    def attack(self, n: int = 50, *, progress: bool = True, **options: Any) -> Trajectory:
-        """Attack the first `n` rows that were kept for it; `options` as for `vcviz.attack`."""
+    def attack(
+        self, n: int | ArrayLike = 50, *, progress: bool = True, **options: Any
+    ) -> Trajectory:
+        """Attack rows that were kept for it: the first `n`, or those named; see `vcviz.attack`."""
         from vcviz.attacks import attack
 
-        model, rows = self._attacked(n)
-        return attack(model, rows, progress=progress, **{"layer": self.layer} | options)
+        model, rows, chosen = self._attacked(n)
+        path = attack(model, rows, progress=progress, **{"layer": self.layer} | options)
+        return replace(path, index=chosen)
 
-    def robustness(self, n: int = 50, **options: Any) -> RobustnessCurve:
-        """Follow accuracy and ECE against the radius; `options` as for `robustness_curve`."""
+    def robustness(self, n: int | ArrayLike = 50, **options: Any) -> RobustnessCurve:
+        """Follow accuracy and ECE of rows against the radius; see `robustness_curve`."""
         from vcviz.attacks.curve import robustness_curve
 
-        model, rows = self._attacked(n)
+        model, rows, _ = self._attacked(n)
         own = {"layer": self.layer, "name": self.name}
         return robustness_curve(model, rows, **own | options)
 
-    def _attacked(self, n: int) -> tuple[nn.Module, Split]:
+    def _attacked(self, n: int | ArrayLike) -> tuple[nn.Module, Split, NDArray[np.int64]]:
         if self._model is None or self._rows is None:
             raise InputError("there is no model to attack, or its inputs have no gradients")
-        return self._model, self._rows.take(np.arange(min(n, len(self._rows))))
+        chosen = as_rows(n, len(self._rows))
+        return self._model, self._rows.take(chosen), chosen
 
     def split(self, name: str = "test") -> Split:
         """Return the data, whatever is asked for; of a loader the first rows that it gives now."""

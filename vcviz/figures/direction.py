@@ -141,7 +141,7 @@ def _densities(one: Marginals) -> list[Trace]:
         traces.append(
             _line(
                 one, i, one.x[i], one.density[i], "empirical",
-                line=dashed, fill="tozeroy", fillcolor=_faint(color, _FILL),
+                line=dashed, fill="tozeroy", fillcolor=style.faint(color, _FILL),
             )
         )  # fmt: skip
     for i, k in enumerate(one.classes):
@@ -160,7 +160,7 @@ def _bands(one: Marginals) -> list[Trace]:
         traces.append(
             _line(
                 one, i, [*x, *x[::-1]], [*low, *high[::-1]], "band",
-                line={"width": 0}, fill="toself", fillcolor=_faint(style.NEUTRAL, opacity),
+                line={"width": 0}, fill="toself", fillcolor=style.faint(style.NEUTRAL, opacity),
             )
         )  # fmt: skip
     return traces
@@ -218,11 +218,6 @@ def _told(one: Marginals) -> str:
 def _interval(one: Marginals, i: int) -> str:
     low, high = one.distance_interval[i]
     return f"{one.distance[i]:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _faint(color: str, opacity: float) -> str:
-    red, green, blue = style.rgb(color)
-    return f"rgba({red},{green},{blue},{opacity})"
 
 
 # ---------------------------------------------------------------- axes

@@ -127,12 +127,12 @@ def field_bar(
     """
     low, high = limits or field.limits
     grey = style.NEUTRAL
-    scale: list[list[Any]] = [[0, _tint(grey, 0)], [1, _tint(grey, _STRONGEST)]]
+    scale: list[list[Any]] = [[0, style.faint(grey, 0)], [1, style.faint(grey, _STRONGEST)]]
     if field.threshold is None:
         high = max(abs(low), abs(high))
         low = -high
-        clear = [[0.4999, _tint(FEWER, 0)], [0.5001, _tint(MORE, 0)]]
-        scale = [[0, _tint(FEWER, _STRONGEST)], *clear, [1, _tint(MORE, _STRONGEST)]]
+        clear = [[0.4999, style.faint(FEWER, 0)], [0.5001, style.faint(MORE, 0)]]
+        scale = [[0, style.faint(FEWER, _STRONGEST)], *clear, [1, style.faint(MORE, _STRONGEST)]]
     return {
         "type": "scatter",
         "x": [None],
@@ -226,8 +226,3 @@ def stranger_trace(
         "hovertemplate": "<b>%{fullData.name}</b> · row %{customdata[0]:d}<extra></extra>",
         "meta": {"layer": "strangers"},
     }
-
-
-def _tint(color: str, opacity: float) -> str:
-    red, green, blue = style.rgb(color)
-    return f"rgba({red},{green},{blue},{opacity})"

@@ -104,6 +104,22 @@ def beside(
     ]
 
 
+def room_beneath(layout: dict[str, Any], pixels: float) -> float:
+    """Make a figure so many pixels higher, empty beneath its panels; return the height of the plot.
+
+    The panels, their legend and all between them keep their size.
+    """
+    margin, legend = layout["margin"], layout["legend"]
+    plot = layout["height"] - margin["t"] - margin["b"]
+    share = plot / (plot + pixels)
+    for name, axis in layout.items():
+        if name.startswith("yaxis"):
+            axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
+    legend["y"] = 1 + (legend["y"] - 1) * share
+    layout["height"] += pixels
+    return float(plot + pixels)
+
+
 def stacked(cell: Cell, n: int, *, gap: float, first: int) -> list[Cell]:
     """Return `n` cells above one another in the place of one, `gap` a share of a cell's height."""
     low, high = cell.y_domain

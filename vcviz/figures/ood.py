@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells, grid_of
-from vcviz.ood import METHODS, roc_curve
+from vcviz.ood import METHODS, UNITS, roc_curve
 from vcviz.options import check_count
 from vcviz.records import Separation
 
 KNOWN, STRANGE = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
 _PANEL_PX, _GAP_PX, _ROC_GAP_PX = 150, 116, 58
-#: units of a score; the others are in nats
-_UNITS = {"mahalanobis": "", "relative_mahalanobis": "", "knn": "in latent units"}
 
 
 def plot_ood(
@@ -163,7 +161,7 @@ def _range(one: Separation) -> tuple[float, float]:
 
 
 def _histogram_axes(one: Separation, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    unit = _UNITS.get(one.method, "nats")
+    unit = UNITS.get(one.method)
     x = {"title": {"text": f"score, {unit}" if unit else "score"}, "range": list(_range(one))}
     y = {"title": {"text": "share of rows" if first else None}, "rangemode": "tozero"}
     return x, y | {"tickformat": ".0%"}

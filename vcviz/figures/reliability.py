@@ -87,7 +87,7 @@ def reliability_spec(
         counts = rows[2 * (i // columns) + 1][i % columns]
         data += top.place([*diagram_traces(diagram, i), text_above(text, 0.0, TOP)])
         data += counts.place(count_traces(diagram, i))
-        layout |= top.axes(*_diagram_axes(top, counts, first=i % columns == 0))
+        layout |= top.axes(*_diagram_axes(counts, first=i % columns == 0))
         layout |= counts.axes(*_count_axes(most, first=i % columns == 0))
         heading = top.heading(style.escape(diagram.curve.name, 60))
         layout["annotations"].append(heading | {"yshift": _LINE_PX * len(text)})
@@ -109,7 +109,7 @@ def _listed(curves: ReliabilityCurve | Sequence[ReliabilityCurve]) -> list[Relia
     return found
 
 
-def _diagram_axes(top: Cell, counts: Cell, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _diagram_axes(counts: Cell, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     x = {
         "range": [0, 1],
         "constrain": "domain",

@@ -10,7 +10,7 @@ import numpy as np
 from vcviz.calibration import TemperatureSweep
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
-from vcviz.figures.grid import beside
+from vcviz.figures.grid import beside, room_beneath
 from vcviz.figures.reliability import reliability_spec
 from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.records import ReliabilityCurve
@@ -44,16 +44,8 @@ def temperature_spec(
     """
     top = reliability_spec(curves, columns=columns)
     layout = top["layout"]
-    margin = layout["margin"]
-    plot = layout["height"] - margin["t"] - margin["b"]
     rows = 2 if severities else 1
-    total = plot + rows * (_GAP_PX + _SWEEP_PX)
-    share = plot / total
-    for name, axis in layout.items():
-        if name.startswith("yaxis"):
-            axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
-    layout["legend"]["y"] = 1 + (layout["legend"]["y"] - 1) * share
-    layout["height"] += total - plot
+    total = room_beneath(layout, rows * (_GAP_PX + _SWEEP_PX))
     layout.pop("width", None)
     data = list(top["data"])
     bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total

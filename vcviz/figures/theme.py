@@ -63,6 +63,12 @@ def rgb(color: str) -> list[int]:
     return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
 
+def faint(color: str, opacity: float) -> str:
+    """Return a colour "#RRGGBB" as CSS, with an opacity in [0, 1]."""
+    red, green, blue = rgb(color)
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
 def run_style(i: int) -> tuple[str, str, str]:
     """Return (colour, dash, marker) of the `i`-th run."""
     return (

@@ -15,15 +15,11 @@ from vcviz.errors import InputError
 from vcviz.latents import to_numpy
 from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
 from vcviz.latents.planes import latent_outputs, plane_grid
-from vcviz.ood import METHODS, score, separation, threshold_at_tpr
+from vcviz.ood import METHODS, OF_OUTPUT, UNITS, score, separation, threshold_at_tpr
 from vcviz.options import check_choice
 from vcviz.records import LatentPrior, LatentSet, PlaneField, Projection, as_float, as_labels
 
 _ROWS = 65_536
-#: scores that ask the model; the others look at the latents alone
-_ASKING = ("max_prob", "entropy", "energy")
-#: units of scores; the others are in nats
-_UNITS = {"mahalanobis": "squared σ", "relative_mahalanobis": "squared σ", "knn": "latent units"}
 
 
 def has_critic(model: nn.Module) -> bool:
@@ -165,7 +161,7 @@ def score_plane(
     projection, x, y, z = plane_grid(
         latents, projection=projection, ranges=ranges, size=size, through=through
     )
-    if method in _ASKING:
+    if method in OF_OUTPUT:
         if model is None:
             raise InputError(f"the {method} score needs the model, got None")
         log_probs, energy = latent_outputs(model, z, seed=seed)
@@ -189,7 +185,7 @@ def score_plane(
         x,
         y,
         quantity=METHODS[method],
-        unit=_UNITS.get(method, "nats"),
+        unit=UNITS[method],
         limits=(middle, middle + reach),
         threshold=threshold,
         tpr=tpr,

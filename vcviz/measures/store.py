@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vcviz.errors import InputError
-from vcviz.runs.folder import read_json, write_json
+from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_json
 
 FORMAT = "vcviz.scores/1"
 FILE = "scores.json"

@@ -14,6 +14,8 @@ from vcviz.ood.ranks import hanley_mcneil_interval as hanley_mcneil_interval
 from vcviz.ood.ranks import roc_curve as roc_curve
 from vcviz.ood.ranks import threshold_at_tpr as threshold_at_tpr
 from vcviz.ood.scores import METHODS as METHODS
+from vcviz.ood.scores import OF_OUTPUT as OF_OUTPUT
+from vcviz.ood.scores import UNITS as UNITS
 from vcviz.ood.scores import Method as Method
 from vcviz.ood.scores import available as available
 from vcviz.ood.scores import score as score
@@ -22,6 +24,8 @@ from vcviz.ood.separation import separations as separations
 
 __all__ = [
     "METHODS",
+    "OF_OUTPUT",
+    "UNITS",
     "Method",
     "aupr",
     "aupr_interval",

@@ -27,6 +27,12 @@ METHODS: dict[str, str] = {
     "relative_mahalanobis": "relative Mahalanobis",
     "knn": "k-th neighbour",
 }
+#: score -> its unit
+UNITS: dict[str, str] = dict.fromkeys(METHODS, "nats") | {
+    "mahalanobis": "squared σ", "relative_mahalanobis": "squared σ", "knn": "latent units",
+}  # fmt: skip
+#: scores of what a classifier says, not of where the latent lies
+OF_OUTPUT = ("max_prob", "entropy", "energy")
 _DISTANCES = ("mahalanobis", "relative_mahalanobis", "knn")
 
 

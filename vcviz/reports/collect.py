@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,10 @@ from vcviz.json_files import read_json
 from vcviz.measures import scores_of
 from vcviz.measures.store import FILE as SCORES
 from vcviz.runs import Run, load_run
-from vcviz.runs.folder import is_run
+from vcviz.runs.stored import is_run
 from vcviz.sweeps.journal import FILE as JOURNAL
 from vcviz.sweeps.journal import read_journal
-from vcviz.sweeps.tasks import train_command
+from vcviz.sweeps.tasks import notebook_command, train_command
 
 #: settings that say how a run was computed, not what
 _HOW = ("device", "threads", "compile")
@@ -135,9 +133,8 @@ def _notebook(path: Path, record: Mapping[str, Any]) -> Row:
 
 
 def _notebook_command(path: Path, record: Mapping[str, Any]) -> str:
-    given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in record["parameters"].items()]
-    address = shlex.quote(record.get("address", record["notebook"]))
-    return " ".join(["vcviz notebook", address, *given, "--out", shlex.quote(str(path.parent))])
+    address = record.get("address", record["notebook"])
+    return notebook_command(address, record["parameters"], path.parent)
 
 
 def _notebook_name(path: Path) -> str:
@@ -181,7 +178,3 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

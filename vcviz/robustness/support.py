@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from vcviz.errors import InputError, expect
 from vcviz.options import check_fraction
 from vcviz.records import LatentPrior, Trajectory
+from vcviz.records.trajectory import first_step
 
 #: draws of each class for its threshold; its error is then about 0.003 of the mass
 _DRAWS = 10_000
@@ -97,11 +99,8 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     own = joint[:, np.arange(n), path.y]
     threshold = support_threshold(prior, mass)
     outside = own < threshold[path.y]
-    total = joint + prior.log_weight
-    top = total.max(2, keepdims=True)
-    marginal = np.log(np.exp(total - top).sum(2)) + top[..., 0]
-    leaves = np.where(outside.any(0), outside.argmax(0), -1)
-    return Crossing(leaves, path.first_flip, own, marginal, threshold, mass)
+    marginal = logsumexp(joint + prior.log_weight, axis=2)
+    return Crossing(first_step(outside), path.first_flip, own, marginal, threshold, mass)
 
 
 def support_threshold(prior: LatentPrior, mass: float) -> NDArray[np.float64]:

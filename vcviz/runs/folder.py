@@ -1,4 +1,4 @@
-"""Run folders on disk: safetensors and JSON, no pickle; nothing else writes or opens their files.
+"""Run folders on disk: safetensors and JSON, no pickle; written here, read by `stored`.
 
 A run trains in a hidden sibling ``.<name>.partial`` and is renamed to ``<name>`` when it is
 complete, so that a folder in the list is always a finished run.
@@ -31,120 +31,17 @@ from safetensors.numpy import save_file
 
 from vcviz import json_files
 from vcviz.config import RunConfig
-from vcviz.errors import InputError, MissingError, clip
+from vcviz.errors import InputError, clip
 from vcviz.options import check_count
-
-FORMAT = "vcviz.run/1"
-LATENTS, CHECKPOINT = "latents", "checkpoint"
-_ADVICE = "; remove that folder and train again"
-
-Arrays = dict[str, NDArray[Any]]
-
-# ---------------------------------------------------------------- reading
-
-
-def is_run(path: Path) -> bool:
-    """Return whether a folder is a finished run: visible, with a config."""
-    return not path.name.startswith(".") and (path / "config.json").is_file()
-
-
-def read_json(path: Path, *, finite: bool = False) -> dict[str, Any]:
-    """Return the JSON object in a file; with `finite`, one without NaN and infinities."""
-    with reading(path):
-        return json_files.read_json(path, finite=finite, advice=_ADVICE)
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a history file."""
-    with reading(path):
-        if path.stat().st_size > json_files.LARGEST:
-            raise InputError(f"{path} has {path.stat().st_size >> 20} MB; a history never has")
-        lines = path.read_bytes().splitlines()
-    rows = [json_files.parse_json(line, path, advice=_ADVICE) for line in lines if line]
-    if wrong := [row for row in rows if not isinstance(row, dict)]:
-        raise InputError(f"{path} should hold a JSON object a line, holds {clip(wrong[0])}")
-    return rows
-
-
-def stored_settings(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
-    """Return the settings of a run and the whole of its config.json, checked to be ours."""
-    path = folder / "config.json"
-    record = read_json(path, finite=True)
-    if record.get("format") != FORMAT:
-        raise InputError(f"{path} is not a vcviz run (format {clip(record.get('format'))})")
-    if missing := {"config", "data"} - record.keys():
-        raise InputError(f"{path} lacks {', '.join(sorted(missing))}")
-    for name in ("config", "data"):
-        if not isinstance(record[name], dict):
-            raise InputError(f"{name} in {path} must be an object, got {clip(record[name])}")
-    check_data(path, record["data"])
-    try:
-        return RunConfig(**record["config"]), record
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def check_data(path: Path, data: Mapping[str, Any]) -> None:
-    """Raise an `InputError` unless this is what a config says of the data of a run."""
-    names, shape = data.get("class_names"), data.get("input_shape")
-    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
-        raise InputError(f"class_names in {path} must be a list of names, got {clip(names)}")
-    if not isinstance(shape, list) or not shape:
-        raise InputError(f"input_shape in {path} must be a list of lengths, got {clip(shape)}")
-    for length in shape:
-        check_count(f"input_shape in {path}", length)
-    if data.get("kind") not in ("image", "text", "table"):
-        raise InputError(
-            f"kind in {path} must be image, text or table, got {clip(data.get('kind'))}"
-        )
-    for which in ("train", "test"):
-        split = data.get(which)
-        if not isinstance(split, dict) or not {"rows", "fingerprint"} <= split.keys():
-            raise InputError(f"{which} in {path} must hold rows and a fingerprint")
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays of a whole safetensors file; the arrays are not read."""
-    with reading(path), safe_open(path, framework="numpy") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-
-
-def read_arrays(path: Path) -> Arrays:
-    """Return all arrays of a safetensors file."""
-    with reading(path), safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-
-class reading:
-    """Turn what goes wrong while reading a file of a run into one line that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        folder = self.path.parent
-        if folder.name in (LATENTS, CHECKPOINT) and folder.is_symlink():
-            raise InputError(f"{folder} is a link; only what lies in the run's folder is read")
-        try:
-            json_files.check_plain(self.path)
-        except MissingError:
-            raise MissingError(f"{self.path} is missing{_ADVICE}") from None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, InputError) or error is None:
-            return
-        if isinstance(error, FileNotFoundError):
-            raise MissingError(f"{self.path} is missing{_ADVICE}") from None
-        if isinstance(error, SafetensorError | TypeError | KeyError | AttributeError):
-            # The latter for a type of number that NumPy does not have.
-            raise InputError(
-                f"{self.path} is damaged or not a safetensors file ({str(error)[:200]}){_ADVICE}"
-            ) from None
-        if isinstance(error, PermissionError):
-            raise InputError(f"{self.path} may not be read: {error.strerror}") from None
-
-
-# ---------------------------------------------------------------- writing
+from vcviz.runs.stored import (
+    ADVICE,
+    CHECKPOINT,
+    FORMAT,
+    LATENTS,
+    Arrays,
+    reading,
+    stored_settings,
+)
 
 
 def check_name(name: str) -> str:
@@ -173,12 +70,12 @@ def start(out: str | Path, name: str, config: RunConfig, record: Mapping[str, An
             old, new = before["data"][which], record["data"][which]
             if old["fingerprint"] != new["fingerprint"]:
                 raise InputError(data_changed(folder, which, old, new))
-        if (folder / "checkpoint" / "state.safetensors").exists():
+        if (folder / CHECKPOINT / "state.safetensors").exists():
             return folder
     try:
         shutil.rmtree(folder, ignore_errors=True)
-        (folder / "latents").mkdir(parents=True)
-        (folder / "checkpoint").mkdir()
+        (folder / LATENTS).mkdir(parents=True)
+        (folder / CHECKPOINT).mkdir()
     except OSError as error:
         raise InputError(
             f"cannot write runs in {out}: {error.strerror}; choose another out="
@@ -242,7 +139,7 @@ def write_arrays(
 
 def write_probe(folder: Path, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keep the probe latents of an epoch."""
-    write_arrays(folder / "latents" / f"probe-{epoch:05d}.safetensors", arrays, durable=False)
+    write_arrays(folder / LATENTS / f"probe-{epoch:05d}.safetensors", arrays, durable=False)
 
 
 def append_history(folder: Path, row: Mapping[str, Any]) -> None:
@@ -262,21 +159,21 @@ def write_checkpoint(
 
     One file, so that it is either the old one or the new one whatever happens.
     """
-    path = folder / "checkpoint" / "state.safetensors"
+    path = folder / CHECKPOINT / "state.safetensors"
     write_arrays(path, arrays, {"state": json.dumps(state)})
 
 
 def read_checkpoint(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """Return the last checkpoint, after dropping what was written later; None if there is none."""
-    path = folder / "checkpoint" / "state.safetensors"
+    path = folder / CHECKPOINT / "state.safetensors"
     if not path.exists():
         return None
     with reading(path), safe_open(path, framework="numpy") as file:
         stored = (file.metadata() or {}).get("state", "")
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    state = json_files.parse_json(stored, f"the state in {path}", advice=_ADVICE)
+    state = json_files.parse_json(stored, f"the state in {path}", advice=ADVICE)
     if not isinstance(state, dict) or not {"epoch", "optimizer", "scaler"} <= state.keys():
-        raise InputError(f"{path} holds no checkpoint of a run{_ADVICE}")
+        raise InputError(f"{path} holds no checkpoint of a run{ADVICE}")
     check_count(f"epoch in {path}", state["epoch"], minimum=0)
     _rewind(folder, state["epoch"])
     return arrays, state
@@ -285,22 +182,22 @@ def read_checkpoint(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
 def _rewind(folder: Path, epoch: int) -> None:
     path = folder / "history.jsonl"
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            within = json.loads(line)["epoch"] <= epoch
+        except (ValueError, TypeError, KeyError):
             break  # the kill came in the middle of this line
-        if row["epoch"] <= epoch:
-            kept.append(line + "\n")
-    _replace(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
-    for probe in (folder / "latents").glob("probe-*.safetensors"):
+        if within:
+            kept.append(line + b"\n")
+    _replace(path, lambda temporary: temporary.write_bytes(b"".join(kept)))
+    for probe in (folder / LATENTS).glob("probe-*.safetensors"):
         if int(probe.stem.removeprefix("probe-")) > epoch:
             probe.unlink()
 
 
 def finish(folder: Path, name: str) -> Path:
     """Rename the completed folder to its final place and return that."""
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     for leftover in folder.rglob("*.tmp"):
         leftover.unlink()
     final = folder.parent / name

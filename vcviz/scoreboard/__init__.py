@@ -10,7 +10,8 @@ from typing import Any
 from vcviz.errors import InputError, MissingError, SweepError
 from vcviz.options import check_path
 from vcviz.records import Scoreboard
-from vcviz.runs.folder import read_json, write_json
+from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_json
 from vcviz.scoreboard.board import build
 from vcviz.scoreboard.plan import Plan, as_plan, read_scoreboard_plan
 from vcviz.scoreboard.runs import RUNS, TUNING, Chosen, choose, compared_runs, tuning_runs

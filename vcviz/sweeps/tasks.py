@@ -61,10 +61,8 @@ class Task:
     def command(self) -> str:
         """The command that repeats it alone."""
         if self.notebook is not None:
-            given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in self.parameters.items()]
-            out = shlex.quote(str(self.path))
-            address = shlex.quote(notebook_address(Path(self.notebook)))
-            return " ".join(["vcviz notebook", address, *given, "--out", out])
+            address = notebook_address(Path(self.notebook))
+            return notebook_command(address, self.parameters, self.path)
         return train_command(RunConfig(**nested(self.parameters)), self.folder)
 
     def finished(self) -> bool:
@@ -147,6 +145,13 @@ def train_command(config: RunConfig, out: str | Path) -> str:
             words.append(f"--{name.replace('_', '-')} {shlex.quote(_text(value))}")
         else:
             words.append(f"--set {shlex.quote(f'{name}={_text(value)}')}")
+    return " ".join([*words, "--out", shlex.quote(str(out))])
+
+
+def notebook_command(address: str, parameters: Mapping[str, Any], out: str | Path) -> str:
+    """Return the command that runs a notebook with these parameters."""
+    given = [f"-p {shlex.quote(f'{k}={_text(v)}')}" for k, v in parameters.items()]
+    words = ["vcviz notebook", shlex.quote(address), *given]
     return " ".join([*words, "--out", shlex.quote(str(out))])
 
 

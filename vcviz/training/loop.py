@@ -22,6 +22,7 @@ from vcviz.model import Classifier
 from vcviz.progress import bar_interval
 from vcviz.records import LatentSet, Split
 from vcviz.runs import folder as run_folder
+from vcviz.runs.stored import Arrays
 from vcviz.training import distributed
 from vcviz.training.kept import (
     anticipated_arrays,
@@ -263,7 +264,7 @@ class Trainer:
                 "remove that folder and train again"
             ) from None
 
-    def _restore(self, arrays: run_folder.Arrays, state: Mapping[str, Any]) -> None:
+    def _restore(self, arrays: Arrays, state: Mapping[str, Any]) -> None:
         tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
         self.model.load_state_dict(
             {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -251,11 +250,6 @@ class _Prepared(Bound):
             finally:
                 self._preparing = False
             super().redraw()
-
-    def say(self, message: str) -> None:
-        """Show what is wrong."""
-        self.message.value = f"<b>{html.escape(message)}</b>"
-        self.message.layout.display = None
 
 
 def _curve_button() -> ipw.Button:

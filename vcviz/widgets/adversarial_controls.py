@@ -15,7 +15,7 @@ import numpy as np
 from vcviz.errors import InputError, clip
 from vcviz.figures.trajectory_parts import WHICH
 from vcviz.records import Gates, Trajectory
-from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button
+from vcviz.widgets.controls import PLAIN, Choices, dropdown, player, reset_button, row_of
 
 #: a list shows a value of None as nothing chosen
 NO_TARGET = "none"
@@ -97,12 +97,11 @@ def attack_panel(
     reset: Callable[[], None],
 ) -> ipw.Widget:
     """Return the controls in rows: the attack, the step, what is drawn."""
-    wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
     shown = controls | {"step": player(controls["step"], interval=300), "follow": follow}
     rows = [ATTACK, ("step", "follow"), ("which", "numbers", "axes", "classes")]
     boxes = [[shown[name] for name in row if name in shown] for row in rows]
     boxes[-1].append(reset_button(reset))
-    return ipw.VBox([*(ipw.Box(box, layout=wrap) for box in boxes if box), busy])
+    return ipw.VBox([*(row_of(box) for box in boxes if box), busy])
 
 
 def numbers_of(text: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vcviz.compare.attacks import CHECKS
 from vcviz.errors import InputError
 from vcviz.figures.trajectory_parts import pick_samples
 from vcviz.figures.trajectory_scene import Scene
@@ -16,8 +17,6 @@ from vcviz.titles import run_titles
 from vcviz.widgets.sources import projected
 
 Options = tuple[tuple[str, Any], ...]
-#: rows that are attacked at other radii too, for the gates
-CHECKS = 50
 #: radii of a curve
 _RADII = 8
 #: values of inputs at all steps that are kept for pictures

@@ -12,7 +12,7 @@ from vcviz.errors import InputError
 from vcviz.figures.boundaries import boundary_trace
 from vcviz.figures.fields import field_trace, stranger_trace, threshold_line, threshold_note
 from vcviz.figures.regions import region_trace
-from vcviz.ood import METHODS, available
+from vcviz.ood import METHODS, OF_OUTPUT, available
 from vcviz.projections import plane_latents
 from vcviz.records import LatentPlane, LatentPrior, LatentSet, PlaneField, Projection, Split
 from vcviz.widgets.sources import Axes, Rows, Source
@@ -91,8 +91,7 @@ class Backdrops:
         """Return the scores that this source can give."""
         lat, prior = self._known(split)
         usable = available(lat, prior=prior, train=self._train())
-        asking = ("max_prob", "entropy", "energy")
-        return tuple(m for m in usable if m not in asking or self.can_ask)
+        return tuple(m for m in usable if m not in OF_OUTPUT or self.can_ask)
 
     def _load(self) -> Any:
         return self._source.run.model()
@@ -243,9 +242,7 @@ def _by_bayes(
     """Return p(y|z) on a plane through the latents, from the law: p(y|z) ∝ π_y p(z|y)."""
     x, y = (np.linspace(low, high, size) for low, high in ranges)
     z = plane_latents(projection, x, y, through=lat.z.mean(0))
-    joint = prior.log_prob(z) + prior.log_weight
-    joint -= joint.max(1, keepdims=True)
-    log_probs = joint - np.log(np.exp(joint).sum(1, keepdims=True))
+    log_probs: Any = prior.log_posterior(z)
     return LatentPlane(log_probs.reshape(size, size, -1), x, y, lat, projection)
 
 

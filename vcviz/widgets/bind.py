@@ -129,6 +129,11 @@ class Bound:
                 if not self._held:
                     self.redraw()
 
+    def say(self, message: str) -> None:
+        """Show what is wrong, until the figure is drawn again."""
+        self.message.value = f"<b>{html.escape(message)}</b>"
+        self.message.layout.display = None
+
     def redraw(self) -> None:
         """Draw the present values; one message to the page if traces keep their number."""
         if "view" not in self.__dict__:
@@ -137,8 +142,7 @@ class Bound:
             try:
                 new = self._drawn(self.values)
             except InputError as error:
-                self.message.value = f"<b>{html.escape(str(error))}</b>"
-                self.message.layout.display = None
+                self.say(str(error))
                 return
             self.message.layout.display = "none"
             self.view.show(*new)

@@ -21,7 +21,7 @@ from vcviz.figures.reliability import panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.calibrations import FEWEST, LOG_T, MOST, Bins, Calibrations, Rows
-from vcviz.widgets.controls import PLAIN, Choices, dropdown, prose, reset_button
+from vcviz.widgets.controls import PLAIN, Choices, dropdown, prose, reset_button, row_of
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.plot import Plot
 from vcviz.widgets.selection import Selection
@@ -66,8 +66,7 @@ class CalibrationExplorer(Explorer):
         self._theme = theme
         self._of = [Calibrations(source, resamples) for source in self._sources]
         controls = self._controls()
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        boxes = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        boxes = row_of([*controls.values(), reset_button(self.reset)])
         self._line = ipw.HTML(prose(_HINT))
         self._listening = False
         bound = Bound(self._draw, controls, "temperature", boxes, {"chosen": ("test", b"")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ipywidgets as ipw
@@ -59,6 +59,12 @@ class Choices(ipw.Box):
         for (_, value), box in zip(self.options, self.boxes, strict=True):
             box.value = value in self.value
         self._following = False
+
+
+def row_of(controls: Iterable[ipw.Widget], *, gap: str = "0 18px") -> ipw.Box:
+    """Return controls beside each other, in several rows where the page is narrow."""
+    wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap=gap)
+    return ipw.Box(list(controls), layout=wrap)
 
 
 def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int = 400) -> ipw.Box:

@@ -16,7 +16,7 @@ from vcviz.fit.marginals import marginals
 from vcviz.projections.directions import direction, natural_directions
 from vcviz.records import Direction, Marginals
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import Choices, dropdown, epoch_slider, player, reset_button
+from vcviz.widgets.controls import Choices, dropdown, epoch_slider, player, reset_button, row_of
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.sources import Rows, sources
 
@@ -66,10 +66,9 @@ class DirectionExplorer(Explorer):
         shown = own if follows is not None else dict(controls)
         if follows is None and "epoch" in shown:
             shown["epoch"] = player(shown["epoch"])
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
         rest = [] if follows is not None else [reset_button(self.reset)]
         slider = "epoch" if "epoch" in controls else None
-        panel = ipw.Box([*shown.values(), *rest], layout=wrap)
+        panel = row_of([*shown.values(), *rest])
         super().__init__(Bound(self._draw, controls, slider, panel))
 
     @property

@@ -18,7 +18,7 @@ from vcviz.options import check_count
 from vcviz.projections import fit_projection, plane_latents
 from vcviz.records import LatentPlane, Split
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, player, reset_button
+from vcviz.widgets.controls import PLAIN, player, reset_button, row_of
 from vcviz.widgets.display import Explorer
 
 #: values of the slider over masks beside the numbers of single masks
@@ -89,8 +89,7 @@ class DropMaxExplorer(Explorer):
         self._under_rho = cache(self._new_under_rho)
         controls = self._controls(check_count("samples", samples))
         bars = [player(controls["mask"]), controls["sample"], reset_button(self.reset)]
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        super().__init__(Bound(self._draw, controls, "mask", ipw.Box(bars, layout=wrap)))
+        super().__init__(Bound(self._draw, controls, "mask", row_of(bars)))
 
     def masks(self, row: int) -> NDArray[np.bool_]:
         """Return (S, C) the masks of a row of the latents, True where a class is retained."""

@@ -18,7 +18,7 @@ from vcviz.noise import argmax_probs, input_grid, noisy_log_probs
 from vcviz.options import check_count
 from vcviz.records import LogitLaw, Split
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, dropdown, reset_button
+from vcviz.widgets.controls import PLAIN, dropdown, reset_button, row_of
 from vcviz.widgets.display import Explorer
 
 _DECADES = 2.0  # temperatures from 1/100 to 100 of that of training
@@ -81,8 +81,7 @@ class HeteroscedasticExplorer(Explorer):
         # Slow parts are kept: a temperature moved back and forth averages nothing twice.
         self._curve = cache(self._new_curve)
         controls = self._controls(check_count("samples", samples))
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        boxes = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        boxes = row_of([*controls.values(), reset_button(self.reset)])
         super().__init__(Bound(self._draw, controls, "temperature", boxes))
 
     def figure(

@@ -18,7 +18,7 @@ from vcviz.figures.information import information_axes, information_lines, point
 from vcviz.imbalance import Level, accuracies, estimates, levels, prior_between
 from vcviz.information import pointwise_information
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, dropdown, reset_button
+from vcviz.widgets.controls import PLAIN, dropdown, reset_button, row_of
 from vcviz.widgets.display import Explorer
 
 _TOP_PX, _BOTTOM_PX, _GAP_PX = 300, 250, 160
@@ -72,8 +72,7 @@ class InformationExplorer(Explorer):
             ),
             "head": dropdown("Histogram of", [(h, h) for h in heads], value=heads[-1]),
         }
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        panel = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        panel = row_of([*controls.values(), reset_button(self.reset)])
         super().__init__(Bound(self._draw, controls, "ratio", panel))
 
     def figure(self, *, test_priors: tuple[float, ...] = (0.0, 1.0)) -> go.Figure:

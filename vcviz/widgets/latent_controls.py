@@ -18,6 +18,7 @@ from vcviz.widgets.controls import (
     epoch_slider,
     player,
     reset_button,
+    row_of,
 )
 from vcviz.widgets.sources import Axes, Source
 
@@ -96,10 +97,6 @@ def _beneath(
     return found
 
 
-def _pairs(made: Sequence[Source], backdrops: Sequence[Backdrops]) -> Any:
-    return zip(made, backdrops, strict=True)
-
-
 def axes_of(latent_dim: int, umap: bool) -> list[tuple[str, Axes]]:
     """Return the views on offer; every one is a fixed map of the latents to a plane."""
     if latent_dim < 2:
@@ -124,7 +121,6 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
     if "turn" in shown:
         axes = controls["axes"]
         _only_if(shown["turn"], lambda: axes.value == ("tour",), axes)
-    wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
     if "score" in shown:
         _only_if(
             shown["score"],
@@ -144,7 +140,7 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
     ]
     boxes = [[shown[name] for name in row if name in shown] for row in rows]
     boxes[-1].append(reset_button(reset))
-    return ipw.VBox([ipw.Box(box, layout=wrap) for box in boxes if box])
+    return ipw.VBox([row_of(box) for box in boxes if box])
 
 
 def _only_if(shown: ipw.Widget, wanted: Callable[[], bool], *controls: ipw.Widget) -> None:

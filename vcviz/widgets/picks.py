@@ -244,8 +244,7 @@ def named_rows(view: View, name: str) -> NDArray[np.int64]:
 def _likelihood(lat: LatentSet, prior: LatentPrior | None, places: NDArray[np.int64]) -> Any:
     if prior is None:
         raise InputError("there is no law p(z|y) to judge the latents by")
-    joint = prior.log_prob(lat.z[places]) + prior.log_weight
-    return np.logaddexp.reduce(joint, axis=1)
+    return prior.log_marginal(lat.z[places])
 
 
 def here(lat: LatentSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:

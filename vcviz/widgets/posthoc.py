@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import beside
+from vcviz.figures.grid import beside, room_beneath
 from vcviz.figures.posthoc import ROW_PX, score_panels
 from vcviz.figures.reliability import reliability_spec
 from vcviz.options import check_choice
@@ -20,7 +20,7 @@ from vcviz.posthoc.revision import LAWS
 from vcviz.records import LatentSet, ReliabilityCurve
 from vcviz.titles import run_titles
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, dropdown, reset_button
+from vcviz.widgets.controls import PLAIN, dropdown, reset_button, row_of
 from vcviz.widgets.display import Explorer
 
 _GAP_PX = 120
@@ -85,8 +85,7 @@ class PosthocExplorer(Explorer):
             options=_BINS, value=15, description="Number of bins", style=PLAIN,
             layout=ipw.Layout(width="340px"),
         )  # fmt: skip
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        boxes = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        boxes = row_of([*controls.values(), reset_button(self.reset)])
         super().__init__(Bound(self._draw, controls, "bins", boxes))
 
     def figure(self, *, frames: int = 4) -> go.Figure:
@@ -99,15 +98,8 @@ class PosthocExplorer(Explorer):
         top = reliability_spec(curves, columns=2)
         layout = top["layout"]
         scores = self._scores(i, laws)
-        margin = layout["margin"]
-        plot = layout["height"] - margin["t"] - margin["b"]
         strip = ROW_PX * len(scores) + 20
-        total = plot + _GAP_PX + strip
-        for name, axis in layout.items():
-            if name.startswith("yaxis"):
-                axis["domain"] = [1 - plot / total * (1 - bound) for bound in axis["domain"]]
-        layout["legend"]["y"] = 1 + (layout["legend"]["y"] - 1) * plot / total
-        layout["height"] += _GAP_PX + strip
+        total = room_beneath(layout, _GAP_PX + strip)
         row = beside((0.0, strip / total), 3, gap_x=0.05, first=80, row=9)
         data, axes, notes = score_panels(scores, row, chosen=method)
         layout["annotations"] = [*layout["annotations"], *notes]

@@ -13,7 +13,7 @@ from vcviz.figures.scoreboard import scores_spec
 from vcviz.figures.static import MAX_VIEWS
 from vcviz.records import Scoreboard
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import dropdown, reset_button
+from vcviz.widgets.controls import dropdown, reset_button, row_of
 from vcviz.widgets.display import Explorer
 
 #: what is shown together -> names of numbers
@@ -60,8 +60,7 @@ class ScoreboardExplorer(Explorer):
             "task": dropdown("Task", tasks),
             "numbers": dropdown("Numbers", [(name, name) for name in self._groups]),
         }
-        wrap = ipw.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 18px")
-        panel = ipw.Box([*controls.values(), reset_button(self.reset)], layout=wrap)
+        panel = row_of([*controls.values(), reset_button(self.reset)])
         super().__init__(Bound(self._draw, controls, panel=panel))
 
     def figure(self) -> go.Figure:
