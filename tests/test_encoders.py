@@ -155,7 +155,7 @@ def test_tokens_are_left_out_in_training_only():
         ("cnn", "image", (1, 8, 8), {"width": 0}, "width must be"),
         ("gap", "image", (1, 8, 8), {"widths": 8}, "widths must be a list of channels, got 8"),
         ("gap", "image", (1, 8, 8), {"widths": [8, 0]}, "widths must be a whole number"),
-        ("cnn", "image", (1, 8, 8), {"dropout": 1.0}, "dropout must be below 1"),
+        ("cnn", "image", (1, 8, 8), {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1"),
         ("text", "text", (4,), {"token_dropout": 1}, r"token_dropout must lie in \[0, 1\), got 1"),
         ("mlp", "sound", (4,), {}, "unknown kind of data 'sound'"),
     ],

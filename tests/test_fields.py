@@ -108,7 +108,7 @@ def test_a_run_keeps_its_critic(tmp_path):
     assert has_critic(model)
     again = vcviz.load_run(run.path).model()
     np.testing.assert_array_equal(log_ratio(model, z), log_ratio(again, z))
-    fresh = vcviz.runs.build_model(run.config, run.data)
+    fresh = vcviz.runs.settings.build_model(run.config, run.data)
     fresh.head.law.load_state_dict(model.head.law.state_dict())
     assert np.abs(log_ratio(model, z) - log_ratio(fresh, z)).max() > 1e-3
 

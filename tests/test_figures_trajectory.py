@@ -92,7 +92,7 @@ def test_default_samples_take_classes_in_turn_and_first_those_that_were_right():
     path = trajectory(30)
     scene = Scene(path, prior())
     assert len(scene.samples) == 12
-    assert np.bincount(scene.y).tolist() == [4, 4, 4]
+    assert np.bincount(scene.paths.y).tolist() == [4, 4, 4]
     log_probs = path.log_probs.copy()
     log_probs[0, 0] = np.roll(log_probs[0, 0], 1)
     assert 0 not in Scene(replace(path, log_probs=log_probs), prior()).samples
@@ -101,7 +101,7 @@ def test_default_samples_take_classes_in_turn_and_first_those_that_were_right():
 def test_four_dimensional_latents_are_projected_and_their_law_with_them():
     path, law = trajectory(dim=4), prior(4)
     scene = Scene(path, law, samples=[0, 1])
-    np.testing.assert_allclose(scene.points[3], scene.projection(path.z[3, :2]), rtol=1e-6)
+    np.testing.assert_allclose(scene.paths.points[3], scene.projection(path.z[3, :2]), rtol=1e-6)
     assert "PC 1" in plot_trajectory(path, law).layout.xaxis.title.text
 
 

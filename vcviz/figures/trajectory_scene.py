@@ -25,9 +25,9 @@ from vcviz.figures.trajectory_parts import (
     checked_samples,
     legend_keys,
     norm_name,
-    of_class,
     places,
 )
+from vcviz.figures.trajectory_paths import Paths
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
 from vcviz.robustness import attack_gates, crossings
 
@@ -44,6 +44,7 @@ class Scene:
     Attributes
     ----------
     samples : positions in the path that are drawn
+    paths : their ways through the plane
     crossing : when paths leave the support of their class and flip; None without a law
     """
 
@@ -60,12 +61,6 @@ class Scene:
     ) -> None:
         self.path, self.prior = path, prior
         self.samples = checked_samples(path, samples)
-        self.y = path.y[self.samples]
-        self.classes = [int(k) for k in np.unique(self.y)]
-        self.wrong = (path.log_probs.argmax(2) != path.y)[:, self.samples]
-        #: drawn samples whose prediction is ever not the label, and the first step where it is so
-        self.flipped = np.flatnonzero(self.wrong.any(0))
-        self.first = self.wrong[:, self.flipped].argmax(0)
         n_steps, n = path.z.shape[:2]
         every = LatentSet(
             path.z.reshape(n_steps * n, -1),
@@ -74,9 +69,9 @@ class Scene:
             class_names=path.class_names,
         )
         self.projection = projection or default_projection(every, prior)
-        all_points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)
-        self.points = all_points[:, self.samples]
-        self.ranges = latent_ranges(self.points.reshape(-1, 2), prior, self.projection)
+        points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)[:, self.samples]
+        self.paths = Paths(path, self.samples, points)
+        self.ranges = latent_ranges(points.reshape(-1, 2), prior, self.projection)
         self.crossing = None if prior is None else crossings(path, prior, mass[0])
         self.curves = Curves(path, self.crossing, self.samples)
         self._pictures = pictures and path.x.ndim == 4
@@ -97,6 +92,12 @@ class Scene:
             return int(focus)
         flips = self.path.first_flip[self.samples]
         return int(self.samples[int((flips > 0).argmax())])
+
+    def clicked(self, meta: dict[str, Any], point: int) -> int | None:
+        """Return the position in the path of what was clicked, if it is an input."""
+        if meta.get("layer") == "pictures":
+            return int(self.samples[point % len(self.samples)])
+        return self.paths.clicked(meta, point)
 
     @property
     def choices(self) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -130,11 +131,12 @@ class Scene:
         at, (data, layout) = self._places, self._fixed
         i = self.focused(focus)
         one, place = self._focus(i), int(np.flatnonzero(self.samples == i)[0])
-        still = at.latents.place([self._followed(place)])
+        still = at.latents.place([self.paths.followed(place)])
         for cell, trace in zip(at.curves, self.curves.followed(place), strict=True):
             still += cell.place([trace])
         axes, images = one.axes(at.change, at.bars), layout["images"]
-        moving = at.latents.place([self._now(step), self._ring(place, step), self._readout(step)])
+        marks = [self.paths.now(step), self.paths.ring(place, step), self._readout(step)]
+        moving = at.latents.place(marks)
         for cell, trace in zip(at.curves, self.curves.cursors(step), strict=True):
             moving += cell.place([trace])
         moving += at.bars.place(one.bars(step))
@@ -172,7 +174,7 @@ class Scene:
         lines = self._title()
         top = _LINE_PX * len(lines) + (112 if self._narrow else 110)
         layout["annotations"], layout["images"] = [self._heading(lines, top)], []
-        data = at.latents.place([*self._outlines(mass), *self._paths(), *self._marks()])
+        data = at.latents.place([*self._outlines(mass), *self.paths.lines(), *self.paths.marks()])
         more, axes, headings = self.curves.lay(at.curves)
         data, layout = data + more, layout | axes
         layout["annotations"] += headings
@@ -181,7 +183,7 @@ class Scene:
             layout |= at.pictures.axes(*picture_axes(self.path, self.samples, at.pictures))
             layout["images"] = [attack_pictures(self.path, self.samples, at.pictures)]
         # On a narrow page the outlines name the classes.
-        named = [] if self._narrow and self.prior is not None else self.classes
+        named = [] if self._narrow and self.prior is not None else self.paths.classes
         data += at.latents.place(legend_keys(named, self.path.class_names, len(self.path)))
         bottom = _BOTTOM_PX if at.pictures is None else 16  # pictures have no axis beneath them
         height = at.height + top + bottom
@@ -235,120 +237,6 @@ class Scene:
             compact=False,
             arm=0.012 * (self.ranges[0][1] - self.ranges[0][0]),
         )
-
-    def _paths(self) -> Traces:
-        lines = []
-        for k in self.classes:
-            mine = self.points[:, self.y == k].transpose(1, 0, 2)
-            joined = np.concatenate([mine, np.full((len(mine), 1, 2), np.nan)], axis=1)
-            lines.append(
-                {
-                    **of_class(k, self.path.class_names),
-                    "x": joined[..., 0].ravel(),
-                    "y": joined[..., 1].ravel(),
-                    "mode": "lines",
-                    "line": {"color": style.class_color(k), "width": 1.2},
-                    "opacity": 0.55,
-                    # Nothing to read, but a path can be clicked.
-                    "hoverinfo": "none",
-                    "meta": {"layer": "path", "class": k},
-                }
-            )
-        return lines
-
-    def clicked(self, meta: dict[str, Any], point: int) -> int | None:
-        """Return the position in the path of what was clicked, if it is an input."""
-        if meta.get("layer") == "now":
-            return int(self.samples[point])
-        if meta.get("layer") == "pictures":
-            return int(self.samples[point % len(self.samples)])
-        if meta.get("layer") == "path":
-            mine = self.samples[self.y == meta["class"]]
-            return int(mine[min(point // (self.path.steps + 2), len(mine) - 1)])
-        return None
-
-    def _marks(self) -> Traces:
-        start, flip = self.points[0], self.points[self.first, self.flipped]
-        blank = {"type": "scatter", "mode": "markers", "showlegend": False, "hoverinfo": "skip"}
-        return [
-            {
-                **blank,
-                "x": start[:, 0],
-                "y": start[:, 1],
-                "marker": {"color": [style.class_color(k) for k in self.y], "size": 4},
-                "name": "start",
-                "meta": {"layer": "start"},
-            },
-            {
-                **blank,
-                "x": flip[:, 0],
-                "y": flip[:, 1],
-                "marker": {"color": style.NEUTRAL, "symbol": "x", "size": 8},
-                "name": "prediction flips",
-                "hoverinfo": "text",
-                "text": [f"flips at step {s}" for s in self.first],
-                "meta": {"layer": "flip"},
-            },
-        ]
-
-    def _followed(self, place: int) -> dict[str, Any]:
-        """Return the path of the followed input, thick."""
-        k = int(self.y[place])
-        return {
-            **of_class(k, self.path.class_names),
-            "x": self.points[:, place, 0],
-            "y": self.points[:, place, 1],
-            "mode": "lines",
-            "line": {"color": style.class_color(k), "width": 3.5},
-            "hoverinfo": "skip",
-            "meta": {"layer": "followed"},
-        }
-
-    # ---------------------------------------------------------- what moves
-
-    def _now(self, step: int) -> dict[str, Any]:
-        probability = np.exp(self.path.log_probs[step, self.samples])
-        predicted = probability.argmax(1)
-        names = self.path.class_names
-        return {
-            "type": "scatter",
-            "x": self.points[step, :, 0],
-            "y": self.points[step, :, 1],
-            "mode": "markers",
-            "marker": {
-                "color": [style.class_color(k) for k in self.y],
-                "symbol": [style.class_symbol(k) for k in self.y],
-                "size": 10,
-                "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
-            },
-            "text": [
-                f"row {self.path.index[i]}, true {style.escape(names[y], 20)}<br>predicted "
-                f"{style.escape(names[p], 20)}, p = {q[p]:.3f}"
-                for i, y, p, q in zip(self.samples, self.y, predicted, probability, strict=True)
-            ],
-            "hoverinfo": "text",
-            "name": "at this step",
-            "showlegend": False,
-            "meta": {"layer": "now"},
-        }
-
-    def _ring(self, place: int, step: int) -> dict[str, Any]:
-        return {
-            "type": "scatter",
-            "x": self.points[step, [place], 0],
-            "y": self.points[step, [place], 1],
-            "mode": "markers",
-            "marker": {
-                "symbol": "circle-open",
-                "size": 21,
-                "color": style.NEUTRAL,
-                "line": {"width": 2},
-            },
-            "hoverinfo": "skip",
-            "showlegend": False,
-            "name": "the followed input",
-            "meta": {"layer": "ring"},
-        }
 
     def _readout(self, step: int) -> dict[str, Any]:
         lines = [

@@ -12,16 +12,19 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.compare.corruptions import corruptions_for
-from vcviz.data.corruptions import SEVERITIES
 from vcviz.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
 from vcviz.figures.reliability import panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.calibrations import FEWEST, LOG_T, MOST, Bins, Calibrations, Rows
-from vcviz.widgets.controls import PLAIN, Choices, dropdown, prose, reset_button, row_of
+from vcviz.widgets.calibration_controls import (
+    calibration_controls,
+    offered_corruptions,
+    values_now,
+)
+from vcviz.widgets.calibrations import Bins, Calibrations, Rows
+from vcviz.widgets.controls import prose, reset_button, row_of
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.plot import Plot
 from vcviz.widgets.selection import Selection
@@ -65,7 +68,7 @@ class CalibrationExplorer(Explorer):
         self._sources = sources(runs)
         self._theme = theme
         self._of = [Calibrations(source, resamples) for source in self._sources]
-        controls = self._controls()
+        controls = calibration_controls(self._sources)
         boxes = row_of([*controls.values(), reset_button(self.reset)])
         self._line = ipw.HTML(prose(_HINT))
         self._listening = False
@@ -154,7 +157,7 @@ class CalibrationExplorer(Explorer):
                 raise InputError(
                     "these inputs cannot be corrupted: pass a run, or a model and data"
                 )
-            listed = list(corruptions or self._corruptions[:4])
+            listed = list(corruptions or offered_corruptions(self._sources)[:4])
             lists = {"corruption": listed}
             fixed = {"corruption": listed[0]}
             fixed |= {"split": "test"} if "split" in self.controls else {}
@@ -175,42 +178,6 @@ class CalibrationExplorer(Explorer):
 
     # ------------------------------------------------------------ controls
 
-    def _controls(self) -> dict[str, ipw.Widget]:
-        controls: dict[str, ipw.Widget] = {}
-        if len(self._sources) > 1:
-            controls["runs"] = Choices(
-                [(s.title, i) for i, s in enumerate(self._sources)], description="Runs"
-            )
-        if any(s.epochs for s in self._sources):
-            controls["split"] = dropdown("Split", [("test", "test"), ("train", "train")])
-        names = self._sources[0].class_names
-        labels: list[tuple[str, Any]] = [
-            ("top label", "top"),
-            *((f"class {n}", k) for k, n in enumerate(names)),
-        ]
-        controls["label"] = dropdown("Confidence in", labels)
-        controls["binning"] = dropdown(
-            "Bins of", [("equal width", "width"), ("equal mass", "mass")]
-        )
-        controls["bins"] = ipw.IntSlider(
-            15, FEWEST, MOST, description="Number of bins", style=PLAIN,
-            layout=ipw.Layout(width="340px"),
-        )  # fmt: skip
-        controls["temperature"] = ipw.FloatLogSlider(
-            1.0, min=LOG_T[0], max=LOG_T[1], step=0.025, description="Temperature T", style=PLAIN,
-            readout_format=".3g", layout=ipw.Layout(width="380px"),
-        )  # fmt: skip
-        each = [corruptions_for(source.run) for source in self._sources]
-        self._corruptions = [name for name in each[0] if all(name in other for other in each)]
-        if self._corruptions:
-            kinds = [(name.replace("_", " "), name) for name in self._corruptions]
-            controls["corruption"] = dropdown("Corruption", [("none", "none"), *kinds])
-            controls["severity"] = ipw.IntSlider(
-                3, 0, SEVERITIES, description="Severity", style=PLAIN,
-                layout=ipw.Layout(width="300px"),
-            )  # fmt: skip
-        return controls
-
     def _enable(self, _change: Any = None) -> None:
         corrupted = self.controls["corruption"].value != "none"
         self.controls["severity"].disabled = not corrupted
@@ -221,7 +188,7 @@ class CalibrationExplorer(Explorer):
         return tuple(self.bound.values.get("runs", range(len(self._sources))))
 
     def _now(self) -> tuple[Rows, Bins, float]:
-        return _read(self.bound.values)
+        return values_now(self.bound.values)
 
     # ------------------------------------------------------------ drawing
 
@@ -229,7 +196,7 @@ class CalibrationExplorer(Explorer):
         return self._draw(**{**values, "chosen": None})
 
     def _draw(self, **values: Any) -> dict[str, Any]:
-        rows, bins, temperature = _read(values)
+        rows, bins, temperature = values_now(values)
         shown = [self._of[i] for i in values.get("runs", range(len(self._of)))]
         chosen = values["chosen"]
         diagrams = [self._diagram(of, rows, bins, temperature, chosen) for of in shown]
@@ -338,14 +305,3 @@ class CalibrationExplorer(Explorer):
                 * bool(np.isfinite(part.ece_if_calibrated))
             )
         self._line.value = prose("<br>".join(lines))
-
-
-def _read(values: dict[str, Any]) -> tuple[Rows, Bins, float]:
-    """Return what the controls say."""
-    corruption = values.get("corruption", "none")
-    rows = Rows(values.get("split", "test"))
-    if corruption != "none":
-        rows = Rows("test", corruption, values["severity"])
-    # ipywidgets takes a value of None for "nothing chosen".
-    label = None if values["label"] == "top" else values["label"]
-    return rows, Bins(values["bins"], values["binning"], label), float(values["temperature"])
