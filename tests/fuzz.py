@@ -56,7 +56,7 @@ def explore(
         # What was found last leads on most often.
         data = pool[max(rng.randrange(len(pool)), rng.randrange(len(pool)))]
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
-            data = _changed(data, rng)
+            data = changed(data, rng)
         found = _lines(use, data)
         if found - reached:
             reached |= found
@@ -81,20 +81,24 @@ def _lines(use: Callable[[bytes], object], data: bytes) -> set[tuple[str, int]]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", RunWarning)
-            use(data)
-    except InputError as error:
-        sys.settrace(before)
-        if "\n" in str(error) or len(str(error)) > 2000:
-            raise Failure(f"{data[:300]!r} gives a message of more than a line: {error}") from error
-    except Exception as error:
-        sys.settrace(before)
-        raise Failure(f"{data[:2000]!r} gives {type(error).__name__}: {error}") from error
+            refused(use, data)
     finally:
         sys.settrace(before)
     return seen
 
 
-def _changed(data: bytes, rng: random.Random) -> bytes:
+def refused(use: Callable[[bytes], object], data: bytes) -> None:
+    """Try `data`; a `Failure` unless it is taken or refused by an `InputError` of one line."""
+    try:
+        use(data)
+    except InputError as error:
+        if "\n" in str(error) or len(str(error)) > 2000:
+            raise Failure(f"{data[:300]!r} gives a message of more than a line: {error}") from error
+    except Exception as error:
+        raise Failure(f"{type(error).__name__}: {error}, of {data[:2000]!r}") from error
+
+
+def changed(data: bytes, rng: random.Random) -> bytes:
     """Return data with one thing changed: a value of its JSON, or some of its bytes."""
     if rng.random() < 0.7:
         start, end = _json_part(data)

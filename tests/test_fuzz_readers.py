@@ -232,6 +232,8 @@ def test_a_file_at_length(tmp_path: Path, name: str) -> None:
 
 FOUND = {
     "config": b'{"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0, "%s": 1}' % (b"[" * 3000),
+    "config of long names": b'{"%sa": 1, "%sb": 1, "%sc": 1, "%sd": 1, "%se": 1}'
+    % ((b"0" * 99,) * 5),
     "record": b'{"format": "vcviz.notebook/1", "notebook": "n", "parameters": {}, "seconds": 1.5,'
     b' "files": [], "sizes": {}}',
     "notebook": b'{"cells": [{"cell_type": "code", "execution_count": null, "id": "1", "metadata":'
@@ -253,6 +255,38 @@ def test_what_the_search_has_found_stays_refused(tmp_path: Path, name: str) -> N
         use(FOUND[name])
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 2000
+
+
+@pytest.mark.parametrize("line", [b'{"loss": 1.0}', b'{"epoch": "two", "loss": 1.0}', b"[1]"])
+def test_a_line_of_a_history_says_its_epoch(folder: Path, line: bytes) -> None:
+    (folder / "history.jsonl").write_bytes(line)
+    with pytest.raises(InputError, match=r"history.jsonl (should hold|must be)"):
+        vcviz.load_run(folder)
+
+
+@pytest.mark.parametrize("value", ["..", [1, 2], 10**400, {}])
+def test_what_is_no_number_in_a_history_is_said(folder: Path, value: object) -> None:
+    rows = [{"epoch": 1, "train/total": 1.0}, {"epoch": 2, "train/total": value}]
+    (folder / "history.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match="must hold numbers in 'train/total', got"):
+        vcviz.plot_history(vcviz.load_run(folder))
+
+
+@pytest.mark.parametrize("hidden", [[10**400], [2**40, 2**40]])
+def test_a_model_that_no_machine_holds_is_refused(folder: Path, hidden: list[int]) -> None:
+    record = json.loads((folder / "config.json").read_text())
+    record["config"] |= {"encoder": "mlp", "encoder_options": {"hidden": hidden}}
+    (folder / "config.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="larger than any machine holds"):
+        vcviz.load_run(folder).model()
+
+
+def test_a_long_name_of_a_metric_is_cut_short(folder: Path) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "x" * 10_000: {}}))
+    with pytest.raises(InputError, match=r"x… in .* must be a number, got") as raised:
+        vcviz.load_run(folder)
+    assert len(str(raised.value)) < 500
 
 
 def test_the_list_of_copied_notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

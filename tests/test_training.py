@@ -266,7 +266,7 @@ def test_one_dataset_is_given_once(tmp_path: Path) -> None:
 
 def test_own_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(60, 2))
-    with pytest.raises(InputError, match=r"cannot take inputs of shape \(B, 1, 8, 8\): mat1"):
+    with pytest.raises(InputError, match=r"cannot take inputs of shape \(B, 1, 8, 8\): .*mat1"):
         vcviz.train(encoder=encoder, out=tmp_path, **QUICK)
 
 

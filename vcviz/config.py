@@ -125,15 +125,20 @@ MOST_COMPLAINTS = 5
 
 def readable(error: ValidationError, known: list[str]) -> str:
     """Return pydantic's complaints as one line of ours."""
-    parts = []
+    parts, listed = [], False
     found = error.errors()
     for item in found[:MOST_COMPLAINTS]:
         name = ".".join(str(p) for p in item["loc"])
         if item["type"] == "extra_forbidden":
-            close = nearest(name, known) or f"; choose from: {', '.join(known)}"
+            close = nearest(name, known)
+            listed = listed or not close
             parts.append(f"unknown setting {clip(name)}{close}")
         else:
             message = item["msg"].removeprefix("Input should be ")
             parts.append(f"{name} should be {message}, got {clip(item['input'])}")
     more = len(found) - len(parts)
-    return "; ".join(parts) + (f"; and {more} more" if more else "")
+    return (
+        "; ".join(parts)
+        + (f"; and {more} more" if more else "")
+        + (f"; choose from: {', '.join(known)}" if listed else "")
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, clip
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
 from vcviz.titles import run_titles
@@ -116,12 +116,22 @@ def _line(history: History, key: str, name: str, i: int) -> dict[str, Any] | Non
     rows = [(row["epoch"], row[key]) for row in history if key in row]
     if not rows:
         return None
+    try:
+        epochs = np.array([r[0] for r in rows], np.int64)
+        values = np.array([r[1] for r in rows], np.float64)
+        plain = epochs.ndim == values.ndim == 1
+    except (OverflowError, TypeError, ValueError):
+        plain = False
+    if not plain:
+        raise InputError(
+            f"the history of {clip(name)} must hold numbers in {clip(key)}, got {clip(rows[-1][1])}"
+        )
     color, dash, _ = style.run_style(i)
     where = key.rpartition("/")[0].replace("_", " ")
     return {
         "type": "scatter",
-        "x": np.array([r[0] for r in rows], np.int64),
-        "y": np.array([r[1] for r in rows], np.float64),
+        "x": epochs,
+        "y": values,
         "mode": "lines+markers" if len(rows) < 3 else "lines",
         "line": {"color": color, "dash": dash, "width": 1.8},
         "opacity": _OPACITY.get(key.rpartition("/")[0], 1.0),

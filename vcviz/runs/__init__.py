@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from vcviz.config import RunConfig
-from vcviz.errors import InputError, MissingError, RunWarning, clip
+from vcviz.errors import InputError, MissingError, RunWarning, clip, shorten
 from vcviz.options import check_path
 from vcviz.runs.folder import refuse_if_different
 from vcviz.runs.run import Run as Run
@@ -41,7 +41,8 @@ def load_run(path: str | Path) -> Run:
         )
     for name, value in metrics.items():
         if not isinstance(value, int | float | list | str | None):
-            raise InputError(f"{name} in {path}/metrics.json must be a number, got {clip(value)}")
+            where = f"{shorten(name)} in {path}/metrics.json"
+            raise InputError(f"{where} must be a number, got {clip(value)}")
     read_shapes(path / "weights.safetensors")
     return Run(
         path=path,

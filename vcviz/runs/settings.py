@@ -55,7 +55,11 @@ def shapes_of(config: RunConfig, data: Mapping[str, Any]) -> dict[str, tuple[int
     try:
         with torch.device("meta"):
             model = build_model(config, data)
-    except (InputError, NotImplementedError, RuntimeError):
+    except (InputError, NotImplementedError, OverflowError, RuntimeError, TypeError) as error:
+        if "overflow" in str(error).lower():
+            raise InputError("the settings ask for a model larger than any machine holds") from None
+        if isinstance(error, OverflowError | TypeError):
+            raise
         # Some parts check values, which such a model has none of; what is wrong is then said by
         # making it.
         return None

@@ -40,8 +40,10 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             raise InputError(f"{path} has {path.stat().st_size >> 20} MB; a history never has")
         lines = path.read_bytes().splitlines()
     rows = [json_files.parse_json(line, path, advice=ADVICE) for line in lines if line]
-    if wrong := [row for row in rows if not isinstance(row, dict)]:
-        raise InputError(f"{path} should hold a JSON object a line, holds {clip(wrong[0])}")
+    for row in rows:
+        if not isinstance(row, dict):
+            raise InputError(f"{path} should hold a JSON object a line, holds {clip(row)}")
+        check_count(f"epoch in a line of {path}", row.get("epoch"), minimum=0)
     return rows
 
 
