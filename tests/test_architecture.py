@@ -16,7 +16,7 @@ PACKAGE = Path(vcviz.__file__).parent
 #: from the bottom up; a module imports lower layers and, in a package, its own siblings
 LAYERS = (
     {"errors", "locks", "progress", "titles"},
-    {"json_files", "options"},
+    {"json_files", "options", "replacing"},
     {"intervals", "records", "config", "headless"},
     {"lab"},
     {"accuracy", "calibration", "densities", "information", "noise"},

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 import vcviz
+from vcviz import reports
+from vcviz.errors import InputError
+from vcviz.replacing import replacing
 from vcviz.training import loop
 
 SETTINGS: dict[str, Any] = {
@@ -98,6 +101,32 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     _, state = loop.run_folder.read_checkpoint(partial)
     assert state["epoch"] == 2
     assert contents(vcviz.train(out=out, **SETTINGS)) == contents(whole)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for durable in (False, True):
+        with replacing(path, durable=durable) as temporary:
+            temporary.write_text(f"{durable}")
+        assert path.read_text() == f"{durable}"
+
+    def fails(error: BaseException) -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    for error in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            fails(error)
+        assert path.read_text() == "True"
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_that_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(InputError, match=r"cannot write .*page.html: Is a directory"):
+        reports._written(tmp_path / "page.html", b"text")
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_a_history_without_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from vcviz.errors import InputError
 from vcviz.options import check_choice, check_path
+from vcviz.replacing import replacing
 from vcviz.reports.collect import collect
 from vcviz.reports.summary import group, heading, run_table, summary_table
 from vcviz.scoreboard import is_scoreboard, load_scoreboard, plan_of
@@ -76,9 +76,8 @@ def _written(path: Path, content: bytes) -> Path:
     """Write a file at once or not at all, and return its path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another out=") from None
     return path

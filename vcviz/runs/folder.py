@@ -33,6 +33,7 @@ from vcviz import json_files
 from vcviz.config import RunConfig
 from vcviz.errors import InputError, clip
 from vcviz.options import check_count
+from vcviz.replacing import replacing
 from vcviz.runs.stored import (
     ADVICE,
     CHECKPOINT,
@@ -207,19 +208,13 @@ def finish(folder: Path, name: str) -> Path:
 
 def _replace(path: Path, write: Callable[[Path], Any], *, durable: bool = True) -> None:
     # A probe every epoch must not cost a disk flush; its loss in a power cut costs nothing.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        if durable:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path, durable=durable) as temporary:
+            write(temporary)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise _unwritten(path, error.errno, error.strerror) from None
     except SafetensorError as error:
         # The library hides the system's error in a text of its own.
-        temporary.unlink(missing_ok=True)
         code = re.search(r"os error (\d+)", str(error))
         reason = os.strerror(int(code[1])) if code else str(error)
         raise _unwritten(path, int(code[1]) if code else None, reason) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from vcviz import __version__
 from vcviz.errors import InputError, clip
 from vcviz.json_files import read_json
 from vcviz.locks import held
+from vcviz.replacing import replacing
 from vcviz.sweeps.tasks import Task
 
 FORMAT = "vcviz.sweep/1"
@@ -78,12 +78,10 @@ class Journal:
             "version": __version__,
             "runs": list(self.entries.values()),
         }
-        temporary = self.path.with_name(f".{FILE}.{os.getpid()}.tmp")
         try:
-            temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path)
+            with replacing(self.path) as temporary:
+                temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise OSError(
                 error.errno,
                 f"cannot write {FILE} ({error.strerror}); finished runs are intact, free some "
