@@ -281,6 +281,9 @@ def test_what_cannot_be_drawn_is_refused():
     for odd in ([0.9], ["a"], 1, "ab"):
         with pytest.raises(InputError, match=r"classes must be whole numbers in \[0, 3\)"):
             plot_latents(latents(), classes=odd)
+    for odd in (-1, 1.5, "x"):
+        with pytest.raises(InputError, match="max_points must be a whole number of at least 0"):
+            plot_latents(latents(), max_points=odd)
     with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
         compare_latents([LatentPanel(latents())], LatentOptions(columns=0))
     with pytest.raises(InputError, match=r"at least one; got \[\]"):

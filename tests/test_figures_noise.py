@@ -140,6 +140,8 @@ def test_panels_show_a_picture_its_labels_and_each_segmentation(rng):
     np.testing.assert_allclose(maps[7], noise[2] / 2, rtol=1e-5)
     np.testing.assert_allclose(maps[8], noise[2], rtol=1e-5)
     assert f"{seen[1].nll(test.y)[2].mean():.3f}" in fig.layout.annotations[6].text
+    with pytest.raises(InputError, match=r"row must be a whole number of at least 0, got 1\.5"):
+        plot_segmentation(test, seen, row=1.5)
     with pytest.raises(InputError, match=r"row must lie in \[0, 3\), got 3"):
         plot_segmentation(test, seen, row=3)
     with pytest.raises(InputError, match="at least one"):

@@ -412,6 +412,9 @@ def test_bad_calls_are_refused():
     with pytest.raises(InputError, match=r"y must be int64 labels of shape \(2, 4\), one per plac"):
         head.loss(latents(2, D, 4), torch.zeros(2, dtype=torch.int64))
     mean = latents(N, C)
+    for dim in (2, -3, 1.0, "x"):
+        with pytest.raises(InputError, match="dim must be an axis of 2, got"):
+            noisy_log_softmax(torch.zeros(7, 3), torch.ones(7, 3), dim=dim)
     with pytest.raises(InputError, match=r"scale must broadcast to the shape \(7, 3\) of mean"):
         noisy_log_softmax(mean, torch.ones(4))
     with pytest.raises(InputError, match="factor must have the shape"):

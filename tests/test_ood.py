@@ -342,6 +342,7 @@ def test_every_head_gives_every_score_that_its_model_allows(head, image_split):
         (lambda: auroc(["a"], [1.0]), "scores_in must hold at least one number"),
         (lambda: auroc_interval([0], [1], level=95), "level must lie between 0 and 1"),
         (lambda: fpr_at_tpr([0], [1], tpr=0), r"tpr must lie in \(0, 1\], got 0"),
+        (lambda: fpr_at_tpr([0], [1], tpr="x"), "tpr must be a number, got 'x'"),
         (lambda: aupr([0], [1], positive="ood"), "unknown side 'ood'"),
         (lambda: fpr_interval([0], [1], resamples=0), "resamples must be a whole number of at"),
         (lambda: aupr_interval([0], [1], level=2), "level must lie between 0 and 1, got 2"),

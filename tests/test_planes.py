@@ -196,6 +196,9 @@ def test_what_is_no_plane_is_refused():
         plot_regions([plane(), plane(c=2)])
     with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
         plot_regions(plane(), columns=0)
+    for seed in (-1, 1.5, "x"):
+        with pytest.raises(InputError, match="seed must be a whole number of at least 0, got"):
+            latent_log_probs(nn.Linear(2, 3), latents().z, seed=seed)
     for size in (1, 2.5, "9"):
         with pytest.raises(InputError, match="size must be a whole number of at least 2, got"):
             plane_log_probs(nn.Linear(2, 3), latents(), size=size)

@@ -14,6 +14,7 @@ from vcviz.densities.binned import Window
 from vcviz.errors import InputError
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
+from vcviz.options import check_count
 from vcviz.projections import fit_projection
 from vcviz.records import LatentPrior, LatentSet, Projection, as_indices
 
@@ -209,7 +210,7 @@ def stratified(
 ) -> NDArray[np.int64]:
     """Return sorted rows of the `classes`: all, or about `limit` with every class represented."""
     rows = np.flatnonzero(np.isin(y, list(classes)))
-    if len(rows) <= limit:
+    if len(rows) <= check_count("max_points", limit, minimum=0):
         return rows
     rng = np.random.default_rng(seed)
     share = limit / len(rows)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
 from vcviz.figures.latent_panel import stratified
+from vcviz.options import check_count
 from vcviz.records import RetainSet
 
 #: where the regulariser alone would hold rho: log rho/(1 - rho) = 1/rho for the target
@@ -74,6 +75,7 @@ Panel = tuple[list[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
 
 def _over_inputs(retained: RetainSet, max_rows: int) -> Panel:
     lat, names = retained.latents, _names(retained)
+    check_count("max_rows", max_rows)
     rows = stratified(lat.y, range(lat.n_classes), max_rows, 0)
     rows = rows[np.lexsort((retained.difficulty[rows], lat.y[rows]))]
     starts = np.flatnonzero(np.r_[True, np.diff(lat.y[rows]) > 0])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
+from vcviz.options import check_count
 from vcviz.records import PixelSplit, Segmentation
 
 _PANEL_PX, _GAP_PX = 190, 44
@@ -51,7 +52,7 @@ def plot_segmentation(
         raise InputError(
             f"segmentations must be {shape} like the split, got {wrong[0].log_probs.shape}"
         )
-    if not 0 <= row < len(split):
+    if check_count("row", row, minimum=0) >= len(split):
         raise InputError(f"row must lie in [0, {len(split)}), got {row}")
     height = _PANEL_PX * (1 + len(seen)) + _GAP_PX * len(seen)
     grid = cells([_PANEL_PX] * (1 + len(seen)), 4, gap_x=0.04, gap_y=_GAP_PX)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vcviz.errors import InputError, expect
+from vcviz.errors import InputError, clip, expect
 from vcviz.heads.base import without_autocast
 from vcviz.options import check_choice, check_count, check_number
 
@@ -81,6 +81,8 @@ def noisy_log_softmax(
     _check_tensors(mean=mean, scale=scale, factor=factor, y=y)
     dtype = torch.promote_types(mean.dtype, torch.float32)
     mean, scale = mean.to(dtype), torch.as_tensor(scale, device=mean.device).to(dtype)
+    if not isinstance(dim, int) or not -mean.ndim <= dim < mean.ndim:
+        raise InputError(f"dim must be an axis of {mean.ndim}, got {clip(dim)}")
     dim %= mean.ndim
     _check_shapes(mean, scale, factor, noise)
     if y is not None:

@@ -42,6 +42,7 @@ def latent_outputs(
     model: nn.Module, z: ArrayLike, *, seed: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return `latent_log_probs` and the (N,) energies, minus the logsumexp of the logits."""
+    check_count("seed", seed, minimum=0)
     inner: Any = unwrapped(model)
     layer = None if is_ours(inner) else last_linear(inner)
     z = as_float("z", z, 2)

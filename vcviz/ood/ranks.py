@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 
 from vcviz.errors import InputError, unknown
 from vcviz.intervals import normal_quantile
+from vcviz.options import check_number
 from vcviz.records import as_array
 
 Side = Literal["out", "in"]
@@ -88,7 +89,7 @@ def threshold_at_tpr(scores_in: ArrayLike, *, tpr: float = 0.95) -> float:
 
 def accepted_rows(n: int, tpr: float) -> int:
     """Return the least number of `n` rows that is a share `tpr` of them."""
-    if not 0 < tpr <= 1:
+    if not 0 < check_number("tpr", tpr) <= 1:
         raise InputError(f"tpr must lie in (0, 1], got {tpr}")
     return int(np.ceil(tpr * n - 1e-9))  # the margin undoes 0.55 * 100 > 55
 
