@@ -270,6 +270,11 @@ def test_only_chosen_classes_are_drawn():
     assert len([t for t in of(fig, "key") if t.legendgroup]) == 2
 
 
+def test_one_share_needs_no_list():
+    one, listed = (plot_latents(latents(), prior(), mass=mass) for mass in (0.9, [0.9]))
+    assert one.to_plotly_json() == listed.to_plotly_json()
+
+
 # ---------------------------------------------------------------- errors
 
 
@@ -281,6 +286,13 @@ def test_what_cannot_be_drawn_is_refused():
     for odd in ([0.9], ["a"], 1, "ab"):
         with pytest.raises(InputError, match=r"classes must be whole numbers in \[0, 3\)"):
             plot_latents(latents(), classes=odd)
+    for odd in ("x", [], 1.5, [0.5, "a"]):
+        with pytest.raises(InputError, match="mass must hold shares between 0 and 1"):
+            plot_latents(latents(), mass=odd)
+    with pytest.raises(InputError, match="projection must be a Projection, got str; see"):
+        plot_latents(latents(), projection="pca")
+    with pytest.raises(InputError, match="prior must be a LatentPrior, got str; of a run it is"):
+        plot_latents(latents(), "law")
     for odd in (-1, 1.5, "x"):
         with pytest.raises(InputError, match="max_points must be a whole number of at least 0"):
             plot_latents(latents(), max_points=odd)

@@ -285,6 +285,13 @@ def test_rows_and_steps_that_do_not_exist_are_refused():
     for odd in (1.5, "last", -1):
         with pytest.raises(InputError, match=r"step must lie in \[0, 4\], got"):
             plot_trajectory(trajectory(), step=odd)
+    for odd in (0, "x", []):
+        with pytest.raises(InputError, match="mass must hold shares between 0 and 1"):
+            plot_trajectory(trajectory(), mass=odd)
+    with pytest.raises(InputError, match="prior must be a LatentPrior, got str"):
+        plot_trajectory(trajectory(), "law")
+    with pytest.raises(InputError, match="projection must be a Projection, got str"):
+        plot_trajectory(trajectory(), projection="pca")
     for odd in ([9], [0.5], ["a"], 3, []):
         with pytest.raises(InputError, match=r"samples must be whole numbers in \[0, 9\), at"):
             plot_trajectory(trajectory(), samples=odd)

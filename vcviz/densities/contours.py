@@ -11,8 +11,8 @@ from contourpy import contour_generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from vcviz.errors import InputError
-from vcviz.records import LatentPrior, Projection, as_float, as_labels
+from vcviz.errors import InputError, clip
+from vcviz.records import LatentPrior, Projection, as_array, as_float, as_labels
 
 __all__ = ["Contour", "empirical_contours", "law_contours", "level_line"]
 
@@ -67,7 +67,7 @@ def law_contours(
     or Student-t under a linear map, diamonds of a Laplace law on two of its own axes. Otherwise
     `empirical_contours` of seeded draws, projected.
     """
-    shares = _masses(mass)
+    shares = shares_of(mass)
     if projection is not None and len(projection.labels) != 2:
         raise InputError(f"contours need a projection with 2 axes, got {len(projection.labels)}")
     if projection is None:
@@ -147,7 +147,7 @@ def empirical_contours(
     y = as_labels("y", y, len(points), n_classes)
     if grid < 8:
         raise InputError(f"grid must be at least 8 cells, got {grid}")
-    shares = _masses(mass)
+    shares = shares_of(mass)
     if len(points) == 0:
         return []
     some = points[:: max(len(points) // _SCALED, 1)]
@@ -178,11 +178,13 @@ def level_line(values: ArrayLike, x: ArrayLike, y: ArrayLike, level: float) -> N
     return _joined(lines.lines(level))
 
 
-def _masses(mass: Sequence[float]) -> tuple[float, ...]:
-    shares = tuple(float(m) for m in np.atleast_1d(mass))
-    if not all(0 < m < 1 for m in shares):
-        raise InputError(f"mass must hold shares between 0 and 1, got {shares}")
-    return shares
+def shares_of(mass: float | Sequence[float]) -> tuple[float, ...]:
+    """Return one share or several as a tuple, each checked to be in (0, 1)."""
+    shares = np.atleast_1d(as_array("mass", mass))
+    numbers = shares.ndim == 1 and shares.size > 0 and shares.dtype.kind in "fiu"
+    if not numbers or not ((shares > 0) & (shares < 1)).all():
+        raise InputError(f"mass must hold shares between 0 and 1, got {clip(mass)}")
+    return tuple(float(share) for share in shares)
 
 
 def _highest_density(

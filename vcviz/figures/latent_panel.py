@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.densities.binned import Window
-from vcviz.errors import InputError
+from vcviz.errors import InputError, expect
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.options import check_count
@@ -133,6 +133,10 @@ class View:
             raise InputError(
                 f"hover texts must have {len(lat)} entries, one per row, got {len(panel.texts)}"
             )
+        if prior is not None:
+            expect("prior", prior, LatentPrior, "of a run it is run.prior()")
+        if panel.projection is not None:
+            expect("projection", panel.projection, Projection, "see vcviz.fit_projection")
         if prior is not None and prior.n_classes != lat.n_classes:
             raise InputError(
                 f"the prior must have {lat.n_classes} classes like the latents, "

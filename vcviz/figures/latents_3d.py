@@ -66,6 +66,7 @@ def plot_latents_3d(
         method: Any = "pair" if lat.latent_dim == 3 else "pca"
         dims = (0, 1, 2)
         projection = fit_projection(lat, method=method, dims=dims, prior=prior, n_components=3)
+    expect("projection", projection, Projection, "see vcviz.fit_projection")
     if len(projection.labels) != 3:
         raise InputError(f"projection must have three axes, got {len(projection.labels)}")
     shown = checked_classes(classes, lat.n_classes)

@@ -13,7 +13,7 @@ from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
 from vcviz.noise import relative_noise
-from vcviz.records import LogitLaw, as_float
+from vcviz.records import LogitLaw, as_float, as_labels
 
 COLORS = "Viridis"
 _PANEL_PX = 300
@@ -46,7 +46,10 @@ def plot_noise_maps(
         raise InputError("plot_noise_maps needs at least one law")
     across, down = grid_axes(x)
     reference = next(iter(laws.values()))
-    k, j = reference.leaders.T if classes is None else classes
+    if classes is None:
+        k, j = reference.leaders.T
+    else:
+        k, j = as_labels("classes", classes, 2, reference.n_classes)
     maps = {}
     for title, law in laws.items():
         if len(law) != len(across) * len(down):

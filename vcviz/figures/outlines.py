@@ -54,9 +54,7 @@ def empirical_outlines(
     The mean is that of all latents; the outline looks at no more than 5,000 of a class.
     """
     grid = 96 if vertices is None else 48
-    contours = empirical_contours(
-        points, lat.y, lat.n_classes, tuple(mass), grid=grid, most=_OUTLINED
-    )
+    contours = empirical_contours(points, lat.y, lat.n_classes, mass, grid=grid, most=_OUTLINED)
     return _by_class(contours, vertices), _means(points, lat.y)
 
 

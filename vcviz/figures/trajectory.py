@@ -40,7 +40,8 @@ def plot_trajectory(
         were right before the attack
     step : where the slider starts; default the last step
     focus : the sample that is followed at first; default the first that flips
-    mass : share of each class that an outline encloses
+    mass : share of each class that an outline encloses, one or several; the support of a class
+        holds the first
     pictures : for images, show inputs before and after and their difference
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vcviz.errors import InputError, clip
+from vcviz.densities.contours import shares_of
+from vcviz.errors import InputError, clip, expect
 from vcviz.figures import theme as style
 from vcviz.figures.gates import gate_lines
 from vcviz.figures.grid import text_above
@@ -59,6 +60,11 @@ class Scene:
         pictures: bool = True,
         narrow: bool = False,
     ) -> None:
+        shares = shares_of(mass)
+        if prior is not None:
+            expect("prior", prior, LatentPrior, "p(z|y) of the attacked model")
+        if projection is not None:
+            expect("projection", projection, Projection, "see vcviz.fit_projection")
         self.path, self.prior = path, prior
         self.samples = checked_samples(path, samples)
         n_steps, n = path.z.shape[:2]
@@ -72,13 +78,13 @@ class Scene:
         points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)[:, self.samples]
         self.paths = Paths(path, self.samples, points)
         self.ranges = latent_ranges(points.reshape(-1, 2), prior, self.projection)
-        self.crossing = None if prior is None else crossings(path, prior, mass[0])
+        self.crossing = None if prior is None else crossings(path, prior, shares[0])
         self.curves = Curves(path, self.crossing, self.samples)
         self._pictures = pictures and path.x.ndim == 4
         self._narrow = narrow
         self._places = places(len(self.curves.series), self._pictures, narrow)
         self._focus = cache(lambda i: Focus(path, i))
-        self._fixed = self._lay(tuple(mass))
+        self._fixed = self._lay(shares)
 
     def checked(self, step: int) -> int:
         """Return the step, refusing one that the attack does not have."""

@@ -83,7 +83,7 @@ def move(model: nn.Module, device: torch.device | str) -> None:
         raise InputError(f"the model is spread over {sorted(homes)}; leave device= out")
     try:
         model.to(torch.device(device))
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"device {str(device)!r} cannot be used: {reason}") from None
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from vcviz.errors import InputError, clip
+from vcviz.errors import InputError, clip, expect
 from vcviz.latents import last_linear, to_numpy
 from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
 from vcviz.options import check_count
@@ -124,6 +124,7 @@ def plane_grid(
     if projection is None:
         method = "pair" if latents.latent_dim <= 2 else "pca"
         projection = fit_projection(latents, method=method)  # type: ignore[arg-type]
+    expect("projection", projection, Projection, "see vcviz.fit_projection")
     if ranges is None:
         ranges = square_ranges(projection(latents.z))
     bounds = as_float("ranges", ranges, 2, np.float64)

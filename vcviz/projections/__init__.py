@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from vcviz.densities import pooled_covariance
-from vcviz.errors import InputError, clip, unknown
+from vcviz.errors import InputError, clip, expect, unknown
 from vcviz.records import LatentPrior, LatentSet, Projection, as_array, as_float
 
 Method = Literal["pair", "pca", "lda", "umap"]
@@ -112,6 +112,7 @@ def plane_latents(
     InputError
         If the projection is not a linear map to two axes that exist.
     """
+    expect("projection", projection, Projection, "see vcviz.fit_projection")
     if not projection.linear or len(projection.labels) != 2:
         raise InputError(f"a plane needs a linear map to two axes, got {projection.method!r}")
     if np.linalg.matrix_rank(projection.matrix) < 2:

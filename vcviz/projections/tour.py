@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.errors import InputError, expect
 from vcviz.options import check_count, check_number
 from vcviz.projections import fit_projection
 from vcviz.records import LatentPrior, LatentSet, Projection
@@ -136,6 +136,7 @@ def _walk(frame: Array, span: Array, n_frames: int, step: float, seed: int) -> l
 
 def _orthonormal(start: Projection, dim: int) -> Array:
     """Return the orthonormal columns nearest to those of a projection."""
+    expect("start", start, Projection, "see vcviz.fit_projection")
     if not start.linear or len(start.labels) != 2 or len(start.matrix) != dim:
         raise InputError(
             f"a tour starts at a linear map from {dim} dimensions to two, got {start.method!r}"
