@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import struct
 import subprocess
 import sys
 import textwrap
@@ -277,6 +278,20 @@ def test_rows_that_grow_are_stopped_while_they_are_written(tmp_path, monkeypatch
         load(tmp_path)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_an_arrow_file_that_lies_about_its_strings_is_refused(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    _arrow(tmp_path, {"text": pa.array(["a", "bee"] * 6).dictionary_encode(), "label": labels(12)})
+    path = tmp_path / "t.arrow"
+    data = path.read_bytes()
+    # The offsets of the two strings.
+    at = data.index(struct.pack("<3i", 0, 1, 4))
+    offsets = rng.integers(-(2**31), 2**31, 3, dtype=np.int32).tobytes()
+    path.write_bytes(data[:at] + offsets + data[at + 12 :])
+    with pytest.raises(InputError, match=r"cannot be read as a dataset: .*(offset|Offset|length)"):
+        load(path)
+
+
 # ---------------------------------------------------------------- a saved dataset
 
 
@@ -314,7 +329,7 @@ LIMITED = """
 import resource, sys
 import torch, datasets, pandas, pyarrow.parquet, vcviz.data
 now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (now + 2**30,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (now + 2**32,) * 2)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     vcviz.data.load_data("path:" + sys.argv[1], progress=False)
@@ -336,4 +351,4 @@ def test_a_terabyte_in_a_few_kilobytes_takes_no_memory(tmp_path):
     )
     said, grown = done.stdout.splitlines()
     assert said.startswith("a row group of 1,000,000 rows, which t.parquet declares, would take")
-    assert int(grown) < 700
+    assert int(grown) < 2000

@@ -234,6 +234,7 @@ FOUND = {
     "config": b'{"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0, "%s": 1}' % (b"[" * 3000),
     "config of long names": b'{"%sa": 1, "%sb": 1, "%sc": 1, "%sd": 1, "%se": 1}'
     % ((b"0" * 99,) * 5),
+    "grid of a long tag": b"n: !%s 1" % (b"[" * 10_000),
     "record": b'{"format": "vcviz.notebook/1", "notebook": "n", "parameters": {}, "seconds": 1.5,'
     b' "files": [], "sizes": {}}',
     "notebook": b'{"cells": [{"cell_type": "code", "execution_count": null, "id": "1", "metadata":'
@@ -242,6 +243,9 @@ FOUND = {
     "notebook of an endless kind": b'{"cells": [{"cell_type": "%s", "id": "1", "metadata":'
     b' {"tags": ["parameters"]}, "source": "n = 1"}], "metadata": {}, "nbformat": 4,'
     b' "nbformat_minor": 5}' % (b"x" * 10_000),
+    "notebook of no kind": b'{"cells": [{"cell_type": true, "id": "1", "metadata":'
+    b' {"tags": ["parameters"]}, "source": "n = 1"}], "metadata": {}, "nbformat": 4,'
+    b' "nbformat_minor": 5}',
     "notebook of half a character": b'{"cells": [{"cell_type": "code", "execution_count": null,'
     b' "id": "1", "metadata": {"tags": ["parameters"]}, "outputs": [], "source": "\\ud800"}],'
     b' "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',

@@ -126,7 +126,7 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     from PIL import Image
 
     grey = bool((pixels[..., :1] == pixels[..., 1:3]).all())
-    image = Image.fromarray(pixels, "RGBA")
+    image = Image.fromarray(pixels)
     # A tenth of the time of the highest level, for a fiftieth more bytes.
     return _png(image.convert("LA") if grey else image, compress_level=6)
 
@@ -135,7 +135,7 @@ def palette_uri(pixels: NDArray[np.uint8]) -> str:
     """Return RGBA pixels (h, w, 4) as a PNG of at most 256 colours: small, and made quickly."""
     from PIL import Image
 
-    few = Image.fromarray(pixels, "RGBA").quantize(256, method=Image.Quantize.FASTOCTREE)
+    few = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE)
     return _png(few, compress_level=4)
 
 

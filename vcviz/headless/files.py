@@ -92,7 +92,9 @@ def read_notebook(path: Path) -> NotebookNode:
     try:
         nb = nbformat.read(path, as_version=4)
         known = _is_ours(nb.metadata) and all(
-            cell.source.encode() is not None and _is_ours(cell.metadata) and cell.cell_type
+            cell.source.encode() is not None
+            and _is_ours(cell.metadata)
+            and isinstance(cell.cell_type, str)
             for cell in nb.cells
         )
     except OSError:

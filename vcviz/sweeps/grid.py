@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from vcviz.errors import InputError, MissingError, clip, unknown
+from vcviz.errors import InputError, MissingError, clip, shorten, unknown
 from vcviz.headless.assignments import parse_value, split_assignments
 from vcviz.options import check_path
 
@@ -82,7 +82,8 @@ def read_yaml(path: Path, kind: str = "sweep file") -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        reason = shorten(" ".join(str(error).split()), 300)
+        raise InputError(f"{path} is not YAML: {reason}") from None
 
 
 def parse_grid(assignments: Sequence[str]) -> dict[str, list[Any]]:
