@@ -12,7 +12,7 @@ from vcviz.data import imbalanced, load_data
 from vcviz.data.subsets import imbalanced_rows
 from vcviz.errors import InputError
 from vcviz.records import Split
-from vcviz.runs import load_splits
+from vcviz.runs.settings import load_splits
 
 
 def split_of(*counts: int) -> Split:

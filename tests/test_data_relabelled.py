@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vcviz import InputError, RunConfig, Split, labelled_by, load_data, noisy_labels
-from vcviz.runs import load_splits
+from vcviz.runs.settings import load_splits
 
 
 @pytest.fixture
