@@ -130,3 +130,20 @@ def test_images_that_no_memory_holds_are_refused_before_they_are_decoded():
     with pytest.raises(InputError, match=r"5,000 images of 8000 x 8000 pixels would take 320.0 GB"):
         decode_images([large] * 5_000)
     assert decode_images([large] * 3, size=4).shape == (3, 1, 4, 4)
+
+
+def test_a_format_that_pil_hands_to_other_programs_is_no_image():
+    # PIL runs Ghostscript on the PostScript that a dataset holds.
+    file = io.BytesIO()
+    Image.new("RGB", (5, 4)).save(file, "EPS")
+    with pytest.raises(InputError, match="not an image that can be read"):
+        decode_images([file.getvalue()])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA"])
+def test_formats_of_pixels_are_read(kind):
+    file = io.BytesIO()
+    Image.new("RGB", (5, 4), (250, 130, 10)).save(file, kind)
+    pixels = decode_images([file.getvalue()])
+    assert pixels.shape == (1, 3, 4, 5)
+    np.testing.assert_allclose(pixels.mean((0, 2, 3)), (250, 130, 10), atol=4)

@@ -244,7 +244,9 @@ def test_a_class_without_latents_has_a_law_and_no_more():
     [
         ({"direction": [1.0, 0.0]}, "the direction must have 4 entries like the latents, got 2"),
         ({"prior": prior(2)}, "the law must be of 3 classes in 4 dimensions"),
-        ({"classes": [3]}, r"classes must be indices in \[0, 3\)"),
+        ({"seed": 0.5}, "seed must be a whole number"),
+        ({"classes": [0.9]}, r"classes must be whole numbers in \[0, 3\)"),
+        ({"classes": [3]}, r"classes must be whole numbers in \[0, 3\)"),
         ({"level": 1.0}, "level must lie between 0 and 1"),
         ({"draws": 0}, "draws must be a whole number of at least 1"),
     ],

@@ -226,6 +226,8 @@ class TestEnergyDistance:
             energy_distance(a, b)
         with pytest.raises(InputError, match="two rows a side, got 1 and 5"):
             energy_distance(np.zeros((1, 2)), np.zeros((5, 2)), unbiased=True)
+        with pytest.raises(InputError, match="unbiased must be true or false"):
+            energy_distance(np.zeros((3, 2)), np.zeros((5, 2)), unbiased="x")
         with pytest.raises(InputError, match="directions must be"):
             energy_distance(np.zeros((3, 2)), np.zeros((5, 2)), directions=0)
 
@@ -347,9 +349,11 @@ class TestOptions:
         [
             ({"prior": LatentPrior(np.zeros((2, 3)), scale=1)}, "3 classes but the law has 2"),
             ({"prior": LatentPrior(np.zeros((3, 2)), scale=1)}, "3 dimensions but the law has 2"),
-            ({"resamples": -1}, "resamples must be 0 or more"),
+            ({"resamples": -1}, "resamples must be a whole number of at least 0"),
+            ({"resamples": "x"}, "resamples must be a whole number of at least 0"),
             ({"level": 1}, "level must lie between 0 and 1"),
-            ({"max_samples": 3}, "max_samples must be at least 10"),
+            ({"seed": -1}, "seed must be a whole number of at least 0"),
+            ({"max_samples": 3}, "max_samples must be a whole number of at least 10"),
         ],
     )
     def test_refuses(self, change, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -148,3 +150,11 @@ class TestRuns:
         ]:
             with pytest.raises(InputError, match=message):
                 call()
+
+
+def test_strangers_need_a_split_and_words_to_draw_from(text_split):
+    empty = replace(text_split, x=np.zeros_like(text_split.x), texts=None)
+    with pytest.raises(InputError, match="has no words to draw strangers from"):
+        make_strangers(empty, "noise")
+    with pytest.raises(InputError, match="split must be a Split, got list"):
+        make_strangers([1, 2], "noise")

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from vcviz.data.room import check_memory
 from vcviz.errors import InputError, MissingError, clip
 from vcviz.options import check_count
 
+#: formats that hold pixels: PIL hands others, such as EPS, to programs of the system (Ghostscript)
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "AVIF")
 #: modes that hold grey values only; every other mode becomes RGB
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 
@@ -118,6 +121,13 @@ def _in_mode(image: Image.Image, channels: int | None) -> Image.Image:
     return image.convert(wanted)
 
 
+@cache
+def _formats() -> list[str]:
+    """Return those of `_FORMATS` that this build of PIL reads."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
 def _opened(source: Any) -> Image.Image:
     if isinstance(source, Image.Image):
         return source.copy()
@@ -135,7 +145,8 @@ def _opened(source: Any) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            return Image.open(file, formats=_formats())
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         # A few kilobytes can unpack to gigabytes.
         raise InputError(

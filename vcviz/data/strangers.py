@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError, unknown
+from vcviz.errors import InputError, expect, unknown
 from vcviz.options import check_count
 from vcviz.records import Split, as_array, as_labels
 
@@ -49,6 +49,7 @@ def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
     --------
     hold_out_classes : strangers that are nearer still
     """
+    expect("split", split, Split)
     if kind not in STRANGERS:
         raise unknown("kind of strangers", kind, STRANGERS)
     x = STRANGERS[kind](split, np.random.default_rng(check_count("seed", seed, minimum=0)))
@@ -104,6 +105,8 @@ def _noise(split: Split, rng: np.random.Generator) -> NDArray[Any]:
     x = split.x
     if split.kind == "text":
         words = np.unique(x[x > 0])
+        if not len(words):
+            raise InputError(f"{split.name!r} has no words to draw strangers from")
         return np.where(x > 0, rng.choice(words, x.shape), x)
     if split.kind == "table":
         return rng.uniform(x.min(0), x.max(0), x.shape)

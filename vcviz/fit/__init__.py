@@ -27,6 +27,7 @@ from vcviz.fit.normal_energy import (
 )
 from vcviz.fit.two_sample import held_out_auc
 from vcviz.ood import hanley_mcneil_interval
+from vcviz.options import check_count, check_fraction
 from vcviz.records import LatentFit, LatentPrior, LatentSet
 
 __all__ = ["energy_distance", "latent_fit", "moment_kl", "moment_kl_bias"]
@@ -92,12 +93,10 @@ def latent_fit(
     than 1 for latents that collapsed.
     """
     _check(lat, prior)
-    if resamples < 0:
-        raise InputError(f"resamples must be 0 or more, got {resamples}")
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
-    if max_samples < MIN_AUC:
-        raise InputError(f"max_samples must be at least {MIN_AUC}, got {max_samples}")
+    check_count("resamples", resamples, minimum=0)
+    check_fraction("level", level)
+    check_count("seed", seed, minimum=0)
+    check_count("max_samples", max_samples, minimum=MIN_AUC)
     n_classes = lat.n_classes
     one = {name: np.full(n_classes, np.nan) for name in ("kl", "energy", "energy_p", "auc")}
     one["whitened_variance"] = np.full(n_classes, np.nan)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from vcviz.errors import InputError
-from vcviz.options import check_count
+from vcviz.options import check_count, check_flag
 from vcviz.records import as_float
 
 __all__ = ["distances", "energy_distance"]
@@ -65,10 +65,11 @@ def energy_distance(
     dim = left.shape[1]
     if dim != right.shape[1]:
         raise InputError(f"b must have {dim} columns like a, got {right.shape[1]}")
-    if unbiased and min(len(left), len(right)) < 2:
+    if check_flag("unbiased", unbiased) and min(len(left), len(right)) < 2:
         raise InputError(f"unbiased needs two rows a side, got {len(left)} and {len(right)}")
     if directions is not None:
         check_count("directions", directions)
+    check_count("seed", seed, minimum=0)
     centre = left.mean(0)  # distances of points far from the origin keep their digits
     left, right = left - centre, right - centre
     if dim == 1 or directions is not None:

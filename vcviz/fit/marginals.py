@@ -13,7 +13,7 @@ from scipy.stats import kstwo, laplace, norm, t
 
 from vcviz.errors import InputError
 from vcviz.options import check_count, check_fraction
-from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float
+from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float, as_indices
 
 Array = NDArray[np.float64]
 #: places of a density, points of a Q-Q plot
@@ -77,7 +77,7 @@ def marginals(
     Raises
     ------
     InputError
-        If dimensions or classes of latents, law and direction differ.
+        If dimensions or classes of latents, law and direction differ, or there is no such class.
 
     Notes
     -----
@@ -100,6 +100,7 @@ def marginals(
     shown = _checked(lat, prior, u, classes)
     check_count("max_samples", max_samples)
     check_count("draws", draws)
+    check_count("seed", seed, minimum=0)
     check_fraction("level", level)
     exact = prior is None or prior.keeps(u.vector[:, None])
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
@@ -247,9 +248,6 @@ def _checked(
             f"the law must be of {lat.n_classes} classes in {lat.latent_dim} dimensions like the "
             f"latents, got {prior.n_classes} in {prior.latent_dim}"
         )
-    shown = list(range(lat.n_classes)) if classes is None else sorted({int(k) for k in classes})
-    if not shown or shown[0] < 0 or shown[-1] >= lat.n_classes:
-        raise InputError(
-            f"classes must be indices in [0, {lat.n_classes}), at least one; got {classes}"
-        )
-    return shown
+    if classes is None:
+        return list(range(lat.n_classes))
+    return sorted(set(as_indices("classes", classes, lat.n_classes).tolist()))

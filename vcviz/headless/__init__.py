@@ -42,6 +42,7 @@ from vcviz.headless.parameters import check_parameters, notebook_parameters
 from vcviz.locks import held
 from vcviz.options import check_path
 from vcviz.progress import bar_interval
+from vcviz.replacing import replacing
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -257,9 +258,8 @@ def _write_record(result: NotebookResult, source: Path, files: list[str]) -> Non
         "sizes": {p.name: p.stat().st_size for p in (result.path, result.page) if p},
     }
     path = result.path.with_suffix(".json")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _target(source: Path, out: str | os.PathLike[str] | None) -> Path:

@@ -19,6 +19,7 @@ from vcviz.headless.files import notebook_title
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.outputs import FIGURE
 from vcviz.headless.parts import ASSETS, page_scripts, page_style
+from vcviz.replacing import replacing
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -49,12 +50,8 @@ def write_page(
     failure : one line at the top of the page, for a run that stopped early
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(render_page(nb, name=name, failure=failure), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
