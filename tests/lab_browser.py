@@ -415,7 +415,7 @@ class Sheet:
                 like and _different(wanted["traces"], like["traces"]),
                 self.watch,
             )
-            self.page.wait_for_timeout(30)
+            self.page.wait_for_timeout(120)  # asking is work for kernel and page
 
     def layer(self, i: int, layer: str) -> list[dict[str, Any]]:
         """Return the page's traces of a layer: ``axes``, ``x``, ``y`` and what is ``chosen``."""
