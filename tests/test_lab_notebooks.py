@@ -397,8 +397,8 @@ def test_each_control_moves_what_the_page_shows(lab, name):
         assert len(moved) >= len(controls) / 2, moved
         sheet.reset(i)
         sheet.agrees(i, like=start)
-    picture = Image.open(io.BytesIO(sheet.page.screenshot()))
-    assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
+    picture = Image.open(io.BytesIO(sheet.page.screenshot())).convert("RGB")
+    assert len(picture.getcolors(maxcolors=picture.width * picture.height)) > 50
     assert sheet.watch.requests == []
     assert sheet.watch.errors == []
 
