@@ -100,6 +100,7 @@ def run_tour(
         runs = [run for d in EPOCHS for run in tour_runs(d, **options, progress=False)]
         table = pool.submit(summarise, runs, progress=False)
         parameters = {"runs_folder": str(out), "epochs": epochs, "seed": seed}
-        result = run_notebook("tour", parameters, out=reports, progress=progress)
+        # The page is what the tour is for; `vcviz notebook tour` writes its figures as PNG too.
+        result = run_notebook("tour", parameters, out=reports, images=False, progress=progress)
         assert result.page is not None  # it is asked for by default
         return Tour(tuple(runs), result.page, table.result())
