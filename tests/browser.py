@@ -18,7 +18,7 @@ FLAGS = (
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
-    # Only what asks for WebGL goes through it: as a whole page's GPU software takes six times as long.
+    # Only what asks for WebGL goes through it: for whole pages software takes six times as long.
     "--disable-gpu-compositing",
 )
 LOCAL = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "http://localhost:", "ws://")
