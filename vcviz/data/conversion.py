@@ -23,13 +23,14 @@ _SAMPLE = 2**28
 _SUFFIXES = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
 
-def convert(builder: Any, *, folder: Path | None = None) -> Any:
+def convert(builder: Any, *, folder: Path | None = None, progress: bool = True) -> Any:
     """Return the splits that a builder of `datasets` makes, from its cache if they are there.
 
     Parameters
     ----------
     builder : what `datasets.load_dataset_builder` returned
     folder : of a local source that is a folder, whose archives are looked at too
+    progress : whether looking through long files shows a bar
 
     Raises
     ------
@@ -42,7 +43,8 @@ def convert(builder: Any, *, folder: Path | None = None) -> Any:
     if not Path(builder.cache_dir, "dataset_info.json").exists():
         if folder is not None:
             check_archives(folder)
-        rows = _check_declared(builder, kind, [Path(f) for f in files]) if local else None
+        found = [Path(f) for f in files]
+        rows = _check_declared(builder, kind, found, progress) if local else None
         if hasattr(builder, "_generate_tables"):
             builder._generate_tables = _counted(builder._generate_tables, rows)
     builder.download_and_prepare()
@@ -61,7 +63,7 @@ def check_saved(folder: Path) -> None:
             arrow_files.check_arrow(inside(part, entry["filename"]))
 
 
-def _check_declared(builder: Any, kind: str, files: list[Path]) -> int | None:
+def _check_declared(builder: Any, kind: str, files: list[Path], progress: bool) -> int | None:
     """Refuse files that declare too much; return their number of rows where they say it."""
     if kind not in _KINDS:
         # The caller says what is missing if nothing is there that could be read.
@@ -75,7 +77,8 @@ def _check_declared(builder: Any, kind: str, files: list[Path]) -> int | None:
         elif read_as == "arrow":
             arrow_files.check_arrow(file)
         elif read_as:
-            text_files.check_text(file, read_as, _separator(builder.config, file))
+            separator = _separator(builder.config, file)
+            text_files.check_text(file, read_as, separator, progress=progress)
     return n_rows if kind == "parquet" else None
 
 

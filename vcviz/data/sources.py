@@ -128,11 +128,12 @@ def _open_path(where: str, config: str | None, progress: bool) -> dict[str, Data
                 check_saved(path)
                 return _splits(datasets.load_from_disk(str(path)))
             builder = datasets.load_dataset_builder(str(path), config)
-            return _splits(convert(builder, folder=path))
+            return _splits(convert(builder, folder=path, progress=progress))
         loader, settings = _format(path)
         # Brackets and stars in a file's name are no pattern.
         files = glob.escape(str(path))
-        return _splits(convert(datasets.load_dataset_builder(loader, data_files=files, **settings)))
+        builder = datasets.load_dataset_builder(loader, data_files=files, **settings)
+        return _splits(convert(builder, progress=progress))
 
 
 def _open_hub(

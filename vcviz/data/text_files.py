@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from vcviz.data.room import check_disk, check_memory
 from vcviz.errors import InputError
@@ -32,7 +33,7 @@ _ARCHIVES = {b"\x28\xb5\x2f\xfd": "Zstandard", b"\x04\x22\x4d\x18": "LZ4", b"7z\
              b"Rar!": "RAR"}  # fmt: skip
 
 
-def check_text(path: Path, kind: str, separator: str = ",") -> None:
+def check_text(path: Path, kind: str, separator: str = ",", *, progress: bool = True) -> None:
     """Raise an `InputError` unless there is room for a CSV, JSON or text file, packed or not.
 
     Parameters
@@ -40,13 +41,16 @@ def check_text(path: Path, kind: str, separator: str = ",") -> None:
     path : the file
     kind : "csv", "json" or "text"
     separator : of the columns of a CSV file
+    progress : whether work longer than two seconds shows a bar
     """
     for name, file in _opened(path):
-        with file:
+        plain = isinstance(file, BufferedReader)
+        bar = {"desc": f"looking through {name}", "delay": 2, "leave": False}
+        with file, tqdm.wrapattr(file, "read", disable=not progress, **bar) as watched:
             if kind == "json":
-                _check_json(name, file)
+                _check_json(name, watched, plain)
             else:
-                _check_lines(name, file, separator.encode() if kind == "csv" else None)
+                _check_lines(name, watched, plain, separator.encode() if kind == "csv" else None)
 
 
 def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
@@ -68,7 +72,7 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     yield path.name, cast(BinaryIO, openers[0](path) if openers else path.open("rb"))
 
 
-def _check_lines(name: str, file: BinaryIO, separator: bytes | None) -> None:
+def _check_lines(name: str, file: BinaryIO, plain: bool, separator: bytes | None) -> None:
     """Look at the length of lines and at what short rows of many columns become."""
     first, header, n_lines, current = True, 0, 0, 0
     n_bytes = 0
@@ -80,7 +84,7 @@ def _check_lines(name: str, file: BinaryIO, separator: bytes | None) -> None:
         first = first and end < 0
         current = current + len(block) if end < 0 else len(block) - block.rfind(b"\n") - 1
         n_lines += block.count(b"\n")
-        _check_line(name, current, n_bytes, isinstance(file, BufferedReader))
+        _check_line(name, current, n_bytes, plain)
     columns = header + 1
     at_once = columns * min(n_lines, 10_000)
     what = f"{columns:,} columns of {n_lines:,} lines, which {name} declares,"
@@ -98,13 +102,13 @@ def _check_line(name: str, length: int, n_bytes: int, plain: bool) -> None:
         check_disk(f"{name} unpacks", n_bytes)
 
 
-def _check_json(name: str, file: BinaryIO) -> None:
+def _check_json(name: str, file: BinaryIO, plain: bool) -> None:
     """Look at nesting, at lines, and at keys that few rows have: each becomes a column of all."""
     data, depth, line, n_bytes, many = b"", 0, 0, 0, _BLOCK
     while block := file.read(many):
         n_bytes += len(block)
         line = len(block) - block.rfind(b"\n") - 1 + (line if b"\n" not in block else 0)
-        _check_line(name, line, n_bytes, isinstance(file, BufferedReader))
+        _check_line(name, line, n_bytes, plain)
         data += block
         end = _WHOLE.match(data).end()  # type: ignore[union-attr]
         whole, data = data[:end], data[end:]
