@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from browser import open_page
+from test_notebooks import check_page
 
 import vcviz
 from vcviz.compare import COLUMNS
+from vcviz.headless.files import list_notebooks, read_notebook
 from vcviz.tour import EPOCHS, HEADS, Tour, run_tour, tour_runs
 
 
@@ -32,6 +34,10 @@ def test_tour_trains_each_head_twice_and_reports_what_the_runs_hold(tour: Tour) 
     assert not tour.table.isna().any(axis=None)
 
 
+def test_its_notebook_ran_to_a_page_that_needs_nothing_else(tour: Tour) -> None:
+    check_page(read_notebook(list_notebooks()["tour"]), tour.page.with_suffix(".ipynb"), tour.page)
+
+
 def test_runs_that_are_there_are_not_trained_again(tour: Tour) -> None:
     folder = Path(tour.runs[0].path).parent
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
@@ -47,7 +53,6 @@ SLIDING = "Array.from(document.querySelectorAll('[data-figure]')).filter(g => g.
 
 @pytest.mark.browser
 def test_the_tours_sliders_move_with_no_kernel_and_no_network(tour: Tour, chromium: str) -> None:
-    assert tour.page.stat().st_size < 8e6
     with open_page(chromium, tour.page) as (page, watch):
         page.wait_for_selector("html[data-figures=drawn]", state="attached", timeout=60_000)
         rails = page.locator(".slider-rail-touch-rect")

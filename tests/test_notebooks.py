@@ -113,17 +113,7 @@ def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
         env={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         progress=False,
     )
-    executed = read_notebook(result.path)
-    outputs = [o for c in code_cells(executed) for o in c.outputs]
-    assert [o for o in outputs if o.output_type == "error"] == []
-    figures = [o for o in outputs if FIGURE in o.get("data", {})]
-    assert figures
-    assert "widgets" not in executed.metadata
-    page = result.page.read_text(encoding="utf-8")
-    assert f"<title>{notebook_title(nb)}</title>" in page
-    assert page.count('data-figure="') == len(figures)
-    assert Fetches(page).addresses == []
-    check_sizes(result)
+    check_page(nb, result.path, result.page)
 
 
 @pytest.mark.slow
@@ -138,10 +128,25 @@ def test_it_stays_small_with_its_own_parameters(path, workplace):
         images=False,
         progress=False,
     )
-    check_sizes(result)
+    check_sizes(result.path, result.page)
 
 
-def check_sizes(result):
+def check_page(nb, path, page):
+    """A run of a notebook that went well, and its page."""
+    executed = read_notebook(path)
+    outputs = [o for c in code_cells(executed) for o in c.outputs]
+    assert [o for o in outputs if o.output_type == "error"] == []
+    figures = [o for o in outputs if FIGURE in o.get("data", {})]
+    assert figures
+    assert "widgets" not in executed.metadata
+    text = page.read_text(encoding="utf-8")
+    assert f"<title>{notebook_title(nb)}</title>" in text
+    assert text.count('data-figure="') == len(figures)
+    assert Fetches(text).addresses == []
+    check_sizes(path, page)
+
+
+def check_sizes(path, page):
     """A page is mostly plotly.js; what the notebook adds should still open at once."""
-    assert result.path.stat().st_size < 3e6
-    assert result.page.stat().st_size < 8e6
+    assert path.stat().st_size < 3e6
+    assert page.stat().st_size < 8e6

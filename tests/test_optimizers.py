@@ -33,7 +33,6 @@ def test_steps_and_state_are_torchs(name, generator):
             optimizer.step()
         assert all(torch.equal(a, b) for a, b in zip(theirs, ours, strict=True))
     assert str(one.state_dict()) == str(other.state_dict())
-    assert not any(p.grad_fn for p in ours)
     again = eager(kind)(copy.deepcopy(ours), lr=0.1, **options)
     again.load_state_dict(one.state_dict())
     assert str(again.state_dict()) == str(one.state_dict())

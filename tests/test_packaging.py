@@ -60,4 +60,6 @@ def test_ci_runs_the_commands_of_the_readme(what: str, runs: str) -> None:
 
 
 def test_readme_begins_with_the_tour() -> None:
-    assert "vcviz tour" in (ROOT / "README.md").read_text()
+    first = re.search(r"```sh\n(.+?)\n```", (ROOT / "README.md").read_text(), re.S)
+    assert first[1].startswith("python3 -m venv .venv")
+    assert first[1].endswith(".venv/bin/vcviz tour")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
-from scipy.stats import norm
 from tqdm.auto import tqdm
 
 from vcviz.errors import InputError, expect
@@ -26,6 +25,7 @@ from vcviz.fit.normal_energy import (
     normal_energy_p_value,
 )
 from vcviz.fit.two_sample import held_out_auc
+from vcviz.intervals import normal_quantile
 from vcviz.ood import hanley_mcneil_interval
 from vcviz.options import check_count, check_fraction
 from vcviz.records import LatentFit, LatentPrior, LatentSet
@@ -210,6 +210,6 @@ def _kl(u: NDArray[np.float64], level: float | None) -> tuple[float, tuple[float
     influence = ((u * u).sum(1) - depth) / 2
     spread = np.sqrt(influence.var() / n + dim * (dim + 3) / (4 * n**2))
     shifted = max(kl, 0.0) + moment_kl_bias(n, dim)
-    factor = np.exp(norm.ppf((1 + level) / 2) * spread / shifted)
+    factor = np.exp(normal_quantile(level) * spread / shifted)
     bias = shifted - max(kl, 0.0)
     return kl, (max(shifted / factor - bias, 0.0), float(shifted * factor - bias))
