@@ -44,10 +44,14 @@ class RunConfig(BaseModel):
     rate_weight: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="weight of KL(q(z|x) || N(0, I)), as in VIB"
     )
+    rate_to: Literal["law", "normal"] = "law"
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(200, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = Field(2e-3, gt=0, allow_inf_nan=False, description="learning rate")
+    law_lr_scale: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="learning rate of the law, in units of lr"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD only, Nesterov")
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     schedule: Schedule = "step"

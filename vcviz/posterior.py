@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -45,6 +46,16 @@ class LatentPosterior(NamedTuple):
             (n, *self.mean.shape), generator=generator, device=device, dtype=self.mean.dtype
         ).to(self.mean.device)
         return (self.mean + self.scale * noise).flatten(0, 1)
+
+    def entropy(self) -> Tensor:
+        """Return the scalar mean over the batch of the entropy of q(z|x) in nats.
+
+        Minus infinity for a point.
+        """
+        if self.scale is None:
+            return self.mean.new_full((), -torch.inf)
+        constant = 0.5 * self.mean.shape[1] * (1 + math.log(2 * math.pi))
+        return self.scale.log().sum(1).mean() + constant
 
     def rate(self) -> Tensor:
         """Return the scalar mean over the batch of KL(q(z|x) || N(0, I)) in nats.

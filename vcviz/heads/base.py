@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vcviz.errors import InputError
 from vcviz.options import check_count
+from vcviz.posterior import LatentPosterior
 from vcviz.records import LatentPrior
 
 
@@ -162,6 +163,24 @@ class Head(nn.Module, ABC):
     def main_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the main optimiser owns: all but the critic's."""
         return [p for name, p in self.named_parameters() if not name.startswith("critic.")]
+
+    def law_parameters(self) -> list[nn.Parameter]:
+        """Return those of `main_parameters` that are of the law of the latents."""
+        return [p for name, p in self.named_parameters() if name.startswith("law.")]
+
+    def rate(self, q: LatentPosterior, z: Tensor, y: Tensor) -> Tensor:
+        """Return the scalar mean of KL(q(z|x) || r) in nats, what a stochastic encoder pays.
+
+        The reference r is N(0, I) (the rate of the variational information bottleneck) for a head
+        that states no law, and p(z|y) for one that does.
+
+        Parameters
+        ----------
+        q : the posteriors of a batch (B, D)
+        z : (S B, D) draws of it, S for each input, on the support of the law
+        y : (S B,) their labels
+        """
+        return q.rate()
 
     def undecayed_parameters(self) -> list[nn.Parameter]:
         """Return those of `main_parameters` that weight decay leaves alone: by default none."""

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_LEAK = 0.2
 
-class SharedCritic(nn.Module):
+
+class Critic(nn.Module, ABC):
+    """T(z, y), and its slope in z without a second pass of automatic differentiation."""
+
+    #: whether the input is the residual (z - mu_y) / sigma_y rather than z
+    whitened: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) values T of inputs (B, D) with labels (B,)."""
+
+    @abstractmethod
+    def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return T (B,) and its slope in z, (B, D)."""
+
+
+class SharedCritic(Critic):
     """One network for all classes, on the whitened residual and the one-hot label.
 
     Parameters
@@ -20,34 +38,56 @@ class SharedCritic(nn.Module):
     width : units of each
     """
 
-    #: whether the input is the residual (z - mu_y) / sigma_y rather than z
     whitened = True
 
     def __init__(self, latent_dim: int, n_classes: int, layers: int, width: int) -> None:
         super().__init__()
-        self.n_classes = n_classes
+        self.latent_dim, self.n_classes = latent_dim, n_classes
         modules: list[nn.Module] = []
         size = latent_dim + n_classes
         for _ in range(layers):
-            modules += [nn.Linear(size, width), nn.LeakyReLU(0.2)]
+            modules += [nn.Linear(size, width), nn.LeakyReLU(_LEAK)]
             size = width
         self.net = nn.Sequential(*modules, nn.Linear(size, 1))
 
     def forward(self, u: Tensor, y: Tensor) -> Tensor:
         """Return (B,) values T of residuals (B, D) with labels (B,)."""
-        label = F.one_hot(y, self.n_classes).to(u.dtype)
-        return self.net(torch.cat([u, label], dim=1)).squeeze(1)
+        return self._layers(u, y)[0]
+
+    def value_and_slope(self, u: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return T (B,) and grad T (B, D), by the chain rule through the layers."""
+        values, gains = self._layers(u, y)
+        weights = [layer.weight for layer in self._linear]
+        slope = weights[-1].expand(len(u), -1)
+        for weight, gain in zip(reversed(weights[:-1]), reversed(gains), strict=True):
+            slope = (slope * gain) @ weight
+        return values, slope[:, : self.latent_dim]
+
+    @property
+    def _linear(self) -> list[nn.Linear]:
+        return [layer for layer in self.net if isinstance(layer, nn.Linear)]
+
+    def _layers(self, u: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return T, and the slope of every hidden unit: 1 above 0 and the leak below."""
+        first, *others = self._linear
+        # The one-hot label picks a column of the first layer; nothing is multiplied by zero.
+        of_z, of_label = first.weight.split([self.latent_dim, self.n_classes], dim=1)
+        hidden = F.linear(u, of_z, first.bias) + F.embedding(y, of_label.T)
+        gains = []
+        for layer in others:
+            gain = torch.where(hidden.detach() > 0, 1.0, _LEAK).to(u.dtype)
+            gains.append(gain)
+            hidden = F.linear(hidden * gain, layer.weight, layer.bias)
+        return hidden.squeeze(1), gains
 
 
-class LinearCritics(nn.Module):
+class LinearCritics(Critic):
     """The VC authors' default: T_y(z) = w_y^T z + b_y, one set of parameters a class, on raw z.
 
     It sees a difference between the means of q(z|y) and p(z|y), and nothing else. The authors
     draw the weights from N(0, 1), which starts T at the size of z; here they are uniform within
     1/sqrt(D), as in `torch.nn.Linear`, and b is 0.
     """
-
-    whitened = False
 
     def __init__(self, latent_dim: int, n_classes: int) -> None:
         super().__init__()
@@ -56,10 +96,15 @@ class LinearCritics(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return (B,) values T of latents (B, D) with labels (B,)."""
-        return (self.weight[y] * z).sum(1) + self.bias[y]
+        return self.value_and_slope(z, y)[0]
+
+    def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return T (B,) and its slope (B, D), the weights of each label."""
+        slope = self.weight[y]
+        return (slope * z).sum(1) + self.bias[y], slope
 
 
-class TanhCritics(nn.Module):
+class TanhCritics(Critic):
     """The VC authors' two-layer option: T_y(z) = v_y^T tanh(W_y z + b_y) + c_y on raw z.
 
     The batch is grouped by class and each group multiplied by its own matrix, so memory holds
@@ -71,8 +116,6 @@ class TanhCritics(nn.Module):
     width : tanh units W of each class
     """
 
-    whitened = False
-
     def __init__(self, latent_dim: int, n_classes: int, width: int) -> None:
         super().__init__()
         self.hidden_weight = nn.Parameter(_uniform((n_classes, width, latent_dim), latent_dim))
@@ -82,13 +125,28 @@ class TanhCritics(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return (B,) values T of latents (B, D) with labels (B,)."""
+        return self._hidden(z, y)[0]
+
+    def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return T (B,) and its slope (B, D), W_y' (v_y (1 - tanh^2))."""
+        values, order, sizes, slope = self._hidden(z, y)
+        slope = _EachWithItsOwn.apply(slope, self.hidden_weight, sizes, True)
+        return values, torch.empty_like(slope).index_copy(0, order, slope)
+
+    def _hidden(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[int], Tensor]:
+        """Return T, the rows in the order of their labels, rows a class, and dT / d(W z), (B, W).
+
+        The last is in that order, T in that of the labels given.
+        """
         order = y.argsort()
         sizes = y.bincount(minlength=len(self.bias)).tolist()
         hidden: Tensor = _EachWithItsOwn.apply(z[order], self.hidden_weight, sizes, False)
         label = y[order]
         hidden = (hidden + self.hidden_bias[label]).tanh()
-        values = (self.weight[label] * hidden).sum(1) + self.bias[label]
-        return torch.empty_like(values).index_copy(0, order, values)
+        weight = self.weight[label]
+        values = (weight * hidden).sum(1) + self.bias[label]
+        slope = weight * (1 - hidden.square())
+        return torch.empty_like(values).index_copy(0, order, values), order, sizes, slope
 
 
 class _EachWithItsOwn(torch.autograd.Function):

@@ -13,6 +13,7 @@ from vcviz.errors import InputError, clip
 from vcviz.heads.base import Head, without_autocast
 from vcviz.laws import build_law
 from vcviz.options import check_flag, check_number
+from vcviz.posterior import LatentPosterior
 from vcviz.records import LatentPrior
 
 
@@ -69,6 +70,17 @@ class GenerativeHead(Head):
         z = self.checked(z, y)
         with without_autocast(z):
             return -self.law.log_prob(z, y).mean().to(z.dtype)
+
+    def rate(self, q: LatentPosterior, z: Tensor, y: Tensor) -> Tensor:
+        """Return the scalar mean of KL(q(z|x) || p(z|y)) in nats, with the law held fixed.
+
+        In the mean over the inputs of a class it is KL(q(z|y) || p(z|y)) + I(X; Z | Y = y): how far
+        the latents of the class are from its law, and what they tell of the input beside the
+        label (the residual information of the conditional entropy bottleneck, Fischer, Entropy
+        2020, arXiv:2002.05379). Unlike the rate against N(0, I) it does not pull the means of the
+        classes together.
+        """
+        return -self.law.frozen_log_prob(z, y).mean() - q.entropy()
 
     def place(self, z: Tensor) -> Tensor:
         """Return latents (B, D) on the support of the law."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
-from vcviz.heads.critics import LinearCritics, SharedCritic, TanhCritics
+from vcviz.heads.critics import Critic, LinearCritics, SharedCritic, TanhCritics
 from vcviz.heads.generative import GenerativeHead
 from vcviz.options import check_choice, check_count, check_flag, check_number
 
@@ -86,7 +86,7 @@ class VariationalHead(GenerativeHead):
     """
 
     summary = "Gaussian classes by Bayes' rule, the latents held to their law by a critic (VC)"
-    critic: nn.Module
+    critic: Critic
 
     def __init__(
         self,
@@ -156,10 +156,9 @@ class VariationalHead(GenerativeHead):
     ) -> LossTerms:
         """Return the terms ``loss``, see `critic_loss`, and ``slope``, E |grad T|^2 / 2."""
         inputs, y = self._real_and_drawn(z, y, generator)
-        values = self.critic(inputs.requires_grad_(self.critic_penalty > 0), y).to(inputs.dtype)
-        terms = {"loss": _telling_apart(values)}
+        values, slope = self.critic.value_and_slope(inputs, y)
+        terms = {"loss": _telling_apart(values.to(inputs.dtype))}
         if self.critic_penalty > 0:
-            (slope,) = torch.autograd.grad(values.sum(), inputs, create_graph=True)
             terms["slope"] = 0.5 * slope.square().sum(1).mean()
         return LossTerms(terms, {"slope": self.critic_penalty})
 
@@ -194,7 +193,7 @@ def _telling_apart(values: Tensor) -> Tensor:
 
 def _build_critic(
     kind: str, latent_dim: int, n_classes: int, layers: int | None, width: int | None
-) -> nn.Module:
+) -> Critic:
     check_choice("critic", kind, ("shared", "per_class"))
     if layers is not None:
         check_count("critic_layers", layers)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from vcviz.records import LatentPrior
 
@@ -30,6 +31,15 @@ class Law(nn.Module, ABC):
         length, common to all classes, is 5e7, of which float32 keeps steps of 4 nats: enough to
         lose the posterior.
         """
+
+    def frozen_log_prob(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) log p(z|y) in nats through which no gradient reaches the law."""
+        frozen = {name: p.detach() for name, p in self.named_parameters()}
+        return functional_call(self, frozen, (z, y))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return `log_prob` of latents and their labels."""
+        return self.log_prob(z, y)
 
     @abstractmethod
     def excess(self, z: Tensor, y: Tensor) -> Tensor:

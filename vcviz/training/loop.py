@@ -70,7 +70,11 @@ class Trainer:
         self.critic_parameters = critic
         main = [*model.encoder.parameters(), *model.head.main_parameters()]
         self.optimizers = optimizers_of(
-            config, main, critic, undecayed=model.head.undecayed_parameters()
+            config,
+            main,
+            critic,
+            law=model.head.law_parameters(),
+            undecayed=model.head.undecayed_parameters(),
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
         if config.compile:
@@ -163,7 +167,7 @@ class Trainer:
     def _set_learning_rate(self, done: float) -> float:
         lr = self.learning_rate(done)
         for group in self.optimizers["main"].param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["lr_scale"]
         return lr
 
     def learning_rate(self, done: float) -> float:

@@ -19,6 +19,7 @@ def optimizers_of(
     main: list[nn.Parameter],
     critic: list[nn.Parameter],
     *,
+    law: Sequence[nn.Parameter] = (),
     undecayed: Sequence[nn.Parameter] = (),
 ) -> dict[str, torch.optim.Optimizer]:
     """Return the optimiser of a config by name: "main", and "critic" if it has parameters.
@@ -30,9 +31,19 @@ def optimizers_of(
     common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": fused}
     found: dict[str, torch.optim.Optimizer] = {}
     spared = {id(p) for p in undecayed} if config.weight_decay else set()
-    groups: list[dict[str, Any]] = [{"params": [p for p in main if id(p) not in spared]}]
-    if spared:
-        groups.append({"params": list(undecayed), "weight_decay": 0.0})
+    of_law = {id(p) for p in law} if config.law_lr_scale != 1 else set()
+    # Groups in one order, so that a checkpoint finds its moments again.
+    kinds_of: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for p in main:
+        kinds_of.setdefault((id(p) in spared, id(p) in of_law), []).append(p)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": kinds_of[kind],
+            "weight_decay": 0.0 if kind[0] else config.weight_decay,
+            "lr_scale": config.law_lr_scale if kind[1] else 1.0,
+        }
+        for kind in sorted(kinds_of)
+    ]
     kinds: dict[str, type[torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,

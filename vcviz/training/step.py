@@ -36,7 +36,7 @@ class TrainingStep(nn.Module):
         y = y.repeat(config.draws)
         loss = head.loss(z, y, generator=generator)
         if config.rate_weight:
-            terms = {**loss.terms, "rate": q.rate()}
+            terms = {**loss.terms, "rate": head.rate(q, z, y) if config.rate_to == "law" else q.rate()}
             loss = LossTerms(terms, {**loss.weights, "rate": config.rate_weight})
         return loss, z, y
 
