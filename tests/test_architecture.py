@@ -16,15 +16,15 @@ PACKAGE = Path(vcviz.__file__).parent
 #: from the bottom up; a module imports lower layers and, in a package, its own siblings
 LAYERS = (
     {"errors", "locks", "progress", "titles"},
-    {"json_files", "options", "replacing"},
+    {"json_files", "options", "presets", "replacing"},
     {"intervals", "records", "config", "headless"},
     {"lab"},
     {"accuracy", "calibration", "densities", "information", "noise"},
     {"ood"},
     {"fit", "inspection", "posthoc", "projections", "robustness"},
     {"data"},
-    {"laws"},
-    {"heads", "posterior"},
+    {"laws", "posterior"},
+    {"heads"},
     {"encoders", "model", "optimizers"},
     {"latents"},
     {"attacks", "cam"},

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vcviz.errors import InputError, clip, nearest
 from vcviz.json_files import parse_json
+from vcviz.presets import filled
 
 Schedule = Literal["constant", "step", "cosine"]
 
@@ -21,6 +22,11 @@ class RunConfig(BaseModel):
 
     Unknown names, wrong types and values out of range raise `InputError` with the nearest name.
     `device`, `threads` and `compile` say how to compute, not what: they are not part of `key`.
+
+    What is not given comes from the head's `preset`: "vcviz" has what each head is best trained
+    with (for "variational" a stochastic encoder), "paper" what its authors used, as far as it is
+    known (`vcviz.presets`). A config holds all settings resolved, so a run's record says what was
+    done and not which preset was meant.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
@@ -36,6 +42,9 @@ class RunConfig(BaseModel):
         default_factory=dict, description="options of the encoder"
     )
     head: str = Field("softmax", description="name of the head")
+    preset: Literal["vcviz", "paper"] = Field(
+        "vcviz", description="where settings come from that are not given"
+    )
     head_options: dict[str, Any] = Field(default_factory=dict, description="options of the head")
     latent_dim: int = Field(2, ge=1, description="D, dimensions of the latent space")
     stochastic: bool = Field(False, description="encoder gives a Gaussian q(z|x), not a point")
@@ -68,7 +77,7 @@ class RunConfig(BaseModel):
     compile: bool = False
 
     def __init__(self, /, **values: Any) -> None:
-        values = {name: _plain(value) for name, value in values.items()}
+        values = filled({name: _plain(value) for name, value in values.items()})
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -89,6 +98,13 @@ class RunConfig(BaseModel):
     def to_json(self) -> str:
         """Return the settings as indented JSON."""
         return _json(self.model_dump(), indent=2) + "\n"
+
+    def differences(self) -> dict[str, Any]:
+        """Return the settings that differ from the head's preset: ``RunConfig(**these)`` is this."""
+        base = type(self)(head=self.head, preset=self.preset)
+        found = {k: v for k, v in self.model_dump().items() if v != getattr(base, k)}
+        named = {"head": self.head, "preset": self.preset}
+        return {k: v for k, v in named.items() if v != type(self).model_fields[k].default} | found
 
     @property
     def key(self) -> str:

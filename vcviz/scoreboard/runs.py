@@ -49,7 +49,7 @@ def tuning_runs(plan: Plan, folder: Path) -> list[Task]:
         for settings in options
         for seed in plan.tuning.seeds
     ]
-    return tasks_of([c.model_dump(exclude_defaults=True) for c in cells], folder)
+    return tasks_of([c.differences() for c in cells], folder)
 
 
 def compared_runs(plan: Plan, chosen: Chosen, folder: Path) -> list[Task]:
@@ -57,7 +57,7 @@ def compared_runs(plan: Plan, chosen: Chosen, folder: Path) -> list[Task]:
     found = []
     for name, task in plan.tasks.items():
         cells = [
-            config(plan, name, head, chosen[name][head], seed).model_dump(exclude_defaults=True)
+            config(plan, name, head, chosen[name][head], seed).differences()
             for head in plan.heads
             for seed in plan.seeds
         ]

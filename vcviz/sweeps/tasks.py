@@ -138,7 +138,7 @@ def _training_tasks(cells: Sequence[Cell], folder: Path, measures: Any) -> list[
 
 def train_command(config: RunConfig, out: str | Path) -> str:
     """Return the command that trains a run of these settings."""
-    values = config.model_dump(exclude_defaults=True)
+    values = config.differences()
     words = ["vcviz train"]
     for name, value in values.items():
         if name in _FLAGS:
