@@ -104,6 +104,10 @@ CANDIDATES = {
     "law 3 x": vc(law_lr=3.0),
     "law 30 x": vc(law_lr=30.0),
     "learned scale": vc(learn_scale=True, shared_scale=True),
+    # Added while the sift ran, after digits and Fashion-MNIST: what had helped there, together.
+    "rate .03, critic weight .3": vc(rate=0.03, critic_weight=0.3),
+    "rate .03, critic 2 x 2": vc(rate=0.03, layers=2, steps=2),
+    "rate .03, likelihood .3": vc(rate=0.03, likelihood_weight=0.3),
 }  # fmt: skip
 
 

@@ -74,3 +74,52 @@ def test_numbers_and_arrays_of_numpy_and_torch_are_settings() -> None:
 def test_what_json_cannot_hold_is_no_setting() -> None:
     with pytest.raises(InputError, match="settings must be numbers, texts, lists or mappings"):
         RunConfig(head_options={"margin": object()}).key  # noqa: B018
+
+
+# ---------------------------------------------------------------- what a head means
+
+
+def test_the_variational_head_means_a_stochastic_encoder_and_the_others_a_point() -> None:
+    config = RunConfig(head="variational")
+    assert config.stochastic
+    assert config.rate_weight > 0
+    for head in ("softmax", "gaussian_mixture", "pc_softmax", "dropmax", "heteroscedastic"):
+        assert not RunConfig(head=head).stochastic
+
+
+def test_a_point_encoder_of_the_variational_head_has_no_rate() -> None:
+    config = RunConfig(head="variational", stochastic=False)
+    assert (config.stochastic, config.rate_weight, config.draws) == (False, 0.0, 1)
+    assert config.key != RunConfig(head="variational").key
+    with pytest.raises(InputError, match="add stochastic=true"):
+        RunConfig(head="variational", stochastic=False, rate_weight=0.1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"head": "variational"},
+        {"head": "variational", "stochastic": False},
+        {"head": "variational", "rate_weight": 0.0, "law_lr_scale": 1.0},
+        {"head": "variational", "preset": "paper"},
+        {"head": "gaussian_mixture", "preset": "paper", "head_options": {"margin": 0.2}},
+        {"head": "softmax", "stochastic": True, "epochs": 3},
+    ],
+)
+def test_the_differences_from_the_preset_make_the_config_again(settings: dict) -> None:
+    config = RunConfig(**settings)
+    found = config.differences()
+    assert RunConfig(**found) == config
+    assert RunConfig(**config.model_dump()) == config
+
+
+def test_only_what_differs_is_among_the_differences() -> None:
+    assert RunConfig().differences() == {}
+    assert RunConfig(head="variational").differences() == {"head": "variational"}
+    assert RunConfig(head="variational", lr=0.1).differences() == {"head": "variational", "lr": 0.1}
+
+
+def test_an_unknown_preset_is_one_line() -> None:
+    with pytest.raises(InputError, match="preset should be 'vcviz' or 'paper', got 'papers'"):
+        RunConfig(preset="papers")

@@ -85,7 +85,7 @@ def test_a_critic_that_says_nothing_gives_zero_everywhere():
     for label in (None, 1):
         found = plane_log_ratio(model, latents(), label=label, size=5)
         np.testing.assert_allclose(found.values, 0, atol=1e-6)
-        assert found.limits == (-1, 1)
+        assert found.limits == (-0.1, 0.1)
 
 
 def test_the_plane_has_the_ratio_at_its_points():
@@ -94,9 +94,14 @@ def test_the_plane_has_the_ratio_at_its_points():
     across, up = np.meshgrid(found.x, found.y)
     z = np.column_stack([across.ravel(), up.ravel()])
     np.testing.assert_allclose(found.values.ravel(), log_ratio(model, z, label=1), atol=1e-5)
-    assert (found.name, found.unit) == ("mine", "nats")
-    assert found.quantity == "log q(z|<b>bee</b>)/p(z|<b>bee</b>)"
+    assert (found.name, found.unit) == ("mine", "")
+    assert found.quantity == "critic's T(z, <b>bee</b>)"
     assert found.limits[0] == -found.limits[1]
+
+
+def test_only_a_critic_without_penalty_is_said_to_give_a_log_ratio():
+    found = plane_log_ratio(model_of(critic_penalty=0.0), latents(60), label=1, size=5)
+    assert (found.quantity, found.unit) == ("log q(z|<b>bee</b>)/p(z|<b>bee</b>)", "nats")
 
 
 def test_a_run_keeps_its_critic(tmp_path):
@@ -117,7 +122,7 @@ def test_a_run_keeps_its_critic(tmp_path):
 def test_a_model_without_a_critic_is_refused(head):
     model = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 3)) if head is None else model_of(head)
     assert not has_critic(model)
-    with pytest.raises(InputError, match=r"has no critic to ask for log q/p; train head='var"):
+    with pytest.raises(InputError, match=r"has no critic to ask for T; train head='var"):
         log_ratio(model, latents().z)
 
 

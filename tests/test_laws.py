@@ -21,6 +21,7 @@ from vcviz.errors import InputError
 from vcviz.heads import build_head
 from vcviz.laws import LAWS, build_law, describe
 from vcviz.laws.description import from_description
+from vcviz.laws.means import separation_for, spread_means
 from vcviz.records.sphere import log_normaliser, mean_length
 from vcviz.titles import run_titles
 
@@ -675,3 +676,49 @@ def test_training_under_several_laws_and_rates(tmp_path):
         vcviz.train_laws("gaussian")
     with pytest.raises(InputError, match="rates must be a list"):
         vcviz.train_rates(0.1)
+
+
+# ---------------------------------------------------------------- how far apart means start
+
+
+@pytest.mark.parametrize(("c", "d"), [(2, 1), (3, 1), (10, 2), (10, 16), (150, 32)])
+def test_the_separation_by_overlap_is_the_union_bound_of_the_error(c, d):
+    error = 0.05
+    means = spread_means(c, d, separation_for(c, d, error)).numpy()
+    apart = np.linalg.norm(means[:, None] - means, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert st.norm.sf(apart / 2).sum() / c == pytest.approx(error, rel=1e-8)
+
+
+def test_bayes_rule_errs_less_than_the_overlap_says_and_not_much_less():
+    head = build_head("variational", latent_dim=2, n_classes=10, overlap=0.05)
+    y = torch.arange(20_000) % 10
+    z = head.law.sample(y, generator=torch.Generator().manual_seed(0))
+    error = (head.log_probs(z).argmax(1) != y).double().mean().item()
+    assert 0.03 < error < 0.055
+
+
+@pytest.mark.parametrize("law", ["gaussian", "student_t", "laplace", "von_mises_fisher"])
+def test_the_law_of_vc_starts_nearer_than_that_of_the_mixture(law):
+    near, far = (
+        build_head(head, latent_dim=2, n_classes=10, law=law).prior()
+        for head in ("variational", "gaussian_mixture")
+    )
+    rng = np.random.default_rng(0)
+    errors = []
+    for prior in (near, far):
+        y = np.arange(20_000) % 10
+        z, _ = prior.sample(y, rng)
+        errors.append(np.mean(prior.log_posterior(z).argmax(1) != y))
+    assert errors[0] > 4 * errors[1]
+
+
+@each_kind
+def test_the_frozen_density_is_the_density_without_its_gradient(kind):
+    law = head_of(kind).law
+    z, y = law.place(latents()).requires_grad_(), torch.arange(N) % C
+    torch.testing.assert_close(law.frozen_log_prob(z, y), law.log_prob(z, y))
+    value = law.frozen_log_prob(z, y).sum()
+    reached = torch.autograd.grad(value, [z, *law.parameters()], allow_unused=True)
+    assert reached[0].any()
+    assert all(g is None for g in reached[1:])

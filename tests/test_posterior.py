@@ -16,6 +16,7 @@ from vcviz.heads import HEADS, build_head
 from vcviz.latents import extract_latents
 from vcviz.model import Classifier
 from vcviz.posterior import SMALLEST_SCALE, LatentPosterior
+from vcviz.training.step import TrainingStep
 
 N, C, D, F = 7, 3, 2, 5
 
@@ -45,6 +46,48 @@ def test_rate_is_the_divergence_from_the_standard_normal():
     standard = Independent(Normal(torch.zeros(D), torch.ones(D)), 1)
     torch.testing.assert_close(q.rate(), kl_divergence(law, standard).mean())
     assert LatentPosterior(q.mean).rate() == math.inf
+
+
+def test_entropy_is_that_of_the_gaussians():
+    q = LatentPosterior(torch.randn(N, D), torch.rand(N, D) + 0.1)
+    law = Independent(Normal(q.mean, q.scale), 1)
+    torch.testing.assert_close(q.entropy(), law.entropy().mean())
+    assert LatentPosterior(q.mean).entropy() == -math.inf
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_rate_of_a_head_is_against_its_own_law_or_the_standard_normal(head):
+    model, draws = classifier(head), 40_000
+    q = LatentPosterior(torch.randn(N, D, generator=generator()), torch.full((N, D), 0.4))
+    y = torch.arange(N) % C
+    law = Independent(Normal(q.mean, q.scale), 1)
+    prior = model.head.prior()
+    mean = torch.zeros(N, D) if prior is None else torch.tensor(prior.mean, dtype=torch.float32)[y]
+    exact = kl_divergence(law, Independent(Normal(mean, torch.ones(D)), 1)).mean()
+    z = q.draw(draws, generator())
+    found = model.head.rate(q, z, y.repeat(draws))
+    torch.testing.assert_close(found, exact, rtol=2e-3, atol=0)
+
+
+def test_the_rate_teaches_the_encoder_and_not_the_law():
+    model = classifier("variational")
+    q, y = model.posterior(inputs()), torch.arange(N) % C
+    rate = model.head.rate(q, q.draw(1, generator()), y)
+    parameters = [*model.encoder.parameters(), *model.head.law.parameters()]
+    reached = torch.autograd.grad(rate, parameters, allow_unused=True)
+    assert [g is not None and bool(g.any()) for g in reached] == [True, True, False]
+
+
+@pytest.mark.parametrize("rate_to", ["law", "normal"])
+def test_the_loss_of_a_step_has_the_rate_that_was_asked_for(rate_to):
+    config = vcviz.RunConfig(head="variational", latent_dim=D, rate_weight=0.3, rate_to=rate_to)
+    model, y = classifier("variational"), torch.arange(N) % C
+    loss, z, _ = TrainingStep(model, config)(inputs(), y, generator())
+    q = model.posterior(inputs())
+    expected = q.rate() if rate_to == "normal" else model.head.rate(q, z, y)
+    torch.testing.assert_close(loss["rate"], expected)
+    others = sum(loss[k] * loss.weights.get(k, 1.0) for k in loss.keys() if k != "rate")
+    torch.testing.assert_close(loss.total, others + 0.3 * expected)
 
 
 def test_draws_have_the_stated_mean_and_scale():

@@ -62,7 +62,7 @@ def test_a_list_shows_one_backdrop_at_a_time(figure):
     assert labels == [
         "Beneath: nothing",
         "Beneath: decision regions",
-        "Beneath: critic's log q/p",
+        "Beneath: critic: too many, too few",
         "Beneath: out-of-distribution score",
     ]
     kinds = beneath(figure)
@@ -101,7 +101,7 @@ def test_what_is_not_there_is_said(figure):
     assert {"no critic", "line: 95 % of the known inside"} <= texts
     first = figure.frames[0]
     texts = {first.data[list(first.traces).index(i)].text[0] for i in told if i in first.traces}
-    assert "log q/p: of the trained model, on linear axes" in texts
+    assert "critic: of the trained model, on linear axes" in texts
 
 
 def test_a_tour_is_a_slider_of_its_own(runs):

@@ -47,13 +47,17 @@ class RunConfig(BaseModel):
     )
     head_options: dict[str, Any] = Field(default_factory=dict, description="options of the head")
     latent_dim: int = Field(2, ge=1, description="D, dimensions of the latent space")
-    stochastic: bool = Field(False, description="encoder gives a Gaussian q(z|x), not a point")
+    stochastic: bool = Field(
+        False, description="encoder gives a Gaussian q(z|x), not a point; default for variational"
+    )
     draws: int = Field(1, ge=1, description="S, latents drawn per input and training step")
     predict_draws: int = Field(16, ge=1, description="S, latents drawn per prediction")
     rate_weight: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="weight of KL(q(z|x) || N(0, I)), as in VIB"
+        0.0, ge=0, allow_inf_nan=False, description="weight of the rate KL(q(z|x) || r)"
     )
-    rate_to: Literal["law", "normal"] = "law"
+    rate_to: Literal["law", "normal"] = Field(
+        "law", description="r: the head's p(z|y) where it states one, else N(0, I); or always that"
+    )
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(200, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -66,7 +70,7 @@ class RunConfig(BaseModel):
     schedule: Schedule = "step"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
     critic_lr: float = Field(5e-3, gt=0, allow_inf_nan=False)
-    critic_steps: int = Field(2, ge=1, description="critic updates per batch")
+    critic_steps: int = Field(1, ge=1, description="critic updates per batch")
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     augment: Literal["none", "crop", "crop-flip"] = "none"
     seed: int = Field(0, ge=0)
@@ -100,7 +104,7 @@ class RunConfig(BaseModel):
         return _json(self.model_dump(), indent=2) + "\n"
 
     def differences(self) -> dict[str, Any]:
-        """Return the settings that differ from the head's preset: ``RunConfig(**these)`` is this."""
+        """Return the settings that differ from the head's preset: `RunConfig` of them is this."""
         base = type(self)(head=self.head, preset=self.preset)
         found = {k: v for k, v in self.model_dump().items() if v != getattr(base, k)}
         named = {"head": self.head, "preset": self.preset}

@@ -146,7 +146,7 @@ def field_bar(
             "showscale": True,
             "colorbar": {
                 "title": {
-                    "text": f"{style.escape(field.quantity, 40)}, {field.unit}",
+                    "text": ", ".join(filter(None, (style.escape(field.quantity, 40), field.unit))),
                     "side": "right",
                 },
                 "x": x,

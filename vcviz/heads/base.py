@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from typing import ClassVar
 
 import torch
@@ -35,15 +36,12 @@ class LossTerms:
         """Return the names of the terms, in order."""
         return list(self.terms)
 
-    @property
+    @cached_property
     def total(self) -> Tensor:
         """Scalar: the weighted sum of the terms (a term of weight 0 adds nothing, not even NaN)."""
-        parts = [
-            term * self.weights.get(name, 1.0)
-            for name, term in self.terms.items()
-            if self.weights.get(name, 1.0) != 0
-        ]
-        return torch.stack(parts).sum()
+        weighed = [(term, self.weights.get(name, 1.0)) for name, term in self.terms.items()]
+        parts = [term if w == 1 else term * w for term, w in weighed if w != 0]
+        return reduce(torch.add, parts)
 
 
 class Head(nn.Module, ABC):

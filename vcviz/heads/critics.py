@@ -72,7 +72,7 @@ class SharedCritic(Critic):
         first, *others = self._linear
         # The one-hot label picks a column of the first layer; nothing is multiplied by zero.
         of_z, of_label = first.weight.split([self.latent_dim, self.n_classes], dim=1)
-        hidden = F.linear(u, of_z, first.bias) + F.embedding(y, of_label.T)
+        hidden = F.linear(u, of_z) + F.embedding(y, of_label.T + first.bias)
         gains = []
         for layer in others:
             gain = torch.where(hidden.detach() > 0, 1.0, _LEAK).to(u.dtype)

@@ -15,7 +15,7 @@ from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
 from vcviz.heads.critics import Critic, LinearCritics, SharedCritic, TanhCritics
 from vcviz.heads.generative import GenerativeHead
-from vcviz.options import check_choice, check_count, check_flag, check_number
+from vcviz.options import check_choice, check_count, check_flag, check_fraction, check_number
 
 
 class VariationalHead(GenerativeHead):
@@ -23,39 +23,51 @@ class VariationalHead(GenerativeHead):
 
     With q(z|y) the law of the latents that the encoder produces, the objective is
 
-        -E log p(y|z) + beta E_y KL(q(z|y) || p(z|y)),     KL = E_q T(z, y),
+        -E log p(y|z) + beta E_y KL(q(z|y) || p(z|y)),     KL = E_q log q(z|y) / p(z|y),
 
-    where the critic T estimates log q(z|y) / p(z|y) by telling latents (real) from draws of the
+    where a critic T stands for the log ratio. It learns to tell latents (real) from draws of the
     law with the same label (fake):
 
         critic loss = E softplus(-T(z, y)) + E softplus(T(z', y)),    z' ~ p(z|y),
 
-    which is 2 log 2 = 1.386 when the two laws are equal. In training (`critic_terms`) a penalty
-    gamma/2 E |grad T|^2 on the critic's slope over both is added. It vanishes where T = 0, so it
-    leaves the solution where it is, but it keeps the game from diverging on the way. As
-    grad_theta KL = -E_q grad_theta log p(z|y), the law itself learns from the likelihood of the
-    latents. Who learns from what:
+    which is 2 log 2 = 1.386 when the two laws are equal, and whose best T is the log ratio. In
+    training (`critic_terms`) a penalty gamma/2 E |grad T|^2 on the critic's slope over both is
+    added. It vanishes where T = 0, so it leaves the solution where it is, but it keeps the game
+    from diverging on the way. As grad_theta KL = -E_q grad_theta log p(z|y), the law itself learns
+    from the likelihood of the latents. Who learns from what:
 
         term            weight   encoder            law              critic
         cross_entropy   1        yes                yes              no
         likelihood      lambda   `mle_to_encoder`   yes              no
         critic          beta     yes                no (detached)    no (frozen)
+        rate            rho      yes                no (frozen)      no
         critic_loss     -        no (detached)      no (detached)    yes
+
+    The rate is that of a stochastic encoder, KL(q(z|x) || p(z|y)), see `GenerativeHead.rate`;
+    rho is `RunConfig.rate_weight`.
+
+    **What T is.** Without penalty an estimate of the log ratio in nats, and its mean over latents
+    one of the KL divergence. With the penalty a smoothed witness of the difference, in the same
+    direction and much smaller while the laws differ: at gamma = 1 about a ninth for latents half
+    as wide as their law in the plane, and less in more dimensions. It is 0 where the laws are
+    equal. So ``critic`` in a history is no KL, and beta no weight of one; how far latents are
+    from their law says `vcviz.latent_fit`. A critic with the right scale was tried and is worse
+    to train with, see docs/defaults.md.
 
     Parameters
     ----------
     latent_dim, n_classes : D, C
-    likelihood_weight : lambda >= 0. The paper's algorithm has lambda = beta, its code 0.01 both.
-    critic_weight : beta >= 0; with 0 the critic only measures
+    likelihood_weight : lambda >= 0. The paper's algorithm has lambda = beta, as the defaults here;
+        its code has 0.01 for both.
+    critic_weight : beta >= 0; with 0 the critic only looks on
     mle_to_encoder : let the likelihood term reach the encoder too, as in the authors' code (that
         counts -log p(z|y) twice). With `critic_weight` 0 this is the mixture head without margin.
     critic : "shared", one network on the whitened residual (z - mu_y) / sigma_y and the label; or
         "per_class", the authors' one set of parameters a class on raw z
-    critic_layers : for "shared" the hidden layers (LeakyReLU 0.2; default 2); for "per_class" 1 is
+    critic_layers : for "shared" the hidden layers (LeakyReLU 0.2; default 1); for "per_class" 1 is
         linear (the default) and 2 has one hidden tanh layer
     critic_penalty : gamma >= 0, weight of the slope penalty. The authors have none (0), with which
-        the critic wins beyond a few latent dimensions and accuracy collapses; with it T
-        underestimates the log ratio while the laws still differ
+        the critic wins beyond a few latent dimensions and accuracy collapses
     critic_width : units of each hidden layer, default 64 ("shared") or 512 ("per_class")
     law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
         unit sphere), see `vcviz.laws`; or a `torch.distributions` object of your own with
@@ -64,17 +76,23 @@ class VariationalHead(GenerativeHead):
     covariance : "isotropic", "diagonal" or (Gaussian and Student-t) "full"
     shared_scale : one scale for all classes rather than one a class
     learn_mean, learn_scale : whether the law is trained or fixed
-    separation : smallest distance between initial means, in units of `initial_scale`; default 6 for
-        a Gaussian, and where neighbours overlap as much for other families. Below
-        that classes must overlap once the latents follow the law, and accuracy falls
+    separation : smallest distance between initial means, in units of `initial_scale`; default by
+        `overlap`
+    overlap : how much classes overlap under the initial law: an upper bound of the error of Bayes'
+        rule there, which sets the separation by C and D (3.9 for ten classes in the plane, 5.1 in
+        nine dimensions or more, 6.5 for 150 in 32); for other families where neighbours overlap
+        as much. The less, the surer a fresh posterior, and the worse when it errs
     initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
-        families that at which neighbouring means lie 6 apart as well
+        families that at which neighbouring means lie as far apart as those of Gaussians
     use_class_prior : take pi from the training labels; the authors' code leaves pi out
 
     Notes
     -----
     Terms of the loss: ``cross_entropy``, ``likelihood`` (with its constant D/2 log 2 pi) and
-    ``critic`` (mean T, an estimate of the KL in nats).
+    ``critic`` (mean T over the latents).
+
+    Options not given here are settings of the run: `RunConfig` trains this head with a stochastic
+    encoder, and its law at ten times the learning rate of the encoder, unless told otherwise.
 
     References
     ----------
@@ -93,7 +111,7 @@ class VariationalHead(GenerativeHead):
         *,
         latent_dim: int,
         n_classes: int,
-        likelihood_weight: float = 0.1,
+        likelihood_weight: float = 1.0,
         critic_weight: float = 1.0,
         mle_to_encoder: bool = False,
         critic: str = "shared",
@@ -107,6 +125,7 @@ class VariationalHead(GenerativeHead):
         learn_mean: bool = True,
         learn_scale: bool = False,
         separation: float | None = None,
+        overlap: float = 0.05,
         initial_scale: float | None = None,
         use_class_prior: bool = True,
     ) -> None:
@@ -122,6 +141,8 @@ class VariationalHead(GenerativeHead):
             learn_mean=learn_mean,
             learn_scale=learn_scale,
             separation=separation,
+            # A distribution of one's own has means of its own.
+            overlap=check_fraction("overlap", overlap) if isinstance(law, str) else None,
             initial_scale=initial_scale,
         )
         self.critic_weight = check_number("critic_weight", critic_weight, least=0)
@@ -173,7 +194,10 @@ class VariationalHead(GenerativeHead):
         return self._critic_input(torch.cat([z, drawn]), y), y
 
     def log_ratio(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return (B,) the critic's estimate T(z, y) of log q(z|y) / p(z|y) in nats."""
+        """Return (B,) the critic's T(z, y): of the sign of log q(z|y) / p(z|y), see the class.
+
+        With `critic_penalty` 0 an estimate of that ratio in nats.
+        """
         z = self.checked(z, y)
         return self.critic(self._critic_input(z, y), y).to(z.dtype)
 
@@ -200,7 +224,7 @@ def _build_critic(
     if width is not None:
         check_count("critic_width", width)
     if kind == "shared":
-        return SharedCritic(latent_dim, n_classes, layers or 2, width or 64)
+        return SharedCritic(latent_dim, n_classes, layers or 1, width or 64)
     if layers in (None, 1):
         if width is not None:
             raise InputError(

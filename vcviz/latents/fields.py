@@ -1,4 +1,4 @@
-"""Numbers on a plane through the latents: a critic's log-ratio, out-of-distribution scores."""
+"""Numbers on a plane through the latents: a critic's T, out-of-distribution scores."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def has_critic(model: nn.Module) -> bool:
 
 
 def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> NDArray[np.float32]:
-    """Return (N,) estimates of log q(z|y)/p(z|y), or of log q(z)/p(z), in nats.
+    """Return (N,) values T(z, y) of the critic, or those of all classes together.
 
     Positive where the encoder puts more latents than the law anticipates, 0 where the two agree.
+    With `critic_penalty` 0 estimates of log q(z|y)/p(z|y), or of log q(z)/p(z), in nats. With the
+    penalty, which is the default, of the same sign and much smaller, see `VariationalHead`.
 
     Parameters
     ----------
     model : a `Classifier` whose head has a critic T(z, y) (the variational head)
     z : (N, D) latents
-    label : y; None for all classes together, log sum_y p(y|z) exp T(z, y), which is
-        log q(z)/p(z) because q(z|y) = p(z|y) exp T(z, y)
+    label : y; None for all classes together, log sum_y p(y|z) exp T(z, y), which would be
+        log q(z)/p(z) if q(z|y) = p(z|y) exp T(z, y)
 
     Raises
     ------
@@ -52,7 +54,7 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
     inner: Any = unwrapped(model)
     if not has_critic(inner):
         head = type(inner.head).__name__ if is_ours(inner) else type(inner).__name__
-        raise InputError(f"{head} has no critic to ask for log q/p; train head='variational'")
+        raise InputError(f"{head} has no critic to ask for T; train head='variational'")
     head = inner.head
     if label is not None:
         as_labels("label", [label], 1, head.n_classes)
@@ -86,7 +88,7 @@ def plane_log_ratio(
     through: ArrayLike | None = None,
     name: str | None = None,
 ) -> PlaneField:
-    """Return the critic's log q(z|y)/p(z|y) on a square grid in a plane through the latents.
+    """Return the critic's T(z, y) on a square grid in a plane through the latents.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def plane_log_ratio(
     Notes
     -----
     `limits` are symmetric and reach what nine in ten of the latents themselves have, at least
-    1 nat: away from latents and law the critic is no estimate, and may be far from 0.
+    0.1: away from latents and law the critic says nothing, and may be far from 0.
     """
     projection, x, y, z = plane_grid(
         latents, projection=projection, ranges=ranges, size=size, through=through
@@ -106,13 +108,15 @@ def plane_log_ratio(
     values = log_ratio(model, z, label=label)
     own = latents.z if label is None else latents.z[latents.y == label]
     at_own = np.abs(log_ratio(model, own, label=label)) if len(own) else values
-    reach = max(float(np.quantile(at_own, 0.9)), 1.0)
+    reach = max(float(np.quantile(at_own, 0.9)), 0.1)
     k = "" if label is None else f"|{latents.class_names[label]}"
+    exact = unwrapped(model).head.critic_penalty == 0
     return PlaneField(
         values.reshape(size, size),
         x,
         y,
-        quantity=f"log q(z{k})/p(z{k})",
+        quantity=f"log q(z{k})/p(z{k})" if exact else f"critic's T(z{k.replace('|', ', ')})",
+        unit="nats" if exact else "",
         limits=(-reach, reach),
         latents=latents,
         projection=projection,

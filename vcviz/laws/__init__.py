@@ -37,6 +37,7 @@ COMMON = {
     "shared_scale": False,
     "separation": None,
     "initial_scale": None,
+    "overlap": None,
 }
 
 
@@ -55,7 +56,7 @@ def build_law(
         (D,), or what `describe` made of one
     latent_dim, n_classes : D, C
     options : ``covariance``, ``shared_scale``, ``learn_mean``, ``learn_scale``, ``separation``,
-        ``initial_scale``, and those of the law's own, see its docstring
+        ``initial_scale``, ``overlap``, and those of the law's own, see its docstring
 
     Raises
     ------

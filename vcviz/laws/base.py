@@ -37,8 +37,8 @@ class Law(nn.Module, ABC):
         frozen = {name: p.detach() for name, p in self.named_parameters()}
         return functional_call(self, frozen, (z, y))
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return `log_prob` of latents and their labels."""
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return `log_prob`."""
         return self.log_prob(z, y)
 
     @abstractmethod

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from vcviz.laws.base import of_labels
 from vcviz.laws.location_scale import LocationScaleLaw
 from vcviz.records import LatentPrior
 
@@ -18,9 +19,9 @@ class GaussianLaw(LocationScaleLaw):
     classes (`shared_scale`) Bayes' rule is a softmax of linear scores, see `SoftmaxHead`.
     """
 
-    def neighbour_distance(self) -> float:
-        """Return 6."""
-        return 6.0
+    def neighbour_distance(self, gaussian: float) -> float:
+        """Return that distance."""
+        return gaussian
 
     def log_prob(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return -|L^-1 (z - mu)|^2 / 2 - log det L - D/2 log 2 pi: (B, C), or (B,) of `y`."""
@@ -28,6 +29,13 @@ class GaussianLaw(LocationScaleLaw):
         if y is not None and len(constant) > 1:
             constant = constant[y]
         return -0.5 * self.squared_distance(z, y) - constant
+
+    def frozen_log_prob(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) log p(z|y) in nats, in the precision of `z`, with no gradient to the law."""
+        with torch.no_grad():
+            constant = self.half_log_det() + 0.5 * self.latent_dim * math.log(2 * math.pi)
+        squares = self.residual(z, y, frozen=True).square().sum(1)
+        return -0.5 * squares - of_labels(constant, y).to(z.dtype)
 
     def excess(self, z: Tensor, y: Tensor) -> Tensor:
         """Return (B,) half squared Mahalanobis distances."""

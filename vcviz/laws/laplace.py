@@ -28,9 +28,9 @@ class LaplaceLaw(LocationScaleLaw):
 
     covariances: ClassVar[tuple[str, ...]] = ("isotropic", "diagonal")
 
-    def neighbour_distance(self) -> float:
-        """Return twice the upper 0.135 % point of the one-dimensional law: 11.8."""
-        return float(-2 * math.log(2 * norm.sf(3)))
+    def neighbour_distance(self, gaussian: float) -> float:
+        """Return that of the one-dimensional law: 11.8 for Gaussians at 6."""
+        return float(-2 * math.log(2 * norm.sf(gaussian / 2)))
 
     def log_prob(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return log densities in nats: (B, C) of every class, or (B,) of the labels `y`."""

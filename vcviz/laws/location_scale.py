@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vcviz.laws.base import Law, bounded, noise_device, of_labels, wide
-from vcviz.laws.means import spread_means
+from vcviz.laws.means import initial_separation, spread_means
 from vcviz.options import check_choice, check_flag, check_number
 
 COVARIANCES = ("isotropic", "diagonal", "full")
@@ -19,9 +19,6 @@ COVARIANCES = ("isotropic", "diagonal", "full")
 SMALLEST_SCALE = 1e-3
 # Up to this many means x dimensions a (B, C, D) array of differences is formed.
 _DIRECT_SIZE = 4096
-# Distance of neighbouring means where neither separation nor scale is given. Encoders find means
-# twice as far away more slowly: the latents' energy distance was twice as large after 600 epochs.
-_MEANS_APART = 6.0
 
 
 class LocationScaleLaw(Law):
@@ -35,9 +32,12 @@ class LocationScaleLaw(Law):
     shared_scale : one L for all classes rather than one a class
     learn_mean, learn_scale : whether mu, and all of L, are trained or fixed
     separation : smallest distance between initial means in units of `initial_scale`; default that
-        at which neighbours overlap as two Gaussians do that are 6 standard deviations apart
+        at which neighbours overlap as two Gaussians do that are 6 standard deviations apart, or by
+        `overlap`
     initial_scale : initial diagonal of L, the same for all classes; default 1 for a Gaussian, and
-        for other families that at which neighbouring means lie 6 apart as well
+        for other families that at which neighbouring means lie as far apart as the Gaussians
+    overlap : sets the default of `separation`: an upper bound of the error of Bayes' rule among
+        Gaussians there, see `vcviz.laws.means.separation_for`
 
     Notes
     -----
@@ -64,12 +64,14 @@ class LocationScaleLaw(Law):
         learn_scale: bool = False,
         separation: float | None = None,
         initial_scale: float | None = None,
+        overlap: float | None = None,
     ) -> None:
         super().__init__(latent_dim, n_classes)
         self.covariance = check_choice("covariance", covariance, self.covariances)
         rows = 1 if check_flag("shared_scale", shared_scale) else n_classes
-        apart = self.neighbour_distance()
-        scale = _MEANS_APART / apart if initial_scale is None else initial_scale
+        gaussian = initial_separation(n_classes, latent_dim, overlap)
+        apart = self.neighbour_distance(gaussian)
+        scale = gaussian / apart if initial_scale is None else initial_scale
         check_number("initial_scale", scale, above=SMALLEST_SCALE)
         if separation is None:
             separation = apart
@@ -83,10 +85,11 @@ class LocationScaleLaw(Law):
             self.store("lower", torch.zeros(rows, latent_dim * (latent_dim - 1) // 2), learned)
 
     @abstractmethod
-    def neighbour_distance(self) -> float:
-        """Return the distance in scales at which two classes overlap as little as Gaussians at 6.
+    def neighbour_distance(self, gaussian: float) -> float:
+        """Return the distance in scales at which neighbours overlap as much as Gaussians do.
 
-        An optimal classifier errs in 0.135 % there, one side of 3 standard deviations.
+        Of these `gaussian` is the distance in standard deviations. At 6 an optimal classifier of
+        two classes errs in 0.135 %, one side of 3 standard deviations.
         """
 
     @abstractmethod

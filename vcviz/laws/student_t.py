@@ -48,9 +48,9 @@ class StudentTLaw(LocationScaleLaw):
         rows = 1 if shared_scale else n_classes
         self.store("log_df", torch.full((rows,), math.log(df)), check_flag("learn_df", learn_df))
 
-    def neighbour_distance(self) -> float:
-        """Return twice the upper 0.135 % point of the one-dimensional t: 10.6 at 5 df."""
-        return float(2 * t.isf(norm.sf(3), self._initial_df))
+    def neighbour_distance(self, gaussian: float) -> float:
+        """Return that of the one-dimensional t: 10.6 at 5 degrees of freedom for Gaussians at 6."""
+        return float(2 * t.isf(norm.sf(gaussian / 2), self._initial_df))
 
     def df(self) -> Tensor:
         """Return (C,) or (1,) degrees of freedom, at least 1, in float64 where possible."""

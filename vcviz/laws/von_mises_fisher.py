@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vcviz.errors import InputError
 from vcviz.laws.base import Law, bounded, noise_device, of_labels, wide
-from vcviz.laws.means import spread_means
+from vcviz.laws.means import initial_separation, spread_means
 from vcviz.options import check_flag, check_number
 from vcviz.records import LatentPrior
 from vcviz.records.sphere import log_normaliser, mean_length, separating_concentration
@@ -36,7 +36,8 @@ class VonMisesFisherLaw(Law):
         standard deviations apart
     shared_scale : one k for all classes rather than one a class
     learn_mean, learn_scale : whether the directions, and k, are trained or fixed
-    separation : distance of neighbours that sets the default of `concentration`; default 6
+    separation : distance of neighbours that sets the default of `concentration`; default 6, or by
+        `overlap` as for Gaussians
 
     Notes
     -----
@@ -63,6 +64,7 @@ class VonMisesFisherLaw(Law):
         learn_mean: bool = True,
         learn_scale: bool = False,
         separation: float | None = None,
+        overlap: float | None = None,
     ) -> None:
         super().__init__(latent_dim, n_classes)
         if latent_dim < 2:
@@ -71,7 +73,8 @@ class VonMisesFisherLaw(Law):
             )
         mean = F.normalize(spread_means(n_classes, latent_dim, 1.0), dim=1)
         if concentration is None:
-            separation = 6.0 if separation is None else separation
+            if separation is None:
+                separation = initial_separation(n_classes, latent_dim, overlap)
             check_number("separation", separation, above=0)
             nearest = float((mean @ mean.T - 2 * torch.eye(n_classes)).max())
             concentration = separating_concentration(nearest, latent_dim, separation)

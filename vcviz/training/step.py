@@ -33,10 +33,13 @@ class TrainingStep(nn.Module):
         with self._autocast(x.device):
             q = self.model.posterior(x)
         z = head.place(q.draw(config.draws, generator).float())
-        y = y.repeat(config.draws)
+        y = y if config.draws == 1 else y.repeat(config.draws)
         loss = head.loss(z, y, generator=generator)
         if config.rate_weight:
-            terms = {**loss.terms, "rate": head.rate(q, z, y) if config.rate_to == "law" else q.rate()}
+            terms = {
+                **loss.terms,
+                "rate": head.rate(q, z, y) if config.rate_to == "law" else q.rate(),
+            }
             loss = LossTerms(terms, {**loss.weights, "rate": config.rate_weight})
         return loss, z, y
 

@@ -1,4 +1,4 @@
-"""What lies beneath and above the points of a panel: regions, a critic's ratio, strangers."""
+"""What lies beneath and above the points of a panel: regions, a critic's T, strangers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vcviz.widgets.sources import Axes, Rows, Source
 BACKDROPS = {
     "none": "nothing",
     "regions": "decision regions",
-    "log_ratio": "critic's log q/p",
+    "log_ratio": "critic: too many, too few",
     "ood": "out-of-distribution score",
 }
 _SIZE = 96  # grid points along each axis
@@ -138,11 +138,11 @@ class Backdrops:
         return Backdrop((region_trace(plane_log_probs(self._model(), lat, **frame)),))
 
     def _ratio(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
-        """Return the critic's log q(z)/p(z) under the latents."""
+        """Return the critic's T under the latents."""
         if not self.has_critic:
             return Backdrop(told=("no critic",))
         if not self._is_last(rows, epoch) or not self._frame(axes, rows)["projection"].linear:
-            return Backdrop(told=("log q/p: of the trained model, on linear axes",))
+            return Backdrop(told=("critic: of the trained model, on linear axes",))
         from vcviz.latents.fields import plane_log_ratio
 
         lat, _ = self._source.latents(rows, epoch)
