@@ -104,10 +104,17 @@ CANDIDATES = {
     "law 3 x": vc(law_lr=3.0),
     "law 30 x": vc(law_lr=30.0),
     "learned scale": vc(learn_scale=True, shared_scale=True),
-    # Added while the sift ran, after digits and Fashion-MNIST: what had helped there, together.
+    # Added when the sift of those above was there: what had helped, together.
     "rate .03, critic weight .3": vc(rate=0.03, critic_weight=0.3),
     "rate .03, critic 2 x 2": vc(rate=0.03, layers=2, steps=2),
     "rate .03, likelihood .3": vc(rate=0.03, likelihood_weight=0.3),
+    "critic weight .3, critic 2 x 2": vc(critic_weight=0.3, layers=2, steps=2),
+    "rate .03, critic weight .3, critic 2 x 2": vc(
+        rate=0.03, critic_weight=0.3, layers=2, steps=2
+    ),
+    "rate .03, critic weight .3, likelihood .3": vc(
+        rate=0.03, critic_weight=0.3, likelihood_weight=0.3
+    ),
 }  # fmt: skip
 
 
@@ -265,13 +272,13 @@ def main(parts: Sequence[str], data: str, out: Path, workers: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     file = out / "rows.jsonl"
     for part in ("sift", "final", "test"):
+        if part not in parts:
+            continue
         names = list(CANDIDATES)
         if part != "sift":
             names = best([r for r in read(file) if r["part"] == "sift"], names, 3)
         if part == "test":
             names = best([r for r in read(file) if r["part"] == "final"], names)[:1]
-        if part not in parts:
-            continue
         todo = list(wanted(part, BASELINES | {n: CANDIDATES[n] for n in names}, read(file)))
         with ProcessPoolExecutor(workers) as pool, file.open("a") as written:
             submit: Callable[..., Any] = pool.submit
