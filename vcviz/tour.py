@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEADS = ("softmax", "gaussian_mixture", "variational")
 #: latent dimensions -> how many epochs the tour trains. In the plane a class has no room to move
 #: around another on the way to its place, and needs longer.
-EPOCHS = {2: 600, 16: 300}
+EPOCHS = {2: 200, 16: 100}
 #: about half of the work, and the other half: what two processes train at the same time
 _SHARES = (
     {2: ("variational", "softmax")},
