@@ -103,6 +103,11 @@ class RunConfig(BaseModel):
         """Return the settings as indented JSON."""
         return _json(self.model_dump(), indent=2) + "\n"
 
+    @property
+    def latent(self) -> str:
+        """What the encoder gives, for tables: "point" or, with the weight of its rate, "q(z|x)"."""
+        return f"q(z|x), rate {self.rate_weight:g}" if self.stochastic else "point"
+
     def differences(self) -> dict[str, Any]:
         """Return the settings that differ from the head's preset: `RunConfig` of them is this."""
         base = type(self)(head=self.head, preset=self.preset)

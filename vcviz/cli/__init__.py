@@ -291,6 +291,7 @@ def _row(run: Run) -> dict[str, Any]:
         "name": run.name,
         "dataset": config.dataset,
         "head": config.head,
+        "latent": config.latent,
         "D": config.latent_dim,
         "epochs": config.epochs,
         "accuracy": metrics.get("accuracy"),
