@@ -22,12 +22,24 @@ import numpy as np
 import torch
 
 import vcviz
+from benchmarks.claims.tables import difference, table
 from vcviz.data import load_data, stratified_split
 from vcviz.laws.means import separation_for
 from vcviz.records import Split
 
 SEEDS = {"sift": (100,), "final": (0, 1, 2, 3, 4), "test": (5, 6, 7, 8, 9)}
 MOST_TEST_ROWS = 5000
+#: heading -> the number and its digits
+COLUMNS = {
+    "accuracy": ("accuracy", 3),
+    "ECE": ("ece", 3),
+    "NLL": ("nll", 3),
+    "energy, judged": ("test_energy", 3),
+    "variance, judged": ("test_variance", 2),
+    "energy, trained on": ("train_energy", 3),
+    "variance, trained on": ("train_variance", 2),
+    "separation": ("separation", 1),
+}
 CNN = {"encoder": "cnn", "encoder_options": {"width": 8, "hidden": [64]}}
 
 
@@ -245,26 +257,37 @@ def read(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def table(part: str, rows: Sequence[Any], names: Sequence[str]) -> str:
+def report(part: str, rows: Sequence[Any], names: Sequence[str]) -> str:
     """Return the Markdown of a part: a line for each candidate, then each task."""
     rows = [r for r in rows if r["part"] == part]
-    text = "| setting | accuracy | calibration | law | picture | NLL / softmax |\n|---|---|---|---|---|---|\n"
+    lines = []
     for name in names:
         met = requirements(name, rows)
-        cells = [f"{sum(of.values())} of {len(of)}" for of in met.values()]
-        text += f"| {' | '.join([name, *cells, f'{np.exp(relative_nll(name, rows)):.3f}'])} |\n"
+        held = [f"{sum(of.values())} of {len(of)}" for of in met.values()]
+        lines.append([name, *held, f"{np.exp(relative_nll(name, rows)):.3f}"])
+    header = ["setting", "accuracy", "calibration", "law", "picture", "NLL / softmax"]
+    text = table(header, lines)
     for task in TASKS:
-        text += f"\n**{task}**\n\n| setting | accuracy | ECE | NLL | energy, judged | variance, judged | energy, trained on | separation | s |\n|---|---|---|---|---|---|---|---|---|\n"
-        for name in [*BASELINES, *names]:
-            of = means(name, task, rows)
-            text += f"| {name} | " + " | ".join(
-                f"{of[k]:.{d}f}" if k in of else "–"
-                for k, d in (
-                    ("accuracy", 3), ("ece", 3), ("nll", 3), ("test_energy", 3),
-                    ("test_variance", 2), ("train_energy", 3), ("separation", 1), ("seconds", 0),
-                )
-            ) + " |\n"  # fmt: skip
+        lines = [[name, *cells(name, task, rows)] for name in (*BASELINES, *names)]
+        text += f"\n**{task}**\n\n" + table(["setting", *COLUMNS], lines)
     return text
+
+
+def cells(name: str, task: str, rows: Sequence[Any]) -> list[str]:
+    """Return the numbers of a candidate on a task, those beside softmax with intervals."""
+    of = means(name, task, rows)
+    found = [f"{of[k]:.{digits}f}" if k in of else "–" for k, digits in COLUMNS.values()]
+    if name == "softmax":
+        return found
+    for i, key in enumerate(("accuracy", "ece", "nll")):
+        pair = [
+            [r[key] for r in sorted(rows, key=lambda r: r["seed"]) if (r["name"], r["task"]) == of_]
+            for of_ in ((name, task), ("softmax", task))
+        ]
+        if len(pair[0]) > 1:
+            gain = difference(*pair)
+            found[i] += f" ({gain.value:+.3f} ± {gain.reach:.3f})"
+    return found
 
 
 def main(parts: Sequence[str], data: str, out: Path, workers: int) -> None:
@@ -287,7 +310,7 @@ def main(parts: Sequence[str], data: str, out: Path, workers: int) -> None:
                 written.write(json.dumps(future.result()) + "\n")
                 written.flush()
                 print(f"{part} {i + 1}/{len(todo)}", *todo[i][:1], todo[i][2], flush=True)
-        (out / f"{part}.md").write_text(table(part, read(file), names))
+        (out / f"{part}.md").write_text(report(part, read(file), names))
 
 
 if __name__ == "__main__":
