@@ -90,6 +90,17 @@ def test_the_loss_of_a_step_has_the_rate_that_was_asked_for(rate_to):
     torch.testing.assert_close(loss.total, others + 0.3 * expected)
 
 
+@pytest.mark.parametrize(("c", "scale"), [(2, 1.0), (10, 1.0), (40, 0.5), (150, (1 / 15) ** 0.5)])
+def test_the_rate_of_vc_weighs_less_with_many_classes(c, scale):
+    head = build_head("variational", latent_dim=D, n_classes=c)
+    assert head.rate_scale == pytest.approx(scale)
+    model = Classifier(nn.Linear(F, 2 * D), head, stochastic=True)
+    config = vcviz.RunConfig(head="variational", latent_dim=D, rate_weight=0.3)
+    loss, _, _ = TrainingStep(model, config)(inputs(), torch.arange(N) % 2, generator())
+    assert loss.weights["rate"] == pytest.approx(0.3 * scale)
+    assert build_head("gaussian_mixture", latent_dim=D, n_classes=c).rate_scale == 1.0
+
+
 def test_draws_have_the_stated_mean_and_scale():
     q = LatentPosterior(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 2.0]]))
     z = q.draw(200_000, generator())

@@ -180,6 +180,11 @@ class Head(nn.Module, ABC):
         """
         return q.rate()
 
+    @property
+    def rate_scale(self) -> float:
+        """What the weight of the rate in the loss is multiplied by."""
+        return 1.0
+
     def undecayed_parameters(self) -> list[nn.Parameter]:
         """Return those of `main_parameters` that weight decay leaves alone: by default none."""
         return []

@@ -44,7 +44,7 @@ class VariationalHead(GenerativeHead):
         critic_loss     -        no (detached)      no (detached)    yes
 
     The rate is that of a stochastic encoder, KL(q(z|x) || p(z|y)), see `GenerativeHead.rate`;
-    rho is `RunConfig.rate_weight`.
+    rho is `RunConfig.rate_weight` times `rate_scale`.
 
     **What T is.** Without penalty an estimate of the log ratio in nats, and its mean over latents
     one of the KL divergence. With the penalty a smoothed witness of the difference, in the same
@@ -161,6 +161,15 @@ class VariationalHead(GenerativeHead):
             },
             {"likelihood": self.likelihood_weight, "critic": self.critic_weight},
         )
+
+    @property
+    def rate_scale(self) -> float:
+        """Return sqrt(10 / C) for more than ten classes: noise mixes up more of them.
+
+        With 150 classes a weight that suits ten leaves a posterior that is right and unsure, see
+        docs/defaults.md.
+        """
+        return min(1.0, (10 / self.n_classes) ** 0.5)
 
     def critic_loss(
         self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None

@@ -35,12 +35,9 @@ class TrainingStep(nn.Module):
         z = head.place(q.draw(config.draws, generator).float())
         y = y if config.draws == 1 else y.repeat(config.draws)
         loss = head.loss(z, y, generator=generator)
-        if config.rate_weight:
-            terms = {
-                **loss.terms,
-                "rate": head.rate(q, z, y) if config.rate_to == "law" else q.rate(),
-            }
-            loss = LossTerms(terms, {**loss.weights, "rate": config.rate_weight})
+        if weight := config.rate_weight * head.rate_scale:
+            rate = head.rate(q, z, y) if config.rate_to == "law" else q.rate()
+            loss = LossTerms({**loss.terms, "rate": rate}, {**loss.weights, "rate": weight})
         return loss, z, y
 
     def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
