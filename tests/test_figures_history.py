@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fake_runs import FakeRun
 
+import vcviz
 from vcviz.errors import InputError
 from vcviz.figures import plot_history, theme
 from vcviz.titles import run_titles
@@ -66,3 +67,16 @@ def test_nothing_to_draw_is_refused():
         plot_history([{"epoch": 1}])
     with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
         plot_history([{"epoch": 1, "train/total": 1.0}], columns=0)
+
+
+def test_what_the_critic_says_is_not_in_nats(tmp_path):
+    run = vcviz.train(
+        head="variational", epochs=2, n_train=60, probe_size=10, out=tmp_path, progress=False
+    )
+    fig = vcviz.plot_history(run)
+    titles = [a.text.split("<")[0] for a in fig.layout.annotations]
+    units = [fig.layout[a].title.text for a in fig.layout if a.startswith("yaxis")]
+    named = dict(zip(titles, units, strict=True))
+    assert named["critic at the latents"] == "mean T"
+    assert named["critic slope"] == "|grad T|²/2"
+    assert named["loss: likelihood"] == named["loss: rate"] == named["critic loss"] == "nats"

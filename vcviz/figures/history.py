@@ -15,9 +15,15 @@ from vcviz.titles import run_titles
 
 History = Sequence[Mapping[str, Any]]
 
-_UNITS = {"accuracy": "fraction", "ece": "fraction", "nll": "nats", "loss": "nats"}
+#: the critic's T and its slope are no nats: they grow and shrink with the slope penalty
+_UNITS = {"accuracy": "fraction", "ece": "fraction", "critic": "mean T", "slope": "|grad T|²/2"}
 _SHORT = {"accuracy": "accuracy", "ece": "ECE", "nll": "NLL"}
-_TOTALS = {"train/total": "training loss", "critic/loss": "critic loss"}
+_TOTALS = {
+    "train/total": "training loss",
+    "train/critic": "critic at the latents",
+    "critic/loss": "critic loss",
+    "critic/slope": "critic slope",
+}
 _SKIPPED = {"epoch", "lr"}
 #: where a score was measured -> how strongly its line is drawn
 _OPACITY = {"train": 1.0, "critic": 1.0, "validation": 0.75, "probe_train": 0.45}
