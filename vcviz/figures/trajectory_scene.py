@@ -73,6 +73,7 @@ class Scene:
             path.log_probs.reshape(n_steps * n, -1),
             np.tile(path.y, n_steps),
             class_names=path.class_names,
+            label_prior=path.label_prior,
         )
         self.projection = projection or default_projection(every, prior)
         points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)[:, self.samples]

@@ -103,7 +103,11 @@ def revised(
     if validation is not None:
         return recalibrate(validation.log_probs, validation.y, kind).apply(lat)
     log_probs: Any = cross_recalibrate(lat.log_probs, lat.y, kind)
-    return replace(lat, log_probs=log_probs, name=f"{lat.name}, {method} across folds")
+    # Maps with a bias have learnt the frequencies of the folds, which are those of all rows.
+    own = np.bincount(lat.y, minlength=lat.n_classes) / len(lat)
+    prior = lat.label_prior if method == "temperature" else own
+    name = f"{lat.name}, {method} across folds"
+    return replace(lat, log_probs=log_probs, label_prior=prior, name=name)
 
 
 def posthoc_scores(

@@ -20,11 +20,13 @@ from vcviz.records.checks import as_known as as_known
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
 from vcviz.records.checks import as_places as as_places
+from vcviz.records.checks import as_probs as as_probs
 from vcviz.records.checks import as_rows as as_rows
 from vcviz.records.directions import Direction as Direction
 from vcviz.records.directions import Marginals as Marginals
 from vcviz.records.inspection import Inspection as Inspection
 from vcviz.records.inspection import SelectionSummary as SelectionSummary
+from vcviz.records.label_law import label_note as label_note
 from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
 from vcviz.records.logit_law import LogitLaw as LogitLaw

@@ -16,6 +16,7 @@ from vcviz.records.checks import (
     as_labels,
     as_log_probs,
     as_places,
+    as_probs,
     class_names_of,
     freeze,
 )
@@ -35,6 +36,8 @@ class LatentSet:
     name : shown in titles and legends
     energy : (N,) float array, optional; minus the logsumexp of the logits before they were
         normalised, which `log_probs` no longer know
+    label_prior : (C,) float array, optional; the label frequencies that `log_probs` are for, see
+        `vcviz.shift_prior`; None: those of the data, whatever they are
     """
 
     z: NDArray[np.float32]
@@ -44,6 +47,7 @@ class LatentSet:
     class_names: tuple[str, ...] = None  # type: ignore[assignment]
     name: str = "latents"
     energy: NDArray[np.float32] | None = None
+    label_prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 2)
@@ -57,14 +61,16 @@ class LatentSet:
         energy = None if self.energy is None else as_float("energy", self.energy, 1)
         if energy is not None and len(energy) != len(z):
             raise InputError(f"energy must have {len(z)} values to match z, got {len(energy)}")
+        n_classes, prior = log_probs.shape[1], self.label_prior
         freeze(
             self,
             z=z,
             log_probs=log_probs,
             y=y,
             index=index,
-            class_names=class_names_of(self.class_names, log_probs.shape[1]),
+            class_names=class_names_of(self.class_names, n_classes),
             energy=energy,
+            label_prior=None if prior is None else as_probs("label_prior", prior, n_classes),
         )
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from vcviz.records.checks import (
     as_array,
     as_float,
     as_labels,
+    as_probs,
     class_names_of,
     freeze,
 )
@@ -41,6 +42,7 @@ class Trajectory:
     change : (T+1, N, …) inputs minus the clean ones at each step in half precision, for pictures;
         None if they were not asked for
     checks : the same attack on some of the first rows at other radii, for `vcviz.attack_gates`
+    label_prior : (C,) label frequencies that `log_probs` are for, as of a `LatentSet`
     """
 
     z: NDArray[np.float32]
@@ -61,6 +63,7 @@ class Trajectory:
     draws: int = 1
     change: NDArray[np.float16] | None = None
     checks: tuple[Trajectory, ...] = ()
+    label_prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 3)
@@ -87,7 +90,7 @@ class Trajectory:
             raise InputError(
                 f"x and x_adv must have one shape ({n}, …), got {x.shape} and {x_adv.shape}"
             )
-        change = self.change
+        change, prior = self.change, self.label_prior
         if change is not None:
             change = as_float("change", change, None, np.float16)
             if change.shape != (len(z), *x.shape):
@@ -104,6 +107,7 @@ class Trajectory:
             class_names=class_names_of(self.class_names, c),
             target=None if self.target is None else as_labels("target", self.target, n, c),
             change=change,
+            label_prior=None if prior is None else as_probs("label_prior", prior, c),
         )
 
     def __len__(self) -> int:
@@ -145,6 +149,7 @@ class Trajectory:
             self.index,
             self.class_names,
             name=f"{self.name}, step {step}",
+            label_prior=self.label_prior,
         )
 
 

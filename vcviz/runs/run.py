@@ -28,6 +28,7 @@ from vcviz.runs.folder import data_changed
 from vcviz.runs.laws import stored_law
 from vcviz.runs.settings import build_model, kinds_of, load_splits, shapes_of
 from vcviz.runs.stored import (
+    LATENT_ARRAYS,
     LATENTS,
     Arrays,
     read_arrays,
@@ -108,18 +109,6 @@ class Run:
                 f"{path} has no head.log_class_prior of {len(self.class_names)} classes"
             )
         return np.exp(found.astype(np.float64))
-
-    @property
-    def predict_prior(self) -> NDArray[np.float64] | None:
-        """(C,) label frequencies that the log-probabilities are for; None for an older run.
-
-        Those of training, but for PC-softmax, which predicts for equally likely classes.
-        """
-        found = self._final_arrays("test").get("log_predict_prior")
-        if found is None:
-            return None
-        where = f"log_predict_prior of run {self.name!r}"
-        return np.exp(as_known(where, found, (len(self.class_names),)))
 
     @cached_property
     def epochs(self) -> list[int]:
@@ -202,12 +191,12 @@ class Run:
         else:
             arrays, prefix, when = self._probe_arrays(epoch), f"{split}.", f"epoch {epoch}"
         try:
-            fields: dict[str, Any] = {
-                k: arrays[prefix + k] for k in ("z", "log_probs", "y", "index")
-            }
-            fields["energy"] = arrays.get(f"{prefix}energy")
+            fields: dict[str, Any] = {k: arrays[prefix + k] for k in LATENT_ARRAYS[:4]}
+            fields |= {k: arrays.get(prefix + k) for k in LATENT_ARRAYS[4:]}
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
+        if fields["label_prior"] is None:
+            fields["label_prior"] = self._older_label_prior()
         name = f"{self.config.head}, {split}, {when}"
         try:
             return LatentSet(**fields, class_names=self.class_names, name=name)
@@ -284,6 +273,14 @@ class Run:
     @property
     def _latents(self) -> Path:
         return self.path / LATENTS
+
+    def _older_label_prior(self) -> NDArray[Any] | None:
+        """Return what runs of before November 2026 kept in one place, or not at all."""
+        found = self._final_arrays("test").get("log_predict_prior")
+        if found is None:
+            return None
+        where = f"log_predict_prior of run {self.name!r}"
+        return np.exp(as_known(where, found, (len(self.class_names),)))
 
     def _final_arrays(self, split: str) -> Arrays:
         return read_arrays(self._latents / f"{split}.safetensors")

@@ -16,6 +16,8 @@ from vcviz.options import check_count
 
 FORMAT = "vcviz.run/1"
 LATENTS, CHECKPOINT = "latents", "checkpoint"
+#: arrays of a `LatentSet` that a file of latents holds; the last two may be missing
+LATENT_ARRAYS = ("z", "log_probs", "y", "index", "energy", "label_prior")
 #: what to do about a run that is damaged
 ADVICE = "; remove that folder and train again"
 
