@@ -270,10 +270,9 @@ def _moved(
 def _pointwise(lat: LatentSet, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     log_probs: NDArray[np.floating] = lat.log_probs
     if lat.label_prior is not None:
-        # A row of which only impossible classes are left knows its label as little as can be.
-        log_probs = np.nan_to_num(_moved(log_probs, lat.label_prior, prior), nan=-np.inf,
-                                  neginf=-np.inf)  # fmt: skip
+        log_probs = _moved(log_probs, lat.label_prior, prior)
     own = log_probs[np.arange(len(lat)), lat.y].astype(np.float64)
+    own[np.isnan(own)] = -np.inf  # a row whose every class is impossible, its label too
     return own - np.log(prior[lat.y])
 
 

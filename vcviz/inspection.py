@@ -141,6 +141,8 @@ def selection_summary(
         counts=np.bincount(lat.y[places], minlength=lat.n_classes),
         class_names=lat.class_names,
         name=lat.name,
+        label_note=lat.label_note,
+        n_bins=n_bins,
         **found,
     )
 

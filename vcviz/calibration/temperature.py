@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from vcviz.calibration.binning import Binning, checked, confidences
+from vcviz.calibration.binning import Binning, Predicted, checked, confidences
 from vcviz.calibration.reliability import binned_error
 from vcviz.calibration.scores import negative_log_likelihood
 from vcviz.errors import InputError
@@ -45,7 +45,7 @@ def apply_temperature(log_probs: ArrayLike, temperature: float) -> NDArray[np.fl
     return scaled
 
 
-def fit_temperature(log_probs: ArrayLike, y: ArrayLike) -> TemperatureFit:
+def fit_temperature(log_probs: Predicted, y: ArrayLike | None = None) -> TemperatureFit:
     """Return the temperature T in [0.01, 100] of least NLL, with the NLL before and after.
 
     Fit it on data that the classifier was not trained on. The search is over log T, in float64

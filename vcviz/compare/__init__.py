@@ -40,6 +40,7 @@ COLUMNS = {
     "ECE": "test expected calibration error, 15 equal-width bins, fraction",
     "ECE if calibrated": "ECE that a perfectly calibrated model of this size would show, fraction",
     "NLL": "test negative log-likelihood, nats",
+    "labels": "for which label frequencies accuracy, ECE and NLL are, empty if for the test rows'",
     "KL train": "moment KL of the training latents from p(z|y), mean over classes, nats",
     "KL test": "the same on the test split, nats",
     "variance train": "variance of whitened training latents; 1 = as anticipated",
@@ -76,7 +77,7 @@ def reliability_curves(
     latents = [run.latents(split, epoch) for run in runs]
     when = split if epoch is None else f"{split}, epoch {epoch}"
     return [
-        reliability_curve(lat.log_probs, lat.y, name=f"{name}, {when}", **options)
+        reliability_curve(lat, name=f"{name}, {when}", **options)
         for lat, name in zip(latents, run_titles(runs), strict=True)
     ]
 
@@ -164,6 +165,7 @@ def summarise(
             "ECE": run.metrics["ece"],
             "ECE if calibrated": run.metrics["ece_if_calibrated"],
             "NLL": run.metrics["nll"],
+            "labels": run.label_note,
         }
         for split in ("train", "test"):
             fit = (

@@ -24,8 +24,10 @@ ROBUSTNESS_COLUMNS = {
     "run": "title of the run",
     "epsilon": "radius of the attack in its norm; 0 = clean inputs",
     "accuracy": "share of inputs that no attack up to this radius got misread, with its interval",
-    "ECE": "calibration error of the worst points found, 15 equal-width bins, fraction",
+    "ECE": "calibration error of the worst points found, fraction",
+    "bins": "equal-width bins that it is of",
     "ECE if calibrated": "ECE that a calibrated model with these confidences would show, fraction",
+    "labels": "for which label frequencies p(y|x) is, empty if for those of the inputs",
     "gates": "how many sanity gates hold, and which do not",
 }
 
@@ -85,6 +87,8 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
                 "ECE low": curve.ece_interval[k, 0],
                 "ECE high": curve.ece_interval[k, 1],
                 "ECE if calibrated": curve.ece_if_calibrated[k],
+                "bins": curve.n_bins,
+                "labels": curve.label_note,
                 "gates": curve.gates.short,
             }
             for curve in listed

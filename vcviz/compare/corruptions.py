@@ -41,6 +41,7 @@ CORRUPTION_COLUMNS = {
     "accuracy": "fraction",
     "ECE": "expected calibration error, 15 equal-width bins, fraction",
     "NLL": "negative log-likelihood, nats",
+    "labels": "for which label frequencies p(y|x) is, empty if for those of the rows",
     "T clean": "temperature of least NLL on the clean rows",
     "ECE at T clean": "ECE after dividing the logits by that temperature, fraction",
     "NLL at T clean": "NLL likewise, nats",
@@ -156,7 +157,7 @@ def corruption_table(
                 values = (
                     title, kind, severity, len(lat), lat.accuracy,
                     expected_calibration_error(lat.log_probs, lat.y),
-                    negative_log_likelihood(lat.log_probs, lat.y), fitted,
+                    negative_log_likelihood(lat.log_probs, lat.y), lat.label_note, fitted,
                     expected_calibration_error(cooled, lat.y),
                     negative_log_likelihood(cooled, lat.y),
                 )  # fmt: skip

@@ -17,7 +17,7 @@ def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
 
     Columns: ``head``; ``rate weight``; ``rate``, the mean of KL(q(z|x) || N(0, I)) over the last
     epoch in nats, which bounds the information I(X; Z) from above; test ``accuracy`` and ``ECE``
-    (fractions) and ``NLL`` (nats).
+    (fractions) and ``NLL`` (nats), and for which ``labels`` these are (`Run.label_note`).
 
     Raises
     ------
@@ -41,6 +41,7 @@ def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
                 "accuracy": run.metrics["accuracy"],
                 "ECE": run.metrics["ece"],
                 "NLL": run.metrics["nll"],
+                "labels": run.label_note,
             }
         )
     return pd.DataFrame(rows)

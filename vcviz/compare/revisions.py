@@ -24,6 +24,7 @@ POSTHOC_COLUMNS = {
     "NLL": "test negative log-likelihood, nats",
     "NLL change": "the same less that of the run as trained, row by row; below 0 is better",
     "ECE": "test expected calibration error, 15 equal-width bins, fraction",
+    "labels": "for which label frequencies p(y|x) is, empty if for those of the test rows",
 }
 
 
@@ -95,5 +96,5 @@ def posthoc_table(
         for name, key in columns.items():
             low, high = getattr(one, f"{key}_interval")
             row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
-        rows.append(row)
+        rows.append({**row, "labels": one.label_note})
     return pd.DataFrame(rows)

@@ -64,7 +64,10 @@ def numbers_text(diagram: Diagram) -> list[str]:
             f"{_signed(brier.remainder)} within bins",
         ]
     bins = "bins" if curve.binning == "width" else "equal-mass bins"
-    return [*lines, f"n = {curve.n:,}, {curve.n_bins} {bins}"]
+    lines.append(f"n = {curve.n:,}, {curve.n_bins} {bins}")
+    if curve.label is not None:
+        lines.append(f"of p(y = {curve.label}|x), not the top label")
+    return [*lines, *([curve.label_note] if curve.label_note else [])]
 
 
 def _between(interval: tuple[float, float]) -> str:

@@ -95,12 +95,13 @@ def summary_lines(one: SelectionSummary) -> list[str]:
     """Return what a selection amounts to, a line a subject, as plain text with units."""
     if one.n == 0:
         return ["nothing is selected"]
+    law = one.label_note and f" ({one.label_note})"
     low, high = one.accuracy_interval
     few, many = one.ece_interval
     lines = [
         f"{one.n:,} of {one.of:,} samples",
         f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
-        f"mean confidence {one.confidence:.3f}",
+        f"mean confidence {one.confidence:.3f}{law}",
         f"ECE {one.ece:.3f} [{few:.3f}, {many:.3f}]; {one.ece_if_calibrated:.3f} if calibrated",
     ]
     if np.isfinite(one.log_density):

@@ -116,7 +116,10 @@ def _dots(
         reach = np.nan_to_num(np.abs(ends - values[:, None]), posinf=0.0)
     place = np.array([methods.index(s.method) for s in of_run]) + shift
     name = style.escape(of_run[0].name, 40)
-    told = [style.escape(REVISIONS.get(s.method, s.method)) for s in of_run]
+    told = [
+        style.escape(", ".join(filter(None, (REVISIONS.get(s.method, s.method), s.label_note))))
+        for s in of_run
+    ]
     common = {"type": "scatter", "legendgroup": f"run {i}", "showlegend": False}
     traces: list[dict[str, Any]] = []
     trained = next((getattr(s, key) for s in of_run if s.method == "none"), None)

@@ -52,6 +52,7 @@ class PosthocScores:
     ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval
     n : rows
     name : of the run or the latents
+    label_note : for which label frequencies the probabilities are, "" if for those of the rows
     """
 
     method: str
@@ -66,6 +67,7 @@ class PosthocScores:
     n: int
     name: str = "latents"
     level: float = 0.95
+    label_note: str = ""
 
 
 def revised(
@@ -130,7 +132,7 @@ def posthoc_scores(
     resamples, seed : of the bootstrap of the ECE
     name : default that of `before`
     """
-    curve = reliability_curve(after.log_probs, after.y, resamples=resamples, level=level, seed=seed)
+    curve = reliability_curve(after, resamples=resamples, level=level, seed=seed)
     own, old = (-v.log_probs[np.arange(len(v)), v.y].astype(np.float64) for v in (after, before))
     nll, nll_interval = _mean(own, level)
     with np.errstate(invalid="ignore"):  # two labels of probability 0 are as bad as each other
@@ -149,6 +151,7 @@ def posthoc_scores(
         n=len(after),
         name=before.name if name is None else name,
         level=level,
+        label_note=curve.label_note,
     )
 
 

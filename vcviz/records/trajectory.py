@@ -17,6 +17,7 @@ from vcviz.records.checks import (
     class_names_of,
     freeze,
 )
+from vcviz.records.label_law import label_note
 from vcviz.records.latents import LatentSet
 
 
@@ -122,6 +123,11 @@ class Trajectory:
     def accuracy(self) -> NDArray[np.float64]:
         """(T+1,) accuracy after each step (a fraction)."""
         return (self.log_probs.argmax(2) == self.y).mean(1)
+
+    @property
+    def label_note(self) -> str:
+        """For which label frequencies `log_probs` are, as `LatentSet.label_note`."""
+        return label_note(self.label_prior, self.y)
 
     @property
     def reached(self) -> NDArray[np.float64]:

@@ -68,6 +68,11 @@ class Group:
         seeds = [row.settings.get(SEED) for row in self.rows]
         return None not in seeds and len(set(seeds)) == len(seeds)
 
+    @property
+    def label_note(self) -> str:
+        """For which label frequencies the numbers of its first run are, see `Run.label_note`."""
+        return self.rows[0].label_note
+
     def values(self, metric: str) -> list[float]:
         """Return one number per run that has it."""
         return [row.metrics[metric] for row in self.rows if metric in row.metrics]
@@ -109,7 +114,8 @@ def interval(values: Sequence[float]) -> float:
 def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
     """Return one row per group: settings, number of seeds, and mean and half width of each metric.
 
-    The half width is that of the 95 % t-interval over seeds, empty for a single seed.
+    The half width is that of the 95 % t-interval over seeds, empty for a single seed. Where some
+    numbers are not for the label frequencies of the test rows, ``labels`` says for which.
     """
     metrics = metrics_of(groups)
     names = settings_of(groups)
@@ -121,20 +127,26 @@ def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
             values = member.values(metric)
             line[metric] = float(np.mean(values)) if values else float("nan")
             line[f"{metric} ±"] = interval(values)
+        line |= _labels(member, groups)
         line["command"] = member.command
         lines.append(line)
     return pd.DataFrame(lines)
 
 
 def run_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return one row per run: its name, settings, numbers and command."""
+    """Return one row per run: its name, settings, numbers, ``labels`` if needed, and command."""
     return pd.DataFrame(
         [
             {"name": r.name, **{k: plain(v) for k, v in r.settings.items()}, **r.metrics,
-             "command": r.command}
+             **_labels(r, rows), "command": r.command}
             for r in rows
         ]
     )  # fmt: skip
+
+
+def _labels(one: Row | Group, every: Sequence[Row | Group]) -> dict[str, str | None]:
+    told = any(other.label_note for other in every)
+    return {"labels": one.label_note or None} if told else {}
 
 
 def settings_of(groups: Sequence[Group]) -> list[str]:

@@ -130,6 +130,4 @@ class PosthocExplorer(Explorer):
     def _new_curve(self, i: int, method: str, laws: str, bins: int) -> ReliabilityCurve:
         lat = self._made(i, method, laws)
         name = f"{self._titles[i]}, {REVISIONS[method]}"
-        return reliability_curve(
-            lat.log_probs, lat.y, n_bins=bins, resamples=self._resamples, name=name
-        )
+        return reliability_curve(lat, n_bins=bins, resamples=self._resamples, name=name)
