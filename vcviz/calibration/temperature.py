@@ -92,6 +92,7 @@ class TemperatureSweep(NamedTuple):
     nll, ece : (S,) nats, fraction
     best : the temperature of least NLL on the rows it was fitted to
     name : shown in legends
+    n_bins, binning, label : what `ece` is of, as for `reliability_curve`
     """
 
     temperature: NDArray[np.float64]
@@ -99,6 +100,9 @@ class TemperatureSweep(NamedTuple):
     ece: NDArray[np.float64]
     best: float
     name: str = "temperature"
+    n_bins: int = 15
+    binning: Binning = "width"
+    label: int | None = None
 
 
 def temperature_sweep(
@@ -144,4 +148,4 @@ def temperature_sweep(
         )
     if best is None:
         best = fit_temperature(log_probs, y).temperature if np.isfinite(nll).all() else np.nan
-    return TemperatureSweep(each, nll, ece, best, name)
+    return TemperatureSweep(each, nll, ece, best, name, n_bins, binning, label)

@@ -102,7 +102,8 @@ def summary_lines(one: SelectionSummary) -> list[str]:
         f"{one.n:,} of {one.of:,} samples",
         f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
         f"mean confidence {one.confidence:.3f}{law}",
-        f"ECE {one.ece:.3f} [{few:.3f}, {many:.3f}]; {one.ece_if_calibrated:.3f} if calibrated",
+        f"ECE {one.ece:.3f} [{few:.3f}, {many:.3f}], {one.n_bins} bins; "
+        f"{one.ece_if_calibrated:.3f} if calibrated",
     ]
     if np.isfinite(one.log_density):
         error = f" ± {one.log_density_error:.2g}" if np.isfinite(one.log_density_error) else ""

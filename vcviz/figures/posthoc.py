@@ -17,7 +17,7 @@ from vcviz.posthoc import REVISIONS, PosthocScores
 PANELS = {
     "accuracy": ("accuracy →", "fraction"),
     "nll": ("← NLL", "nats, log scale"),
-    "ece": ("← ECE", "fraction"),
+    "ece": ("← ECE, 15 bins", "fraction"),
 }
 ROW_PX = 30
 _SPREAD = 0.5

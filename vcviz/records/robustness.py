@@ -96,7 +96,8 @@ class RobustnessCurve:
 
     Attributes
     ----------
-    epsilon : (K,) radii, ascending, the first 0: the clean inputs
+    epsilon : (K,) radii, ascending, the first 0: the clean inputs; of images in [0, 1], of tables
+        in their columns' units
     accuracy, accuracy_interval : share of inputs that no attack up to this radius got misread,
         with its Wilson interval (K, 2); an upper bound of the true robust accuracy
     ece, ece_interval, ece_if_calibrated : top-label calibration error of the worst points found,

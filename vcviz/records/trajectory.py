@@ -30,9 +30,9 @@ class Trajectory:
     z : (T+1, N, D) latents along the way; step 0 is the clean input
     log_probs : (T+1, N, C)
     distance : (T+1, N) distance from the clean input in `norm`
-    x, x_adv : (N, …) clean and final inputs, in [0, 1]
+    x, x_adv : (N, …) clean and final inputs: images in [0, 1], tables in their columns' units
     y : (N,) labels
-    epsilon, norm, method : radius, "linf" or "l2", name of the attack
+    epsilon, norm, method : radius in the units of `x`, "linf" or "l2", name of the attack
     index : (N,) rows in the split
     class_names, name
     loss : what the attack raises, "ce" or "dlr"
