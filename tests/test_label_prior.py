@@ -20,6 +20,8 @@ from vcviz.data import true_prior
 from vcviz.latents.planes import plane_log_probs
 from vcviz.posthoc import posthoc_scores, reclassify, refit_prior, revised
 from vcviz.records import label_note
+from vcviz.scoreboard import run_scoreboard
+from vcviz.scoreboard.plan import as_plan
 from vcviz.training.distributed import in_shards
 
 EQUAL = np.full(7, 1 / 7)
@@ -103,6 +105,10 @@ def test_a_class_that_a_law_rules_out_is_minus_infinity_where_it_occurs_and_else
     expected = np.log([0.5 / 0.25, 0.8 / 0.75])
     scores = np.exp(expected) / np.array([0.5 / 0.25 + 0.5 / 0.75, 0.2 / 0.25 + 0.8 / 0.75])
     assert mutual_information(absent).estimate == pytest.approx(np.log(2 * scores).mean(), abs=1e-6)
+    with np.errstate(divide="ignore"):
+        nothing_left = LatentSet(np.zeros((2, 1)), np.log([[1.0, 0], [0.5, 0.5]]), [1, 1],
+                                 label_prior=[0.5, 0.5])  # fmt: skip
+    assert mutual_information(nothing_left).estimate == -np.inf
     there = replace(absent, y=np.array([0, 2]))
     assert mutual_information(there).estimate == -np.inf
     with pytest.raises(InputError, match="from_prior gives class 2 probability 0"):
@@ -349,6 +355,7 @@ def test_tables_say_it(runs):
     ]
     for table in tables:
         assert list(table["labels"]) == ["", "for equal classes"]
+    assert "labels" not in vcviz.summarise(runs[:1], rows=0, progress=False)
 
 
 def test_sweeps_and_scoreboards_say_it(runs):
@@ -361,6 +368,26 @@ def test_sweeps_and_scoreboards_say_it(runs):
     ]
     page = vcviz.report(folder, out=folder / "t.html").read_text()
     assert "Not for the label frequencies of the test rows: pc_softmax (for equal classes)." in page
+
+
+def test_a_scoreboard_names_the_heads_that_predict_for_others(runs, tmp_path):
+    task = {
+        "title": "a mixture",
+        "settings": {"dataset": "mixture", "dataset_options": DATA | {"n": 1000}, "epochs": 1,
+                     "latent_dim": 3, "probe_every": 1},
+        "measures": {"label_shift": None},
+    }  # fmt: skip
+    heads = {name: {"title": name.upper()} for name in ("softmax", "pc_softmax")}
+    heads = {name: told | {"settings": {"head": name}} for name, told in heads.items()}
+    plan = as_plan({"title": "b", "seeds": [0], "tasks": {"m": task}, "heads": heads}, "here")
+    board = run_scoreboard(plan, out=tmp_path / "b", workers=0, progress=False)
+    assert board.label_notes == {"m": {"pc_softmax": "for equal classes"}}
+    for kind in ("markdown", "html"):
+        text = vcviz.report(tmp_path / "b", format=kind, out=tmp_path / f"b.{kind}").read_text()
+        assert (
+            "that is not for the label frequencies of the test rows: PC_SOFTMAX (for equal" in text
+        )
+        assert "NLL, for the test labels" in text
 
 
 def test_the_measure_agrees_with_scikit_learn(runs, lat):

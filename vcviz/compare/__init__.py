@@ -16,6 +16,7 @@ from vcviz.compare.attacks import robustness_curves as robustness_curves
 from vcviz.compare.attacks import robustness_table as robustness_table
 from vcviz.compare.corruptions import corrupted_latents as corrupted_latents
 from vcviz.compare.corruptions import corruption_table as corruption_table
+from vcviz.compare.labels import with_labels
 from vcviz.compare.rates import rate_table as rate_table
 from vcviz.compare.revisions import posthoc_table as posthoc_table
 from vcviz.compare.revisions import revise_runs as revise_runs
@@ -40,7 +41,6 @@ COLUMNS = {
     "ECE": "test expected calibration error, 15 equal-width bins, fraction",
     "ECE if calibrated": "ECE that a perfectly calibrated model of this size would show, fraction",
     "NLL": "test negative log-likelihood, nats",
-    "labels": "for which label frequencies accuracy, ECE and NLL are, empty if for the test rows'",
     "KL train": "moment KL of the training latents from p(z|y), mean over classes, nats",
     "KL test": "the same on the test split, nats",
     "variance train": "variance of whitened training latents; 1 = as anticipated",
@@ -142,6 +142,9 @@ def summarise(
 ) -> pd.DataFrame:
     """Return one row per run; `COLUMNS` says what each column is.
 
+    A column ``labels`` is added where accuracy, ECE and NLL of some run are not for the label
+    frequencies of its test rows, and says for which they are (`Run.label_note`).
+
     Parameters
     ----------
     runs : finished runs
@@ -165,7 +168,6 @@ def summarise(
             "ECE": run.metrics["ece"],
             "ECE if calibrated": run.metrics["ece_if_calibrated"],
             "NLL": run.metrics["nll"],
-            "labels": run.label_note,
         }
         for split in ("train", "test"):
             fit = (
@@ -185,5 +187,6 @@ def summarise(
         row["PGD gates"] = "" if path is None else attack_gates(path).short
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
+    frame = with_labels(frame, [run.label_note for run in runs])
     frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"
     return frame

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from vcviz.compare.labels import with_labels
 from vcviz.errors import InputError
 from vcviz.records import RobustnessCurve, Trajectory
 from vcviz.runs import Run
@@ -27,7 +28,6 @@ ROBUSTNESS_COLUMNS = {
     "ECE": "calibration error of the worst points found, fraction",
     "bins": "equal-width bins that it is of",
     "ECE if calibrated": "ECE that a calibrated model with these confidences would show, fraction",
-    "labels": "for which label frequencies p(y|x) is, empty if for those of the inputs",
     "gates": "how many sanity gates hold, and which do not",
 }
 
@@ -69,13 +69,17 @@ def robustness_curves(
 
 
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
-    """Return a row for each curve and radius; `ROBUSTNESS_COLUMNS` says what each column is."""
+    """Return a row for each curve and radius; `ROBUSTNESS_COLUMNS` says what each column is.
+
+    A column ``labels`` is added where some predictions are not for the label frequencies of the
+    inputs (`LatentSet.label_note`).
+    """
     import pandas as pd
 
     listed = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
     if not listed or not all(isinstance(c, RobustnessCurve) for c in listed):
         raise InputError("robustness_table takes RobustnessCurve records, at least one")
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "run": curve.name,
@@ -88,10 +92,10 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
                 "ECE high": curve.ece_interval[k, 1],
                 "ECE if calibrated": curve.ece_if_calibrated[k],
                 "bins": curve.n_bins,
-                "labels": curve.label_note,
                 "gates": curve.gates.short,
             }
             for curve in listed
             for k in range(len(curve.epsilon))
         ]
     )
+    return with_labels(table, [c.label_note for c in listed for _ in c.epsilon])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
+from vcviz.compare.labels import with_labels
 from vcviz.errors import InputError
 from vcviz.options import check_choice
 from vcviz.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
@@ -24,7 +25,6 @@ POSTHOC_COLUMNS = {
     "NLL": "test negative log-likelihood, nats",
     "NLL change": "the same less that of the run as trained, row by row; below 0 is better",
     "ECE": "test expected calibration error, 15 equal-width bins, fraction",
-    "labels": "for which label frequencies p(y|x) is, empty if for those of the test rows",
 }
 
 
@@ -83,7 +83,8 @@ def posthoc_table(
     -------
     DataFrame
         `POSTHOC_COLUMNS` says what each column is; the ends of an interval follow its number as,
-        e.g., ``ECE low`` and ``ECE high``.
+        e.g., ``ECE low`` and ``ECE high``. A column ``labels`` is added where some predictions are
+        not for the label frequencies of the test rows (`LatentSet.label_note`).
     """
     import pandas as pd
 
@@ -96,5 +97,5 @@ def posthoc_table(
         for name, key in columns.items():
             low, high = getattr(one, f"{key}_interval")
             row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
-        rows.append({**row, "labels": one.label_note})
-    return pd.DataFrame(rows)
+        rows.append(row)
+    return with_labels(pd.DataFrame(rows), [one.label_note for one in found])

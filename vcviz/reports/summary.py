@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vcviz.compare.labels import with_labels
 from vcviz.records import Estimate
 from vcviz.records.numbers import title
 from vcviz.reports.collect import Row
@@ -127,26 +128,21 @@ def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
             values = member.values(metric)
             line[metric] = float(np.mean(values)) if values else float("nan")
             line[f"{metric} ±"] = interval(values)
-        line |= _labels(member, groups)
         line["command"] = member.command
         lines.append(line)
-    return pd.DataFrame(lines)
+    return with_labels(pd.DataFrame(lines), [g.label_note for g in groups])
 
 
 def run_table(rows: Sequence[Row]) -> pd.DataFrame:
     """Return one row per run: its name, settings, numbers, ``labels`` if needed, and command."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {"name": r.name, **{k: plain(v) for k, v in r.settings.items()}, **r.metrics,
-             **_labels(r, rows), "command": r.command}
+             "command": r.command}
             for r in rows
         ]
     )  # fmt: skip
-
-
-def _labels(one: Row | Group, every: Sequence[Row | Group]) -> dict[str, str | None]:
-    told = any(other.label_note for other in every)
-    return {"labels": one.label_note or None} if told else {}
+    return with_labels(table, [row.label_note for row in rows])
 
 
 def settings_of(groups: Sequence[Group]) -> list[str]:
