@@ -19,6 +19,7 @@ from vcviz import InputError, LatentSet, mutual_information, shift_prior
 from vcviz.data import true_prior
 from vcviz.latents.planes import plane_log_probs
 from vcviz.posthoc import posthoc_scores, reclassify, refit_prior, revised
+from vcviz.posthoc.revision import fitted_to
 from vcviz.records import label_note
 from vcviz.scoreboard import run_scoreboard
 from vcviz.scoreboard.plan import as_plan
@@ -315,6 +316,7 @@ def test_curves_summaries_and_scores_say_it(runs, lat):
     some = lat.index[lat.y == 6]  # of one class: the word is about all rows
     assert vcviz.selection_summary(lat, None, some).label_note == note
     assert vcviz.selection_summary(soft, None, some).label_note == ""
+    assert vcviz.inspect_row(lat, None, int(lat.index[0])).label_note == note
     found = posthoc_scores(lat, lat, "none", resamples=0)
     assert found.label_note == note
     robust = runs[1].robustness(200, epsilons=[0.1], steps=1, progress=False)
@@ -335,13 +337,14 @@ def test_figures_say_it_and_softmax_needs_no_word(runs):
             vcviz.plot_regions(plane),
             vcviz.plot_class_accuracy(vcviz.class_accuracy(lat)),
             vcviz.plot_posthoc([posthoc_scores(lat, lat, "none", resamples=0)]),
+            vcviz.plot_inspection(vcviz.inspect_row(lat, None, int(lat.index[0]))),
             vcviz.plot_trajectory(path),
             vcviz.plot_attack_accuracy(path),
             vcviz.plot_robustness(run.robustness(200, epsilons=[0.1], steps=1, progress=False)),
             vcviz.CalibrationExplorer(run).figure(frames=2),
         ]
         said.append([note in json.dumps(f.to_plotly_json(), default=str) for f in figures])
-    assert said == [[False] * 10, [True] * 10]
+    assert said == [[False] * 11, [True] * 11]
 
 
 def test_tables_say_it(runs):
@@ -356,6 +359,19 @@ def test_tables_say_it(runs):
     for table in tables:
         assert list(table["labels"]) == ["", "for equal classes"]
     assert "labels" not in vcviz.summarise(runs[:1], rows=0, progress=False)
+
+
+def test_a_post_hoc_number_says_which_rows_it_was_fitted_to(runs, lat):
+    methods = ["none", "temperature", "gaussian_shared"]
+    rows = {}
+    for laws in ("train", "validation"):
+        table = vcviz.posthoc_table(runs[1], methods, laws=laws, resamples=0)
+        rows[laws] = list(table["fitted to"])
+    assert rows["train"] == ["", "validation", "train"]
+    assert rows["validation"] == ["", "validation", "validation"]
+    assert fitted_to("vector", "train", held_out=False) == "other test"
+    heated = vcviz.recalibrate(lat.log_probs, lat.y)
+    assert heated.apply(lat).name == f"{lat.name}, temperature {heated.temperature:.3g}"
 
 
 def test_sweeps_and_scoreboards_say_it(runs):

@@ -69,6 +69,7 @@ def inspect_row(
         neighbour_labels=lat.y[near],
         class_names=lat.class_names,
         name=lat.name,
+        label_note=lat.label_note,
     )
 
 

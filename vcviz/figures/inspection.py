@@ -51,7 +51,7 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
         "fixedrange": True,
     }
     x = {
-        "title": {"text": "p(y|x)"},
+        "title": {"text": ", ".join(filter(None, ("p(y|x)", one.label_note)))},
         "range": [0, 1.16],
         "tickvals": [0, 0.5, 1],
         "fixedrange": True,

@@ -26,6 +26,7 @@ class Inspection:
     distances : (k,) how far they are, Euclidean, in latent units
     neighbour_labels : (k,) their classes
     class_names, name
+    label_note : for which label frequencies `log_probs` are, "" if for those of all samples
     """
 
     row: int
@@ -40,6 +41,7 @@ class Inspection:
     neighbour_labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     name: str = "latents"
+    label_note: str = ""
 
     def __post_init__(self) -> None:
         c, density = len(self.class_names), self.log_density
