@@ -404,6 +404,8 @@ def test_a_scoreboard_names_the_heads_that_predict_for_others(runs, tmp_path):
             "that is not for the label frequencies of the test rows: PC_SOFTMAX (for equal" in text
         )
         assert "NLL, for the test labels" in text
+    figure = vcviz.plot_scores(board, "m", ["accuracy", "nll_matched"]).to_json()
+    assert figure.count("PC_SOFTMAX, for equal classes") == 2  # of accuracy: the seed, the mean
 
 
 def test_the_measure_agrees_with_scikit_learn(runs, lat):
