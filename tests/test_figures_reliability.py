@@ -63,7 +63,10 @@ def test_the_ece_is_the_records_and_stands_beside_its_floor():
 def test_a_curve_says_of_which_class_it_is_and_for_which_label_frequencies():
     one = replace(curve(), label=2, label_note="for equal classes")
     (text,) = named(plot_reliability(one), "readout").text
-    assert text.split("<br>")[-2:] == ["of p(y = 2|x), not the top label", "for equal classes"]
+    assert text.split("<br>")[-2:] == [
+        "of p(y = 2|x), not the top label",
+        "p(y|x) for equal classes",
+    ]
     lat = latents()
     assert reliability_curve(lat, label=2, resamples=0).label == 2
     assert reliability_curve(lat, resamples=0).label is None

@@ -67,7 +67,9 @@ def numbers_text(diagram: Diagram) -> list[str]:
     lines.append(f"n = {curve.n:,}, {curve.n_bins} {bins}")
     if curve.label is not None:
         lines.append(f"of p(y = {curve.label}|x), not the top label")
-    return [*lines, *([curve.label_note] if curve.label_note else [])]
+    if curve.label_note:
+        lines.append(f"p(y|x) {curve.label_note}")
+    return lines
 
 
 def _between(interval: tuple[float, float]) -> str:
