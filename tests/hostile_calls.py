@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -505,8 +505,8 @@ for _function in ("mutual_information", "pointwise_information", "class_informat
 
     @case(_function, lambda s: {**latents(s), **probs(s)}, unknown=_function.startswith("class"))
     def _(z: Any, log_probs: Any, y: Any, p: Any, name: str = _function) -> Any:
-        lat = lat_of(z, log_probs, y)
-        return getattr(vcviz, name)(lat, prior_probs=p, model_prior=p), getattr(vcviz, name)(lat)
+        lat, function = lat_of(z, log_probs, y), getattr(vcviz, name)
+        return function(replace(lat, label_prior=p), prior_probs=p), function(lat)
 
 
 @case("class_accuracy", latents, unknown=True)

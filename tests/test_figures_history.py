@@ -74,8 +74,9 @@ def test_what_the_critic_says_is_not_in_nats(tmp_path):
         head="variational", epochs=2, n_train=60, probe_size=10, out=tmp_path, progress=False
     )
     fig = vcviz.plot_history(run)
-    titles = [a.text.split("<")[0] for a in fig.layout.annotations]
-    units = [fig.layout[a].title.text for a in fig.layout if a.startswith("yaxis")]
+    titles = [a.text.split("</b>")[0].removeprefix("<b>") for a in fig.layout.annotations]
+    axes = ["yaxis", *(f"yaxis{i}" for i in range(2, len(titles) + 1))]
+    units = [fig.layout[axis].title.text for axis in axes]
     named = dict(zip(titles, units, strict=True))
     assert named["critic at the latents"] == "mean T"
     assert named["critic slope"] == "|grad T|²/2"

@@ -65,7 +65,6 @@ def use_run(folder: Path) -> None:
         lambda: run.latents("train", run.epochs[-1]),
         run.prior,
         lambda: run.label_frequencies,
-        lambda: run.predict_prior,
         run.model,
         lambda: vcviz.plot_history([run]),
     ):

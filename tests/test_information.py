@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -147,21 +149,21 @@ def test_the_model_s_own_prior_does_not_matter_once_it_is_said():
     truth = by_quadrature(weights)
     uniform = np.full(5, 0.2)
     for built_in in (uniform, weights[::-1]):
-        moved = LatentSet(lat.z, exact_for(lat, built_in), lat.y)
-        found = mutual_information(moved, prior_probs=weights, model_prior=built_in)
+        unsaid = LatentSet(lat.z, exact_for(lat, built_in), lat.y)
+        found = mutual_information(replace(unsaid, label_prior=built_in), prior_probs=weights)
         same = mutual_information(lat, prior_probs=weights)
         assert found.estimate == pytest.approx(same.estimate, abs=1e-6)
         assert found.interval[0] < truth < found.interval[1]
-        assert mutual_information(moved, prior_probs=weights).interval[1] < truth
+        assert mutual_information(unsaid, prior_probs=weights).interval[1] < truth
 
 
 def test_it_is_the_papers_bound_with_scores_free_of_the_prior():
     lat, weights = skewed(200)
     f = norm.logpdf(lat.z.astype(float), MEANS) + np.random.default_rng(1).normal(size=(200, 1))
-    uniform = LatentSet(lat.z, log_softmax(f, axis=1), lat.y)
+    uniform = LatentSet(lat.z, log_softmax(f, axis=1), lat.y, label_prior=np.full(5, 0.2))
     own = f[np.arange(200), lat.y]
     bound = (own - np.log((weights * np.exp(f)).sum(1))).mean()
-    found = mutual_information(uniform, prior_probs=weights, model_prior=np.full(5, 0.2))
+    found = mutual_information(uniform, prior_probs=weights)
     assert found.estimate == pytest.approx(bound, abs=1e-6)
 
 
@@ -178,16 +180,16 @@ def test_adding_log_c_overestimates_imbalanced_data_by_log_c_minus_the_entropy()
     assert trap.interval[0] > by_quadrature(weights)
 
 
-@pytest.mark.parametrize("model_prior", [None, np.full(5, 0.2)])
-def test_interval_covers_the_truth_with_counted_frequencies_at_a_hundred_to_one(model_prior):
+@pytest.mark.parametrize("label_prior", [None, np.full(5, 0.2)])
+def test_interval_covers_the_truth_with_counted_frequencies_at_a_hundred_to_one(label_prior):
     weights = np.geomspace(100, 1, 5) / np.geomspace(100, 1, 5).sum()
     truth = by_quadrature(weights)
     hits = 0
     for seed in range(200):
         lat = mixture(1000, weights, seed)
-        if model_prior is not None:
-            lat = LatentSet(lat.z, exact_for(lat, model_prior), lat.y)
-        low, high = mutual_information(lat, model_prior=model_prior).interval
+        if label_prior is not None:
+            lat = LatentSet(lat.z, exact_for(lat, label_prior), lat.y, label_prior=label_prior)
+        low, high = mutual_information(lat).interval
         hits += low <= truth <= high
     assert 0.9 < hits / 200 < 0.99
 

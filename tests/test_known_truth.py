@@ -6,6 +6,7 @@ whole table of dimensions and label laws is slow.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from scipy.special import rel_entr
 from torch import nn
 
+from vcviz.calibration import negative_log_likelihood
 from vcviz.data import true_prior
 from vcviz.information import Information, mutual_information, shift_prior
 from vcviz.records import Split
@@ -66,11 +68,11 @@ def trained(
 
 def distance(run: Run, test: Split) -> Distance:
     lat, weights = run.latents("test"), np.asarray(test.truth["weights"])
-    log_probs = shift_prior(lat.log_probs, run.predict_prior, weights)
+    log_probs = shift_prior(lat, to_prior=weights).log_probs.astype(float)
     true = test.label_probs
     wrong, fewest = (p.argmax(1) != test.y for p in (log_probs, true))
     return Distance(
-        mutual_information(lat, prior_probs=weights, model_prior=run.predict_prior),
+        mutual_information(lat, prior_probs=weights),
         test.truth["mutual_information"],
         float(rel_entr(true, np.exp(log_probs)).sum(1).mean()),
         float(np.abs(np.exp(log_probs).mean(0) - weights).max()),
@@ -94,7 +96,7 @@ def test_every_number_approaches_the_truth_on_imbalanced_data(tmp_path, head):
 def test_plain_softmax_plus_log_c_is_off_by_its_constant(tmp_path):
     run, test = trained(tmp_path, "softmax", n=9000, epochs=10, means=MEANS, dim=1, weights=UNEQUAL)
     truth, lat = test.truth["mutual_information"], run.latents("test")
-    plain = mutual_information(lat, prior_probs=np.full(5, 0.2)).estimate
+    plain = np.log(5) - negative_log_likelihood(lat.log_probs, lat.y)
     assert plain - truth == pytest.approx(0.1196, abs=0.03)
     assert mutual_information(lat).estimate == pytest.approx(truth, abs=0.03)
 
@@ -104,10 +106,10 @@ def test_a_head_that_leaves_the_class_prior_out_still_learns_the_training_freque
     options = {"use_class_prior": False}
     run, _ = trained(tmp_path, "gaussian_mixture", head_options=options, epochs=10, **data)
     lat = run.latents("test")
-    np.testing.assert_allclose(run.predict_prior, run.label_frequencies)
+    np.testing.assert_allclose(lat.label_prior, run.label_frequencies)
     as_trained, as_uniform = (
-        mutual_information(lat, model_prior=prior).estimate
-        for prior in (run.predict_prior, np.full(5, 0.2))
+        mutual_information(replace(lat, label_prior=prior)).estimate
+        for prior in (lat.label_prior, np.full(5, 0.2))
     )
     assert as_trained > as_uniform + 0.01
 

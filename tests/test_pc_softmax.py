@@ -90,8 +90,8 @@ def test_the_two_predictions_differ_by_the_class_frequencies():
     torch.testing.assert_close(train_prior.log_probs(z), moved)
     assert uniform.loss(z, y).total == train_prior.loss(z, y).total
     torch.testing.assert_close(uniform.log_ratio(z), train_prior.log_ratio(z), rtol=0, atol=0)
-    assert uniform.log_predict_prior.exp().tolist() == pytest.approx([1 / 3] * 3)
-    assert train_prior.log_predict_prior.exp().tolist() == pytest.approx([5 / 8, 1 / 8, 2 / 8])
+    assert uniform.label_prior.tolist() == pytest.approx([1 / 3] * 3)
+    assert train_prior.label_prior.tolist() == pytest.approx([5 / 8, 1 / 8, 2 / 8])
 
 
 @pytest.mark.parametrize("predict_prior", ["uniform", "train"])
@@ -159,7 +159,8 @@ def test_a_run_keeps_the_law_that_its_posterior_implies(tmp_path, rng, predict_p
     lat = run.latents("test")
     np.testing.assert_allclose(run.prior().log_posterior(lat.z), lat.log_probs, atol=1e-4)
     frequencies = {"uniform": [1 / 3] * 3, "train": [40 / 60, 12 / 60, 8 / 60]}[predict_prior]
-    np.testing.assert_allclose(run.predict_prior, frequencies, rtol=1e-6)
+    for lat in (run.latents("test"), run.latents("train"), run.latents("train", epoch=0)):
+        np.testing.assert_allclose(lat.label_prior, frequencies, rtol=1e-6)
     np.testing.assert_allclose(run.label_frequencies, [40 / 60, 12 / 60, 8 / 60], rtol=1e-6)
 
 

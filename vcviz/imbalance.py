@@ -28,13 +28,13 @@ class Level:
     ----------
     ratio : frequency of the largest class over that of the smallest, in training
     frequencies : (C,) label frequencies in training
-    runs : head -> (latents of the test split, label frequencies that they are for)
+    runs : head -> latents of the test split
     truth : I(X; Y) in nats where it is known, else NaN
     """
 
     ratio: float
     frequencies: NDArray[np.float64]
-    runs: dict[str, tuple[LatentSet, NDArray[np.float64]]]
+    runs: dict[str, LatentSet]
     truth: float
 
 
@@ -80,7 +80,7 @@ def _level(runs: Sequence[Any]) -> Level:
     return Level(
         float(frequencies.max() / frequencies.min()),
         frequencies / frequencies.sum(),
-        {run.config.head: (run.latents("test"), run.predict_prior) for run in runs},
+        {run.config.head: run.latents("test") for run in runs},
         float(truth.get("mutual_information", np.nan)),
     )
 
@@ -89,15 +89,15 @@ def estimates(found: Sequence[Level]) -> dict[str, list[Information]]:
     """Return the estimates of each head, after plain softmax with log C, at every level."""
     by_name = {}
     if "softmax" in found[0].runs:
-        lats = [level.runs["softmax"][0] for level in found]
+        # The trap is to forget what the probabilities are for.
+        lats = [replace(level.runs["softmax"], label_prior=None) for level in found]
         by_name["softmax + log C"] = [
             mutual_information(lat, prior_probs=np.full(lat.n_classes, 1 / lat.n_classes))
             for lat in lats
         ]
     for head in found[0].runs:
         name = "softmax + H(Y)" if head == "softmax" else head
-        pairs = [level.runs[head] for level in found]
-        by_name[name] = [mutual_information(lat, model_prior=prior) for lat, prior in pairs]
+        by_name[name] = [mutual_information(level.runs[head]) for level in found]
     return by_name
 
 
@@ -114,11 +114,10 @@ def accuracies(level: Level, test_prior: NDArray[np.float64]) -> list[ClassAccur
     """
     found = []
     if "softmax" in level.runs:
-        found.append(class_accuracy(level.runs["softmax"][0], name="softmax"))
-    for head, (lat, prior) in level.runs.items():
-        moved = shift_prior(lat.log_probs, prior, test_prior).astype(np.float32)
+        found.append(class_accuracy(level.runs["softmax"], name="softmax"))
+    for head, lat in level.runs.items():
         name = "softmax, post-hoc" if head == "softmax" else head
-        found.append(class_accuracy(replace(lat, log_probs=moved), name=name))
+        found.append(class_accuracy(shift_prior(lat, to_prior=test_prior), name=name))
     return found
 
 

@@ -3,19 +3,19 @@
 The pointwise information of a sample is log p(y|x) / p(y) of its own label; its mean estimates
 I(X; Y). Log-probabilities of any head will do, but they must be for the label frequencies p(y) at
 which they are judged. Where they are for others (a head that predicts for equally likely classes,
-training data more or less balanced than the test data), `model_prior` says for which, and the
-estimate is that of Qin, Kim & Gedeon's bound with the scores f = log p(y|x) - log model_prior:
+training data more or less balanced than the test data), `LatentSet.label_prior` says for which,
+and the estimate is Qin, Kim & Gedeon's bound with the scores f = log p(y|x) - log label_prior:
 
     E[ f_y(x) - log sum_k p(k) exp f_k(x) ]  =  I(X; Y) - E_x KL( p(y|x) || p_f(y|x) ).
 
-A trap: log C - NLL ("softmax + log C", ``prior_probs`` uniform without `model_prior`) is the
-information only of balanced data; otherwise it is too large by log C - H(Y), whatever x is.
+A trap: log C - NLL ("softmax + log C", ``prior_probs`` uniform for latents without a `label_prior`)
+is the information only of balanced data; otherwise it is too large by log C - H(Y), whatever x is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ from scipy.special import logsumexp, xlogy
 
 from vcviz.errors import InputError
 from vcviz.intervals import normal_quantile
-from vcviz.records import LatentSet, as_float, as_log_probs
+from vcviz.records import LatentSet, as_log_probs, as_probs
 
 __all__ = [
     "ClassInformation",
@@ -33,6 +33,9 @@ __all__ = [
     "pointwise_information",
     "shift_prior",
 ]
+
+#: rows at a time, so that no copy in float64 is of the size of all
+_BLOCK = 8192
 
 
 class Information(NamedTuple):
@@ -83,7 +86,6 @@ def mutual_information(
     lat: LatentSet,
     *,
     prior_probs: ArrayLike | None = None,
-    model_prior: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Information:
     """Return the mutual information between input and label that the classifier attains.
@@ -94,12 +96,10 @@ def mutual_information(
 
     Parameters
     ----------
-    lat : latents with log p(y|x) and labels
+    lat : latents with log p(y|x) and labels. Where their `label_prior` is known, log p(y|x) is
+        moved from it to p(y) first (`shift_prior`); else it is taken to be for p(y) already
     prior_probs : (C,) label probabilities p(y) of the data; default the label frequencies of
         `lat`, whose entropy is too small by about (C - 1) / 2N nats
-    model_prior : (C,) label probabilities that the log-probabilities of `lat` are for, where they
-        differ from p(y), e.g. ``run.predict_prior``: they are re-weighted first (`shift_prior`).
-        Default: p(y), nothing is re-weighted.
     level : mass of the interval
 
     Returns
@@ -119,7 +119,7 @@ def mutual_information(
     """
     quantile = normal_quantile(level)
     prior = _label_probs(lat, prior_probs)
-    pointwise = _pointwise(lat, prior, model_prior)
+    pointwise = _pointwise(lat, prior)
     n = len(pointwise)
     entropy = float(-xlogy(prior, prior).sum())
     if np.isneginf(pointwise).any():
@@ -134,7 +134,6 @@ def class_information(
     lat: LatentSet,
     *,
     prior_probs: ArrayLike | None = None,
-    model_prior: ArrayLike | None = None,
     level: float = 0.95,
 ) -> ClassInformation:
     """Return the mean of log p(k|x) / p(k) over the samples of each class k, with intervals.
@@ -144,7 +143,7 @@ def class_information(
     """
     quantile = normal_quantile(level)
     prior = _label_probs(lat, prior_probs)
-    pointwise = _pointwise(lat, prior, model_prior)
+    pointwise = _pointwise(lat, prior)
     estimate, error = np.full((2, lat.n_classes), np.nan)
     for k in np.unique(lat.y):
         own = pointwise[lat.y == k]
@@ -169,10 +168,7 @@ def class_information(
 
 
 def pointwise_information(
-    lat: LatentSet,
-    *,
-    prior_probs: ArrayLike | None = None,
-    model_prior: ArrayLike | None = None,
+    lat: LatentSet, *, prior_probs: ArrayLike | None = None
 ) -> NDArray[np.float64]:
     """Return (N,) log p(y|x) / p(y) in nats of each sample's own label.
 
@@ -180,28 +176,52 @@ def pointwise_information(
     against the label, minus infinity where it was given probability 0. The parameters are those
     of `mutual_information`.
     """
-    return _pointwise(lat, _label_probs(lat, prior_probs), model_prior)
+    return _pointwise(lat, _label_probs(lat, prior_probs))
+
+
+@overload
+def shift_prior(log_probs: LatentSet, *, to_prior: ArrayLike | None = None) -> LatentSet: ...
+
+
+@overload
+def shift_prior(
+    log_probs: ArrayLike, from_prior: ArrayLike, to_prior: ArrayLike
+) -> NDArray[np.float64]: ...
 
 
 def shift_prior(
-    log_probs: ArrayLike, from_prior: ArrayLike, to_prior: ArrayLike
-) -> NDArray[np.float64]:
-    """Return (N, C) log-probabilities for other label frequencies, by Bayes' rule.
+    log_probs: LatentSet | ArrayLike,
+    from_prior: ArrayLike | None = None,
+    to_prior: ArrayLike | None = None,
+) -> LatentSet | NDArray[np.float64]:
+    """Return log-probabilities for other label frequencies, by Bayes' rule.
 
     log p'(y|x) = log p(y|x) - log p(y) + log p'(y) + const: right if p(x|y) stays as it was
     (label shift). From the training frequencies to equal ones it is the post-hoc logit
-    adjustment, whose argmax has the best mean accuracy per class.
+    adjustment, whose argmax has the best mean accuracy per class. ``shift_prior(lat)`` makes
+    latents predict for the label frequencies that their rows have, at which accuracy, NLL and
+    calibration error judge them.
 
     Parameters
     ----------
-    log_probs : (N, C) natural-log p(y|x); rows sum to 1 after exp
-    from_prior : (C,) label probabilities that they are for, all positive
-    to_prior : (C,) label probabilities to go to; a class of probability 0 is ruled out
+    log_probs : a `LatentSet`, which knows what its log-probabilities are for; or (N, C)
+        natural-log p(y|x), rows that sum to 1 after exp
+    from_prior : (C,) label probabilities that an array is for. Of a `LatentSet` it is left out:
+        its `label_prior`, and the frequencies of its labels where that is None
+    to_prior : (C,) label probabilities to go to; a class of probability 0 is ruled out. Of a
+        `LatentSet` the default is the frequencies of its labels
+
+    Returns
+    -------
+    LatentSet or (N, C) array
+        What was given: of a `LatentSet` another one, whose `label_prior` is `to_prior` and whose
+        latents, labels and energies are the same; of an array float64 log-probabilities.
 
     Raises
     ------
     InputError
-        If a prior is not C probabilities, or rules out all that a row allows.
+        If a prior is missing or not C probabilities, rules out all that a row allows, or gives a
+        class some probability that had none before.
 
     References
     ----------
@@ -210,29 +230,55 @@ def shift_prior(
 
     Menon et al., Long-tail Learning via Logit Adjustment, ICLR 2021, section 4.1.
     """
+    if isinstance(log_probs, LatentSet):
+        lat, own = log_probs, _label_probs(log_probs, None)
+        if from_prior is not None:
+            raise InputError(
+                "latents say by label_prior what they are for: leave from_prior out, "
+                "and name to_prior="
+            )
+        before = own if lat.label_prior is None else lat.label_prior
+        after = own if to_prior is None else as_probs("to_prior", to_prior, lat.n_classes)
+        values: Any = {"log_probs": shift_prior(lat.log_probs, before, after)}
+        return replace(lat, **values, label_prior=after)
     log_probs = as_log_probs(log_probs)
+    if from_prior is None or to_prior is None:
+        raise InputError("an array of log_probs needs from_prior and to_prior, got one or neither")
     n_classes = log_probs.shape[1]
-    before = _probs("from_prior", from_prior, n_classes)
-    after = _probs("to_prior", to_prior, n_classes)
-    if (before == 0).any():
-        k = int(np.flatnonzero(before == 0)[0])
+    before = as_probs("from_prior", from_prior, n_classes)
+    after = as_probs("to_prior", to_prior, n_classes)
+    if (lost := (before == 0) & (after > 0)).any():
+        k = int(np.flatnonzero(lost)[0])
         raise InputError(f"from_prior gives class {k} probability 0, which nothing can undo")
-    with np.errstate(divide="ignore"):
-        moved = log_probs + (np.log(after) - np.log(before))
-    total = logsumexp(moved, axis=1, keepdims=True)
-    if np.isneginf(total).any():
-        row = int(np.flatnonzero(np.isneginf(total[:, 0]))[0])
+    moved = _moved(log_probs, before, after)
+    if np.isnan(moved).any():
+        row = int(np.flatnonzero(np.isnan(moved).any(1))[0])
         raise InputError(f"to_prior rules out every class that row {row} of log_probs allows")
-    return moved - total
+    return moved
 
 
-def _pointwise(
-    lat: LatentSet, prior: NDArray[np.float64], model_prior: ArrayLike | None
-) -> NDArray[np.float64]:
+def _moved(
+    log_probs: NDArray[np.floating], before: NDArray[np.float64], after: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Return `shift_prior` of an array, in its type; a class without probability keeps none.
+
+    A row that is left without any class is NaN.
+    """
+    moved = np.empty_like(log_probs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.where(before > 0, np.log(after) - np.log(before), -np.inf)
+        for start in range(0, len(moved), _BLOCK):
+            part = log_probs[start : start + _BLOCK] + change
+            moved[start : start + _BLOCK] = part - logsumexp(part, axis=1, keepdims=True)
+    return moved
+
+
+def _pointwise(lat: LatentSet, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     log_probs: NDArray[np.floating] = lat.log_probs
-    if model_prior is not None:
-        log_probs = shift_prior(log_probs, _probs("model_prior", model_prior, lat.n_classes), prior)
+    if lat.label_prior is not None:
+        log_probs = _moved(log_probs, lat.label_prior, prior)
     own = log_probs[np.arange(len(lat)), lat.y].astype(np.float64)
+    own[np.isnan(own)] = -np.inf  # a row whose every class is impossible, its label too
     return own - np.log(prior[lat.y])
 
 
@@ -240,18 +286,8 @@ def _label_probs(lat: LatentSet, prior_probs: ArrayLike | None) -> NDArray[np.fl
     counts = np.bincount(lat.y, minlength=lat.n_classes)
     if prior_probs is None:
         return counts / counts.sum()
-    prior = _probs("prior_probs", prior_probs, lat.n_classes)
+    prior = as_probs("prior_probs", prior_probs, lat.n_classes)
     if (prior[counts > 0] == 0).any():
         k = int(np.flatnonzero((prior == 0) & (counts > 0))[0])
         raise InputError(f"prior_probs gives class {k} probability 0, but samples have that label")
     return prior
-
-
-def _probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]:
-    probs = as_float(name, value, 1, np.float64)
-    if probs.shape != (n_classes,) or probs.min() < 0 or abs(probs.sum() - 1) > 1e-3:
-        raise InputError(
-            f"{name} must hold {n_classes} probabilities that sum to 1, "
-            f"got shape {probs.shape} with sum {probs.sum():.3g}"
-        )
-    return probs / probs.sum()

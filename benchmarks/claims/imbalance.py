@@ -13,7 +13,7 @@ import numpy as np
 
 import vcviz
 from benchmarks.claims.tables import by_head, data, difference, table
-from vcviz.records import Estimate, LatentSet
+from vcviz.records import Estimate
 
 #: training rows of the rare (even) and the frequent (odd) classes, and settings of training
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -121,16 +121,12 @@ def _recalls(settings: dict[str, Any], seed: int, runs_folder: str) -> dict[str,
         **settings,
     )
     plain, pc = (run.latents("test") for run in runs)
-    pi = np.asarray(runs[0].predict_prior)
-    uniform = np.full(len(pi), 1 / len(pi))
+    pi = np.asarray(plain.label_prior)
     predicted = {
-        PLAIN: plain.log_probs,
-        PC: pc.log_probs,
-        POST_HOC: vcviz.shift_prior(plain.log_probs, pi, uniform),
-        PC_TRAIN: vcviz.shift_prior(pc.log_probs, uniform, pi),
+        PLAIN: plain,
+        PC: pc,
+        POST_HOC: vcviz.shift_prior(plain, to_prior=np.full(len(pi), 1 / len(pi))),
+        PC_TRAIN: vcviz.shift_prior(pc, to_prior=pi),
     }
-    found = {
-        name: vcviz.class_accuracy(LatentSet(plain.z, log_probs, plain.y)).accuracy
-        for name, log_probs in predicted.items()
-    }
+    found = {name: vcviz.class_accuracy(lat).accuracy for name, lat in predicted.items()}
     return {**found, "pi": pi}

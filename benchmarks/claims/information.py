@@ -95,16 +95,12 @@ def _estimates(
 
 
 def _information(run: Run, weights: np.ndarray) -> float:
-    lat = run.latents("test")
-    return vcviz.mutual_information(
-        lat, prior_probs=weights, model_prior=run.predict_prior
-    ).estimate
+    return vcviz.mutual_information(run.latents("test"), prior_probs=weights).estimate
 
 
 def _plus_log_k(run: Run) -> float:
     lat = run.latents("test")
-    uniform = np.full(lat.n_classes, 1 / lat.n_classes)
-    return vcviz.mutual_information(lat, prior_probs=uniform).estimate
+    return np.log(lat.n_classes) - vcviz.negative_log_likelihood(lat.log_probs, lat.y)
 
 
 def _verdict(errors: Sequence[Estimate]) -> str:

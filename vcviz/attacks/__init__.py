@@ -20,6 +20,7 @@ from vcviz.attacks.options import Plan, check_loss, goals, planned
 from vcviz.attacks.steps import Step, noise, walk
 from vcviz.latents import class_names, to_numpy
 from vcviz.latents.adapter import Reader, reading
+from vcviz.latents.modules import label_prior_of
 from vcviz.options import check_count
 from vcviz.records import Split, Trajectory, as_labels
 
@@ -188,6 +189,7 @@ def attack(
         draws=plan.draws,
         change=path.change,
         checks=tuple(others),
+        label_prior=label_prior_of(model),
     )
 
 

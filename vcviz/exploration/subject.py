@@ -108,7 +108,7 @@ def subject_of(
         raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
     lat = extract_latents(model, data, layer=layer, name=name or type(model).__name__)
     if class_names is not None:
-        lat = LatentSet(lat.z, lat.log_probs, lat.y, lat.index, class_names, lat.name, lat.energy)
+        lat = replace(lat, class_names=class_names)
     law = prior_of(model)
     anticipates: str | None = "stated"
     rows = _first_rows(data, n, lat.class_names) if n else None

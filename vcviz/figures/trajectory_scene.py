@@ -73,6 +73,7 @@ class Scene:
             path.log_probs.reshape(n_steps * n, -1),
             np.tile(path.y, n_steps),
             class_names=path.class_names,
+            label_prior=path.label_prior,
         )
         self.projection = projection or default_projection(every, prior)
         points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)[:, self.samples]
@@ -251,4 +252,6 @@ class Scene:
         ]
         if self.path.target is not None:
             lines[0] += f", at the target {self.path.reached[step]:.3f}"
+        if self.path.label_note:
+            lines.append(f"p(y|x) {self.path.label_note}")
         return text_above(lines, self.ranges[0][0], self.ranges[1][1])

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,8 @@ class Head(nn.Module, ABC):
     Notes
     -----
     A subclass writes `logits` and `loss`; one whose prediction is more than a softmax of the
-    logits also writes `log_probs`; one that anticipates an explicit law p(z|y) writes `prior`;
+    logits also writes `log_probs`; one that predicts for other label frequencies than those of
+    training writes `label_prior`; one that anticipates an explicit law p(z|y) writes `prior`;
     one whose latents live on a surface writes `place`; one that computes along axis 1, whatever
     axes follow, sets `dense`; one that trains a critic sets `critic` to
     a module and writes `critic_loss` (and `critic_terms` if more than that loss is minimised).
@@ -80,6 +81,7 @@ class Head(nn.Module, ABC):
         # Not a class attribute: that would hide a submodule of the same name.
         self.register_module("critic", None)
         self.register_buffer("log_class_prior", torch.full((n_classes,), -math.log(n_classes)))
+        self._counted = False
 
     def set_class_counts(self, counts: Tensor) -> None:
         """Set log pi to the label frequencies of the training data, their maximum-likelihood value.
@@ -96,6 +98,11 @@ class Head(nn.Module, ABC):
             )
         counts = counts.clamp(min=0.5)
         self.log_class_prior.copy_((counts / counts.sum()).log())
+        self._counted = True
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._counted = True  # as the head was that is loaded
 
     @abstractmethod
     def logits(self, z: Tensor) -> Tensor:
@@ -131,13 +138,14 @@ class Head(nn.Module, ABC):
         return None
 
     @property
-    def log_predict_prior(self) -> Tensor:
-        """(C,) log of the label frequencies that `log_probs` is for: those of training.
+    def label_prior(self) -> Tensor | None:
+        """(C,) label frequencies that `log_probs` is for: those of training. Float64, on the CPU.
 
         Cross-entropy fits p(y|x) of the training labels, also where a head leaves pi out of its
-        formula; only one whose loss and prediction differ in pi is for others.
+        formula; only one whose loss and prediction differ in pi is for others. None for a head
+        that was never told them (`set_class_counts`).
         """
-        return self.log_class_prior
+        return self.log_class_prior.cpu().double().softmax(0) if self._counted else None
 
     def linear_layer(self) -> nn.Linear | None:
         """Return the linear layer whose softmax `log_probs` is, or None if it is of another form.

@@ -28,12 +28,12 @@ class PCSoftmaxHead(Head):
     Parameters
     ----------
     latent_dim, n_classes : D, C
-    predict_prior : the law of the labels that log p(y|x) is for. "uniform", the authors' argmax
-        of f: Bayes' rule where every class is equally likely, and so for the mean accuracy per
-        class whatever the test labels are. "train": softmax of f + log pi, Bayes' rule where test
-        labels are as frequent as in training; the same posterior as a plain softmax layer's.
-        The default is "uniform", since it is what this head is for; `vcviz.shift_prior` goes from
-        one to the other afterwards.
+    predict_prior : the law of the labels that log p(y|x) is for; latents keep it as `label_prior`.
+        "uniform", the authors' argmax of f: Bayes' rule where every class is equally likely, and
+        so for the mean accuracy per class whatever the test labels are. "train": softmax of
+        f + log pi, Bayes' rule where test labels are as frequent as in training; the same posterior
+        as a plain softmax layer's. The default is "uniform", since it is what this head is for;
+        `vcviz.shift_prior` goes from one to the other afterwards.
 
     Notes
     -----
@@ -59,11 +59,12 @@ class PCSoftmaxHead(Head):
         self.linear = nn.Linear(latent_dim, n_classes)
 
     @property
-    def log_predict_prior(self) -> Tensor:
-        """(C,) log of the label frequencies that `log_probs` is for, see ``predict_prior``."""
-        if self.predict_prior == "train":
-            return self.log_class_prior
-        return torch.zeros_like(self.log_class_prior).log_softmax(0)
+    def label_prior(self) -> Tensor | None:
+        """(C,) label frequencies that `log_probs` is for, see ``predict_prior``."""
+        known = super().label_prior
+        if known is None or self.predict_prior == "train":
+            return known
+        return torch.full_like(known, 1 / self.n_classes)
 
     def scores(self, z: Tensor) -> Tensor:
         """Return (B, C) scores f = W z + b, without any class frequencies."""

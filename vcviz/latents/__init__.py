@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from vcviz.errors import InputError
 from vcviz.latents.adapter import reading
 from vcviz.latents.batches import Rows, batches_of, length_of
-from vcviz.latents.modules import linears, unwrapped
+from vcviz.latents.modules import label_prior_of, linears, unwrapped
 from vcviz.latents.outputs import Inputs
 from vcviz.options import check_count
 from vcviz.records import LatentPrior, LatentSet, Split, as_labels
@@ -63,6 +63,7 @@ def extract_latents(
     LatentSet
         `index` counts the rows in the order in which they came. Of a stochastic encoder `z` is one
         draw of q(z|x) for each row. `energy` is None if the model normalises its own output.
+        `label_prior` is that of the head of a `Classifier`; None for any other model.
 
     Raises
     ------
@@ -107,6 +108,7 @@ def extract_latents(
             class_names=names,
             name=title,
             energy=_energy(energies.finish()),
+            label_prior=label_prior_of(model),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -30,6 +31,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def is_ours(model: nn.Module) -> bool:
     """Return whether the model is a `Classifier`."""
     return isinstance(model, Classifier)
+
+
+def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
+    """Return the (C,) label frequencies that the log-probabilities are for; None if not known."""
+    inner: Any = unwrapped(model)
+    found = inner.head.label_prior if is_ours(inner) else None
+    return None if found is None else found.detach().cpu().double().numpy()
 
 
 def linears(model: nn.Module) -> dict[str, nn.Module]:

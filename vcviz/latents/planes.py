@@ -12,7 +12,7 @@ from torch import nn
 
 from vcviz.errors import InputError, clip, expect
 from vcviz.latents import last_linear, to_numpy
-from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
+from vcviz.latents.modules import float_type, is_ours, label_prior_of, own_device, unwrapped
 from vcviz.options import check_count
 from vcviz.projections import fit_projection, plane_latents
 from vcviz.records import LatentPlane, LatentSet, Projection, as_float
@@ -105,6 +105,7 @@ def plane_log_probs(
         latents,
         projection,
         name=latents.name if name is None else name,
+        label_prior=label_prior_of(model),
     )
 
 

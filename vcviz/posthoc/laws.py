@@ -18,6 +18,9 @@ from vcviz.records import LatentPrior, LatentSet
 
 Covariance = Literal["full", "shared", "diagonal", "isotropic"]
 COVARIANCES: tuple[str, ...] = ("full", "shared", "diagonal", "isotropic")
+#: probabilities that differ by no more are the same, but for rounding
+_RESTATED = 1e-3
+_BLOCK = 8192
 #: scikit-learn's names of the same covariances
 _SKLEARN = {"full": "full", "shared": "tied", "diagonal": "diag", "isotropic": "spherical"}
 
@@ -86,7 +89,9 @@ def refit_prior(
 def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
     """Return the latents with log p(y|z) by Bayes' rule under `prior`, and energy -log p(z).
 
-    What a classifier would say if its last layer anticipated that law; z and labels stay.
+    What a classifier would say if its last layer anticipated that law; z and labels stay. The
+    `label_prior` is pi of the law. It stays too where the law only restates the classifier, as
+    the law that a softmax layer implies, whose pi means nothing, or that of a head.
     """
     for what, ours, theirs in (
         ("classes", lat.n_classes, prior.n_classes),
@@ -94,11 +99,16 @@ def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
     ):
         if ours != theirs:
             raise InputError(f"latents have {ours} {what} but the law has {theirs}")
-    values: dict[str, Any] = {
-        "log_probs": prior.log_posterior(lat.z),
-        "energy": -prior.log_marginal(lat.z),
-    }
+    log_probs = prior.log_posterior(lat.z)
+    values: dict[str, Any] = {"log_probs": log_probs, "energy": -prior.log_marginal(lat.z)}
+    if not _restates(log_probs, lat.log_probs):
+        values["label_prior"] = np.exp(prior.log_weight)
     return replace(lat, **values, name=f"{lat.name}, reclassified")
+
+
+def _restates(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(one), _BLOCK))
+    return all(np.abs(np.exp(one[b]) - np.exp(other[b])).max() <= _RESTATED for b in blocks)
 
 
 def _gaussian(lat: LatentSet, kind: str, shrinkage: float | str | None) -> LatentPrior:

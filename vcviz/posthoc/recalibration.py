@@ -18,7 +18,7 @@ from vcviz.calibration import fit_temperature, negative_log_likelihood
 from vcviz.errors import InputError
 from vcviz.options import check_choice, check_count, check_number
 from vcviz.posthoc.scaling import FLOOR, minimise
-from vcviz.records import LatentSet, as_float, as_labels, as_log_probs
+from vcviz.records import LatentSet, as_float, as_labels, as_log_probs, as_probs
 from vcviz.records.checks import freeze
 
 Method = Literal["temperature", "vector", "dirichlet"]
@@ -40,6 +40,9 @@ class Recalibration:
     bias : (C,) array, zero for a temperature
     nll_before, nll_after : mean NLL in nats of the rows that it was fitted to
     n : number of those rows
+    label_prior : (C,) label frequencies of those rows, which a map with a bias predicts for: at
+        least NLL its mean probability of a class is the class's frequency. None for a temperature,
+        which has no bias and leaves log-probabilities to be for what they were for
     odir : the strength of the regularisation that was used; 0 without
     """
 
@@ -50,6 +53,7 @@ class Recalibration:
     nll_after: float
     n: int
     odir: float = 0.0
+    label_prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
@@ -62,7 +66,9 @@ class Recalibration:
                 f"weight must be {shape} for {self.method} scaling of {c} classes, at least 2, "
                 f"got {weight.shape}"
             )
-        freeze(self, weight=weight, bias=bias)
+        prior = self.label_prior
+        prior = None if prior is None else as_probs("label_prior", prior, c)
+        freeze(self, weight=weight, bias=bias, label_prior=prior)
 
     @property
     def n_classes(self) -> int:
@@ -102,7 +108,10 @@ class Recalibration:
     def apply(self, lat: LatentSet) -> LatentSet:
         """Return the latents with recalibrated log-probabilities; z and energy stay the model's."""
         log_probs: Any = self(lat.log_probs)
-        return replace(lat, log_probs=log_probs, name=f"{lat.name}, {self.method}")
+        prior = lat.label_prior if self.label_prior is None else self.label_prior
+        how = f" {self.temperature:.3g}" if self.method == "temperature" else ""
+        name = f"{lat.name}, {self.method}{how}"
+        return replace(lat, log_probs=log_probs, label_prior=prior, name=name)
 
 
 def recalibrate(
@@ -173,7 +182,8 @@ def recalibrate(
     if method == "dirichlet":
         strength = _best_strength(log_probs, y, folds, seed) if odir == "auto" else odir
         weight, bias = minimise(features, y, np.diag(weight), bias, strength)
-    found = Recalibration(method, weight, bias, before, np.nan, len(y), strength)
+    own = np.bincount(y, minlength=n_classes) / len(y)
+    found = Recalibration(method, weight, bias, before, np.nan, len(y), strength, own)
     return replace(found, nll_after=negative_log_likelihood(found(log_probs), y))
 
 

@@ -7,7 +7,8 @@ N samples, B batch, C classes, D latent dimensions, S Monte-Carlo draws, T attac
 ``x`` input, ``z`` latent (the input of the last layer, pre-softmax), ``y`` label,
 ``log_probs`` natural-log p(y|x) with rows that sum to one after exp.
 q(z|y) is the empirical law of the latents of class y, p(z|y) the law that the head
-*anticipates* (its "prior"), pi_y the class prior.
+*anticipates* (its "prior"), pi_y the class prior. ``label_prior`` are the label frequencies that
+``log_probs`` are for, which need not be those of the rows.
 A name says its scale: ``scale`` is a standard deviation, ``log_weight`` a logarithm.
 An out-of-distribution score is higher for stranger inputs.
 """
@@ -20,11 +21,13 @@ from vcviz.records.checks import as_known as as_known
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
 from vcviz.records.checks import as_places as as_places
+from vcviz.records.checks import as_probs as as_probs
 from vcviz.records.checks import as_rows as as_rows
 from vcviz.records.directions import Direction as Direction
 from vcviz.records.directions import Marginals as Marginals
 from vcviz.records.inspection import Inspection as Inspection
 from vcviz.records.inspection import SelectionSummary as SelectionSummary
+from vcviz.records.label_law import label_note as label_note
 from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
 from vcviz.records.logit_law import LogitLaw as LogitLaw

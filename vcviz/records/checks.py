@@ -198,6 +198,17 @@ def as_factors(name: str, value: ArrayLike, c: int, d: int) -> NDArray[np.float6
     return tril
 
 
+def as_probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]:
+    """Return `value` as (C,) probabilities, divided by their sum, which must be nearly 1."""
+    probs = as_float(name, value, 1, np.float64)
+    if probs.shape != (n_classes,) or probs.min() < 0 or abs(probs.sum() - 1) > 1e-3:
+        raise InputError(
+            f"{name} must hold {n_classes} probabilities that sum to 1, "
+            f"got shape {probs.shape} with sum {probs.sum():.3g}"
+        )
+    return probs / probs.sum()
+
+
 def as_log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
     """Return `value` as (C,) logs of weights that sum to one; default uniform."""
     if value is None:

@@ -26,6 +26,7 @@ class Inspection:
     distances : (k,) how far they are, Euclidean, in latent units
     neighbour_labels : (k,) their classes
     class_names, name
+    label_note : for which label frequencies `log_probs` are, "" if for those of all samples
     """
 
     row: int
@@ -40,6 +41,7 @@ class Inspection:
     neighbour_labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     name: str = "latents"
+    label_note: str = ""
 
     def __post_init__(self) -> None:
         c, density = len(self.class_names), self.log_density
@@ -81,12 +83,14 @@ class SelectionSummary:
     accuracy, accuracy_interval : fraction, and its Wilson interval at 95 %
     confidence : mean confidence, fraction
     ece, ece_interval : top-label expected calibration error of the selection, fraction
+    n_bins : bins of equal width that it is of
     ece_if_calibrated : what a calibrated model would show for so few samples, fraction
     log_density, log_density_error : mean of log p(z|y) of the labels in nats, and the standard
         error of that mean
     log_density_all : the mean over all samples, selected or not
     log_marginal : mean of log p(z) in nats
     class_names, name
+    label_note : for which label frequencies the probabilities are, "" if for those of all samples
     """
 
     n: int
@@ -104,6 +108,8 @@ class SelectionSummary:
     log_marginal: float
     class_names: tuple[str, ...]
     name: str = "latents"
+    label_note: str = ""
+    n_bins: int = 15
 
     def __post_init__(self) -> None:
         freeze(self, counts=as_known("counts", self.counts, (len(self.class_names),)))

@@ -16,9 +16,11 @@ from vcviz.records.checks import (
     as_labels,
     as_log_probs,
     as_places,
+    as_probs,
     class_names_of,
     freeze,
 )
+from vcviz.records.label_law import label_note
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class LatentSet:
     name : shown in titles and legends
     energy : (N,) float array, optional; minus the logsumexp of the logits before they were
         normalised, which `log_probs` no longer know
+    label_prior : (C,) float array, optional; the label frequencies that `log_probs` are for, see
+        `vcviz.shift_prior`; None: those of the data, whatever they are
     """
 
     z: NDArray[np.float32]
@@ -44,6 +48,7 @@ class LatentSet:
     class_names: tuple[str, ...] = None  # type: ignore[assignment]
     name: str = "latents"
     energy: NDArray[np.float32] | None = None
+    label_prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 2)
@@ -57,14 +62,16 @@ class LatentSet:
         energy = None if self.energy is None else as_float("energy", self.energy, 1)
         if energy is not None and len(energy) != len(z):
             raise InputError(f"energy must have {len(z)} values to match z, got {len(energy)}")
+        n_classes, prior = log_probs.shape[1], self.label_prior
         freeze(
             self,
             z=z,
             log_probs=log_probs,
             y=y,
             index=index,
-            class_names=class_names_of(self.class_names, log_probs.shape[1]),
+            class_names=class_names_of(self.class_names, n_classes),
             energy=energy,
+            label_prior=None if prior is None else as_probs("label_prior", prior, n_classes),
         )
 
     def __len__(self) -> int:
@@ -84,6 +91,11 @@ class LatentSet:
     def accuracy(self) -> float:
         """Share of samples whose most probable class is the label (a fraction)."""
         return float((self.log_probs.argmax(1) == self.y).mean())
+
+    @cached_property
+    def label_note(self) -> str:
+        """For which label frequencies `log_probs` are, in words; "" where it is those of `y`."""
+        return label_note(self.label_prior, self.y)
 
     def take(self, rows: ArrayLike) -> LatentSet:
         """Return the latents of `rows` (integer positions or a boolean mask)."""

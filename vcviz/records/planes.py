@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
-from vcviz.records.checks import as_array, as_float, as_log_probs, class_names_of, freeze
+from vcviz.records.checks import (
+    as_array,
+    as_float,
+    as_log_probs,
+    as_probs,
+    class_names_of,
+    freeze,
+)
 from vcviz.records.latents import LatentSet, Projection
 from vcviz.records.separation import Separation
 
@@ -26,6 +33,7 @@ class LatentPlane:
     labels : titles of the two axes; default those of the projection
     class_names : C strings; default those of the latents
     name : shown in titles
+    label_prior : (C,) label frequencies that `log_probs` are for; None if they are not known
     """
 
     log_probs: NDArray[np.float32]
@@ -36,6 +44,7 @@ class LatentPlane:
     labels: tuple[str, str] = None  # type: ignore[assignment]
     class_names: tuple[str, ...] = None  # type: ignore[assignment]
     name: str = "plane"
+    label_prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         x, y = _axis("x", self.x), _axis("y", self.y)
@@ -56,10 +65,12 @@ class LatentPlane:
                     f"got {self.latents.n_classes}"
                 )
             names = self.latents.class_names if names is None else names
+        prior = self.label_prior
         freeze(
             self,
             x=x,
             y=y,
+            label_prior=None if prior is None else as_probs("label_prior", prior, n_classes),
             log_probs=flat.reshape(log_probs.shape),
             labels=labels,
             class_names=class_names_of(names, n_classes),

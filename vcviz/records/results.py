@@ -31,6 +31,8 @@ class ReliabilityCurve:
     ece_if_calibrated, ece_if_calibrated_interval : mean and interval of the ECE of a perfectly
         calibrated model with these confidences (the finite-sample floor)
     n, binning, level, name : sample count; "width" or "mass"; interval mass; title
+    label : None for the top label; k if confidence is p(y = k|x) and accuracy the share of class k
+    label_note : for which label frequencies the probabilities are, "" if for those of the rows
     """
 
     edges: NDArray[np.float64]
@@ -49,6 +51,8 @@ class ReliabilityCurve:
     binning: Literal["width", "mass"] = "width"
     level: float = 0.95
     name: str = "reliability"
+    label: int | None = None
+    label_note: str = ""
 
     def __post_init__(self) -> None:
         edges = as_float("edges", self.edges, 1, np.float64)

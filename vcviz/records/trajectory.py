@@ -13,9 +13,11 @@ from vcviz.records.checks import (
     as_array,
     as_float,
     as_labels,
+    as_probs,
     class_names_of,
     freeze,
 )
+from vcviz.records.label_law import label_note
 from vcviz.records.latents import LatentSet
 
 
@@ -28,9 +30,9 @@ class Trajectory:
     z : (T+1, N, D) latents along the way; step 0 is the clean input
     log_probs : (T+1, N, C)
     distance : (T+1, N) distance from the clean input in `norm`
-    x, x_adv : (N, …) clean and final inputs, in [0, 1]
+    x, x_adv : (N, …) clean and final inputs: images in [0, 1], tables in their columns' units
     y : (N,) labels
-    epsilon, norm, method : radius, "linf" or "l2", name of the attack
+    epsilon, norm, method : radius in the units of `x`, "linf" or "l2", name of the attack
     index : (N,) rows in the split
     class_names, name
     loss : what the attack raises, "ce" or "dlr"
@@ -41,6 +43,7 @@ class Trajectory:
     change : (T+1, N, …) inputs minus the clean ones at each step in half precision, for pictures;
         None if they were not asked for
     checks : the same attack on some of the first rows at other radii, for `vcviz.attack_gates`
+    label_prior : (C,) label frequencies that `log_probs` are for, as of a `LatentSet`
     """
 
     z: NDArray[np.float32]
@@ -61,6 +64,7 @@ class Trajectory:
     draws: int = 1
     change: NDArray[np.float16] | None = None
     checks: tuple[Trajectory, ...] = ()
+    label_prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 3)
@@ -87,7 +91,7 @@ class Trajectory:
             raise InputError(
                 f"x and x_adv must have one shape ({n}, …), got {x.shape} and {x_adv.shape}"
             )
-        change = self.change
+        change, prior = self.change, self.label_prior
         if change is not None:
             change = as_float("change", change, None, np.float16)
             if change.shape != (len(z), *x.shape):
@@ -104,6 +108,7 @@ class Trajectory:
             class_names=class_names_of(self.class_names, c),
             target=None if self.target is None else as_labels("target", self.target, n, c),
             change=change,
+            label_prior=None if prior is None else as_probs("label_prior", prior, c),
         )
 
     def __len__(self) -> int:
@@ -118,6 +123,11 @@ class Trajectory:
     def accuracy(self) -> NDArray[np.float64]:
         """(T+1,) accuracy after each step (a fraction)."""
         return (self.log_probs.argmax(2) == self.y).mean(1)
+
+    @property
+    def label_note(self) -> str:
+        """For which label frequencies `log_probs` are, as `LatentSet.label_note`."""
+        return label_note(self.label_prior, self.y)
 
     @property
     def reached(self) -> NDArray[np.float64]:
@@ -145,6 +155,7 @@ class Trajectory:
             self.index,
             self.class_names,
             name=f"{self.name}, step {step}",
+            label_prior=self.label_prior,
         )
 
 

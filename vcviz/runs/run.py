@@ -22,12 +22,16 @@ from vcviz.records import (
     Split,
     Trajectory,
     as_known,
+    as_labels,
+    as_probs,
     as_rows,
+    label_note,
 )
 from vcviz.runs.folder import data_changed
 from vcviz.runs.laws import stored_law
 from vcviz.runs.settings import build_model, kinds_of, load_splits, shapes_of
 from vcviz.runs.stored import (
+    LATENT_ARRAYS,
     LATENTS,
     Arrays,
     read_arrays,
@@ -109,17 +113,20 @@ class Run:
             )
         return np.exp(found.astype(np.float64))
 
-    @property
-    def predict_prior(self) -> NDArray[np.float64] | None:
-        """(C,) label frequencies that the log-probabilities are for; None for an older run.
+    @cached_property
+    def label_note(self) -> str:
+        """For which label frequencies the numbers on the test split are, "" if for its own.
 
-        Those of training, but for PC-softmax, which predicts for equally likely classes.
+        As `LatentSet.label_note`; "" too where the latents cannot be read, which `latents` tells.
         """
-        found = self._final_arrays("test").get("log_predict_prior")
-        if found is None:
-            return None
-        where = f"log_predict_prior of run {self.name!r}"
-        return np.exp(as_known(where, found, (len(self.class_names),)))
+        c, names = len(self.class_names), ("y", "label_prior", "log_predict_prior")
+        try:
+            found = read_arrays(self._latents / "test.safetensors", names)
+            prior = self._label_prior(found)
+            prior = None if prior is None else as_probs("label_prior", prior, c)
+            return label_note(prior, as_labels("y", found["y"], None, c))
+        except (InputError, KeyError):
+            return ""
 
     @cached_property
     def epochs(self) -> list[int]:
@@ -202,12 +209,12 @@ class Run:
         else:
             arrays, prefix, when = self._probe_arrays(epoch), f"{split}.", f"epoch {epoch}"
         try:
-            fields: dict[str, Any] = {
-                k: arrays[prefix + k] for k in ("z", "log_probs", "y", "index")
-            }
-            fields["energy"] = arrays.get(f"{prefix}energy")
+            fields: dict[str, Any] = {k: arrays[prefix + k] for k in LATENT_ARRAYS[:4]}
+            fields |= {k: arrays.get(prefix + k) for k in LATENT_ARRAYS[4:]}
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
+        if fields["label_prior"] is None:
+            fields["label_prior"] = self._label_prior(self._final_arrays("test"))
         name = f"{self.config.head}, {split}, {when}"
         try:
             return LatentSet(**fields, class_names=self.class_names, name=name)
@@ -284,6 +291,16 @@ class Run:
     @property
     def _latents(self) -> Path:
         return self.path / LATENTS
+
+    def _label_prior(self, arrays: Arrays) -> NDArray[Any] | None:
+        """Return what the test latents are for; older runs kept its logarithm, or nothing."""
+        if "label_prior" in arrays:
+            return arrays["label_prior"]
+        found = arrays.get("log_predict_prior")
+        if found is None:
+            return None
+        where = f"log_predict_prior of run {self.name!r}"
+        return np.exp(as_known(where, found, (len(self.class_names),)))
 
     def _final_arrays(self, split: str) -> Arrays:
         return read_arrays(self._latents / f"{split}.safetensors")

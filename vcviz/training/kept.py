@@ -19,6 +19,7 @@ from vcviz.calibration import (
 from vcviz.model import Classifier
 from vcviz.records import LatentPrior, LatentSet, Split
 from vcviz.runs.laws import law_arrays
+from vcviz.runs.stored import LATENT_ARRAYS
 
 
 def quick_scores(latents: LatentSet) -> dict[str, float]:
@@ -32,7 +33,7 @@ def quick_scores(latents: LatentSet) -> dict[str, float]:
 
 def final_metrics(latents: LatentSet) -> dict[str, Any]:
     """Return the numbers kept in metrics.json, intervals included."""
-    curve = reliability_curve(latents.log_probs, latents.y)
+    curve = reliability_curve(latents)
     return {
         "n_test": len(latents),
         "accuracy": latents.accuracy,
@@ -55,7 +56,7 @@ def probe_rows(split: Split, n: int, seed: int) -> NDArray[np.int64]:
 
 def latent_arrays(latents: LatentSet) -> dict[str, Any]:
     """Return the arrays of latents that a run folder holds."""
-    arrays = {k: getattr(latents, k) for k in ("z", "log_probs", "y", "index", "energy")}
+    arrays = {k: getattr(latents, k) for k in LATENT_ARRAYS}
     return {k: v for k, v in arrays.items() if v is not None}
 
 

@@ -219,7 +219,6 @@ class Trainer:
             self.train.take(probe_rows(self.train, _LARGEST_TRAIN_LATENTS, self.config.seed))
         )
         law = anticipated_arrays(self.model)
-        law["log_predict_prior"] = self.model.head.log_predict_prior.cpu().double().numpy()
         kept = {"train": train, "test": test}
         if self.held_out is not None:
             kept["validation"] = self._latents(self.held_out)

@@ -16,6 +16,7 @@ from vcviz.encoders.mlp import MLPEncoder
 from vcviz.errors import TrainingError
 from vcviz.heads import HEADS, Head
 from vcviz.heads.pc_softmax import PCSoftmaxHead
+from vcviz.latents.modules import label_prior_of
 from vcviz.model import Classifier
 from vcviz.progress import bar_interval
 from vcviz.records import LatentSet, Split
@@ -180,7 +181,7 @@ class StackedTrainer:
             trainer.keep_probe(
                 epoch,
                 {
-                    split: _latents(trainer.probe[split], *(v[number] for v in values))
+                    split: _latents(trainer, split, *(v[number] for v in values))
                     for split, values in shown.items()
                 },
             )
@@ -211,9 +212,12 @@ def _offset(head: Head, prior: str) -> Tensor:
     return head.log_class_prior if own else torch.zeros_like(head.log_class_prior)
 
 
-def _latents(split: Split, z: NDArray, log_probs: NDArray, energy: NDArray) -> LatentSet:
+def _latents(
+    trainer: Trainer, which: str, z: NDArray, log_probs: NDArray, energy: NDArray
+) -> LatentSet:
+    split, prior = trainer.probe[which], label_prior_of(trainer.model)
     names = split.class_names
-    return LatentSet(z, log_probs, split.y, split.index, names, energy=energy)
+    return LatentSet(z, log_probs, split.y, split.index, names, energy=energy, label_prior=prior)
 
 
 def _inputs(split: Split, device: torch.device) -> Tensor:

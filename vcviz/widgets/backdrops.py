@@ -243,7 +243,8 @@ def _by_bayes(
     x, y = (np.linspace(low, high, size) for low, high in ranges)
     z = plane_latents(projection, x, y, through=lat.z.mean(0))
     log_probs: Any = prior.log_posterior(z)
-    return LatentPlane(log_probs.reshape(size, size, -1), x, y, lat, projection)
+    grid = log_probs.reshape(size, size, -1)
+    return LatentPlane(grid, x, y, lat, projection, label_prior=lat.label_prior)
 
 
 def _thinned(lat: LatentSet) -> LatentSet:

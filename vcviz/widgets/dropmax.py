@@ -167,6 +167,7 @@ class DropMaxExplorer(Explorer):
                 lat,
                 self._projection,
                 name=lat.name,
+                label_prior=lat.label_prior,
             ),
             point=self._points[sample],
             label=int(lat.y[sample]),

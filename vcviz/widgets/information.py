@@ -94,8 +94,8 @@ class InformationExplorer(Explorer):
             [found.label_entropy for found in self._estimates[self._names[-1]]],
             now=level.ratio,
         )
-        lat, prior = level.runs[head]
-        pointwise = pointwise_information(lat, model_prior=prior)
+        lat = level.runs[head]
+        pointwise = pointwise_information(lat)
         highest = max(_ceiling(one) for one in self.levels)
         bars = pointwise_bars(pointwise, lat.y, lat.class_names, highest)
         accuracies = self._accuracies(ratio, round(test_prior, 3))
@@ -130,7 +130,7 @@ class InformationExplorer(Explorer):
 
 
 def _ceiling(level: Level) -> float:
-    y = next(iter(level.runs.values()))[0].y
+    y = next(iter(level.runs.values())).y
     return float(-np.log(np.bincount(y)[np.unique(y)].min() / len(y)))
 
 
