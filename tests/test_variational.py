@@ -75,7 +75,8 @@ def test_without_critic_it_is_the_mixture(covariance, learn_scale):
 def test_the_recommended_settings_are_the_defaults():
     head = variational()
     assert (head.likelihood_weight, head.critic_weight, head.mle_to_encoder) == (0.3, 0.3, False)
-    assert [tuple(p.shape) for p in head.critic.parameters() if p.ndim == 2] == [(64, D + C), (1, 64)]
+    shapes = [tuple(p.shape) for p in head.critic.parameters() if p.ndim == 2]
+    assert shapes == [(64, D + C), (1, 64)]
     slopes = [m.negative_slope for m in head.critic.modules() if isinstance(m, nn.LeakyReLU)]
     assert slopes == [0.2]
     assert [p.shape for p in variational(critic="per_class").critic.parameters()] == [(C, D), (C,)]

@@ -69,8 +69,15 @@ class DropMaxHead(Head):
     -----
     Of divergence and entropy alone, rho tends to 0.782 for the target (the solution of
     log rho/(1 - rho) = 1/rho) and 0.218 for the others, so the masks contribute at most a factor
-    3.59 to the odds. Confidence has to come from o, which masks that retain little train slowly:
-    the head is under-confident early in training.
+    3.59 to the odds. Confidence has to come from o, and o is trained among fewer classes than it
+    predicts: the auxiliary term teaches g to drop what is not the target, while the prediction
+    brings all classes back with rho near 0.23. Measured with the defaults, digits at D = 16 and
+    CLINC150 at D = 32: masks of training retain 0.1 of 9 and 2 of 149 wrong classes, mean
+    confidence 0.91 at accuracy 0.97, and 0.24 at 0.82. The more classes, the less sure. The order
+    of the classes is not affected, so one temperature mends it: an ECE of 0.066 becomes 0.015, one
+    of 0.58 becomes 0.021 (`vcviz.recalibrate`). A smaller `entropy_weight` does not: rho of the
+    others then tends to 0, o is hardly trained, and accuracy falls (0.97 to 0.88, 0.82 to 0.34 at
+    0.1).
 
     A Monte-Carlo mask that retains no class counts as one that retains all, the limit of the
     authors' m + 1e-20. Gradients of a Monte-Carlo prediction pass through o only.
