@@ -77,7 +77,8 @@ class DropMaxHead(Head):
     of the classes is not affected, so one temperature mends it: an ECE of 0.066 becomes 0.015, one
     of 0.58 becomes 0.021 (`vcviz.recalibrate`). A smaller `entropy_weight` does not: rho of the
     others then tends to 0, o is hardly trained, and accuracy falls (0.97 to 0.88, 0.82 to 0.34 at
-    0.1).
+    0.1). Variant "prior" trains with the masks that it predicts with, and has no such gap: an ECE
+    of 0.027 and 0.076, an accuracy of 0.953 and 0.903.
 
     A Monte-Carlo mask that retains no class counts as one that retains all, the limit of the
     authors' m + 1e-20. Gradients of a Monte-Carlo prediction pass through o only.
