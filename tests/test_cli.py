@@ -182,7 +182,8 @@ def test_runs_are_listed_as_a_table_or_json(monkeypatch, capsys):
     fake(monkeypatch, "vcviz.runs", list_runs=lambda folder: runs)
     assert run("runs") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[1] == ["b", "digits", "softmax", "2", "30", "0.912", "0.030", "0.020", "0.500"]
+    assert lines[1][:6] == ["b", "digits", "softmax", "vcviz", "point", "2"]
+    assert lines[1][6:] == ["30", "0.912", "0.030", "0.020", "0.500"]
     assert lines[2][:3] == ["a-run", "digits", "variational"]
 
     table = pd.DataFrame({"KL train": [1.5, float("nan")], "KL test": [2.0, 3.0]})

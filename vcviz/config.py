@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vcviz.errors import InputError, clip, nearest
 from vcviz.json_files import parse_json
-from vcviz.presets import filled
+from vcviz.presets import PRESETS, filled
 
 Schedule = Literal["constant", "step", "cosine"]
 
@@ -65,10 +65,14 @@ class RunConfig(BaseModel):
     law_lr_scale: float = Field(
         1.0, ge=0, allow_inf_nan=False, description="learning rate of the law, in units of lr"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only, Nesterov")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
+    nesterov: bool = Field(True, description="SGD with momentum as Nesterov's")
     weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
     schedule: Schedule = "step"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
+    critic_optimizer: Literal["adam", "adamw"] = Field(
+        "adam", description="adam with betas (0.5, 0.9), or adamw as torch has it, decay 0.01"
+    )
     critic_lr: float = Field(5e-3, gt=0, allow_inf_nan=False)
     critic_steps: int = Field(1, ge=1, description="critic updates per batch")
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -86,6 +90,11 @@ class RunConfig(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise InputError(readable(error, list(type(self).model_fields))) from None
+        if self.preset == "paper" and self.head not in PRESETS["paper"]:
+            raise InputError(
+                f"preset 'paper' has no settings for head {clip(self.head)}; it has some for: "
+                f"{', '.join(PRESETS['paper'])}"
+            )
         if not self.stochastic and (self.draws > 1 or self.rate_weight):
             raise InputError(
                 "draws and rate_weight are of a stochastic encoder; add stochastic=true"

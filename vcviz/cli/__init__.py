@@ -294,6 +294,7 @@ def _row(run: Run) -> dict[str, Any]:
         "name": run.name,
         "dataset": config.dataset,
         "head": config.head,
+        "preset": config.preset,
         "latent": config.latent,
         "D": config.latent_dim,
         "epochs": config.epochs,

@@ -25,6 +25,9 @@ def train(
         str | None, _setting("digits, mixture, hub:<owner/name> or path:<folder or file>", "digits")
     ] = None,
     head: Annotated[str | None, _setting("Head of the classifier", "softmax")] = None,
+    preset: Annotated[
+        str | None, _setting("What is not given: vcviz's settings, or the paper's", "vcviz")
+    ] = None,
     latent_dim: Annotated[int | None, _setting("D, latent dimensions", 2)] = None,
     epochs: Annotated[int | None, _setting("Passes over the training rows", 30)] = None,
     seed: Annotated[int | None, _setting("Of data, weights and order", 0)] = None,
@@ -61,6 +64,7 @@ def train(
     settings = {
         "dataset": dataset,
         "head": head,
+        "preset": preset,
         "latent_dim": latent_dim,
         "epochs": epochs,
         "seed": seed,

@@ -59,8 +59,9 @@ class Head(nn.Module, ABC):
     training writes `label_prior`; one that anticipates an explicit law p(z|y) writes `prior`;
     one whose latents live on a surface writes `place`; one that computes along axis 1, whatever
     axes follow, sets `dense`; one that trains a critic sets `critic` to
-    a module and writes `critic_loss` (and `critic_terms` if more than that loss is minimised).
-    Nothing is remembered between calls: randomness comes from the `generator` argument alone.
+    a module and writes `critic_loss` (and `critic_terms` if more than that loss is minimised);
+    one whose loss changes in the course of training writes `begin_step`.
+    Nothing else is remembered between calls: randomness comes from the `generator` argument alone.
     """
 
     #: one line for menus and help
@@ -118,6 +119,12 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the training loss of latents (B, D) with labels (B,), averaged over the batch."""
+
+    def begin_step(self, done: float) -> None:
+        """Take note, before a training step, of the share of training in [0, 1) that is done.
+
+        What follows from it must follow from it alone, so that resumed training goes on the same.
+        """
 
     def predict(
         self, z: Tensor, *, generator: torch.Generator | None = None

@@ -84,14 +84,18 @@ class SharedCritic(Critic):
 class LinearCritics(Critic):
     """The VC authors' default: T_y(z) = w_y^T z + b_y, one set of parameters a class, on raw z.
 
-    It sees a difference between the means of q(z|y) and p(z|y), and nothing else. The authors
-    draw the weights from N(0, 1), which starts T at the size of z; here they are uniform within
-    1/sqrt(D), as in `torch.nn.Linear`, and b is 0.
+    It sees a difference between the means of q(z|y) and p(z|y), and nothing else.
+
+    Parameters
+    ----------
+    latent_dim, n_classes : D, C
+    init : of the weights, "uniform" within 1/sqrt(D), as in `torch.nn.Linear`, or the authors'
+        "normal", N(0, 1), which starts T at the size of z; b is 0 at first
     """
 
-    def __init__(self, latent_dim: int, n_classes: int) -> None:
+    def __init__(self, latent_dim: int, n_classes: int, init: str = "uniform") -> None:
         super().__init__()
-        self.weight = nn.Parameter(_uniform((n_classes, latent_dim), latent_dim))
+        self.weight = nn.Parameter(_weights(init, (n_classes, latent_dim)))
         self.bias = nn.Parameter(torch.zeros(n_classes))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -114,13 +118,14 @@ class TanhCritics(Critic):
     ----------
     latent_dim, n_classes : D, C
     width : tanh units W of each class
+    init : of the weights, as for `LinearCritics`
     """
 
-    def __init__(self, latent_dim: int, n_classes: int, width: int) -> None:
+    def __init__(self, latent_dim: int, n_classes: int, width: int, init: str = "uniform") -> None:
         super().__init__()
-        self.hidden_weight = nn.Parameter(_uniform((n_classes, width, latent_dim), latent_dim))
+        self.hidden_weight = nn.Parameter(_weights(init, (n_classes, width, latent_dim)))
         self.hidden_bias = nn.Parameter(torch.zeros(n_classes, width))
-        self.weight = nn.Parameter(_uniform((n_classes, width), width))
+        self.weight = nn.Parameter(_weights(init, (n_classes, width)))
         self.bias = nn.Parameter(torch.zeros(n_classes))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -216,5 +221,8 @@ def _parts(sizes: list[int]) -> Iterator[tuple[int, slice]]:
             yield k, slice(start, stop)
 
 
-def _uniform(shape: tuple[int, ...], fan_in: int) -> Tensor:
-    return torch.empty(shape).uniform_(-1, 1) / fan_in**0.5
+def _weights(init: str, shape: tuple[int, ...]) -> Tensor:
+    """Return initial weights, the last axis of which is the layer's inputs."""
+    if init == "normal":
+        return torch.randn(shape)
+    return torch.empty(shape).uniform_(-1, 1) / shape[-1] ** 0.5

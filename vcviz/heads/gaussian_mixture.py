@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
 from vcviz.heads.generative import GenerativeHead
-from vcviz.options import check_number
+from vcviz.options import check_fraction, check_number
 
 
 class GaussianMixtureHead(GenerativeHead):
@@ -32,6 +34,9 @@ class GaussianMixtureHead(GenerativeHead):
     latent_dim, n_classes : D, C
     likelihood_weight : lambda >= 0
     margin : alpha >= 0, in the training loss only; 0 is the plain mixture (GM)
+    initial_margin : alpha at the start of training, above 0, from which it doubles until it is
+        `margin`; default `margin` from the start
+    margin_doubling : share of training in which a growing margin doubles, between 0 and 1
     law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
         unit sphere), see `vcviz.laws`; or a `torch.distributions` object of your own with
         batch_shape (C,) and event_shape (D,)
@@ -65,6 +70,8 @@ class GaussianMixtureHead(GenerativeHead):
         n_classes: int,
         likelihood_weight: float = 0.1,
         margin: float = 0.0,
+        initial_margin: float | None = None,
+        margin_doubling: float = 1 / 24,
         law: str | Mapping[str, Any] | Distribution = "gaussian",
         law_options: Mapping[str, Any] | None = None,
         covariance: str = "isotropic",
@@ -90,15 +97,31 @@ class GaussianMixtureHead(GenerativeHead):
             initial_scale=initial_scale,
         )
         self.margin = check_number("margin", margin, least=0)
+        self.initial_margin = self.margin
+        if initial_margin is not None:
+            self.initial_margin = check_number("initial_margin", initial_margin, above=0)
+            if self.initial_margin > self.margin:
+                raise InputError(
+                    "a margin grows from initial_margin to margin, "
+                    f"got {initial_margin} and {margin}"
+                )
+        self.margin_doubling = check_fraction("margin_doubling", margin_doubling)
+        # Of a head that is not being trained: the margin that training ends with.
+        self.margin_now = self.margin
+
+    def begin_step(self, done: float) -> None:
+        """Set the margin of the next losses, as it is after a share `done` of training."""
+        doublings = math.floor(min(done / self.margin_doubling, 1000.0))
+        self.margin_now = min(self.margin, self.initial_margin * 2.0**doublings)
 
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the terms ``cross_entropy`` and ``likelihood``."""
         z = self.checked(z, y)
         logits = self.logits(z)
-        if self.margin:
+        if self.margin_now:
             distance = self.law.excess(z, y)
             own = F.one_hot(y, self.n_classes)
-            logits = logits - self.margin * distance[:, None] * own
+            logits = logits - self.margin_now * distance[:, None] * own
         return LossTerms(
             {
                 "cross_entropy": F.cross_entropy(logits, y).to(z.dtype),

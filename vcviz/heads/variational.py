@@ -15,7 +15,9 @@ from vcviz.errors import InputError
 from vcviz.heads.base import LossTerms
 from vcviz.heads.critics import Critic, LinearCritics, SharedCritic, TanhCritics
 from vcviz.heads.generative import GenerativeHead
+from vcviz.laws import Law
 from vcviz.options import check_choice, check_count, check_flag, check_fraction, check_number
+from vcviz.posterior import LatentPosterior
 
 
 class VariationalHead(GenerativeHead):
@@ -68,6 +70,8 @@ class VariationalHead(GenerativeHead):
         linear (the default) and 2 has one hidden tanh layer
     critic_penalty : gamma >= 0, weight of the slope penalty. The authors have none (0), with which
         the critic wins beyond a few latent dimensions and accuracy collapses
+    critic_init : initial weights of a critic "per_class": "uniform", or "normal" as the authors
+        have them, N(0, 1) whatever the width
     critic_width : units of each hidden layer, default 64 ("shared") or 512 ("per_class")
     law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
         unit sphere), see `vcviz.laws`; or a `torch.distributions` object of your own with
@@ -85,6 +89,8 @@ class VariationalHead(GenerativeHead):
     initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
         families that at which neighbouring means lie as far apart as those of Gaussians
     use_class_prior : take pi from the training labels; the authors' code leaves pi out
+    rectified : latents are max(z, 0) of what the encoder gives, as the authors' are, whose encoder
+        ends in a ReLU. The law is not cut off at 0, so that they cannot follow it
 
     Notes
     -----
@@ -118,6 +124,7 @@ class VariationalHead(GenerativeHead):
         critic_layers: int | None = None,
         critic_width: int | None = None,
         critic_penalty: float = 1.0,
+        critic_init: str = "uniform",
         law: str | Mapping[str, Any] | Distribution = "gaussian",
         law_options: Mapping[str, Any] | None = None,
         covariance: str = "isotropic",
@@ -128,6 +135,7 @@ class VariationalHead(GenerativeHead):
         overlap: float = 0.05,
         initial_scale: float | None = None,
         use_class_prior: bool = True,
+        rectified: bool = False,
     ) -> None:
         super().__init__(
             latent_dim,
@@ -148,7 +156,22 @@ class VariationalHead(GenerativeHead):
         self.critic_weight = check_number("critic_weight", critic_weight, least=0)
         self.critic_penalty = check_number("critic_penalty", critic_penalty, least=0)
         self.mle_to_encoder = check_flag("mle_to_encoder", mle_to_encoder)
-        self.critic = _build_critic(critic, latent_dim, n_classes, critic_layers, critic_width)
+        self.rectified = check_flag("rectified", rectified)
+        if self.rectified and type(self.law).place is not Law.place:
+            raise InputError(f"law {law!r} has a place of its own for latents; leave rectified out")
+        self.critic = _build_critic(
+            critic, latent_dim, n_classes, critic_layers, critic_width, critic_init
+        )
+
+    def place(self, z: Tensor) -> Tensor:
+        """Return latents (B, D) on the support of the law, or their positive parts."""
+        return z.relu() if self.rectified else super().place(z)
+
+    def rate(self, q: LatentPosterior, z: Tensor, y: Tensor) -> Tensor:
+        """Return the rate, see `GenerativeHead`; what is rectified has none."""
+        if self.rectified:
+            raise InputError("rectified latents have no density, so no rate; use rate_weight=0")
+        return super().rate(q, z, y)
 
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the terms ``cross_entropy``, ``likelihood`` and ``critic``."""
@@ -225,21 +248,24 @@ def _telling_apart(values: Tensor) -> Tensor:
 
 
 def _build_critic(
-    kind: str, latent_dim: int, n_classes: int, layers: int | None, width: int | None
+    kind: str, latent_dim: int, n_classes: int, layers: int | None, width: int | None, init: str
 ) -> Critic:
     check_choice("critic", kind, ("shared", "per_class"))
+    check_choice("critic_init", init, ("uniform", "normal"))
     if layers is not None:
         check_count("critic_layers", layers)
     if width is not None:
         check_count("critic_width", width)
     if kind == "shared":
+        if init != "uniform":
+            raise InputError(f"critic_init={init!r} is for critic='per_class'; leave it out")
         return SharedCritic(latent_dim, n_classes, layers or 1, width or 64)
     if layers in (None, 1):
         if width is not None:
             raise InputError(
                 f"a linear critic has no width, got critic_width={width}; leave it out"
             )
-        return LinearCritics(latent_dim, n_classes)
+        return LinearCritics(latent_dim, n_classes, init)
     if layers == 2:
-        return TanhCritics(latent_dim, n_classes, width or 512)
+        return TanhCritics(latent_dim, n_classes, width or 512, init)
     raise InputError(f"critic_layers must be 1 or 2 for critic='per_class', got {layers}")

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vcviz.errors import InputError
 from vcviz.laws.base import Law, bounded, noise_device, of_labels, wide
 from vcviz.laws.means import initial_separation, spread_means
 from vcviz.options import check_choice, check_flag, check_number
 
 COVARIANCES = ("isotropic", "diagonal", "full")
+INITIAL_MEANS = ("spread", "normal", "he")
 #: no scale is taken smaller than this, so that a collapsing class cannot overflow
 SMALLEST_SCALE = 1e-3
 # Up to this many means x dimensions a (B, C, D) array of differences is formed.
@@ -38,11 +40,17 @@ class LocationScaleLaw(Law):
         for other families that at which neighbouring means lie as far apart as the Gaussians
     overlap : sets the default of `separation`: an upper bound of the error of Bayes' rule among
         Gaussians there, see `vcviz.laws.means.separation_for`
+    initial_means : "spread", as far apart as `separation` says (`spread_means`); or independent
+        normal draws of variance 1 ("normal") or 2/D ("he", the initialiser of He et al.) a
+        dimension, in units of `initial_scale`, which classes may share by chance
+    learn_log_variance : train log sigma^2 in place of log sigma, for a scale that is learned. The
+        law is the same, but gradient descent takes steps on log sigma^2 a quarter as long.
 
     Notes
     -----
     `mean` is (C, D) and `log_scale` (C, 1) or (C, D), with 1 row in place of C if shared; fixed
-    ones are buffers. L = diag(exp log_scale) (I + N), where N is strictly lower triangular and 0
+    ones are buffers. With `learn_log_variance` there is `log_variance`, twice as large, in place of
+    `log_scale`. L = diag(exp log_scale) (I + N), where N is strictly lower triangular and 0
     at first; its entries are the rows of `lower`, which only a full covariance has.
     A log-scale below the log of `SMALLEST_SCALE` (1e-3) counts as that, yet keeps its gradient,
     so that it can rise again.
@@ -50,6 +58,7 @@ class LocationScaleLaw(Law):
 
     mean: Tensor
     log_scale: Tensor
+    log_variance: Tensor
     lower: Tensor
     covariances: ClassVar[tuple[str, ...]] = COVARIANCES
 
@@ -65,6 +74,8 @@ class LocationScaleLaw(Law):
         separation: float | None = None,
         initial_scale: float | None = None,
         overlap: float | None = None,
+        initial_means: str = "spread",
+        learn_log_variance: bool = False,
     ) -> None:
         super().__init__(latent_dim, n_classes)
         self.covariance = check_choice("covariance", covariance, self.covariances)
@@ -73,14 +84,16 @@ class LocationScaleLaw(Law):
         apart = self.neighbour_distance(gaussian)
         scale = gaussian / apart if initial_scale is None else initial_scale
         check_number("initial_scale", scale, above=SMALLEST_SCALE)
-        if separation is None:
-            separation = apart
-        check_number("separation", separation, above=0)
         columns = 1 if covariance == "isotropic" else latent_dim
-        mean = spread_means(n_classes, latent_dim, separation * scale)
+        mean = _initial_means(initial_means, n_classes, latent_dim, separation, apart) * scale
         self.store("mean", mean, check_flag("learn_mean", learn_mean))
         learned = check_flag("learn_scale", learn_scale)
-        self.store("log_scale", torch.full((rows, columns), math.log(scale)), learned)
+        log_scale = torch.full((rows, columns), math.log(scale))
+        self.of_variance = check_flag("learn_log_variance", learn_log_variance)
+        if self.of_variance:
+            self.store("log_variance", 2 * log_scale, learned)
+        else:
+            self.store("log_scale", log_scale, learned)
         if covariance == "full":
             self.store("lower", torch.zeros(rows, latent_dim * (latent_dim - 1) // 2), learned)
 
@@ -99,8 +112,9 @@ class LocationScaleLaw(Law):
         """Return (B, D) draws of the standard law on `device`, for labels on the law's device."""
 
     def floored_log_scale(self) -> Tensor:
-        """Return `log_scale` with its floor applied."""
-        return bounded(self.log_scale, low=math.log(SMALLEST_SCALE))
+        """Return the log of the scale with its floor applied."""
+        log_scale = self.log_variance / 2 if self.of_variance else self.log_scale
+        return bounded(log_scale, low=math.log(SMALLEST_SCALE))
 
     def half_log_det(self) -> Tensor:
         """Return log det L, (C,) or (1,), in float64 where possible."""
@@ -170,6 +184,20 @@ class LocationScaleLaw(Law):
             return record | {"scale": scale.numpy()}
         tril = scale[:, :, None] * shear.double().cpu()
         return record | {"scale_tril": tril.numpy()}
+
+
+def _initial_means(
+    kind: str, n_classes: int, latent_dim: int, separation: float | None, apart: float
+) -> Tensor:
+    """Return (C, D) initial means in units of the scale; spread ones default to `apart`."""
+    if check_choice("initial_means", kind, INITIAL_MEANS) == "spread":
+        separation = apart if separation is None else separation
+        return spread_means(n_classes, latent_dim, check_number("separation", separation, above=0))
+    if separation is not None:
+        raise InputError(
+            f"initial_means={kind!r} draws the means, so that they have no separation; leave it out"
+        )
+    return torch.randn(n_classes, latent_dim) * (1 if kind == "normal" else (2 / latent_dim) ** 0.5)
 
 
 def _solve_unit(lower: Tensor, right: Tensor) -> Tensor:

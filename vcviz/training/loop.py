@@ -141,7 +141,9 @@ class Trainer:
         losses = LossTable(epoch, len(self.batches))
         lr = config.lr
         for step, start in enumerate(self.batches):
-            lr = self._set_learning_rate((epoch - 1 + step / len(self.batches)) / config.epochs)
+            done = (epoch - 1 + step / len(self.batches)) / config.epochs
+            lr = self._set_learning_rate(done)
+            model.head.begin_step(done)
             rows = order[start : start + config.batch_size]
             own = distributed.share_of(rows)
             weight = distributed.weight_of(len(own), len(rows))

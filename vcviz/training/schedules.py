@@ -52,11 +52,14 @@ def optimizers_of(
     if not config.compile:
         kinds = {name: eager(kind) for name, kind in kinds.items()}
     if config.optimizer == "sgd":
-        common |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
+        nesterov = config.nesterov and config.momentum > 0
+        common |= {"momentum": config.momentum, "nesterov": nesterov}
     found["main"] = kinds[config.optimizer](groups, **common)
     if critic:
-        options: dict[str, Any] = {"lr": config.critic_lr, "betas": (0.5, 0.9), "fused": fused}
-        found["critic"] = kinds["adam"](critic, **options)
+        options: dict[str, Any] = {"lr": config.critic_lr, "fused": fused}
+        if config.critic_optimizer == "adam":
+            options["betas"] = (0.5, 0.9)
+        found["critic"] = kinds[config.critic_optimizer](critic, **options)
     return found
 
 
