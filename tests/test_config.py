@@ -123,3 +123,15 @@ def test_only_what_differs_is_among_the_differences() -> None:
 def test_an_unknown_preset_is_one_line() -> None:
     with pytest.raises(InputError, match="preset should be 'vcviz' or 'paper', got 'papers'"):
         RunConfig(preset="papers")
+
+
+def test_a_record_is_read_as_it_is_and_not_filled_in() -> None:
+    config = RunConfig(head="variational", preset="paper", head_options={"critic_weight": 0.5})
+    assert RunConfig.recorded(config.model_dump()) == config
+    # Of before there were presets: a point encoder, and options that were nobody's to fill in.
+    old = {"head": "variational", "head_options": {"critic_weight": 0.5}, "epochs": 3}
+    found = RunConfig.recorded(old)
+    assert (found.stochastic, found.rate_weight, found.law_lr_scale) == (False, 0.0, 1.0)
+    assert found.head_options == {"critic_weight": 0.5}
+    with pytest.raises(InputError, match="unknown setting 'epoch'; did you mean 'epochs'"):
+        RunConfig.recorded({"epoch": 3})

@@ -51,7 +51,7 @@ class RunConfig(BaseModel):
         False, description="encoder gives a Gaussian q(z|x), not a point; default for variational"
     )
     draws: int = Field(1, ge=1, description="S, latents drawn per input and training step")
-    predict_draws: int = Field(16, ge=1, description="S, latents drawn per prediction")
+    predict_draws: int = Field(32, ge=1, description="S, latents drawn per prediction")
     rate_weight: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="weight of the rate KL(q(z|x) || r)"
     )
@@ -99,6 +99,17 @@ class RunConfig(BaseModel):
             raise InputError(
                 "draws and rate_weight are of a stochastic encoder; add stochastic=true"
             )
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Return the settings that a run's record holds: what it lacks is the field's own default.
+
+        A record is of before a preset changed, or a setting was added: nothing is filled in.
+        """
+        fields = cls.model_fields.items()
+        named = {name: field.get_default(call_default_factory=True) for name, field in fields}
+        config = cls(**{**named, **values})
+        return config.model_copy(update={"head_options": dict(values.get("head_options", {}))})
 
     @classmethod
     def from_json(cls, text: str) -> RunConfig:

@@ -62,7 +62,7 @@ def stored_settings(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
             raise InputError(f"{name} in {path} must be an object, got {clip(record[name])}")
     check_data(path, record["data"])
     try:
-        return RunConfig(**record["config"]), record
+        return RunConfig.recorded(record["config"]), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
