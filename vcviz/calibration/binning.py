@@ -193,6 +193,12 @@ def column_quantiles(draws: NDArray, tails: tuple[float, float]) -> NDArray[np.f
     return out
 
 
+def outwards(ends: NDArray[np.float64], count: NDArray) -> NDArray[np.float64]:
+    """Return (2, K) ends of numbers right as accuracies, each at the next whole number outside."""
+    low, high = np.floor(ends[0] + 1e-9), np.ceil(ends[1] - 1e-9)
+    return np.clip(np.stack([low, high]) / count, 0, 1)
+
+
 def jeffreys(right: NDArray, count: NDArray, tails: tuple[float, float]) -> NDArray[np.float64]:
     """Return (2, K) Jeffreys intervals of a proportion that was 0 or 1."""
     low, high = (beta.ppf(tail, right + 0.5, count - right + 0.5) for tail in tails)

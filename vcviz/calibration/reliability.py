@@ -17,7 +17,9 @@ from vcviz.calibration.binning import (
     draws_if_calibrated,
     each_class,
     jeffreys,
+    outwards,
 )
+from vcviz.calibration.debiased import debiased_error
 from vcviz.options import check_count, check_fraction
 from vcviz.records import ReliabilityCurve
 
@@ -70,12 +72,20 @@ def reliability_curve(
     two moments. The edges stay fixed. Where a bin's samples are all right (or all wrong) a
     bootstrap has no spread, and the Jeffreys interval takes its place. Resampling adds the noise
     of sampling a second time, which biases every resampled ECE upwards; the percentiles are
-    shifted down by that bias (to no less than 0), so that the interval is about the estimate.
+    shifted down by that bias (to no less than 0), so that the interval is about the estimate:
+    about the ECE that samples of this size have on average. That is more than the error of the
+    population, for a calibrated model above all, whose own error of 0 it hardly ever holds.
+
+    *Debiased* (`ece_debiased`, `ece_debiased_interval`). What the ECE of these bins would be with
+    rows without end: a median-unbiased estimate, 0 for about half of the samples of a calibrated
+    model, and an interval that holds the population's error. `vcviz.calibration.debiased` says
+    how.
 
     *If calibrated* (`consistency_*`, `ece_if_calibrated`). Every sample keeps its confidence and
     is right with that probability. The number right in a bin is then Poisson-binomial; it is drawn
     as a binomial of the bin's mean confidence, its deviations shrunk to the exact variance
-    sum_i p_i (1 - p_i).
+    sum_i p_i (1 - p_i). Shrunk numbers are not whole: the bars reach outwards to the next
+    accuracies that a bin can have, so that they hold `level` at least.
 
     References
     ----------
@@ -108,8 +118,12 @@ def reliability_curve(
 
     null_right = draws_if_calibrated(cells, resamples, rng)
     null_ece = calibration_error(null_right, cells.totals.sum(1), len(confidence))
-    consistency = column_quantiles(null_right / np.where(filled, count, np.nan), tails)
+    consistency = outwards(column_quantiles(null_right, tails), np.where(filled, count, np.nan))
     null_interval = np.quantile(null_ece, tails) if resamples else (np.nan, np.nan)
+    unknown = (np.nan, (np.nan, np.nan))
+    debiased, debiased_interval = (
+        debiased_error(cells, resamples, level, rng) if resamples else unknown
+    )
     with np.errstate(invalid="ignore"):
         return ReliabilityCurve(
             edges=edges,
@@ -124,6 +138,8 @@ def reliability_curve(
             ece_interval=ece_interval,
             ece_if_calibrated=float(null_ece.mean()) if resamples else np.nan,
             ece_if_calibrated_interval=(float(null_interval[0]), float(null_interval[1])),
+            ece_debiased=debiased,
+            ece_debiased_interval=debiased_interval,
             n=len(confidence),
             binning=binning,
             level=level,

@@ -96,12 +96,13 @@ def summary_lines(one: SelectionSummary) -> list[str]:
     if one.n == 0:
         return ["nothing is selected"]
     low, high = one.accuracy_interval
-    few, many = one.ece_interval
+    few, many = one.ece_debiased_interval
     lines = [
         f"{one.n:,} of {one.of:,} samples",
         f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
         f"mean confidence {one.confidence:.3f}",
-        f"ECE {one.ece:.3f} [{few:.3f}, {many:.3f}]; {one.ece_if_calibrated:.3f} if calibrated",
+        f"ECE {one.ece:.3f}, {one.ece_if_calibrated:.3f} if calibrated; "
+        f"debiased {one.ece_debiased:.3f} [{few:.3f}, {many:.3f}]",
     ]
     if np.isfinite(one.log_density):
         error = f" ± {one.log_density_error:.2g}" if np.isfinite(one.log_density_error) else ""

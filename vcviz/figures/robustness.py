@@ -74,8 +74,9 @@ def plot_robustness(
 
     Notes
     -----
-    Bands are the intervals of the record; the thin line of a classifier's colour is the ECE that a
-    calibrated model with its confidences would show. Beneath stand the gates of each attack.
+    Bands are the intervals of the record: that of the ECE holds what the ECE of so many points is
+    on average, to be judged against the thin line of the same colour, the ECE that a calibrated
+    model with these confidences would show. Beneath stand the gates of each attack.
     """
     return style.apply(go.Figure(**robustness_spec(curves)), theme)
 
@@ -122,7 +123,7 @@ def robustness_spec(
     if calibrated:
         top = max(float(np.nanmax(c.ece_interval)) for c in calibrated)
         layout |= _axes(row[1], curves, {"text": "ECE of the worst points, fraction"}, top)
-        layout["annotations"].append(row[1].heading("Calibration error; thin: if calibrated"))
+        layout["annotations"].append(row[1].heading("ECE of so many points; thin: if calibrated"))
     return {"data": data, "layout": layout}
 
 

@@ -49,7 +49,8 @@ class PosthocScores:
     nll : mean -log p(y|x), nats; normal interval. Infinite, with an interval that is everything,
         if a label was given probability 0
     nll_change : the same less that of the classifier as trained, row by row: below 0 is better
-    ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval
+    ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval of what it
+        is on average for so many rows, see `reliability_curve`
     n : rows
     name : of the run or the latents
     """

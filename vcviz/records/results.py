@@ -27,9 +27,12 @@ class ReliabilityCurve:
     band_low, band_high : bootstrap interval of each bin's accuracy
     consistency_low, consistency_high : where the accuracy of a perfectly calibrated model of
         this size would fall (Broecker & Smith 2007)
-    ece, ece_interval : the estimate and its bootstrap interval
+    ece, ece_interval : the plug-in estimate, and the bootstrap interval of what it is on average
+        for samples of this size, which is more than the population's error
     ece_if_calibrated, ece_if_calibrated_interval : mean and interval of the ECE of a perfectly
         calibrated model with these confidences (the finite-sample floor)
+    ece_debiased, ece_debiased_interval : median-unbiased estimate of the population's error in
+        these bins, and the interval that holds it
     n, binning, level, name : sample count; "width" or "mass"; interval mass; title
     """
 
@@ -49,6 +52,8 @@ class ReliabilityCurve:
     binning: Literal["width", "mass"] = "width"
     level: float = 0.95
     name: str = "reliability"
+    ece_debiased: float = float("nan")
+    ece_debiased_interval: tuple[float, float] = (float("nan"), float("nan"))
 
     def __post_init__(self) -> None:
         edges = as_float("edges", self.edges, 1, np.float64)
