@@ -135,7 +135,7 @@ def mutual_information(
     if n == 1:
         return Information(estimate, np.inf, (-np.inf, np.inf), entropy, level, n)
     error = float(pointwise.std(ddof=1) / np.sqrt(n))
-    first, second = (moment.sum() for moment in _expected_losses(log_probs))
+    first, second = (moment.sum() for moment in expected_losses(log_probs))
     low, high = mean_of_losses(losses, heaviest=second / max(first, 1e-300), level=level)
     middle, reach = float(surprise.mean()), quantile * float(surprise.std(ddof=1) / np.sqrt(n))
     interval = difference_interval(
@@ -170,7 +170,7 @@ def class_information(
     prior = _label_probs(lat, prior_probs)
     log_probs = _for(lat, prior)
     losses = -_own(lat, log_probs)
-    first, second = _expected_losses(log_probs)
+    first, second = expected_losses(log_probs)
     heaviest = second / np.maximum(first, 1e-300)
     estimate, error = np.full((2, lat.n_classes), np.nan)
     interval = np.full((lat.n_classes, 2), np.nan)
@@ -319,7 +319,7 @@ def _own(lat: LatentSet, log_probs: NDArray[np.floating]) -> NDArray[np.float64]
     return own
 
 
-def _expected_losses(
+def expected_losses(
     log_probs: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (C,) sums over rows of p(k|x) times the loss -log p(k|x), and times its square."""

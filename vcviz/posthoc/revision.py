@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError
-from vcviz.intervals import normal_quantile, wilson
+from vcviz.information import expected_losses
+from vcviz.intervals import mean_of_losses, normal_quantile, wilson
 from vcviz.options import check_choice
 from vcviz.posthoc.laws import reclassify, refit_prior
 from vcviz.posthoc.recalibration import METHODS, cross_recalibrate, recalibrate
@@ -46,8 +47,8 @@ class PosthocScores:
     ----------
     method : a name of `REVISIONS`
     accuracy : fraction; Wilson's interval
-    nll : mean -log p(y|x), nats; normal interval. Infinite, with an interval that is everything,
-        if a label was given probability 0
+    nll : mean -log p(y|x), nats; gamma interval, as in `mutual_information`. Infinite, with an
+        interval that is everything, if a label was given probability 0
     nll_change : the same less that of the classifier as trained, row by row: below 0 is better
     ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval of what it
         is on average for so many rows, see `reliability_curve`
@@ -133,7 +134,7 @@ def posthoc_scores(
     """
     curve = reliability_curve(after.log_probs, after.y, resamples=resamples, level=level, seed=seed)
     own, old = (-v.log_probs[np.arange(len(v)), v.y].astype(np.float64) for v in (after, before))
-    nll, nll_interval = _mean(own, level)
+    nll, nll_interval = _mean_loss(after.log_probs, own, level)
     with np.errstate(invalid="ignore"):  # two labels of probability 0 are as bad as each other
         change, change_interval = _mean(np.where(own == old, 0.0, own - old), level)
     low, high = wilson(after.accuracy, len(after), level)
@@ -151,6 +152,17 @@ def posthoc_scores(
         name=before.name if name is None else name,
         level=level,
     )
+
+
+def _mean_loss(
+    log_probs: NDArray[np.floating], losses: NDArray[np.float64], level: float
+) -> tuple[float, tuple[float, float]]:
+    mean = float(losses.mean())
+    if not np.isfinite(mean) or len(losses) == 1:
+        return mean, (-np.inf, np.inf)
+    first, second = (moment.sum() for moment in expected_losses(log_probs))
+    losses = np.maximum(losses, 0)  # rounding can leave a probability a little above 1
+    return mean, mean_of_losses(losses, heaviest=second / max(first, 1e-300), level=level)
 
 
 def _mean(values: NDArray[np.float64], level: float) -> tuple[float, tuple[float, float]]:
