@@ -43,9 +43,13 @@ def fake(monkeypatch, module: str, **names: object) -> None:
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**names))
 
 
-def made_run(config: RunConfig, path: Path = Path("runs/a-run")) -> SimpleNamespace:
+def made_run(
+    config: RunConfig, path: Path = Path("runs/a-run"), label_note: str = ""
+) -> SimpleNamespace:
     metrics = {"accuracy": 0.91234, "ece": 0.03, "ece_if_calibrated": 0.02, "nll": 0.5}
-    return SimpleNamespace(name=path.name, path=path, config=config, metrics=metrics)
+    return SimpleNamespace(
+        name=path.name, path=path, config=config, metrics=metrics, label_note=label_note
+    )
 
 
 @pytest.fixture
@@ -192,6 +196,13 @@ def test_runs_are_listed_as_a_table_or_json(monkeypatch, capsys):
     assert first["path"] == "r/b"
     assert first["config"]["epochs"] == 30
     assert first["metrics"]["accuracy"] == 0.91234
+
+    runs[0].label_note = "for equal classes"
+    assert run("runs") == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.endswith("labels")
+    assert first.endswith("0.500  for equal classes")
+    assert "for equal" not in second
 
     fake(monkeypatch, "vcviz.runs", list_runs=lambda folder: [])
     assert run("runs", "empty") == 0

@@ -106,7 +106,7 @@ class TestPosthoc:
             "as trained", "vector scaling", "two Gaussians a class",
         ]  # fmt: skip
         assert [a.text for a in fig.layout.annotations] == [
-            "<b>accuracy →</b>", "<b>← NLL</b>", "<b>← ECE</b>",
+            "<b>accuracy →</b>", "<b>← NLL</b>", "<b>← ECE, 15 bins</b>",
         ]  # fmt: skip
         lines = [t for t in fig.data if t.mode == "lines"]
         assert [t.x[0] for t in lines] == [0.9, 0.5, 0.05]

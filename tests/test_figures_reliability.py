@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from fake_runs import curve
+from fake_runs import curve, latents
 
-from vcviz.calibration import BrierParts, SmoothError, TemperatureSweep
+from vcviz.calibration import BrierParts, SmoothError, TemperatureSweep, reliability_curve
 from vcviz.errors import InputError
 from vcviz.figures import plot_reliability
 from vcviz.figures.diagram import Diagram, numbers_text
@@ -56,6 +58,18 @@ def test_the_ece_is_the_records_and_stands_beside_its_floor():
         "debiased 0.021 [0.004, 0.035]",
         "n = 35, 4 bins",
     ]
+
+
+def test_a_curve_says_of_which_class_it_is_and_for_which_label_frequencies():
+    one = replace(curve(), label=2, label_note="for equal classes")
+    (text,) = named(plot_reliability(one), "readout").text
+    assert text.split("<br>")[-2:] == [
+        "of p(y = 2|x), not the top label",
+        "p(y|x) for equal classes",
+    ]
+    lat = latents()
+    assert reliability_curve(lat, label=2, resamples=0).label == 2
+    assert reliability_curve(lat, resamples=0).label is None
 
 
 def test_numbers_that_were_not_computed_are_not_printed():

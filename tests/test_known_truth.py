@@ -68,7 +68,7 @@ def trained(
 
 def distance(run: Run, test: Split) -> Distance:
     lat, weights = run.latents("test"), np.asarray(test.truth["weights"])
-    log_probs = shift_prior(lat, to_prior=weights).log_probs
+    log_probs = shift_prior(lat, to_prior=weights).log_probs.astype(float)
     true = test.label_probs
     wrong, fewest = (p.argmax(1) != test.y for p in (log_probs, true))
     return Distance(

@@ -197,5 +197,5 @@ def test_every_number_has_a_title_with_its_unit(runs):
     assert len(names) > 20
     for name in names:
         assert title(name).text != name
-    assert title("apgd_accuracy_0.1") == ("accuracy, Auto-PGD, ε = 0.1", "higher")
+    assert title("apgd_accuracy_0.1") == ("accuracy, Auto-PGD in L∞, ε = 0.1", "higher")
     assert title("something else") == ("something else", None)

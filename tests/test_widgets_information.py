@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from vcviz.accuracy import class_accuracy
+from vcviz.calibration import negative_log_likelihood
 from vcviz.errors import InputError
 from vcviz.imbalance import accuracies, information_table
-from vcviz.calibration import negative_log_likelihood
 from vcviz.information import shift_prior
 from vcviz.records import LatentSet
 from vcviz.training.imbalance import train_imbalanced

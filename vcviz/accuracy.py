@@ -25,6 +25,7 @@ class ClassAccuracy:
     balanced, balanced_interval : mean over the classes that occur, with its normal interval
     overall : share of all samples
     class_names, name, level : names of the classes; title; mass of the intervals
+    label_note : for which label frequencies the predictions are, "" if for those of the samples
     """
 
     accuracy: NDArray[np.float64]
@@ -36,6 +37,7 @@ class ClassAccuracy:
     class_names: tuple[str, ...]
     name: str = "accuracy"
     level: float = 0.95
+    label_note: str = ""
 
 
 def class_accuracy(
@@ -74,6 +76,7 @@ def class_accuracy(
         class_names=lat.class_names,
         name=lat.name if name is None else name,
         level=level,
+        label_note=lat.label_note,
     )
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "shift_prior",
 ]
 
+#: rows at a time, so that no copy in float64 is of the size of all
 _BLOCK = 8192
 
 
@@ -294,15 +295,18 @@ def shift_prior(
 
 def _moved(
     log_probs: NDArray[np.floating], before: NDArray[np.float64], after: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return `shift_prior` of an array; a class that had no probability keeps none.
+) -> NDArray[Any]:
+    """Return `shift_prior` of an array, in its type; a class without probability keeps none.
 
     A row that is left without any class is NaN.
     """
+    moved = np.empty_like(log_probs)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(before > 0, np.log(after) - np.log(before), -np.inf)
-        moved = log_probs + change
-        return moved - logsumexp(moved, axis=1, keepdims=True)
+        for start in range(0, len(moved), _BLOCK):
+            part = log_probs[start : start + _BLOCK] + change
+            moved[start : start + _BLOCK] = part - logsumexp(part, axis=1, keepdims=True)
+    return moved
 
 
 def _for(lat: LatentSet, prior: NDArray[np.float64]) -> NDArray[np.floating]:

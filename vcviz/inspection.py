@@ -69,6 +69,7 @@ def inspect_row(
         neighbour_labels=lat.y[near],
         class_names=lat.class_names,
         name=lat.name,
+        label_note=lat.label_note,
     )
 
 
@@ -141,6 +142,8 @@ def selection_summary(
         counts=np.bincount(lat.y[places], minlength=lat.n_classes),
         class_names=lat.class_names,
         name=lat.name,
+        label_note=lat.label_note,
+        n_bins=n_bins,
         **found,
     )
 

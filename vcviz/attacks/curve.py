@@ -18,8 +18,9 @@ from vcviz.attacks.search import Search
 from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError, clip
 from vcviz.latents.adapter import reading
+from vcviz.latents.modules import label_prior_of
 from vcviz.options import check_count, check_flag
-from vcviz.records import RobustnessCurve, Split, as_array
+from vcviz.records import RobustnessCurve, Split, as_array, label_note
 from vcviz.robustness import wilson
 from vcviz.robustness.gates import checked
 
@@ -160,6 +161,7 @@ def robustness_curve(
         level=level,
         n_bins=n_bins,
         resamples=resamples,
+        prior=label_prior_of(model),
     )
 
 
@@ -196,6 +198,7 @@ def _record(
     level: float,
     n_bins: int,
     resamples: int,
+    prior: NDArray[np.float64] | None,
 ) -> RobustnessCurve:
     n = len(split)
     blank = np.full(len(radii), np.nan)
@@ -246,4 +249,6 @@ def _record(
         steps=plan.steps,
         name=name,
         level=level,
+        n_bins=n_bins,
+        label_note=label_note(prior, split.y),
     )

@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
 from vcviz.errors import InputError, unknown
-from vcviz.records import as_array, as_labels, as_log_probs
+from vcviz.records import LatentSet, as_array, as_labels, as_log_probs
 
 Binning = Literal["width", "mass"]
+#: latents, which hold predictions and labels, or an array of log-probabilities
+Predicted = LatentSet | ArrayLike
 
 _BLOCK = 8192
 #: values of a block of rows that stay in a core's own cache
@@ -34,8 +36,22 @@ class Cells(NamedTuple):
     squares: NDArray[np.float64]
 
 
-def checked(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray[np.int64]]:
+def rows_of(log_probs: Predicted, y: ArrayLike | None) -> tuple[ArrayLike, ArrayLike]:
+    """Return the two arrays of a `LatentSet`, or those that were given."""
+    if isinstance(log_probs, LatentSet):
+        if y is not None:
+            raise InputError("latents have labels of their own; leave y out")
+        return log_probs.log_probs, log_probs.y
+    if y is None:
+        raise InputError(
+            "an array of log_probs needs y, the label of each row; latents have theirs"
+        )
+    return log_probs, y
+
+
+def checked(log_probs: Predicted, y: ArrayLike | None) -> tuple[NDArray, NDArray[np.int64]]:
     """Return `log_probs` in their own float type and `y` as labels, at least one row of each."""
+    log_probs, y = rows_of(log_probs, y)
     log_probs = as_log_probs(log_probs, dtype=None)
     if len(log_probs) == 0:
         raise InputError("log_probs must hold at least one row, got none")
@@ -43,7 +59,7 @@ def checked(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray[np.int
 
 
 def confidences(
-    log_probs: ArrayLike, y: ArrayLike, label: int | None
+    log_probs: Predicted, y: ArrayLike | None, label: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return (N,) confidences in [0, 1] and whether each came true."""
     if label is None:
@@ -58,7 +74,7 @@ def confidences(
 
 
 def each_class(
-    log_probs: ArrayLike, y: ArrayLike
+    log_probs: Predicted, y: ArrayLike | None = None
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
     """Yield what `confidences` returns for every class in turn, checking the arrays once."""
     log_probs, y = checked(log_probs, y)
@@ -71,12 +87,15 @@ def each_class(
             yield confidence, y == first + place
 
 
-def _top_label(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _top_label(
+    log_probs: Predicted, y: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return each row's largest probability and whether the first class that has it is the label.
 
     One pass over the rows makes their probabilities, checks them and takes the largest: nothing
     of the size of `log_probs` is ever written.
     """
+    log_probs, y = rows_of(log_probs, y)
     array = as_array("log_probs", log_probs)
     if array.ndim != 2 or array.dtype not in (np.float32, np.float64) or array.shape[1] < 2:
         array = as_log_probs(array, dtype=None)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.calibration.binning import (
     Binning,
+    Predicted,
     bin_edges,
     bins_of,
     bootstrap,
@@ -21,12 +22,12 @@ from vcviz.calibration.binning import (
 )
 from vcviz.calibration.debiased import debiased_error
 from vcviz.options import check_count, check_fraction
-from vcviz.records import ReliabilityCurve
+from vcviz.records import LatentSet, ReliabilityCurve
 
 
 def reliability_curve(
-    log_probs: ArrayLike,
-    y: ArrayLike,
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
     *,
     n_bins: int = 15,
     binning: Binning = "width",
@@ -40,8 +41,8 @@ def reliability_curve(
 
     Parameters
     ----------
-    log_probs : (N, C) float array, natural log; each row sums to 1 after exp
-    y : (N,) int array in [0, C)
+    log_probs : a `LatentSet`; or (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C), of an array
     n_bins : number of bins K; see the module for their edges
     binning : "width" (equal widths of [0, 1]) or "mass" (equal counts)
     label : None for the top label (confidence max_k p_k, right if it is the label); k for the
@@ -144,12 +145,14 @@ def reliability_curve(
             binning=binning,
             level=level,
             name=name,
+            label=label,
+            label_note=log_probs.label_note if isinstance(log_probs, LatentSet) else "",
         )
 
 
 def expected_calibration_error(
-    log_probs: ArrayLike,
-    y: ArrayLike,
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
     *,
     n_bins: int = 15,
     binning: Binning = "width",
@@ -164,7 +167,11 @@ def expected_calibration_error(
 
 
 def classwise_calibration_error(
-    log_probs: ArrayLike, y: ArrayLike, *, n_bins: int = 15, binning: Binning = "width"
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
 ) -> float:
     """Return the mean over the C classes of the ECE of p(y=k|x), a fraction.
 
@@ -176,8 +183,8 @@ def classwise_calibration_error(
 
 
 def maximum_calibration_error(
-    log_probs: ArrayLike,
-    y: ArrayLike,
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
     *,
     n_bins: int = 15,
     binning: Binning = "width",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from vcviz.calibration.binning import (
     Binning,
+    Predicted,
     bin_edges,
     bins_of,
     checked,
@@ -39,7 +40,7 @@ class BrierParts(NamedTuple):
     remainder: float
 
 
-def brier_score(log_probs: ArrayLike, y: ArrayLike) -> float:
+def brier_score(log_probs: Predicted, y: ArrayLike | None = None) -> float:
     """Return the mean over samples of sum_k (p_k - [y = k])^2: 0 is perfect, 2 the worst.
 
     This is Brier's original sum over all classes, twice the one-column form used for C = 2.
@@ -59,7 +60,11 @@ def brier_score(log_probs: ArrayLike, y: ArrayLike) -> float:
 
 
 def brier_decomposition(
-    log_probs: ArrayLike, y: ArrayLike, *, n_bins: int = 15, binning: Binning = "width"
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
 ) -> BrierParts:
     """Return the Brier score in parts: reliability - resolution + uncertainty + remainder.
 
@@ -94,7 +99,7 @@ def brier_decomposition(
     return BrierParts(score, reliability, resolution, uncertainty, remainder)
 
 
-def negative_log_likelihood(log_probs: ArrayLike, y: ArrayLike) -> float:
+def negative_log_likelihood(log_probs: Predicted, y: ArrayLike | None = None) -> float:
     """Return the mean of -log p(y|x) in nats; infinite if a label was given probability 0."""
     log_probs, y = checked(log_probs, y)
     return float(-log_probs[np.arange(len(y)), y].mean(dtype=np.float64))

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct, idct
 
-from vcviz.calibration.binning import Cells, bootstrap, confidences, draws_if_calibrated
+from vcviz.calibration.binning import (
+    Cells,
+    Predicted,
+    bootstrap,
+    confidences,
+    draws_if_calibrated,
+)
 from vcviz.options import check_count, check_fraction, check_number
 
 #: cells of [0, 1] in which samples count as one confidence, for the estimate
@@ -46,8 +52,8 @@ class SmoothError(NamedTuple):
 
 
 def smooth_calibration_error(
-    log_probs: ArrayLike,
-    y: ArrayLike,
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
     *,
     label: int | None = None,
     bandwidth: float | None = None,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from vcviz.calibration.binning import Binning, checked, confidences
+from vcviz.calibration.binning import Binning, Predicted, checked, confidences
 from vcviz.calibration.reliability import binned_error
 from vcviz.calibration.scores import negative_log_likelihood
 from vcviz.errors import InputError
@@ -45,7 +45,7 @@ def apply_temperature(log_probs: ArrayLike, temperature: float) -> NDArray[np.fl
     return scaled
 
 
-def fit_temperature(log_probs: ArrayLike, y: ArrayLike) -> TemperatureFit:
+def fit_temperature(log_probs: Predicted, y: ArrayLike | None = None) -> TemperatureFit:
     """Return the temperature T in [0.01, 100] of least NLL, with the NLL before and after.
 
     Fit it on data that the classifier was not trained on. The search is over log T, in float64
@@ -92,6 +92,7 @@ class TemperatureSweep(NamedTuple):
     nll, ece : (S,) nats, fraction
     best : the temperature of least NLL on the rows it was fitted to
     name : shown in legends
+    n_bins, binning, label : what `ece` is of, as for `reliability_curve`
     """
 
     temperature: NDArray[np.float64]
@@ -99,6 +100,9 @@ class TemperatureSweep(NamedTuple):
     ece: NDArray[np.float64]
     best: float
     name: str = "temperature"
+    n_bins: int = 15
+    binning: Binning = "width"
+    label: int | None = None
 
 
 def temperature_sweep(
@@ -144,4 +148,4 @@ def temperature_sweep(
         )
     if best is None:
         best = fit_temperature(log_probs, y).temperature if np.isfinite(nll).all() else np.nan
-    return TemperatureSweep(each, nll, ece, best, name)
+    return TemperatureSweep(each, nll, ece, best, name, n_bins, binning, label)

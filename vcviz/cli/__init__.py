@@ -137,6 +137,9 @@ def runs(
     for warning in damaged:
         typer.echo(f"vcviz: {warning.message}", err=True)
     rows = [_row(run) for run in found]
+    if not any(row["labels"] for row in rows):
+        for row in rows:  # all numbers are for the label frequencies of their own test rows
+            del row["labels"]
     if fit and found:
         from vcviz.compare import summarise
 
@@ -297,6 +300,7 @@ def _row(run: Run) -> dict[str, Any]:
         "ECE": metrics.get("ece"),
         "if calibrated": metrics.get("ece_if_calibrated"),
         "NLL": metrics.get("nll"),
+        "labels": run.label_note,
     }
 
 

@@ -96,10 +96,11 @@ def train(
     run = train_run(config, out=out, name=name, progress=not quiet)
     if not speaks():
         return
-    metrics = run.metrics
+    metrics, labels = run.metrics, run.label_note and f" ({run.label_note})"
     typer.echo(
         f"{run.path}: accuracy {metrics['accuracy']:.3f}, ECE {metrics['ece']:.3f} "
-        f"({metrics['ece_if_calibrated']:.3f} if calibrated), NLL {metrics['nll']:.3f} nats\n"
+        f"({metrics['ece_if_calibrated']:.3f} if calibrated), NLL {metrics['nll']:.3f} nats"
+        f"{labels}\n"
         "next: vcviz runs, to compare; vcviz lab, to look at the latents"
     )
 

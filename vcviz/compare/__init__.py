@@ -16,6 +16,7 @@ from vcviz.compare.attacks import robustness_curves as robustness_curves
 from vcviz.compare.attacks import robustness_table as robustness_table
 from vcviz.compare.corruptions import corrupted_latents as corrupted_latents
 from vcviz.compare.corruptions import corruption_table as corruption_table
+from vcviz.compare.labels import with_labels
 from vcviz.compare.rates import rate_table as rate_table
 from vcviz.compare.revisions import posthoc_table as posthoc_table
 from vcviz.compare.revisions import revise_runs as revise_runs
@@ -76,7 +77,7 @@ def reliability_curves(
     latents = [run.latents(split, epoch) for run in runs]
     when = split if epoch is None else f"{split}, epoch {epoch}"
     return [
-        reliability_curve(lat.log_probs, lat.y, name=f"{name}, {when}", **options)
+        reliability_curve(lat, name=f"{name}, {when}", **options)
         for lat, name in zip(latents, run_titles(runs), strict=True)
     ]
 
@@ -141,6 +142,9 @@ def summarise(
 ) -> pd.DataFrame:
     """Return one row per run; `COLUMNS` says what each column is.
 
+    A column ``labels`` is added where accuracy, ECE and NLL of some run are not for the label
+    frequencies of its test rows, and says for which they are (`Run.label_note`).
+
     Parameters
     ----------
     runs : finished runs
@@ -183,5 +187,6 @@ def summarise(
         row["PGD gates"] = "" if path is None else attack_gates(path).short
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
+    frame = with_labels(frame, [run.label_note for run in runs])
     frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"
     return frame

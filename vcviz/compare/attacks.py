@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from vcviz.compare.labels import with_labels
 from vcviz.errors import InputError
 from vcviz.records import RobustnessCurve, Trajectory
 from vcviz.runs import Run
@@ -24,8 +25,9 @@ ROBUSTNESS_COLUMNS = {
     "run": "title of the run",
     "epsilon": "radius of the attack in its norm; 0 = clean inputs",
     "accuracy": "share of inputs that no attack up to this radius got misread, with its interval",
-    "ECE": "calibration error of the worst points found, 15 equal-width bins, fraction; interval: "
-    "of its mean over samples of this size",
+    "ECE": "calibration error of the worst points found, fraction; interval: of its mean over "
+    "samples of this size",
+    "bins": "equal-width bins that it is of",
     "ECE if calibrated": "ECE that a calibrated model with these confidences would show, fraction",
     "gates": "how many sanity gates hold, and which do not",
 }
@@ -68,13 +70,17 @@ def robustness_curves(
 
 
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
-    """Return a row for each curve and radius; `ROBUSTNESS_COLUMNS` says what each column is."""
+    """Return a row for each curve and radius; `ROBUSTNESS_COLUMNS` says what each column is.
+
+    A column ``labels`` is added where some predictions are not for the label frequencies of the
+    inputs (`LatentSet.label_note`).
+    """
     import pandas as pd
 
     listed = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
     if not listed or not all(isinstance(c, RobustnessCurve) for c in listed):
         raise InputError("robustness_table takes RobustnessCurve records, at least one")
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "run": curve.name,
@@ -86,9 +92,11 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
                 "ECE low": curve.ece_interval[k, 0],
                 "ECE high": curve.ece_interval[k, 1],
                 "ECE if calibrated": curve.ece_if_calibrated[k],
+                "bins": curve.n_bins,
                 "gates": curve.gates.short,
             }
             for curve in listed
             for k in range(len(curve.epsilon))
         ]
     )
+    return with_labels(table, [c.label_note for c in listed for _ in c.epsilon])

@@ -16,6 +16,7 @@ from vcviz.calibration import (
     fit_temperature,
     negative_log_likelihood,
 )
+from vcviz.compare.labels import with_labels
 from vcviz.data import corrupt, corruptions_of
 from vcviz.data.corruptions import SEVERITIES
 from vcviz.errors import InputError
@@ -130,7 +131,8 @@ def corruption_table(
     """Return accuracy, ECE and NLL of runs at every severity; `CORRUPTION_COLUMNS` says of what.
 
     The temperature is fitted on the clean rows and kept: what it mends there it may not mend on
-    corrupted rows.
+    corrupted rows. A column ``labels`` is added where some predictions are not for the label
+    frequencies of their rows (`LatentSet.label_note`).
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def corruption_table(
     import pandas as pd
 
     several = [runs] if isinstance(runs, Run) else list(runs)
-    table = []
+    table, notes = [], []
     bar = tqdm(several, desc="corrupting", unit="run", disable=not progress, delay=2)
     for run, title in zip(bar, run_titles(several), strict=True):
         for kind in kinds or corruptions_for(run):
@@ -161,4 +163,5 @@ def corruption_table(
                     negative_log_likelihood(cooled, lat.y),
                 )  # fmt: skip
                 table.append(values)
-    return pd.DataFrame(table, columns=list(CORRUPTION_COLUMNS))
+                notes.append(lat.label_note)
+    return with_labels(pd.DataFrame(table, columns=list(CORRUPTION_COLUMNS)), notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vcviz.compare.labels import with_labels
 from vcviz.errors import InputError
 from vcviz.runs import Run
 
@@ -17,7 +18,8 @@ def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
 
     Columns: ``head``; ``rate weight``; ``rate``, the mean of KL(q(z|x) || N(0, I)) over the last
     epoch in nats, which bounds the information I(X; Z) from above; test ``accuracy`` and ``ECE``
-    (fractions) and ``NLL`` (nats).
+    (fractions) and ``NLL`` (nats); ``labels`` where these are not for the label frequencies of
+    the test rows (`Run.label_note`).
 
     Raises
     ------
@@ -43,4 +45,4 @@ def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
                 "NLL": run.metrics["nll"],
             }
         )
-    return pd.DataFrame(rows)
+    return with_labels(pd.DataFrame(rows), [run.label_note for run in runs])

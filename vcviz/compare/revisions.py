@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
+from vcviz.compare.labels import with_labels
 from vcviz.errors import InputError
 from vcviz.options import check_choice
 from vcviz.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
+from vcviz.posthoc.revision import fitted_to
 from vcviz.runs import Run
 from vcviz.titles import run_titles
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 POSTHOC_COLUMNS = {
     "run": "title of the run",
     "method": "post-hoc method",
+    "fitted to": "rows that it was fitted to: train, validation or, by folds, other test",
     "accuracy": "test accuracy, fraction",
     "NLL": "test negative log-likelihood, nats",
     "NLL change": "the same less that of the run as trained, row by row; below 0 is better",
@@ -63,7 +66,9 @@ def revise_runs(
             validation = run.latents("validation") if run.config.validation else None
             for method in methods:
                 after = revised(test, method, validation=validation, train=fitted)
-                found.append(posthoc_scores(test, after, method, **{"name": title} | options))
+                rows = fitted_to(method, laws, held_out=validation is not None)
+                told = {"name": title, "fitted_to": rows}
+                found.append(posthoc_scores(test, after, method, **told | options))
                 bar.update()
     return found
 
@@ -83,7 +88,8 @@ def posthoc_table(
     -------
     DataFrame
         `POSTHOC_COLUMNS` says what each column is; the ends of an interval follow its number as,
-        e.g., ``ECE low`` and ``ECE high``.
+        e.g., ``ECE low`` and ``ECE high``. A column ``labels`` is added where some predictions are
+        not for the label frequencies of the test rows (`LatentSet.label_note`).
     """
     import pandas as pd
 
@@ -92,9 +98,11 @@ def posthoc_table(
     columns = {"accuracy": "accuracy", "NLL": "nll", "NLL change": "nll_change", "ECE": "ece"}
     rows = []
     for one in found:
-        row: dict[str, Any] = {"run": one.name, "method": one.method}
+        row: dict[str, Any] = {
+            "run": one.name, "method": one.method, "fitted to": one.fitted_to,
+        }  # fmt: skip
         for name, key in columns.items():
             low, high = getattr(one, f"{key}_interval")
             row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return with_labels(pd.DataFrame(rows), [one.label_note for one in found])

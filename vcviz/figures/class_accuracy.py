@@ -92,7 +92,7 @@ def _bars(accuracy: ClassAccuracy, i: int, offset: float, width: float) -> dict[
         },
         "name": (
             f"{style.escape(accuracy.name, 40)}: balanced {accuracy.balanced:.3f} "
-            f"[{low:.3f}, {high:.3f}]"
+            f"[{low:.3f}, {high:.3f}]" + (accuracy.label_note and f", {accuracy.label_note}")
         ),
         "legendgroup": f"accuracy {i}",
         "customdata": np.column_stack([accuracy.interval, accuracy.count]),

@@ -63,7 +63,12 @@ def numbers_text(diagram: Diagram) -> list[str]:
             f"{_signed(brier.remainder)} within bins",
         ]
     bins = "bins" if curve.binning == "width" else "equal-mass bins"
-    return [*lines, f"n = {curve.n:,}, {curve.n_bins} {bins}"]
+    lines.append(f"n = {curve.n:,}, {curve.n_bins} {bins}")
+    if curve.label is not None:
+        lines.append(f"of p(y = {curve.label}|x), not the top label")
+    if curve.label_note:
+        lines.append(f"p(y|x) {curve.label_note}")
+    return lines
 
 
 def _between(interval: tuple[float, float]) -> str:

@@ -51,7 +51,7 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
         "fixedrange": True,
     }
     x = {
-        "title": {"text": "p(y|x)"},
+        "title": {"text": ", ".join(filter(None, ("p(y|x)", one.label_note)))},
         "range": [0, 1.16],
         "tickvals": [0, 0.5, 1],
         "fixedrange": True,
@@ -95,13 +95,14 @@ def summary_lines(one: SelectionSummary) -> list[str]:
     """Return what a selection amounts to, a line a subject, as plain text with units."""
     if one.n == 0:
         return ["nothing is selected"]
+    law = one.label_note and f" ({one.label_note})"
     low, high = one.accuracy_interval
     few, many = one.ece_debiased_interval
     lines = [
         f"{one.n:,} of {one.of:,} samples",
         f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
-        f"mean confidence {one.confidence:.3f}",
-        f"ECE {one.ece:.3f}, {one.ece_if_calibrated:.3f} if calibrated; "
+        f"mean confidence {one.confidence:.3f}{law}",
+        f"ECE {one.ece:.3f}, {one.ece_if_calibrated:.3f} if calibrated, {one.n_bins} bins; "
         f"debiased {one.ece_debiased:.3f} [{few:.3f}, {many:.3f}]",
     ]
     if np.isfinite(one.log_density):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vcviz.densities.binned import Window
 from vcviz.errors import InputError, expect
+from vcviz.figures import theme as style
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.options import check_count
@@ -178,7 +179,7 @@ class View:
 
     def notes(self) -> list[str]:
         """Return what the numbers are and what is not shown."""
-        notes = [f"accuracy {self.lat.accuracy:.3f}"]
+        notes = [style.accuracy_text(self.lat)]
         fit = self.fit[list(self.shown)]
         if (known := ~np.isnan(fit)).any():
             mean = fit[known].mean()

@@ -73,7 +73,7 @@ def plot_latents_3d(
     rows = stratified(lat.y, shown, max_points, seed)
     points = projection(lat.z[rows])
     data = [_points(lat, points, rows, k) for k in shown]
-    told = [f"accuracy {lat.accuracy:.3f}"]
+    told = [style.accuracy_text(lat)]
     if prior is not None and anticipated:
         wires = law_ellipsoids(prior, projection, mass, seed=seed)
         data += [_wire(one, lat) for one in wires if one.label in shown]

@@ -17,7 +17,7 @@ from vcviz.posthoc import REVISIONS, PosthocScores
 PANELS = {
     "accuracy": ("accuracy →", "fraction"),
     "nll": ("← NLL", "nats, log scale"),
-    "ece": ("← ECE", "fraction, at this n"),
+    "ece": ("← ECE, 15 bins", "fraction, at this n"),
 }
 ROW_PX = 30
 _SPREAD = 0.5
@@ -101,6 +101,12 @@ def _range(found: Sequence[PosthocScores], key: str) -> dict[str, Any]:
     return {"range": [max(low - reach, -0.005), min(high + reach, 1.005)]}
 
 
+def _told(one: PosthocScores) -> str:
+    """Return the method, the rows that it was fitted to, and what its probabilities are for."""
+    rows = one.fitted_to and f"fitted to {one.fitted_to} rows"
+    return ", ".join(filter(None, (REVISIONS.get(one.method, one.method), rows, one.label_note)))
+
+
 def _dots(
     of_run: Sequence[PosthocScores],
     key: str,
@@ -117,7 +123,7 @@ def _dots(
         reach = np.nan_to_num(np.abs(ends - values[:, None]), posinf=0.0)
     place = np.array([methods.index(s.method) for s in of_run]) + shift
     name = style.escape(of_run[0].name, 40)
-    told = [style.escape(REVISIONS.get(s.method, s.method)) for s in of_run]
+    told = [style.escape(_told(s)) for s in of_run]
     common = {"type": "scatter", "legendgroup": f"run {i}", "showlegend": False}
     traces: list[dict[str, Any]] = []
     trained = next((getattr(s, key) for s in of_run if s.method == "none"), None)

@@ -145,7 +145,7 @@ def plane_axes(
 def _heading(plane: LatentPlane) -> list[str]:
     if plane.latents is None:
         return [style.escape(plane.name, 60)]
-    return [style.escape(plane.name, 60), f"accuracy {plane.latents.accuracy:.3f}"]
+    return [style.escape(plane.name, 60), style.accuracy_text(plane.latents)]
 
 
 def _listed(planes: LatentPlane | Sequence[LatentPlane]) -> list[LatentPlane]:

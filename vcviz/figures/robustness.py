@@ -43,7 +43,7 @@ def plot_attack_accuracy(
     data: Traces = []
     for i, path in enumerate(paths):
         steps = np.arange(path.steps + 1)
-        name = f"{style.escape(path.name, 50)} (n = {len(path):,})"
+        name = _legend(path.name, len(path), path.label_note)
         interval = wilson(path.accuracy, len(path), level)
         data += _line(steps, path.accuracy, interval, i, name, "step %{x}: accuracy %{y:.3f}")
     attacks = {(p.method, p.loss, p.norm, round(float(p.epsilon), 6)) for p in paths}
@@ -101,7 +101,7 @@ def robustness_spec(
     height = 300 * down + _GAP_PX * (down - 1)
     data: Traces = []
     for i, c in enumerate(curves):
-        name = f"{style.escape(c.name, 50)} (n = {c.n:,})"
+        name = _legend(c.name, c.n, c.label_note)
         told = "ε = %{x:.3g}: accuracy %{y:.3f}"
         data += row[0].place(_line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
         if c in calibrated:
@@ -122,12 +122,18 @@ def robustness_spec(
     layout["annotations"].append(row[0].heading(heading))
     if calibrated:
         top = max(float(np.nanmax(c.ece_interval)) for c in calibrated)
-        layout |= _axes(row[1], curves, {"text": "ECE of the worst points, fraction"}, top)
+        bins = ", ".join(str(k) for k in sorted({c.n_bins for c in calibrated}))
+        axis = {"text": f"ECE of the worst points, {bins} bins, fraction"}
+        layout |= _axes(row[1], curves, axis, top)
         layout["annotations"].append(row[1].heading("ECE of so many points; thin: if calibrated"))
     return {"data": data, "layout": layout}
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _legend(name: str, n: int, label_note: str) -> str:
+    return ", ".join(filter(None, (f"{style.escape(name, 50)} (n = {n:,})", label_note)))
 
 
 def _axes(

@@ -244,6 +244,13 @@ def _told(board: Scoreboard, v: Verdict) -> str:
     )
 
 
+#: numbers that judge predictions at the label frequencies of the rows
+_JUDGED = re.compile(
+    r"(balanced_|corrupted_|(fgsm|pgd|apgd)_)?accuracy(_[\d.e-]+)?|brier|"
+    r"(corrupted_|smooth_)?(ece|nll)(_\d|_scaled)?"
+)
+
+
 def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[Spec]:
     mean = board.estimate(task, head, number)
     if mean is None:
@@ -251,6 +258,8 @@ def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[
     color, _, symbol = style.run_style(i)
     runs = board.values[task][head][number]
     name = style.escape(board.heads[head], 40)
+    if _JUDGED.fullmatch(number) and (note := board.label_notes.get(task, {}).get(head)):
+        name += f", {note}"
     spread = np.linspace(-0.16, 0.16, len(runs)) if len(runs) > 1 else np.zeros(1)
     reach = mean.reach if np.isfinite(mean.reach) else 0.0
     return [

@@ -61,7 +61,9 @@ def temperature_spec(
         x = {"title": {"text": "temperature T"}, "type": "log", "range": _log_range(sweeps)}
         x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
         layout |= cell.axes(x, {"title": {"text": unit}} | _height(ends, what))
-        name = "NLL(T)" if what == "nll" else "ECE(T)"
+        label = sweeps[0].label
+        of = "" if label is None or what == "nll" else f" of p(y = {label}|x)"
+        name = f"{what.upper()}(T){of}"
         least = "clean T" if clean else "least NLL"
         layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | {least}"))
     if severities:

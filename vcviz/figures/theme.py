@@ -14,6 +14,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from vcviz.errors import unknown
+from vcviz.records import LatentSet
 
 Theme = Literal["auto", "light", "dark"]
 
@@ -76,6 +77,11 @@ def run_style(i: int) -> tuple[str, str, str]:
         RUN_DASHES[i % len(RUN_DASHES)],
         SYMBOLS[i % len(SYMBOLS)],
     )
+
+
+def accuracy_text(lat: LatentSet) -> str:
+    """Return the accuracy of latents, and for which label frequencies if not for their own."""
+    return ", ".join(filter(None, (f"accuracy {lat.accuracy:.3f}", lat.label_note)))
 
 
 def escape(text: object, limit: int | None = None) -> str:

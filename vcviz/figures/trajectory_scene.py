@@ -252,4 +252,6 @@ class Scene:
         ]
         if self.path.target is not None:
             lines[0] += f", at the target {self.path.reached[step]:.3f}"
+        if self.path.label_note:
+            lines.append(f"p(y|x) {self.path.label_note}")
         return text_above(lines, self.ranges[0][0], self.ranges[1][1])

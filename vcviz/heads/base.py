@@ -56,7 +56,8 @@ class Head(nn.Module, ABC):
     Notes
     -----
     A subclass writes `logits` and `loss`; one whose prediction is more than a softmax of the
-    logits also writes `log_probs`; one that anticipates an explicit law p(z|y) writes `prior`;
+    logits also writes `log_probs`; one that predicts for other label frequencies than those of
+    training writes `label_prior`; one that anticipates an explicit law p(z|y) writes `prior`;
     one whose latents live on a surface writes `place`; one that computes along axis 1, whatever
     axes follow, sets `dense`; one that trains a critic sets `critic` to
     a module and writes `critic_loss` (and `critic_terms` if more than that loss is minimised).

@@ -28,12 +28,12 @@ class PCSoftmaxHead(Head):
     Parameters
     ----------
     latent_dim, n_classes : D, C
-    predict_prior : the law of the labels that log p(y|x) is for. "uniform", the authors' argmax
-        of f: Bayes' rule where every class is equally likely, and so for the mean accuracy per
-        class whatever the test labels are. "train": softmax of f + log pi, Bayes' rule where test
-        labels are as frequent as in training; the same posterior as a plain softmax layer's.
-        The default is "uniform", since it is what this head is for; `vcviz.shift_prior` goes from
-        one to the other afterwards.
+    predict_prior : the law of the labels that log p(y|x) is for; latents keep it as `label_prior`.
+        "uniform", the authors' argmax of f: Bayes' rule where every class is equally likely, and
+        so for the mean accuracy per class whatever the test labels are. "train": softmax of
+        f + log pi, Bayes' rule where test labels are as frequent as in training; the same posterior
+        as a plain softmax layer's. The default is "uniform", since it is what this head is for;
+        `vcviz.shift_prior` goes from one to the other afterwards.
 
     Notes
     -----

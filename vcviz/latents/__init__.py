@@ -62,8 +62,8 @@ def extract_latents(
     -------
     LatentSet
         `index` counts the rows in the order in which they came. Of a stochastic encoder `z` is one
-        draw of q(z|x) for each row. `energy` is None if the model normalises its own output. `label_prior` is that of
-        the head of a `Classifier`, and None, those of the data, for any other model.
+        draw of q(z|x) for each row. `energy` is None if the model normalises its own output.
+        `label_prior` is that of the head of a `Classifier`; None for any other model.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
     """Return the (C,) label frequencies that the log-probabilities are for; None if not known."""
     inner: Any = unwrapped(model)
     found = inner.head.label_prior if is_ours(inner) else None
-    return None if found is None else found.numpy()
+    return None if found is None else found.detach().cpu().double().numpy()
 
 
 def linears(model: nn.Module) -> dict[str, nn.Module]:

@@ -86,17 +86,23 @@ def attack(
 
 
 def label_shift(run: Run) -> dict[str, float]:
-    """Return ``balanced_accuracy_shifted`` (fraction) and ``information`` (nats).
+    """Return numbers of predictions for other label frequencies, and ``information`` (nats).
 
-    The first is the balanced accuracy of predictions for equally likely classes: those of a head
-    that has learnt the training frequencies are divided by these (post-hoc logit adjustment). The
-    second is the estimate of I(X; Y) of `vcviz.mutual_information`.
+    ``balanced_accuracy_shifted`` (fraction) is of predictions for equally likely classes: those of
+    a head that has learnt the training frequencies are divided by these (post-hoc logit
+    adjustment). ``accuracy_matched``, ``ece_matched`` (fractions) and ``nll_matched`` (nats) are of
+    predictions for the label frequencies of the test rows, at which these numbers judge them.
+    ``information`` is the estimate of I(X; Y) of `vcviz.mutual_information`.
     """
     lat = run.latents("test")
     if lat.label_prior is None:  # an older run
         lat = replace(lat, label_prior=run.label_frequencies)
     moved = shift_prior(lat, to_prior=np.full(lat.n_classes, 1 / lat.n_classes))
+    matched = shift_prior(lat)
     return {
+        "accuracy_matched": matched.accuracy,
+        "ece_matched": expected_calibration_error(matched),
+        "nll_matched": negative_log_likelihood(matched),
         "balanced_accuracy_shifted": balanced_accuracy(moved.log_probs, lat.y),
         "information": mutual_information(lat).estimate,
     }

@@ -109,7 +109,8 @@ class Recalibration:
         """Return the latents with recalibrated log-probabilities; z and energy stay the model's."""
         log_probs: Any = self(lat.log_probs)
         prior = lat.label_prior if self.label_prior is None else self.label_prior
-        name = f"{lat.name}, {self.method}"
+        how = f" {self.temperature:.3g}" if self.method == "temperature" else ""
+        name = f"{lat.name}, {self.method}{how}"
         return replace(lat, log_probs=log_probs, label_prior=prior, name=name)
 
 

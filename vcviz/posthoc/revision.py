@@ -54,6 +54,9 @@ class PosthocScores:
         is on average for so many rows, see `reliability_curve`
     n : rows
     name : of the run or the latents
+    label_note : for which label frequencies the probabilities are, "" if for those of the rows
+    fitted_to : the rows that the method was fitted to, "train", "validation" or "other test" (the
+        other folds); "" as trained, or where it is not known
     """
 
     method: str
@@ -68,6 +71,8 @@ class PosthocScores:
     n: int
     name: str = "latents"
     level: float = 0.95
+    label_note: str = ""
+    fitted_to: str = ""
 
 
 def revised(
@@ -112,6 +117,20 @@ def revised(
     return replace(lat, log_probs=log_probs, label_prior=prior, name=name)
 
 
+def fitted_to(method: str, laws: str, *, held_out: bool) -> str:
+    """Return which rows `revised` fits a method to; "other test" are the other folds.
+
+    Parameters
+    ----------
+    method : a name of `REVISIONS`
+    laws : "train" or "validation", the rows of a law
+    held_out : whether there are validation rows for a map
+    """
+    if method == "none":
+        return ""
+    return laws if method in LAWS else "validation" if held_out else "other test"
+
+
 def posthoc_scores(
     before: LatentSet,
     after: LatentSet,
@@ -121,6 +140,7 @@ def posthoc_scores(
     resamples: int = 1000,
     seed: int = 0,
     name: str | None = None,
+    fitted_to: str = "",
 ) -> PosthocScores:
     """Return accuracy, NLL and ECE of revised latents, and what the revision changed.
 
@@ -131,8 +151,9 @@ def posthoc_scores(
     level : mass of the intervals
     resamples, seed : of the bootstrap of the ECE
     name : default that of `before`
+    fitted_to : the rows that the method was fitted to, in a word
     """
-    curve = reliability_curve(after.log_probs, after.y, resamples=resamples, level=level, seed=seed)
+    curve = reliability_curve(after, resamples=resamples, level=level, seed=seed)
     own, old = (-v.log_probs[np.arange(len(v)), v.y].astype(np.float64) for v in (after, before))
     nll, nll_interval = _mean_loss(after.log_probs, own, level)
     with np.errstate(invalid="ignore"):  # two labels of probability 0 are as bad as each other
@@ -151,6 +172,8 @@ def posthoc_scores(
         n=len(after),
         name=before.name if name is None else name,
         level=level,
+        label_note=curve.label_note,
+        fitted_to=fitted_to,
     )
 
 

@@ -7,7 +7,8 @@ N samples, B batch, C classes, D latent dimensions, S Monte-Carlo draws, T attac
 ``x`` input, ``z`` latent (the input of the last layer, pre-softmax), ``y`` label,
 ``log_probs`` natural-log p(y|x) with rows that sum to one after exp.
 q(z|y) is the empirical law of the latents of class y, p(z|y) the law that the head
-*anticipates* (its "prior"), pi_y the class prior.
+*anticipates* (its "prior"), pi_y the class prior. ``label_prior`` are the label frequencies that
+``log_probs`` are for, which need not be those of the rows.
 A name says its scale: ``scale`` is a standard deviation, ``log_weight`` a logarithm.
 An out-of-distribution score is higher for stranger inputs.
 """

@@ -26,6 +26,7 @@ class Inspection:
     distances : (k,) how far they are, Euclidean, in latent units
     neighbour_labels : (k,) their classes
     class_names, name
+    label_note : for which label frequencies `log_probs` are, "" if for those of all samples
     """
 
     row: int
@@ -40,6 +41,7 @@ class Inspection:
     neighbour_labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     name: str = "latents"
+    label_note: str = ""
 
     def __post_init__(self) -> None:
         c, density = len(self.class_names), self.log_density
@@ -83,11 +85,13 @@ class SelectionSummary:
     ece, ece_if_calibrated : top-label expected calibration error of the selection, and what a
         calibrated model would show for so few samples, fractions
     ece_debiased, ece_debiased_interval : the error behind it, see `ReliabilityCurve`
+    n_bins : bins of equal width that they are of
     log_density, log_density_error : mean of log p(z|y) of the labels in nats, and the standard
         error of that mean
     log_density_all : the mean over all samples, selected or not
     log_marginal : mean of log p(z) in nats
     class_names, name
+    label_note : for which label frequencies the probabilities are, "" if for those of all samples
     """
 
     n: int
@@ -106,6 +110,8 @@ class SelectionSummary:
     log_marginal: float
     class_names: tuple[str, ...]
     name: str = "latents"
+    label_note: str = ""
+    n_bins: int = 15
 
     def __post_init__(self) -> None:
         freeze(self, counts=as_known("counts", self.counts, (len(self.class_names),)))

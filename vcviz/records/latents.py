@@ -20,6 +20,7 @@ from vcviz.records.checks import (
     class_names_of,
     freeze,
 )
+from vcviz.records.label_law import label_note
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,11 @@ class LatentSet:
     def accuracy(self) -> float:
         """Share of samples whose most probable class is the label (a fraction)."""
         return float((self.log_probs.argmax(1) == self.y).mean())
+
+    @cached_property
+    def label_note(self) -> str:
+        """For which label frequencies `log_probs` are, in words; "" where it is those of `y`."""
+        return label_note(self.label_prior, self.y)
 
     def take(self, rows: ArrayLike) -> LatentSet:
         """Return the latents of `rows` (integer positions or a boolean mask)."""

@@ -34,6 +34,8 @@ class ReliabilityCurve:
     ece_debiased, ece_debiased_interval : median-unbiased estimate of the population's error in
         these bins, and the interval that holds it
     n, binning, level, name : sample count; "width" or "mass"; interval mass; title
+    label : None for the top label; k if confidence is p(y = k|x) and accuracy the share of class k
+    label_note : for which label frequencies the probabilities are, "" if for those of the rows
     """
 
     edges: NDArray[np.float64]
@@ -52,6 +54,8 @@ class ReliabilityCurve:
     binning: Literal["width", "mass"] = "width"
     level: float = 0.95
     name: str = "reliability"
+    label: int | None = None
+    label_note: str = ""
     ece_debiased: float = float("nan")
     ece_debiased_interval: tuple[float, float] = (float("nan"), float("nan"))
 

@@ -96,7 +96,8 @@ class RobustnessCurve:
 
     Attributes
     ----------
-    epsilon : (K,) radii, ascending, the first 0: the clean inputs
+    epsilon : (K,) radii, ascending, the first 0: the clean inputs; of images in [0, 1], of tables
+        in their columns' units
     accuracy, accuracy_interval : share of inputs that no attack up to this radius got misread,
         with its Wilson interval (K, 2); an upper bound of the true robust accuracy
     ece, ece_interval, ece_if_calibrated : top-label calibration error of the worst points found,
@@ -107,6 +108,8 @@ class RobustnessCurve:
     fell_at : (N,) smallest of the radii at which an input was misread; infinite if it never was
     gates : what says whether the numbers can be trusted
     n, norm, method, loss, steps, name, level : inputs; the attack; title; mass of intervals
+    n_bins : bins of equal width that `ece` is of
+    label_note : for which label frequencies the probabilities are, "" if for those of the inputs
     """
 
     epsilon: NDArray[np.float64]
@@ -124,6 +127,8 @@ class RobustnessCurve:
     steps: int = 1
     name: str = "robustness"
     level: float = 0.95
+    n_bins: int = 15
+    label_note: str = ""
 
     def __post_init__(self) -> None:
         epsilon = as_float("epsilon", self.epsilon, 1, np.float64)

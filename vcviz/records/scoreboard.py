@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -105,6 +105,8 @@ class Scoreboard:
     tried : head -> how many settings were tried
     verdicts : of all claims, in the order of the plan
     missing : runs that are not there, one line each
+    label_notes : task -> head -> for which label frequencies its numbers are, where those are not
+        the frequencies of the test rows
     """
 
     title: str
@@ -116,6 +118,7 @@ class Scoreboard:
     tried: Mapping[str, int]
     verdicts: tuple[Verdict, ...]
     missing: tuple[str, ...] = ()
+    label_notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.seeds),)

@@ -17,6 +17,7 @@ from vcviz.records.checks import (
     class_names_of,
     freeze,
 )
+from vcviz.records.label_law import label_note
 from vcviz.records.latents import LatentSet
 
 
@@ -29,9 +30,9 @@ class Trajectory:
     z : (T+1, N, D) latents along the way; step 0 is the clean input
     log_probs : (T+1, N, C)
     distance : (T+1, N) distance from the clean input in `norm`
-    x, x_adv : (N, …) clean and final inputs, in [0, 1]
+    x, x_adv : (N, …) clean and final inputs: images in [0, 1], tables in their columns' units
     y : (N,) labels
-    epsilon, norm, method : radius, "linf" or "l2", name of the attack
+    epsilon, norm, method : radius in the units of `x`, "linf" or "l2", name of the attack
     index : (N,) rows in the split
     class_names, name
     loss : what the attack raises, "ce" or "dlr"
@@ -122,6 +123,11 @@ class Trajectory:
     def accuracy(self) -> NDArray[np.float64]:
         """(T+1,) accuracy after each step (a fraction)."""
         return (self.log_probs.argmax(2) == self.y).mean(1)
+
+    @property
+    def label_note(self) -> str:
+        """For which label frequencies `log_probs` are, as `LatentSet.label_note`."""
+        return label_note(self.label_prior, self.y)
 
     @property
     def reached(self) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ class Row:
     out : folder in which a sweep repeats it and others
     run : the training's run, None for a notebook
     record : the notebook's record, None for a training
+    label_note : for which label frequencies the numbers are, "" if for those of the test rows
     """
 
     name: str
@@ -46,6 +47,7 @@ class Row:
     out: Path
     run: Run | None = None
     record: Mapping[str, Any] | None = None
+    label_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ def _training(run: Run) -> Row:
     metrics |= scores_of(run.path)
     out = run.path.parent
     command = train_command(run.config, out)
-    return Row(run.name, run.path, flat(settings), metrics, command, out, run=run)
+    return Row(
+        run.name, run.path, flat(settings), metrics, command, out, run, label_note=run.label_note
+    )
 
 
 def _notebook(path: Path, record: Mapping[str, Any]) -> Row:

@@ -123,16 +123,13 @@ def _sections(
             "Every run is a small dot; the mean over seeds has its 95 % t-interval, in which the "
             "noise of test rows that all seeds share is not."
         )
-        text += _first_of(len(listed), len(trained))
+        text += _first_of(len(listed), len(trained)) + _predicting(listed)
         yield "Numbers", text, [("", _plain(figure))]
     drawn = trained[:MOST_DRAWN]
     more = _first_of(len(drawn), len(trained))
     if drawn:
         latents = [(g, _first_run(g).latents()) for g in drawn]
-        curves = [
-            reliability_curve(lat.log_probs, lat.y, resamples=200, name=g.title)
-            for g, lat in latents
-        ]
+        curves = [reliability_curve(lat, resamples=200, name=g.title) for g, lat in latents]
         yield (
             "Reliability",
             f"Test split, first seed of each.{more}",
@@ -178,6 +175,12 @@ def _notebook_figures(
 
 def _first_of(shown: int, there: int) -> str:
     return f" The first {shown} of {there} settings are drawn." if shown < there else ""
+
+
+def _predicting(groups: Sequence[Group]) -> str:
+    """Return which groups predict for other label frequencies than those of the test rows."""
+    told = [f"{g.title} ({g.label_note})" for g in groups if g.label_note]
+    return f" Not for the label frequencies of the test rows: {'; '.join(told)}." if told else ""
 
 
 def _first_run(group: Group) -> Any:

@@ -22,9 +22,10 @@ from vcviz.scoreboard import Plan
 _ASSETS = Path(str(resources.files("vcviz.reports") / "assets"))
 #: numbers of a task's table, those of them that it has; per severity and radius they are drawn
 SHOWN = (
-    "accuracy", "balanced_accuracy", "balanced_accuracy_shifted", "ece", "smooth_ece",
-    "ece_scaled", "nll", "nll_scaled", "brier", "human_kl", "information", "corrupted_accuracy",
-    "corrupted_ece", "pgd_accuracy", "apgd_accuracy", "pgd_gates_failed", "apgd_gates_failed",
+    "accuracy", "accuracy_matched", "balanced_accuracy", "balanced_accuracy_shifted", "ece",
+    "ece_matched", "smooth_ece", "ece_scaled", "nll", "nll_matched", "nll_scaled", "brier",
+    "human_kl", "information", "corrupted_accuracy", "corrupted_ece", "pgd_accuracy",
+    "apgd_accuracy", "pgd_gates_failed", "apgd_gates_failed",
     "near_auroc", "near_auroc_density", "near_auroc_mahalanobis", "near_fpr95", "far_auroc",
     "far_auroc_density", "far_auroc_mahalanobis", "far_fpr95", "train_energy", "test_energy",
     "train_variance", "test_variance", "seconds",
@@ -48,7 +49,7 @@ def markdown(board: Scoreboard, plan: Plan) -> str:
         parts.append(_counted(board))
     for task, name in board.tasks.items():
         header, rows = _scores(board, task)
-        parts += [f"## {_plain(name)}", _table(header, rows)]
+        parts += [f"## {_plain(name)}", _table(header, rows), _plain(_predicting(board, task))]
     header, rows = _tuned(board)
     parts += ["## Settings that tuning chose", _table(header, rows)]
     if board.missing:
@@ -74,8 +75,9 @@ def page(board: Scoreboard, plan: Plan) -> str:
         header, rows = _scores(board, task)
         drawn = [_placed(figure, figures) for figure in _drawn(board, task)]
         sections.append(
-            {"title": name, "text": "", "figures": drawn, "header": header, "rows": rows}
-        )
+            {"title": name, "text": _predicting(board, task), "figures": drawn,
+             "header": header, "rows": rows}
+        )  # fmt: skip
     header, rows = _tuned(board)
     sections.append(
         {"title": "Settings that tuning chose", "text": "", "figures": [], "header": header,
@@ -152,6 +154,17 @@ def _scores(board: Scoreboard, task: str) -> tuple[list[str], list[list[str]]]:
         found = [board.estimate(task, head, number) for head in board.heads]
         rows.append([said.text + arrow, *(_cell(e) for e in found)])
     return ["", *board.heads.values()], rows
+
+
+def _predicting(board: Scoreboard, task: str) -> str:
+    """Return which heads predict for other label frequencies than those of the test rows."""
+    told = [f"{board.heads[h]} ({note})" for h, note in board.label_notes.get(task, {}).items()]
+    if not told:
+        return ""
+    return (
+        "Accuracy, NLL, Brier score and ECE of p(y|x) that is not for the label frequencies of the "
+        f"test rows: {', '.join(told)}."
+    )
 
 
 def _cell(estimate: Estimate | None) -> str:

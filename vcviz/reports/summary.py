@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vcviz.compare.labels import with_labels
 from vcviz.records import Estimate
 from vcviz.records.numbers import title
 from vcviz.reports.collect import Row
@@ -69,6 +70,11 @@ class Group:
         seeds = [row.settings.get(SEED) for row in self.rows]
         return None not in seeds and len(set(seeds)) == len(seeds)
 
+    @property
+    def label_note(self) -> str:
+        """For which label frequencies the numbers of its first run are, see `Run.label_note`."""
+        return self.rows[0].label_note
+
     def values(self, metric: str) -> list[float]:
         """Return one number per run that has it."""
         return [row.metrics[metric] for row in self.rows if metric in row.metrics]
@@ -114,7 +120,8 @@ def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
     """Return one row per group: settings, number of seeds, and mean and half width of each metric.
 
     The half width is that of the 95 % t-interval over seeds, empty for a single seed; noise of test
-    rows that all seeds share is not in it.
+    rows that all seeds share is not in it. Where some numbers are not for the label frequencies of
+    the test rows, ``labels`` says for which.
     """
     metrics = metrics_of(groups)
     names = settings_of(groups)
@@ -128,18 +135,19 @@ def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
             line[f"{metric} ±"] = interval(values)
         line["command"] = member.command
         lines.append(line)
-    return pd.DataFrame(lines)
+    return with_labels(pd.DataFrame(lines), [g.label_note for g in groups])
 
 
 def run_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return one row per run: its name, settings, numbers and command."""
-    return pd.DataFrame(
+    """Return one row per run: its name, settings, numbers, ``labels`` if needed, and command."""
+    table = pd.DataFrame(
         [
             {"name": r.name, **{k: plain(v) for k, v in r.settings.items()}, **r.metrics,
              "command": r.command}
             for r in rows
         ]
     )  # fmt: skip
+    return with_labels(table, [row.label_note for row in rows])
 
 
 def settings_of(groups: Sequence[Group]) -> list[str]:

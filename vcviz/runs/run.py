@@ -22,7 +22,10 @@ from vcviz.records import (
     Split,
     Trajectory,
     as_known,
+    as_labels,
+    as_probs,
     as_rows,
+    label_note,
 )
 from vcviz.runs.folder import data_changed
 from vcviz.runs.laws import stored_law
@@ -111,6 +114,21 @@ class Run:
         return np.exp(found.astype(np.float64))
 
     @cached_property
+    def label_note(self) -> str:
+        """For which label frequencies the numbers on the test split are, "" if for its own.
+
+        As `LatentSet.label_note`; "" too where the latents cannot be read, which `latents` tells.
+        """
+        c, names = len(self.class_names), ("y", "label_prior", "log_predict_prior")
+        try:
+            found = read_arrays(self._latents / "test.safetensors", names)
+            prior = self._label_prior(found)
+            prior = None if prior is None else as_probs("label_prior", prior, c)
+            return label_note(prior, as_labels("y", found["y"], None, c))
+        except (InputError, KeyError):
+            return ""
+
+    @cached_property
     def epochs(self) -> list[int]:
         """Epochs whose probe latents were kept; 0 is before training."""
         if not self._latents.is_dir():
@@ -196,7 +214,7 @@ class Run:
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
         if fields["label_prior"] is None:
-            fields["label_prior"] = self._older_label_prior()
+            fields["label_prior"] = self._label_prior(self._final_arrays("test"))
         name = f"{self.config.head}, {split}, {when}"
         try:
             return LatentSet(**fields, class_names=self.class_names, name=name)
@@ -274,9 +292,11 @@ class Run:
     def _latents(self) -> Path:
         return self.path / LATENTS
 
-    def _older_label_prior(self) -> NDArray[Any] | None:
-        """Return what runs of before November 2026 kept in one place, or not at all."""
-        found = self._final_arrays("test").get("log_predict_prior")
+    def _label_prior(self, arrays: Arrays) -> NDArray[Any] | None:
+        """Return what the test latents are for; older runs kept its logarithm, or nothing."""
+        if "label_prior" in arrays:
+            return arrays["label_prior"]
+        found = arrays.get("log_predict_prior")
         if found is None:
             return None
         where = f"log_predict_prior of run {self.name!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,11 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Return all arrays of a safetensors file."""
+def read_arrays(path: Path, only: Collection[str] | None = None) -> Arrays:
+    """Return all arrays of a safetensors file, or those of `only` that it has."""
     with reading(path), safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = [n for n in file.keys() if only is None or n in only]  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in names}
 
 
 class reading:

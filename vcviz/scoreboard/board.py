@@ -23,6 +23,7 @@ def build(plan: Plan, chosen: Chosen, folder: Path) -> Scoreboard:
     """Return the scoreboard of the runs in a folder; what is not there is named."""
     values: dict[str, dict[str, Numbers]] = {}
     missing = []
+    notes: dict[str, dict[str, str]] = {}
     for task in plan.tasks:
         values[task] = {}
         for head in plan.heads:
@@ -32,6 +33,8 @@ def build(plan: Plan, chosen: Chosen, folder: Path) -> Scoreboard:
                 try:
                     run = load_run(folder / name)
                     rows.append({**run.metrics, **scores_of(run.path)})
+                    if run.label_note:
+                        notes.setdefault(task, {})[head] = run.label_note
                 except MissingError:
                     missing.append(f"{task}, {head}, seed {seed}: it has not run")
                     rows.append({})
@@ -55,6 +58,7 @@ def build(plan: Plan, chosen: Chosen, folder: Path) -> Scoreboard:
             if _compared(claim, values[task])
         ),
         missing=tuple(missing),
+        label_notes=notes,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def quick_scores(latents: LatentSet) -> dict[str, float]:
 
 def final_metrics(latents: LatentSet) -> dict[str, Any]:
     """Return the numbers kept in metrics.json, intervals included."""
-    curve = reliability_curve(latents.log_probs, latents.y)
+    curve = reliability_curve(latents)
     return {
         "n_test": len(latents),
         "accuracy": latents.accuracy,

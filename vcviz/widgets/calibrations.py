@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -113,11 +114,13 @@ class Calibrations:
         return confidences(self._scaled(rows, temperature), self.latents(rows).y, label)
 
     def _new_curve(self, rows: Rows, bins: Bins, temperature: float) -> ReliabilityCurve:
-        return reliability_curve(
-            self._scaled(rows, temperature), self.latents(rows).y, n_bins=bins.n,
+        lat = self.latents(rows)
+        found = reliability_curve(
+            self._scaled(rows, temperature), lat.y, n_bins=bins.n,
             binning=bins.binning, label=bins.label, resamples=self._resamples,
             name=self.source.title,
         )  # fmt: skip
+        return replace(found, label_note=lat.label_note)
 
     def _new_smooth(self, rows: Rows, label: int | None, temperature: float) -> SmoothError:
         draws = min(self._resamples, _DRAWS)

@@ -283,11 +283,12 @@ _TABLE = (
 
 def _row_html(title: str, summary: SelectionSummary) -> str:
     low, high = summary.accuracy_interval
+    law = summary.label_note and f" ({summary.label_note})"
     told = [
         title,
         f"{summary.n:,} of {summary.of:,}",
         f"{summary.accuracy:.3f} [{low:.3f}, {high:.3f}]",
-        f"{summary.confidence:.3f}",
+        f"{summary.confidence:.3f}{law}",
         f"{summary.ece:.3f} ({summary.ece_if_calibrated:.3f} if calibrated)",
         f"{summary.log_density:.3g} ± {summary.log_density_error:.2g} nats "
         f"(all {summary.log_density_all:.3g})",

@@ -16,7 +16,7 @@ from vcviz.figures.posthoc import ROW_PX, score_panels
 from vcviz.figures.reliability import reliability_spec
 from vcviz.options import check_choice
 from vcviz.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
-from vcviz.posthoc.revision import LAWS
+from vcviz.posthoc.revision import LAWS, fitted_to
 from vcviz.records import LatentSet, ReliabilityCurve
 from vcviz.titles import run_titles
 from vcviz.widgets.bind import Bound
@@ -119,7 +119,14 @@ class PosthocExplorer(Explorer):
     def _new_scores(self, i: int, laws: str) -> list[PosthocScores]:
         before, name = self._latents(i, "test"), self._titles[i]
         return [
-            posthoc_scores(before, self._made(i, m, laws), m, resamples=self._resamples, name=name)
+            posthoc_scores(
+                before,
+                self._made(i, m, laws),
+                m,
+                resamples=self._resamples,
+                name=name,
+                fitted_to=fitted_to(m, laws, held_out=self._held_out(i)),
+            )
             for m in REVISIONS
         ]
 
@@ -130,6 +137,4 @@ class PosthocExplorer(Explorer):
     def _new_curve(self, i: int, method: str, laws: str, bins: int) -> ReliabilityCurve:
         lat = self._made(i, method, laws)
         name = f"{self._titles[i]}, {REVISIONS[method]}"
-        return reliability_curve(
-            lat.log_probs, lat.y, n_bins=bins, resamples=self._resamples, name=name
-        )
+        return reliability_curve(lat, n_bins=bins, resamples=self._resamples, name=name)
