@@ -39,7 +39,7 @@ def test_band_and_consistency_come_from_the_record():
     boxes = named(fig, "if calibrated, 95%")
     np.testing.assert_allclose(np.asarray(boxes.base, float), [0.0, 0.3, 0.8])
     np.testing.assert_allclose(np.asarray(boxes.base, float) + boxes.y, [0.3, 0.7, 1.0])
-    whiskers = named(fig, "bootstrap, 95%")
+    whiskers = named(fig, "interval, 95%")
     np.testing.assert_allclose(whiskers.x, [0.15, 0.52, 0.9])
     np.testing.assert_allclose(whiskers.error_y.array, 0.04)
     np.testing.assert_allclose(whiskers.error_y.arrayminus, 0.05)

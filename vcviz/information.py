@@ -22,7 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, xlogy
 
 from vcviz.errors import InputError
-from vcviz.intervals import difference_interval, mean_of_losses, normal_quantile
+from vcviz.intervals import (
+    correlation,
+    difference_interval,
+    mean_of_losses,
+    normal_quantile,
+)
 from vcviz.records import LatentSet, as_log_probs, as_probs
 
 __all__ = [
@@ -136,13 +141,13 @@ def mutual_information(
     if n == 1:
         return Information(estimate, np.inf, (-np.inf, np.inf), entropy, level, n)
     error = float(pointwise.std(ddof=1) / np.sqrt(n))
-    first, second = (moment.sum() for moment in expected_losses(log_probs))
+    first, second = (moment.sum() for moment in _expected_losses(log_probs))
     low, high = mean_of_losses(losses, heaviest=second / max(first, 1e-300), level=level)
     middle, reach = float(surprise.mean()), quantile * float(surprise.std(ddof=1) / np.sqrt(n))
     interval = difference_interval(
         (middle - reach, middle, middle + reach),
         (low, float(losses.mean()), high),
-        _correlation(surprise, losses),
+        correlation(surprise, losses),
     )
     return Information(estimate, error, interval, entropy, level, n)
 
@@ -171,7 +176,7 @@ def class_information(
     prior = _label_probs(lat, prior_probs)
     log_probs = _for(lat, prior)
     losses = -_own(lat, log_probs)
-    first, second = expected_losses(log_probs)
+    first, second = _expected_losses(log_probs)
     heaviest = second / np.maximum(first, 1e-300)
     estimate, error = np.full((2, lat.n_classes), np.nan)
     interval = np.full((lat.n_classes, 2), np.nan)
@@ -323,7 +328,7 @@ def _own(lat: LatentSet, log_probs: NDArray[np.floating]) -> NDArray[np.float64]
     return own
 
 
-def expected_losses(
+def _expected_losses(
     log_probs: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (C,) sums over rows of p(k|x) times the loss -log p(k|x), and times its square."""
@@ -346,13 +351,6 @@ def _counting_noise(
     mean = np.exp(log_probs[lat.y == k].astype(np.float64)).mean(0)
     squares = np.divide(mean**2, prior, out=np.zeros_like(prior), where=prior > 0)
     return float(max(squares.sum() - 1, 0.0) / len(lat))
-
-
-def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    spread = first.std() * second.std()
-    if not spread > 1e-30:
-        return 0.0
-    return float(((first - first.mean()) * (second - second.mean())).mean() / spread)
 
 
 def _label_probs(lat: LatentSet, prior_probs: ArrayLike | None) -> NDArray[np.float64]:

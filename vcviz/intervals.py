@@ -33,7 +33,17 @@ def wilson(share: ArrayLike, n: ArrayLike, level: float = 0.95) -> NDArray[np.fl
         middle = (p + z2 / (2 * trials)) / (1 + z2 / trials)
         half = np.sqrt(z2) / (1 + z2 / trials)
         half = half * np.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
-    return np.clip(np.stack([middle - half, middle + half], axis=-1), 0, 1)
+    # Of 0 and of 1 an end is the share itself, but for rounding.
+    ends = np.stack([np.minimum(middle - half, p), np.maximum(middle + half, p)], axis=-1)
+    return np.clip(ends, 0, 1)
+
+
+def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return the correlation of two (N,) arrays, 0 where one of them does not vary."""
+    spread = first.std() * second.std()
+    if not spread > 1e-30:
+        return 0.0
+    return float(((first - first.mean()) * (second - second.mean())).mean() / spread)
 
 
 def mean_of_losses(

@@ -17,10 +17,10 @@ from vcviz.calibration.binning import (
     confidences,
     draws_if_calibrated,
     each_class,
-    jeffreys,
     outwards,
 )
 from vcviz.calibration.debiased import debiased_error
+from vcviz.intervals import wilson
 from vcviz.options import check_count, check_fraction
 from vcviz.records import LatentSet, ReliabilityCurve
 
@@ -66,16 +66,17 @@ def reliability_curve(
     -----
     ``ece`` = sum_k (n_k / N) |accuracy_k - confidence_k|.
 
-    *Bootstrap* (`band_*`, `ece_interval`). Drawing N samples with replacement makes the counts
-    of the 2K cells (bin, right or wrong) multinomial; they are drawn as such, at a cost that
-    does not grow with N. The sum of the confidences in a cell of m drawn samples is drawn from
-    the normal law with the same mean and variance as m draws from the cell: exact in its first
-    two moments. The edges stay fixed. Where a bin's samples are all right (or all wrong) a
-    bootstrap has no spread, and the Jeffreys interval takes its place. Resampling adds the noise
-    of sampling a second time, which biases every resampled ECE upwards; the percentiles are
-    shifted down by that bias (to no less than 0), so that the interval is about the estimate:
-    about the ECE that samples of this size have on average. That is more than the error of the
-    population, for a calibrated model above all, whose own error of 0 it hardly ever holds.
+    *Bands* (`band_*`). Wilson's interval of the share of a bin's samples that are right.
+
+    *Bootstrap* (`ece_interval`). Drawing N samples with replacement makes the counts of the 2K
+    cells (bin, right or wrong) multinomial; they are drawn as such, at a cost that does not grow
+    with N. The sum of the confidences in a cell of m drawn samples is drawn from the normal law
+    with the same mean and variance as m draws from the cell: exact in its first two moments. The
+    edges stay fixed. Resampling adds the noise of sampling a second time, which biases every
+    resampled ECE upwards; the percentiles are shifted down by that bias (to no less than 0), so
+    that the interval is about the estimate: about the ECE that samples of this size have on
+    average. That is more than the error of the population, for a calibrated model above all, whose
+    own error of 0 it hardly ever holds.
 
     *Debiased* (`ece_debiased`, `ece_debiased_interval`). What the ECE of these bins would be with
     rows without end: a median-unbiased estimate, 0 for about half of the samples of a calibrated
@@ -105,13 +106,13 @@ def reliability_curve(
     tails = ((1 - level) / 2, (1 + level) / 2)
 
     ece = calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence))
-    boot_right, boot_count, boot_total = bootstrap(cells, resamples, rng)
+    boot_right, _, boot_total = bootstrap(cells, resamples, rng)
     boot_ece = calibration_error(boot_right, boot_total, len(confidence))
     with np.errstate(invalid="ignore"):
-        band = column_quantiles(boot_right / boot_count, tails)
-    certain = filled & (cells.counts.min(1) == 0)
+        accuracy = cells.counts[:, 1] / count
+    band = np.full((2, len(count)), np.nan)
     if resamples:
-        band[:, certain] = jeffreys(cells.counts[certain, 1], count[certain], tails)
+        band = wilson(accuracy, count, level).T
         shifted = np.quantile(boot_ece, tails) - (boot_ece.mean() - ece)
         ece_interval = (max(0.0, float(shifted[0])), float(shifted[1]))
     else:
@@ -130,7 +131,7 @@ def reliability_curve(
             edges=edges,
             count=count,
             confidence=cells.totals.sum(1) / count,
-            accuracy=cells.counts[:, 1] / count,
+            accuracy=accuracy,
             band_low=band[0],
             band_high=band[1],
             consistency_low=consistency[0],

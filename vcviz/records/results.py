@@ -24,7 +24,7 @@ class ReliabilityCurve:
     ----------
     edges : bin k covers (edges[k], edges[k+1]], the first also its left edge
     count, confidence, accuracy : per bin
-    band_low, band_high : bootstrap interval of each bin's accuracy
+    band_low, band_high : Wilson interval of each bin's accuracy
     consistency_low, consistency_high : where the accuracy of a perfectly calibrated model of
         this size would fall (Broecker & Smith 2007)
     ece, ece_interval : the plug-in estimate, and the bootstrap interval of what it is on average
