@@ -125,9 +125,10 @@ def aupr_interval(
     """Return the interval of `aupr` that holds `level`, for this share of positives.
 
     From the variance of its influence function (what one more score on either side changes), on
-    the logit scale, with Student's quantile for the degrees of freedom that both sides have
-    together (Satterthwaite). At perfect separation, where nothing varies, the Jeffreys interval of
-    a proportion among the positives; with a single score on a side, everything.
+    From the variance of its influence function (what one more score on either side changes), on
+    the logit scale, with Student's quantile for the smaller side. At perfect separation, where
+    nothing varies, the Jeffreys interval of a proportion among the positives; with a single score
+    on a side, everything.
 
     References
     ----------
@@ -141,15 +142,13 @@ def aupr_interval(
         return float(beta.ppf((1 - level) / 2, n + 0.5, 0.5)), 1.0
     if min(n, m) == 1:
         return 0.0, 1.0
-    parts = [
+    variance = sum(
         (count * of**2).sum() / (size * (size - 1))
         for count, of, size in zip((hits, others), _influence(hits, others), (n, m), strict=True)
-    ]
-    variance = sum(parts)
+    )
     if not variance > 0:
         return value, value
-    freedom = variance**2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
-    reach = t.ppf((1 + level) / 2, freedom) * np.sqrt(variance) / (value * (1 - value))
+    reach = t.ppf((1 + level) / 2, min(n, m) - 1) * np.sqrt(variance) / (value * (1 - value))
     return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))
 
 
