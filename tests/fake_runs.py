@@ -125,6 +125,8 @@ def curve(name: str = "curve", seed: int = 0) -> ReliabilityCurve:
         ece_interval=(0.025, 0.038),
         ece_if_calibrated=0.012,
         ece_if_calibrated_interval=(0.005, 0.02),
+        ece_debiased=0.021,
+        ece_debiased_interval=(0.004, 0.035),
         n=35,
         name=name,
     )

@@ -432,7 +432,7 @@ def _(**arrays: Any) -> Any:
 @case("SelectionSummary", only("counts", lambda s: np.arange(3)), unknown=True)
 def _(counts: Any) -> Any:
     return vcviz.SelectionSummary(
-        3, 9, counts, 0.5, (0.1, 0.9), 0.5, 0.1, (0.0, 0.2), 0.1, 0.0, 0.1, 0.0, 0.0, tuple("abc")
+        3, 9, counts, 0.5, (0.1, 0.9), 0.5, 0.1, 0.1, 0.1, (0.0, 0.2), 0.0, 0.1, 0.0, 0.0, (*"abc",)
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.special import log_softmax
+from scipy.optimize import brentq, minimize
+from scipy.special import log_softmax, xlogy
+from scipy.stats import binom, binomtest
 
 from vcviz.calibration import (
     apply_temperature,
@@ -23,7 +25,8 @@ from vcviz.calibration import (
     reliability_curve,
     temperature_sweep,
 )
-from vcviz.calibration.binning import bins_of, confidences
+from vcviz.calibration.binning import Cells, bins_of, confidences
+from vcviz.calibration.debiased import likeliest
 from vcviz.errors import InputError
 
 
@@ -201,10 +204,6 @@ class TestReliabilityCurve:
         for _ in range(1500):
             rows = rng.integers(0, len(y), len(y))
             draws.append(reliability_curve(log_probs[rows], y[rows], n_bins=5, resamples=0))
-        heights = np.array([d.accuracy for d in draws])[:, curve.count > 20]
-        low, high = np.quantile(heights, (0.025, 0.975), axis=0)
-        np.testing.assert_allclose(curve.band_low[curve.count > 20], low, atol=0.02)
-        np.testing.assert_allclose(curve.band_high[curve.count > 20], high, atol=0.02)
         eces = np.array([d.ece for d in draws])
         shifted = np.quantile(eces, (0.025, 0.975)) - (eces.mean() - curve.ece)
         np.testing.assert_allclose(curve.ece_interval, np.maximum(shifted, 0), atol=0.004)
@@ -240,6 +239,25 @@ class TestReliabilityCurve:
             curve.ece_if_calibrated_interval, np.quantile(eces, (0.025, 0.975)), rtol=0.12
         )
 
+    @pytest.mark.parametrize("n_bins", [4, 15])
+    def test_consistency_bars_by_mass_hold_their_level_exactly(self, n_bins):
+        # The number right in a bin is Poisson-binomial; its law by convolution.
+        log_probs, y = sample(300, sharpness=2.0)
+        curve = reliability_curve(log_probs, y, n_bins=n_bins, binning="mass", resamples=4000)
+        confidence = np.exp(log_probs.max(1))
+        k = np.clip(np.searchsorted(curve.edges, confidence) - 1, 0, n_bins - 1)
+        for j in range(n_bins):
+            law = np.ones(1)
+            for p in confidence[k == j]:
+                law = np.convolve(law, [1 - p, p])
+            low, high = (
+                ends[j] * curve.count[j] for ends in (curve.consistency_low, curve.consistency_high)
+            )
+            assert (low, high) == (pytest.approx(round(low)), pytest.approx(round(high)))
+            inside = law[round(low) : round(high) + 1].sum()
+            one = law[[round(low), round(high)]].max()
+            assert 0.945 < inside < 0.955 + 2 * one
+
     def test_calibrated_model_sits_at_its_floor(self):
         curve = reliability_curve(*sample(4000, seed=7))
         low, high = curve.ece_if_calibrated_interval
@@ -250,7 +268,8 @@ class TestReliabilityCurve:
     def test_bins_without_spread_keep_an_interval(self):
         curve = reliability_curve(binary([0.9] * 5), [1] * 5, n_bins=2)
         assert curve.band_high[1] == 1
-        assert 0.5 < curve.band_low[1] < 0.8  # Jeffreys of 5 in 5: Beta(5.5, 0.5) at 2.5 %
+        wilson = binomtest(5, 5).proportion_ci(method="wilson")
+        assert curve.band_low[1] == pytest.approx(wilson.low)
 
     def test_class_curve_counts_every_sample(self, data):
         log_probs, y = data
@@ -262,7 +281,89 @@ class TestReliabilityCurve:
         curve = reliability_curve(*data, resamples=0)
         assert np.isnan(curve.band_low).all()
         assert np.isnan(curve.ece_interval).all()
-        assert np.isnan(curve.ece_if_calibrated)
+        assert np.isnan([curve.ece_if_calibrated, curve.ece_debiased]).all()
+        assert np.isnan(curve.ece_debiased_interval).all()
+
+
+class TestDebiased:
+    def test_one_bin_is_a_test_of_a_share_turned_round(self):
+        # 70 right of 100 at confidence .8: exact tails of |hits - 80| under an accuracy of .8 - e.
+        n, hits, p = 100, 70, 0.8
+        curve = reliability_curve(
+            binary(np.full(n, p)),
+            (np.arange(n) < hits).astype(int),
+            n_bins=1,
+            label=1,
+            resamples=500,
+        )
+        count = np.arange(n + 1)
+        apart = np.abs(count - n * p)
+        floor = (binom.pmf(count, n, p) * apart).sum() / n
+
+        def above(e: float) -> float:
+            law = binom.pmf(count, n, p - e)
+            return law[apart > n * p - hits].sum() + law[apart == n * p - hits].sum() / 2
+
+        def tail(e: float) -> float:
+            return 0.05 * (1 - 0.5 * min(1, e / floor))
+
+        ends = [
+            brentq(lambda e, t=target: above(e) - t(e), 0, 0.5)
+            for target in (tail, lambda _: 0.5, lambda e: 0.95 + tail(e))
+        ]
+        found = [curve.ece_debiased_interval[0], curve.ece_debiased, curve.ece_debiased_interval[1]]
+        np.testing.assert_allclose(found, ends, atol=0.01)
+        assert curve.ece == pytest.approx(0.1)
+
+    def test_the_accuracies_of_an_error_are_the_likeliest(self):
+        count, hits = np.array([50, 80, 100, 10]), np.array([20, 60, 93, 10])
+        confidence = np.array([0.5, 0.7, 0.9, 0.97])
+        counts = np.stack([count - hits, hits], axis=1)
+        cells = Cells(counts, counts * confidence[:, None], counts * confidence[:, None] ** 2)
+        np.testing.assert_allclose(likeliest(cells, 0.0), hits / count)
+
+        def loss(accuracy):
+            return -(xlogy(hits, accuracy) + xlogy(count - hits, 1 - accuracy)).sum()
+
+        for multiplier in (0.05, 0.2, -0.1):
+            accuracy = likeliest(cells, multiplier)
+            error = count @ np.abs(accuracy - confidence)
+            same = {
+                "type": "eq",
+                "fun": lambda a, e=error: count @ np.abs(a - confidence) - e,
+            }
+            start = np.clip(accuracy + 0.01, 0.02, 0.98)
+            best = minimize(loss, start, bounds=[(0.01, 1)] * 4, method="SLSQP", constraints=same)
+            assert loss(accuracy) < best.fun + 1e-4
+        assert (likeliest(cells, 1e6) == confidence).all()
+
+    def test_a_calibrated_model_has_no_error_and_an_overconfident_one_its_own(self):
+        found = [
+            reliability_curve(*sample(300, seed=seed), resamples=200, seed=seed)
+            for seed in range(100)
+        ]
+        low = np.array([c.ece_debiased_interval[0] for c in found])
+        estimate = np.array([c.ece_debiased for c in found])
+        assert np.mean(low > 0) < 0.12
+        assert 0.3 < np.mean(estimate == 0) < 0.7
+        assert min(c.ece for c in found) > 0.01
+        big = sample(200_000, sharpness=2.0, seed=1)
+        low, high = reliability_curve(
+            *sample(1000, sharpness=2.0), resamples=500
+        ).ece_debiased_interval
+        assert 0.01 < low < expected_calibration_error(*big) < high
+
+    def test_many_rows_leave_nothing_to_debias(self):
+        curve = reliability_curve(*sample(100_000, sharpness=2.0))
+        assert curve.ece_debiased == pytest.approx(curve.ece, abs=2e-4)
+        np.testing.assert_allclose(curve.ece_debiased_interval, curve.ece_interval, atol=1e-3)
+
+    @pytest.mark.parametrize("wanted", [True, False])
+    @pytest.mark.parametrize("p", [0.5, 1.0])
+    def test_one_sample_says_what_it_can(self, wanted, p):
+        curve = reliability_curve(binary([p]), [int(wanted)], label=1, resamples=50)
+        low, high = curve.ece_debiased_interval
+        assert 0 <= low <= curve.ece_debiased <= high <= 1
 
 
 class TestScores:
@@ -393,6 +494,8 @@ class TestProperties:
         assert curve.count.sum() == n
         low, high = curve.ece_interval
         assert 0 <= low <= high
+        low, high = curve.ece_debiased_interval
+        assert 0 <= low <= curve.ece_debiased <= high <= 1
 
     @settings(max_examples=20, deadline=None)
     @given(logits=logits, cut=st.integers(0, 30))

@@ -12,7 +12,7 @@ from vcviz.errors import InputError
 from vcviz.figures import plot_direction
 from vcviz.figures import theme as style
 from vcviz.figures.direction import direction_ranges, direction_spec
-from vcviz.fit.marginals import kernel_density, marginals
+from vcviz.fit.marginals import _draws_below, kernel_density, marginals
 from vcviz.projections import fit_projection
 from vcviz.projections.directions import direction, natural_directions
 from vcviz.records import Direction, LatentPrior, LatentSet
@@ -190,6 +190,32 @@ def test_quantiles_are_order_statistics_and_lie_in_the_band_as_often_as_promised
     expected = stats.norm.ppf((np.arange(1, 41) - 0.5) / 40)
     np.testing.assert_allclose(found.law_quantile[1, :40], expected)
     np.testing.assert_allclose(found.high[0, 39], stats.norm.ppf(0.95 ** (1 / 40)))
+
+
+@pytest.mark.parametrize(("n", "draws"), [(7, 30), (80, 200), (400, 90)])
+def test_how_many_draws_lie_below_a_latent_is_beta_binomial(n, draws):
+    rank = np.unique(np.linspace(1, n, 9).round().astype(int))
+    low, high = _draws_below(rank, n, draws, (0.05, 0.95))
+    np.testing.assert_array_equal(low, stats.betabinom.ppf(0.05, draws, rank, n + 1 - rank))
+    np.testing.assert_array_equal(high, stats.betabinom.ppf(0.95, draws, rank, n + 1 - rank))
+
+
+def test_a_band_from_draws_allows_for_their_noise():
+    law = LatentPrior([[0.0], [3.0]], scale=[[1.0], [2.0]])
+    drawn = LatentPrior(law.mean, scale=law.scale, family="custom", density=_Gaussian(law))
+    inside, endless = [], []
+    for seed in range(60):
+        lat = draws_of(law, 80, seed)
+        found = marginals(lat, drawn, [1.0], level=0.9, draws=100, seed=1000 + seed)
+        kept = np.isfinite(found.quantile)
+        held = (found.low <= found.quantile) & (found.quantile <= found.high)
+        inside.append(held[kept].mean())
+        endless.append(np.isinf(found.high[0, 39]))
+    below = stats.betabinom(100, np.arange(1, 41), np.arange(40, 0, -1))
+    expected = below.cdf(below.ppf(0.95)) - below.cdf(below.ppf(0.05) - 1)
+    assert 0.9 < expected.mean() < 0.95
+    np.testing.assert_allclose(np.mean(inside), expected.mean(), atol=0.03)
+    assert all(endless)  # the largest of 40 lies above the largest of 100 in two cases of seven
 
 
 def test_the_interval_of_the_distance_holds_that_of_the_laws():

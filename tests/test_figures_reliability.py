@@ -39,7 +39,7 @@ def test_band_and_consistency_come_from_the_record():
     boxes = named(fig, "if calibrated, 95%")
     np.testing.assert_allclose(np.asarray(boxes.base, float), [0.0, 0.3, 0.8])
     np.testing.assert_allclose(np.asarray(boxes.base, float) + boxes.y, [0.3, 0.7, 1.0])
-    whiskers = named(fig, "bootstrap, 95%")
+    whiskers = named(fig, "interval, 95%")
     np.testing.assert_allclose(whiskers.x, [0.15, 0.52, 0.9])
     np.testing.assert_allclose(whiskers.error_y.array, 0.04)
     np.testing.assert_allclose(whiskers.error_y.arrayminus, 0.05)
@@ -54,8 +54,8 @@ def test_counts_show_empty_bins_too():
 def test_the_ece_is_the_records_and_stands_beside_its_floor():
     (text,) = named(plot_reliability(curve()), "readout").text
     assert text.split("<br>") == [
-        "ECE 0.031 [0.025, 0.038]",
-        "0.012 expected if calibrated",
+        "ECE 0.031, 0.012 if calibrated",
+        "debiased 0.021 [0.004, 0.035]",
         "n = 35, 4 bins",
     ]
 
@@ -74,7 +74,7 @@ def test_a_curve_says_of_which_class_it_is_and_for_which_label_frequencies():
 
 def test_numbers_that_were_not_computed_are_not_printed():
     fields = {name: getattr(curve(), name) for name in curve().__dataclass_fields__}
-    fields |= {"ece_interval": (np.nan, np.nan), "ece_if_calibrated": np.nan}
+    fields |= dict.fromkeys(("ece_if_calibrated", "ece_debiased"), np.nan)
     (text,) = named(plot_reliability(ReliabilityCurve(**fields)), "readout").text
     assert text.split("<br>") == ["ECE 0.031", "n = 35, 4 bins"]
 
@@ -124,8 +124,7 @@ def test_what_stands_beside_a_curve_is_drawn_and_told():
     )
     fig = go.Figure(**reliability_spec([found, curve()]))
     assert numbers_text(found)[2:] == [
-        "smECE 0.030 [0.020, 0.040]",
-        "0.010 expected if calibrated",
+        "smECE 0.030, 0.010 if calibrated",
         "Brier 0.500: reliability 0.100",
         "− resolution 0.200",
         "+ uncertainty 0.625",

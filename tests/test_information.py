@@ -207,8 +207,49 @@ def test_classes_add_up_to_the_whole():
     own = pointwise_information(lat, prior_probs=weights)[lat.y == 3]
     assert by_class.estimate[3] == pytest.approx(own.mean())
     assert by_class.standard_error[3] == pytest.approx(own.std(ddof=1) / np.sqrt(len(own)))
-    width = by_class.interval[:, 1] - by_class.interval[:, 0]
-    np.testing.assert_allclose(width, 2 * norm.ppf(0.975) * by_class.standard_error)
+
+
+def test_counted_frequencies_have_noise_and_given_ones_have_none():
+    lat, weights = skewed(4000)
+    counted, given = class_information(lat), class_information(lat, prior_probs=weights)
+    share = counted.count / 4000
+    more = counted.standard_error**2 - given.standard_error**2
+    np.testing.assert_allclose(more, (1 - share) / (4000 * share), rtol=1e-9)
+    # A class that is always recognised has no other noise: log p(k) of a counted share alone.
+    y = np.repeat([0, 1], [30, 270])
+    log_probs = np.log(np.where(np.eye(2)[y] > 0, 1 - 1e-12, 1e-12))
+    found = class_information(LatentSet(np.zeros((300, 1)), log_probs, y))
+    reach = norm.ppf(0.975) * np.sqrt(0.9 / 30)
+    assert found.interval[0, 1] - found.estimate[0] == pytest.approx(reach, rel=1e-6)
+
+
+def test_noise_of_frequencies_that_log_probabilities_are_moved_to():
+    # By resampling the labels' frequencies: what they do to the mean of each class.
+    lat, weights = skewed(4000)
+    model_prior = np.full(5, 0.2)
+    own = LatentSet(lat.z, shift_prior(lat.log_probs, weights, model_prior), lat.y)
+    of = replace(own, label_prior=model_prior)
+    counted, share = class_information(of), np.bincount(lat.y) / 4000
+    given = class_information(of, prior_probs=share)
+    rng, means = np.random.default_rng(0), []
+    for drawn in rng.multinomial(4000, share, size=400) / 4000:
+        means.append(class_information(of, prior_probs=drawn).estimate)
+    more = counted.standard_error**2 - given.standard_error**2
+    np.testing.assert_allclose(more, np.var(means, axis=0), rtol=0.25)
+
+
+def test_a_classifier_that_was_never_wrong_may_yet_be():
+    # 300 rows, none lost, though a loss of -log 1e-3 is expected now and then: the exact limit of
+    # a Poisson count of which none occurred is 3.69.
+    log_probs = np.log(np.where(np.eye(2)[np.arange(300) % 2] > 0, 1 - 1e-3, 1e-3))
+    lat = LatentSet(np.zeros((300, 1)), log_probs, np.arange(300) % 2)
+    found = mutual_information(lat, prior_probs=[0.5, 0.5])
+    p = 1e-3
+    weighted = -p * np.log(p), -(1 - p) * np.log1p(-p)
+    heaviest = (weighted[0] * -np.log(p) + weighted[1] * -np.log1p(-p)) / sum(weighted)
+    assert found.estimate == pytest.approx(np.log(2) - 1e-3, abs=1e-5)
+    assert found.estimate - found.interval[0] == pytest.approx(3.69 * heaviest / 300, rel=0.05)
+    assert found.interval[1] == pytest.approx(found.estimate)
 
 
 def test_classes_of_no_and_of_one_sample():

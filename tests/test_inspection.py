@@ -94,6 +94,8 @@ def test_the_summary_is_that_of_the_selected_rows_alone():
     curve = reliability_curve(part.log_probs, part.y, resamples=200)
     assert (one.n, one.of, one.accuracy) == (30, 46, part.accuracy)
     assert (one.ece, one.ece_if_calibrated) == (curve.ece, curve.ece_if_calibrated)
+    assert one.ece_debiased == curve.ece_debiased
+    assert one.ece_debiased_interval == curve.ece_debiased_interval
     hits = round(30 * part.accuracy)
     wilson = stats.binomtest(hits, 30).proportion_ci(method="wilson")
     np.testing.assert_allclose(one.accuracy_interval, wilson)

@@ -34,6 +34,7 @@ from vcviz.ood import (
     separations,
     threshold_at_tpr,
 )
+from vcviz.ood.ranks import _influence, average_precision
 from vcviz.records import LatentPrior, LatentSet
 
 
@@ -151,7 +152,8 @@ class TestIntervals:
             for i, (interval, truth) in enumerate(
                 [(fpr_interval, true_fpr), (aupr_interval, true_aupr)]
             ):
-                low, high = interval(inside, outside, resamples=150, seed=seed)
+                options = {"resamples": 150, "seed": seed} if interval is fpr_interval else {}
+                low, high = interval(inside, outside, **options)
                 hits[i] += low <= truth <= high
         assert (hits / 200 > 0.88).all(), hits
         assert (hits / 200 < 0.99).all(), hits
@@ -167,12 +169,35 @@ class TestIntervals:
 
     def test_intervals_repeat_by_seed_and_hold_the_value(self, scores):
         for measure, interval in ((aupr, aupr_interval), (fpr_at_tpr, fpr_interval)):
-            low, high = interval(*scores, seed=3)
+            options = {"seed": 3} if interval is fpr_interval else {}
+            low, high = interval(*scores, **options)
             assert low <= measure(*scores) <= high
-            assert interval(*scores, seed=3) == (low, high)
-            wide = interval(*scores, seed=3, level=0.99)
+            assert interval(*scores, **options) == (low, high)
+            wide = interval(*scores, **options, level=0.99)
             assert wide[0] <= low < high <= wide[1]
         assert aupr_interval(*scores, positive="in") != aupr_interval(*scores)
+
+    def test_influence_on_the_aupr_is_its_derivative(self):
+        # Ties on both sides, counts by score from the most positive on.
+        hits, others = np.array([3, 2, 0, 4, 1]), np.array([0, 1, 2, 1, 5])
+        small = 1e-6
+
+        def moved(side: int, place: int) -> float:
+            counts = [hits.astype(float), others.astype(float)]
+            counts[side] *= 1 - small
+            counts[side][place] += small * counts[side].sum() / (1 - small)
+            return average_precision(*counts)
+
+        here = average_precision(hits, others)
+        for side, found in enumerate(_influence(hits, others)):
+            expected = [(moved(side, k) - here) / small for k in range(5)]
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+            assert ((hits, others)[side] * found).sum() == pytest.approx(0, abs=1e-12)
+
+    @pytest.mark.parametrize("side", [0, 1])
+    def test_a_single_score_on_a_side_says_nothing_of_the_aupr(self, side):
+        scores = [np.array([0.5]), np.array([0.1, 0.9])]
+        assert aupr_interval(*scores[:: 1 - 2 * side]) == (0, 1)
 
 
 class TestScores:
@@ -282,7 +307,7 @@ class TestSeparation:
         assert found.auroc == auroc(*scores)
         assert found.auroc_interval == auroc_interval(*scores)
         assert found.aupr == aupr(*scores)
-        assert found.aupr_interval == aupr_interval(*scores, seed=2)
+        assert found.aupr_interval == aupr_interval(*scores)
         assert found.fpr == fpr_at_tpr(*scores, tpr=0.9)
         assert found.fpr_interval == fpr_interval(*scores, tpr=0.9, seed=2)
         assert found.threshold == threshold_at_tpr(scores[0], tpr=0.9)

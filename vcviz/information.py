@@ -22,7 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, xlogy
 
 from vcviz.errors import InputError
-from vcviz.intervals import normal_quantile
+from vcviz.intervals import (
+    correlation,
+    difference_interval,
+    mean_of_losses,
+    normal_quantile,
+)
 from vcviz.records import LatentSet, as_log_probs, as_probs
 
 __all__ = [
@@ -45,7 +50,7 @@ class Information(NamedTuple):
     ----------
     estimate : mean of the pointwise information
     standard_error : of that mean
-    interval : normal interval at `level`
+    interval : (low, high) at `level`; not symmetric, see `mutual_information`
     label_entropy : H(Y) of the label probabilities used, which no classifier exceeds
     level, n : mass of the interval; number of samples
     """
@@ -66,9 +71,10 @@ class ClassInformation:
     ----------
     estimate : mean pointwise information of the samples of a class; weighted by the label
         frequencies of the data they sum to I(X; Y). NaN for a class without samples.
-    standard_error : of each mean; infinite for a single sample, and where a label was given
-        probability 0
-    interval : (C, 2) normal intervals at `level`; everything where the error is infinite
+    standard_error : of each mean, noise of counted label frequencies included; infinite for a
+        single sample, and where a label was given probability 0
+    interval : (C, 2) intervals at `level`, see `class_information`; everything where the error is
+        infinite
     ceiling : -log p(k), what is known of a class that is always recognised with certainty
     count, class_names, level : samples of each class; names; mass of the intervals
     """
@@ -111,7 +117,12 @@ def mutual_information(
     Notes
     -----
     The interval holds the noise of the samples, of their label frequencies too; not that the
-    classifier falls short of the true p(y|x).
+    classifier falls short of the true p(y|x). The estimate is the mean of -log p(y) less that of
+    the loss -log p(y|x). The first has a normal interval. Losses of a good classifier are nearly
+    all small and now and then large, so theirs is a gamma interval (`mean_of_losses` in
+    `vcviz.intervals`) that allows for a loss which did not occur: the one that the classifier's
+    own probabilities expect when it loses (their mean loss, weighted by the loss). Where hardly a
+    sample was in doubt it holds more than `level`.
 
     References
     ----------
@@ -119,15 +130,26 @@ def mutual_information(
     """
     quantile = normal_quantile(level)
     prior = _label_probs(lat, prior_probs)
-    pointwise = _pointwise(lat, prior)
-    n = len(pointwise)
+    log_probs = _for(lat, prior)
+    losses, surprise = -_own(lat, log_probs), -np.log(prior[lat.y])
+    n = len(lat)
     entropy = float(-xlogy(prior, prior).sum())
-    if np.isneginf(pointwise).any():
+    if np.isposinf(losses).any():
         return Information(-np.inf, np.inf, (-np.inf, np.inf), entropy, level, n)
+    pointwise = surprise - losses
     estimate = float(pointwise.mean())
-    error = float(pointwise.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
-    reach = quantile * error
-    return Information(estimate, error, (estimate - reach, estimate + reach), entropy, level, n)
+    if n == 1:
+        return Information(estimate, np.inf, (-np.inf, np.inf), entropy, level, n)
+    error = float(pointwise.std(ddof=1) / np.sqrt(n))
+    first, second = (moment.sum() for moment in _expected_losses(log_probs))
+    low, high = mean_of_losses(losses, heaviest=second / max(first, 1e-300), level=level)
+    middle, reach = float(surprise.mean()), quantile * float(surprise.std(ddof=1) / np.sqrt(n))
+    interval = difference_interval(
+        (middle - reach, middle, middle + reach),
+        (low, float(losses.mean()), high),
+        correlation(surprise, losses),
+    )
+    return Information(estimate, error, interval, entropy, level, n)
 
 
 def class_information(
@@ -140,20 +162,38 @@ def class_information(
 
     A rare class can carry much: up to -log p(k). The parameters are those of
     `mutual_information`, which is the mean of these weighted by how often each class occurs.
+
+    Notes
+    -----
+    Frequencies that are counted have noise: (1 - p(k)) / (N p(k)) is the variance of log p(k) for
+    N samples, more than that of all else for a class that is easily recognised. It is part of the
+    intervals unless `prior_probs` says what p(k) is. (Where log-probabilities are moved to the
+    counted frequencies, the variance becomes (sum_j m_j^2 / p(j) - 1) / N, with m_j the mean
+    probability of class j for the samples of class k.) The loss has a gamma interval, as in
+    `mutual_information`.
     """
     quantile = normal_quantile(level)
     prior = _label_probs(lat, prior_probs)
-    pointwise = _pointwise(lat, prior)
+    log_probs = _for(lat, prior)
+    losses = -_own(lat, log_probs)
+    first, second = _expected_losses(log_probs)
+    heaviest = second / np.maximum(first, 1e-300)
     estimate, error = np.full((2, lat.n_classes), np.nan)
-    for k in np.unique(lat.y):
-        own = pointwise[lat.y == k]
-        estimate[k] = own.mean()
-        certain = len(own) > 1 and np.isfinite(estimate[k])
-        error[k] = own.std(ddof=1) / np.sqrt(len(own)) if certain else np.inf
     interval = np.full((lat.n_classes, 2), np.nan)
-    interval[np.isinf(error)] = -np.inf, np.inf
-    known = np.isfinite(error)
-    interval[known] = estimate[known, None] + np.outer(quantile * error[known], [-1, 1])
+    for k in np.unique(lat.y):
+        own = losses[lat.y == k]
+        middle = -np.log(prior[k])
+        estimate[k] = middle - own.mean()
+        if len(own) == 1 or not np.isfinite(estimate[k]):
+            error[k], interval[k] = np.inf, (-np.inf, np.inf)
+            continue
+        counted = 0.0 if prior_probs is not None else _counting_noise(lat, log_probs, prior, k)
+        error[k] = np.sqrt(own.var(ddof=1) / len(own) + counted)
+        low, high = mean_of_losses(own, heaviest=heaviest[k], level=level)
+        reach = quantile * np.sqrt(counted)
+        interval[k] = difference_interval(
+            (middle - reach, middle, middle + reach), (low, float(own.mean()), high)
+        )
     with np.errstate(divide="ignore"):
         ceiling = -np.log(prior)
     return ClassInformation(
@@ -176,7 +216,8 @@ def pointwise_information(
     against the label, minus infinity where it was given probability 0. The parameters are those
     of `mutual_information`.
     """
-    return _pointwise(lat, _label_probs(lat, prior_probs))
+    prior = _label_probs(lat, prior_probs)
+    return _own(lat, _for(lat, prior)) - np.log(prior[lat.y])
 
 
 @overload
@@ -273,13 +314,43 @@ def _moved(
     return moved
 
 
-def _pointwise(lat: LatentSet, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    log_probs: NDArray[np.floating] = lat.log_probs
-    if lat.label_prior is not None:
-        log_probs = _moved(log_probs, lat.label_prior, prior)
+def _for(lat: LatentSet, prior: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Return (N, C) log-probabilities for the label frequencies `prior`."""
+    if lat.label_prior is None:
+        return lat.log_probs
+    return _moved(lat.log_probs, lat.label_prior, prior)
+
+
+def _own(lat: LatentSet, log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return (N,) log-probabilities of the labels."""
     own = log_probs[np.arange(len(lat)), lat.y].astype(np.float64)
     own[np.isnan(own)] = -np.inf  # a row whose every class is impossible, its label too
-    return own - np.log(prior[lat.y])
+    return own
+
+
+def _expected_losses(
+    log_probs: NDArray[np.floating],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (C,) sums over rows of p(k|x) times the loss -log p(k|x), and times its square."""
+    first, second = np.zeros((2, log_probs.shape[1]))
+    for start in range(0, len(log_probs), _BLOCK):
+        part = np.asarray(log_probs[start : start + _BLOCK], np.float64)
+        loss = np.where(np.isfinite(part), np.maximum(-part, 0), 0)
+        weighted = np.exp(-loss) * loss
+        first += weighted.sum(0)
+        second += (weighted * loss).sum(0)
+    return first, second
+
+
+def _counting_noise(
+    lat: LatentSet, log_probs: NDArray[np.floating], prior: NDArray[np.float64], k: int
+) -> float:
+    """Return the variance that counted frequencies add to the estimate of class `k`."""
+    if lat.label_prior is None:
+        return float((1 - prior[k]) / (len(lat) * prior[k]))
+    mean = np.exp(log_probs[lat.y == k].astype(np.float64)).mean(0)
+    squares = np.divide(mean**2, prior, out=np.zeros_like(prior), where=prior > 0)
+    return float(max(squares.sum() - 1, 0.0) / len(lat))
 
 
 def _label_probs(lat: LatentSet, prior_probs: ArrayLike | None) -> NDArray[np.float64]:

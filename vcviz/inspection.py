@@ -121,10 +121,10 @@ def selection_summary(
     """
     places, nan = places_of(lat, rows), float("nan")
     found: dict[str, Any] = dict.fromkeys(
-        ("accuracy", "confidence", "ece", "ece_if_calibrated", "log_density",
+        ("accuracy", "confidence", "ece", "ece_if_calibrated", "ece_debiased", "log_density",
          "log_density_error", "log_density_all", "log_marginal"), nan
     )  # fmt: skip
-    found |= {"accuracy_interval": (nan, nan), "ece_interval": (nan, nan)}
+    found |= {"accuracy_interval": (nan, nan), "ece_debiased_interval": (nan, nan)}
     if len(places):
         found |= _measured(lat.take(places), prior, n_bins=n_bins, resamples=resamples, seed=seed)
     if prior is not None:
@@ -159,8 +159,9 @@ def _measured(chosen: LatentSet, prior: LatentPrior | None, **options: int) -> d
         "accuracy_interval": (float(low), float(high)),
         "confidence": float(np.exp(chosen.log_probs.max(1).astype(np.float64)).mean()),
         "ece": curve.ece,
-        "ece_interval": curve.ece_interval,
         "ece_if_calibrated": curve.ece_if_calibrated,
+        "ece_debiased": curve.ece_debiased,
+        "ece_debiased_interval": curve.ece_debiased_interval,
     }
     if prior is not None:
         own, marginal = _log_densities(chosen, prior)

@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
 
 from vcviz.errors import InputError, unknown
 from vcviz.records import LatentSet, as_array, as_labels, as_log_probs
@@ -212,7 +211,7 @@ def column_quantiles(draws: NDArray, tails: tuple[float, float]) -> NDArray[np.f
     return out
 
 
-def jeffreys(right: NDArray, count: NDArray, tails: tuple[float, float]) -> NDArray[np.float64]:
-    """Return (2, K) Jeffreys intervals of a proportion that was 0 or 1."""
-    low, high = (beta.ppf(tail, right + 0.5, count - right + 0.5) for tail in tails)
-    return np.stack([np.where(right == 0, 0.0, low), np.where(right == 0, high, 1.0)])
+def outwards(ends: NDArray[np.float64], count: NDArray) -> NDArray[np.float64]:
+    """Return (2, K) ends of numbers right as accuracies, each at the next whole number outside."""
+    low, high = np.floor(ends[0] + 1e-9), np.ceil(ends[1] - 1e-9)
+    return np.clip(np.stack([low, high]) / count, 0, 1)

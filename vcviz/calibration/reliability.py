@@ -17,8 +17,10 @@ from vcviz.calibration.binning import (
     confidences,
     draws_if_calibrated,
     each_class,
-    jeffreys,
+    outwards,
 )
+from vcviz.calibration.debiased import debiased_error
+from vcviz.intervals import wilson
 from vcviz.options import check_count, check_fraction
 from vcviz.records import LatentSet, ReliabilityCurve
 
@@ -64,19 +66,28 @@ def reliability_curve(
     -----
     ``ece`` = sum_k (n_k / N) |accuracy_k - confidence_k|.
 
-    *Bootstrap* (`band_*`, `ece_interval`). Drawing N samples with replacement makes the counts
-    of the 2K cells (bin, right or wrong) multinomial; they are drawn as such, at a cost that
-    does not grow with N. The sum of the confidences in a cell of m drawn samples is drawn from
-    the normal law with the same mean and variance as m draws from the cell: exact in its first
-    two moments. The edges stay fixed. Where a bin's samples are all right (or all wrong) a
-    bootstrap has no spread, and the Jeffreys interval takes its place. Resampling adds the noise
-    of sampling a second time, which biases every resampled ECE upwards; the percentiles are
-    shifted down by that bias (to no less than 0), so that the interval is about the estimate.
+    *Bands* (`band_*`). Wilson's interval of the share of a bin's samples that are right.
+
+    *Bootstrap* (`ece_interval`). Drawing N samples with replacement makes the counts of the 2K
+    cells (bin, right or wrong) multinomial; they are drawn as such, at a cost that does not grow
+    with N. The sum of the confidences in a cell of m drawn samples is drawn from the normal law
+    with the same mean and variance as m draws from the cell: exact in its first two moments. The
+    edges stay fixed. Resampling adds the noise of sampling a second time, which biases every
+    resampled ECE upwards; the percentiles are shifted down by that bias (to no less than 0), so
+    that the interval is about the estimate: about the ECE that samples of this size have on
+    average. That is more than the error of the population, for a calibrated model above all, whose
+    own error of 0 it hardly ever holds.
+
+    *Debiased* (`ece_debiased`, `ece_debiased_interval`). What the ECE of these bins would be with
+    rows without end: a median-unbiased estimate, 0 for about half of the samples of a calibrated
+    model, and an interval that holds the population's error. `vcviz.calibration.debiased` says
+    how.
 
     *If calibrated* (`consistency_*`, `ece_if_calibrated`). Every sample keeps its confidence and
     is right with that probability. The number right in a bin is then Poisson-binomial; it is drawn
     as a binomial of the bin's mean confidence, its deviations shrunk to the exact variance
-    sum_i p_i (1 - p_i).
+    sum_i p_i (1 - p_i). Shrunk numbers are not whole: the bars reach outwards to the next
+    accuracies that a bin can have, so that they hold `level` at least.
 
     References
     ----------
@@ -95,13 +106,13 @@ def reliability_curve(
     tails = ((1 - level) / 2, (1 + level) / 2)
 
     ece = calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence))
-    boot_right, boot_count, boot_total = bootstrap(cells, resamples, rng)
+    boot_right, _, boot_total = bootstrap(cells, resamples, rng)
     boot_ece = calibration_error(boot_right, boot_total, len(confidence))
     with np.errstate(invalid="ignore"):
-        band = column_quantiles(boot_right / boot_count, tails)
-    certain = filled & (cells.counts.min(1) == 0)
+        accuracy = cells.counts[:, 1] / count
+    band = np.full((2, len(count)), np.nan)
     if resamples:
-        band[:, certain] = jeffreys(cells.counts[certain, 1], count[certain], tails)
+        band = wilson(accuracy, count, level).T
         shifted = np.quantile(boot_ece, tails) - (boot_ece.mean() - ece)
         ece_interval = (max(0.0, float(shifted[0])), float(shifted[1]))
     else:
@@ -109,14 +120,18 @@ def reliability_curve(
 
     null_right = draws_if_calibrated(cells, resamples, rng)
     null_ece = calibration_error(null_right, cells.totals.sum(1), len(confidence))
-    consistency = column_quantiles(null_right / np.where(filled, count, np.nan), tails)
+    consistency = outwards(column_quantiles(null_right, tails), np.where(filled, count, np.nan))
     null_interval = np.quantile(null_ece, tails) if resamples else (np.nan, np.nan)
+    unknown = (np.nan, (np.nan, np.nan))
+    debiased, debiased_interval = (
+        debiased_error(cells, resamples, level, rng) if resamples else unknown
+    )
     with np.errstate(invalid="ignore"):
         return ReliabilityCurve(
             edges=edges,
             count=count,
             confidence=cells.totals.sum(1) / count,
-            accuracy=cells.counts[:, 1] / count,
+            accuracy=accuracy,
             band_low=band[0],
             band_high=band[1],
             consistency_low=consistency[0],
@@ -125,6 +140,8 @@ def reliability_curve(
             ece_interval=ece_interval,
             ece_if_calibrated=float(null_ece.mean()) if resamples else np.nan,
             ece_if_calibrated_interval=(float(null_interval[0]), float(null_interval[1])),
+            ece_debiased=debiased,
+            ece_debiased_interval=debiased_interval,
             n=len(confidence),
             binning=binning,
             level=level,

@@ -38,7 +38,10 @@ class SmoothError(NamedTuple):
     ----------
     ece : the error at `bandwidth`
     bandwidth : standard deviation of the kernel, in units of confidence
-    interval : bootstrap interval of `ece`
+    interval : bootstrap interval of what `ece` is on average for samples of this size, which is
+        more than the population's error, for a calibrated model above all. Rough: of 95 % it held
+        that mean in 89 to 99 % of simulated samples. `ReliabilityCurve.ece_debiased_interval` is
+        about the population.
     if_calibrated, if_calibrated_interval : mean and interval of the error of a perfectly
         calibrated classifier with these confidences
     """

@@ -25,7 +25,8 @@ ROBUSTNESS_COLUMNS = {
     "run": "title of the run",
     "epsilon": "radius of the attack in its norm; 0 = clean inputs",
     "accuracy": "share of inputs that no attack up to this radius got misread, with its interval",
-    "ECE": "calibration error of the worst points found, fraction",
+    "ECE": "calibration error of the worst points found, fraction; interval: of its mean over "
+    "samples of this size",
     "bins": "equal-width bins that it is of",
     "ECE if calibrated": "ECE that a calibrated model with these confidences would show, fraction",
     "gates": "how many sanity gates hold, and which do not",

@@ -26,7 +26,8 @@ POSTHOC_COLUMNS = {
     "accuracy": "test accuracy, fraction",
     "NLL": "test negative log-likelihood, nats",
     "NLL change": "the same less that of the run as trained, row by row; below 0 is better",
-    "ECE": "test expected calibration error, 15 equal-width bins, fraction",
+    "ECE": "test expected calibration error, 15 equal-width bins, fraction; interval: of its mean "
+    "over samples of this size",
 }
 
 

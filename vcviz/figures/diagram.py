@@ -44,18 +44,17 @@ class Diagram:
 
 
 def numbers_text(diagram: Diagram) -> list[str]:
-    """Return the lines that say ECE and smooth ECE with their intervals and floors, and Brier.
+    """Return the lines that say ECE and smooth ECE with their floors, the debiased ECE, and Brier.
 
+    The interval is the one that holds the population's error, not that of the plug-in estimate.
     No line is longer than a diagram of three in a row on a narrow page.
     """
     curve, smooth, brier = diagram.curve, diagram.smooth, diagram.brier
-    lines = [
-        f"ECE {curve.ece:.3f}{_between(curve.ece_interval)}",
-        *_floor(curve.ece_if_calibrated),
-    ]
+    lines = [f"ECE {curve.ece:.3f}{_floor(curve.ece_if_calibrated)}"]
+    if np.isfinite(curve.ece_debiased):
+        lines.append(f"debiased {curve.ece_debiased:.3f}{_between(curve.ece_debiased_interval)}")
     if smooth is not None:
-        lines.append(f"smECE {smooth.ece:.3f}{_between(smooth.interval)}")
-        lines += _floor(smooth.if_calibrated)
+        lines.append(f"smECE {smooth.ece:.3f}{_floor(smooth.if_calibrated)}")
     if brier is not None:
         lines += [
             f"Brier {brier.score:.3f}: reliability {brier.reliability:.3f}",
@@ -77,8 +76,8 @@ def _between(interval: tuple[float, float]) -> str:
     return f" [{low:.3f}, {high:.3f}]" if np.isfinite([low, high]).all() else ""
 
 
-def _floor(value: float) -> list[str]:
-    return [f"{value:.3f} expected if calibrated"] if np.isfinite(value) else []
+def _floor(value: float) -> str:
+    return f", {value:.3f} if calibrated" if np.isfinite(value) else ""
 
 
 def _signed(value: float) -> str:
@@ -161,8 +160,8 @@ def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
                 "thickness": 1.3,
                 "width": 3,
             },
-            "name": f"bootstrap, {percent}",
-            "legendgroup": "bootstrap",
+            "name": f"interval, {percent}",
+            "legendgroup": "interval",
             "showlegend": legend,
             "hoverinfo": "skip",
         },

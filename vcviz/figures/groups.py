@@ -27,7 +27,7 @@ def plot_groups(
     Parameters
     ----------
     values : group -> metric -> one number per run
-    intervals : group -> metric -> half width of the interval of the mean; NaN for none
+    intervals : group -> metric -> half width of the interval of the mean over runs; NaN for none
     titles : metric -> heading with unit; default the metric's name
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
     """

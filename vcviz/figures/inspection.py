@@ -97,13 +97,13 @@ def summary_lines(one: SelectionSummary) -> list[str]:
         return ["nothing is selected"]
     law = one.label_note and f" ({one.label_note})"
     low, high = one.accuracy_interval
-    few, many = one.ece_interval
+    few, many = one.ece_debiased_interval
     lines = [
         f"{one.n:,} of {one.of:,} samples",
         f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
         f"mean confidence {one.confidence:.3f}{law}",
-        f"ECE {one.ece:.3f} [{few:.3f}, {many:.3f}], {one.n_bins} bins; "
-        f"{one.ece_if_calibrated:.3f} if calibrated",
+        f"ECE {one.ece:.3f}, {one.ece_if_calibrated:.3f} if calibrated, {one.n_bins} bins; "
+        f"debiased {one.ece_debiased:.3f} [{few:.3f}, {many:.3f}]",
     ]
     if np.isfinite(one.log_density):
         error = f" ± {one.log_density_error:.2g}" if np.isfinite(one.log_density_error) else ""

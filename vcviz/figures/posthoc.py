@@ -17,7 +17,7 @@ from vcviz.posthoc import REVISIONS, PosthocScores
 PANELS = {
     "accuracy": ("accuracy →", "fraction"),
     "nll": ("← NLL", "nats, log scale"),
-    "ece": ("← ECE, 15 bins", "fraction"),
+    "ece": ("← ECE, 15 bins", "fraction, at this n"),
 }
 ROW_PX = 30
 _SPREAD = 0.5
@@ -33,7 +33,8 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
 
     Notes
     -----
-    An arrow points to where a number is better. A dotted line stands at the run as trained.
+    An arrow points to where a number is better. A dotted line stands at the run as trained. The
+    interval of the ECE holds what it is on average for so many rows, noise of the bins included.
     """
     found: list[Any] = list(scores) if isinstance(scores, (list, tuple)) else [scores]
     if not found or not all(isinstance(s, PosthocScores) for s in found):

@@ -43,8 +43,10 @@ def plot_reliability(
     Notes
     -----
     A bar is as wide as its bin. Hatched: from accuracy to mean confidence, whose sum weighted by
-    count is the ECE. Whiskers: bootstrap interval of the accuracy. Grey boxes: where the accuracy
-    of a perfectly calibrated classifier of this size would fall. Every number is the record's.
+    count is the ECE. Whiskers: Wilson interval of the accuracy. Grey boxes: where the accuracy
+    of a perfectly calibrated classifier of this size would fall. Above stand the ECE of these
+    rows beside what calibrated rows as many would show, and the debiased ECE with the interval of
+    the population's error. Every number is the record's.
     """
     spec = reliability_spec(_listed(curves), columns=columns)
     return style.apply(go.Figure(**spec), theme)

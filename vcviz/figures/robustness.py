@@ -74,8 +74,9 @@ def plot_robustness(
 
     Notes
     -----
-    Bands are the intervals of the record; the thin line of a classifier's colour is the ECE that a
-    calibrated model with its confidences would show. Beneath stand the gates of each attack.
+    Bands are the intervals of the record: that of the ECE holds what the ECE of so many points is
+    on average, to be judged against the thin line of the same colour, the ECE that a calibrated
+    model with these confidences would show. Beneath stand the gates of each attack.
     """
     return style.apply(go.Figure(**robustness_spec(curves)), theme)
 
@@ -124,7 +125,7 @@ def robustness_spec(
         bins = ", ".join(str(k) for k in sorted({c.n_bins for c in calibrated}))
         axis = {"text": f"ECE of the worst points, {bins} bins, fraction"}
         layout |= _axes(row[1], curves, axis, top)
-        layout["annotations"].append(row[1].heading("Calibration error; thin: if calibrated"))
+        layout["annotations"].append(row[1].heading("ECE of so many points; thin: if calibrated"))
     return {"data": data, "layout": layout}
 
 

@@ -159,7 +159,7 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
 
     Notes
     -----
-    Bands are 95 % t-intervals over seeds; a curve begins at the clean test rows.
+    Bands are 95 % t-intervals over seeds, given the test rows; a curve begins at the clean ones.
     """
     return style.apply(go.Figure(**curves_spec(board, task)), theme)
 

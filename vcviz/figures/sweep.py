@@ -44,7 +44,8 @@ def plot_sweep(
     log_x, log_y : logarithmic axes
     x_title, y_title : titles of the axes, with units; default the columns' names
     best : "least" or "most" rings the best mean of each line
-    level : mass of the t-interval of each mean over its runs; one run has none
+    level : mass of the t-interval of each mean over its runs; one run has none. Noise of test rows
+        that the runs share is not in it.
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
     Raises

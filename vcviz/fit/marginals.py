@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.special import betaincinv, ndtr
+from scipy.special import betaincinv, gammaln, logsumexp, ndtr
 from scipy.stats import kstwo, laplace, norm, t
 
 from vcviz.errors import InputError
@@ -44,6 +44,12 @@ class _Drawn:
 
     def ppf(self, p: Array) -> Array:
         return np.quantile(self._sorted, p)
+
+    def band(self, rank: NDArray[np.int64], n: int, level: float) -> tuple[Array, Array]:
+        """Return between which draws the `rank`-th of n latents lies with probability `level`."""
+        below = _draws_below(rank, n, len(self._sorted), ((1 - level) / 2, (1 + level) / 2))
+        ends = np.r_[-np.inf, self._sorted, np.inf]
+        return ends[below[0]], ends[below[1] + 1]
 
 
 def marginals(
@@ -85,7 +91,10 @@ def marginals(
     axes (`LatentPrior.keeps`); otherwise from seeded draws, whose number `Marginals.draws` says.
 
     *Band.* The i-th smallest of n values of a law F lies where F is Beta(i, n + 1 - i): the band
-    is F^-1 of that law's quantiles, which holds point by point, not for all points at once.
+    is F^-1 of that law's quantiles, which holds point by point, not for all points at once. Draws
+    of F have noise too: how many of them lie below the i-th smallest value is Beta-binomial, whose
+    quantiles say between which two draws it is. Where that is beyond the last one, the band has no
+    end.
 
     *Distance.* sup |F_n - F|, Kolmogorov-Smirnov. Its interval is about the distance of the law
     of the latents itself, by the inequality of Dvoretzky, Kiefer and Wolfowitz with the constant
@@ -183,12 +192,34 @@ def _one(values: Array, law: _Law | None, draws: int, level: float) -> dict[str,
         return found
     rank = _ranks(n)
     quantiles = {"law_quantile": law.ppf((rank - 0.5) / n), "quantile": values[rank - 1]}
-    for name, tail in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
-        quantiles[name] = law.ppf(betaincinv(rank, n + 1 - rank, tail))
+    if isinstance(law, _Drawn):
+        quantiles["low"], quantiles["high"] = law.band(rank, n, level)
+    else:
+        for name, tail in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
+            quantiles[name] = law.ppf(betaincinv(rank, n + 1 - rank, tail))
     for name, value in quantiles.items():
         found[name] = np.full(_POINTS, np.nan)
         found[name][: len(rank)] = (value - centre) / scale
     return found | _distance(values, law, draws, level)
+
+
+def _draws_below(
+    rank: NDArray[np.int64], n: int, draws: int, tails: tuple[float, float]
+) -> NDArray[np.int64]:
+    """Return (2, P) quantiles of how many of `draws` lie below the `rank`-th of n more like them.
+
+    Their law is Beta-binomial (draws, rank, n + 1 - rank).
+    """
+    log_factorial = gammaln(np.arange(1, n + draws + 2))  # [i] is log i!
+    below, rank = np.arange(draws + 1), rank[:, None]
+    log_ways = (
+        log_factorial[below + rank - 1]
+        - log_factorial[below]
+        + log_factorial[draws - below + n - rank]
+        - log_factorial[draws - below]
+    )
+    share = np.exp(log_ways - logsumexp(log_ways, axis=1, keepdims=True)).cumsum(1)
+    return np.stack([np.minimum((share < tail).sum(1), draws) for tail in tails])
 
 
 def _ranks(n: int) -> NDArray[np.int64]:

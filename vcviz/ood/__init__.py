@@ -4,9 +4,9 @@ A score is higher for stranger inputs. `scores_in` are those of samples of the t
 `scores_out` those of strangers.
 """
 
-from vcviz.ood.bootstrap import aupr_interval as aupr_interval
 from vcviz.ood.bootstrap import fpr_interval as fpr_interval
 from vcviz.ood.ranks import aupr as aupr
+from vcviz.ood.ranks import aupr_interval as aupr_interval
 from vcviz.ood.ranks import auroc as auroc
 from vcviz.ood.ranks import auroc_interval as auroc_interval
 from vcviz.ood.ranks import fpr_at_tpr as fpr_at_tpr

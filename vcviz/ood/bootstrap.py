@@ -1,4 +1,4 @@
-"""Bootstrap intervals of AUPR and of FPR at a TPR: both sides are drawn again, ties kept."""
+"""Bootstrap interval of FPR at a TPR: both sides are drawn again, ties kept."""
 
 from __future__ import annotations
 
@@ -8,30 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
-from vcviz.ood.ranks import Side, accepted_rows, average_precision, ranked, sides
+from vcviz.ood.ranks import accepted_rows, ranked
 from vcviz.options import check_count, check_fraction
 
 Interval = tuple[float, float]
-
-
-def aupr_interval(
-    scores_in: ArrayLike,
-    scores_out: ArrayLike,
-    *,
-    positive: Side = "out",
-    level: float = 0.95,
-    resamples: int = 500,
-    seed: int = 0,
-) -> Interval:
-    """Return the percentile bootstrap interval of `aupr` that holds `level`.
-
-    At perfect separation, where nothing varies, the Jeffreys interval of a proportion among the
-    positives widens it.
-    """
-    known, strange = ranked(scores_in, scores_out)
-    hits, others = sides(known, strange, positive)
-    drawn = [average_precision(h, o) for h, o in _resampled(hits, others, resamples, seed)]
-    return _widened(average_precision(hits, others), drawn, int(hits.sum()), level)
 
 
 def fpr_interval(

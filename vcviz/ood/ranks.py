@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
+from scipy.stats import beta, t
 
 from vcviz.errors import InputError, unknown
 from vcviz.intervals import normal_quantile
-from vcviz.options import check_number
+from vcviz.options import check_fraction, check_number
 from vcviz.records import as_array
 
 Side = Literal["out", "in"]
@@ -114,6 +115,43 @@ def aupr(scores_in: ArrayLike, scores_out: ArrayLike, *, positive: Side = "out")
     return average_precision(*sides(known, strange, positive))
 
 
+def aupr_interval(
+    scores_in: ArrayLike,
+    scores_out: ArrayLike,
+    *,
+    positive: Side = "out",
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Return the interval of `aupr` that holds `level`, for this share of positives.
+
+    From the variance of its influence function (what one more score on either side changes), on
+    From the variance of its influence function (what one more score on either side changes), on
+    the logit scale, with Student's quantile for the smaller side. At perfect separation, where
+    nothing varies, the Jeffreys interval of a proportion among the positives; with a single score
+    on a side, everything.
+
+    References
+    ----------
+    Boyd, Eng & Page, Area under the Precision-Recall Curve: Point Estimates and Confidence
+    Intervals, ECML PKDD 2013 (the logit scale).
+    """
+    check_fraction("level", level)
+    hits, others = sides(*ranked(scores_in, scores_out), positive)
+    value, n, m = average_precision(hits, others), hits.sum(), others.sum()
+    if value >= 1 - 1e-12:
+        return float(beta.ppf((1 - level) / 2, n + 0.5, 0.5)), 1.0
+    if min(n, m) == 1:
+        return 0.0, 1.0
+    variance = sum(
+        (count * of**2).sum() / (size * (size - 1))
+        for count, of, size in zip((hits, others), _influence(hits, others), (n, m), strict=True)
+    )
+    if not variance > 0:
+        return value, value
+    reach = t.ppf((1 + level) / 2, min(n, m) - 1) * np.sqrt(variance) / (value * (1 - value))
+    return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))
+
+
 def roc_curve(
     scores_in: ArrayLike, scores_out: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -149,6 +187,30 @@ def average_precision(hits: NDArray[np.int64], others: NDArray[np.int64]) -> flo
     found = hits.cumsum()
     called = np.maximum(found + others.cumsum(), 1)
     return float((hits * (found / called)).sum() / found[-1])
+
+
+def _influence(
+    hits: NDArray[np.int64], others: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what a positive, and what a negative, at each score does to `average_precision`.
+
+    Its derivative when the law of one side is mixed with a point there, the share of positives
+    kept as it is. A score counts at its own threshold and at all that follow.
+    """
+    n, m = hits.sum(), others.sum()
+    found, wrong = hits.cumsum(), others.cumsum()
+    called = np.maximum(found + wrong, 1)
+    precision = found / called
+    by_hit = hits * wrong / called**2  # n times d precision / d found, weighted by hits / n
+    by_other = -m / n * hits * found / called**2
+    positive = precision - (hits * precision).sum() / n + _following(by_hit)
+    negative = _following(by_other) - (by_other * wrong).sum() / m
+    return positive - (by_hit * found).sum() / n, negative
+
+
+def _following(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of each value and of all after it."""
+    return values[::-1].cumsum()[::-1]
 
 
 def _share_below(scores: NDArray, others: NDArray) -> NDArray[np.float64]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vcviz.errors import InputError
-from vcviz.ood.bootstrap import aupr_interval, fpr_interval
-from vcviz.ood.ranks import aupr, auroc, auroc_interval, fpr_at_tpr, threshold_at_tpr
+from vcviz.ood.bootstrap import fpr_interval
+from vcviz.ood.ranks import aupr, aupr_interval, auroc, auroc_interval, fpr_at_tpr, threshold_at_tpr
 from vcviz.ood.scores import available, score
 from vcviz.records import LatentPrior, LatentSet, Separation
 
@@ -35,10 +35,9 @@ def separation(
     method : name of the score
     tpr : share of the known samples that is accepted
     level : mass of the intervals
-    resamples, seed : of the bootstrap for AUPR and FPR
+    resamples, seed : of the bootstrap for FPR
     name, against : what was scored, and who the strangers are
     """
-    sampling: dict[str, Any] = {"level": level, "resamples": resamples, "seed": seed}
     return Separation(
         method=method,
         known=np.asarray(scores_in, np.float64),
@@ -46,9 +45,11 @@ def separation(
         auroc=auroc(scores_in, scores_out),
         auroc_interval=auroc_interval(scores_in, scores_out, level=level),
         aupr=aupr(scores_in, scores_out),
-        aupr_interval=aupr_interval(scores_in, scores_out, **sampling),
+        aupr_interval=aupr_interval(scores_in, scores_out, level=level),
         fpr=fpr_at_tpr(scores_in, scores_out, tpr=tpr),
-        fpr_interval=fpr_interval(scores_in, scores_out, tpr=tpr, **sampling),
+        fpr_interval=fpr_interval(
+            scores_in, scores_out, tpr=tpr, level=level, resamples=resamples, seed=seed
+        ),
         threshold=threshold_at_tpr(scores_in, tpr=tpr),
         tpr=tpr,
         level=level,

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcviz.calibration import reliability_curve
 from vcviz.errors import InputError
-from vcviz.intervals import normal_quantile, wilson
+from vcviz.intervals import correlation, difference_interval, mean_of_losses, wilson
 from vcviz.options import check_choice
 from vcviz.posthoc.laws import reclassify, refit_prior
 from vcviz.posthoc.recalibration import METHODS, cross_recalibrate, recalibrate
 from vcviz.records import LatentSet
+
+_BLOCK = 8192
 
 #: name -> options of `refit_prior`
 LAWS: dict[str, dict[str, Any]] = {
@@ -46,10 +47,12 @@ class PosthocScores:
     ----------
     method : a name of `REVISIONS`
     accuracy : fraction; Wilson's interval
-    nll : mean -log p(y|x), nats; normal interval. Infinite, with an interval that is everything,
-        if a label was given probability 0
-    nll_change : the same less that of the classifier as trained, row by row: below 0 is better
-    ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval
+    nll : mean -log p(y|x), nats; gamma interval, as in `mutual_information`. Infinite, with an
+        interval that is everything, if a label was given probability 0
+    nll_change : the same less that of the classifier as trained, row by row: below 0 is better;
+        the difference of two such means, of the rows that lost and of those that gained
+    ece : expected calibration error, fraction, 15 equal-width bins; bootstrap interval of what it
+        is on average for so many rows, see `reliability_curve`
     n : rows
     name : of the run or the latents
     label_note : for which label frequencies the probabilities are, "" if for those of the rows
@@ -152,10 +155,8 @@ def posthoc_scores(
     fitted_to : the rows that the method was fitted to, in a word
     """
     curve = reliability_curve(after, resamples=resamples, level=level, seed=seed)
-    own, old = (-v.log_probs[np.arange(len(v)), v.y].astype(np.float64) for v in (after, before))
-    nll, nll_interval = _mean(own, level)
-    with np.errstate(invalid="ignore"):  # two labels of probability 0 are as bad as each other
-        change, change_interval = _mean(np.where(own == old, 0.0, own - old), level)
+    nll, nll_interval = _mean_change(None, after, level)
+    change, change_interval = _mean_change(before, after, level)
     low, high = wilson(after.accuracy, len(after), level)
     return PosthocScores(
         method=method,
@@ -175,9 +176,36 @@ def posthoc_scores(
     )
 
 
-def _mean(values: NDArray[np.float64], level: float) -> tuple[float, tuple[float, float]]:
-    mean, quantile = float(values.mean()), normal_quantile(level)
-    if not np.isfinite(mean):
+def _mean_change(
+    before: LatentSet | None, after: LatentSet, level: float
+) -> tuple[float, tuple[float, float]]:
+    """Return the mean loss after a revision, less that before if there is one, with its interval.
+
+    Gains and losses are few and large or many and small: each has a gamma interval (see
+    `mean_of_losses`) that allows for one of the size that the probabilities `after` expect.
+    """
+    rows = np.arange(len(after))
+    change, sums = np.empty(len(after)), np.zeros((2, 2))
+    for start in range(0, len(after), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        new = after.log_probs[part].astype(np.float64)
+        old = np.zeros(()) if before is None else before.log_probs[part].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # two labels of probability 0 are as bad as each other
+            each = np.where(new == old, 0.0, old - new)
+        change[part] = each[rows[: len(each)], after.y[part]]
+        each[~np.isfinite(each)] = 0
+        sides = np.maximum([each, -each], 0)
+        weighted = np.exp(new) * sides
+        sums += np.stack([weighted.sum((1, 2)), (weighted * sides).sum((1, 2))])
+    mean = float(change.mean())
+    if not np.isfinite(mean) or len(change) == 1:
         return mean, (-np.inf, np.inf)
-    reach = float(quantile * values.std() / np.sqrt(len(values)))
-    return mean, (mean - reach, mean + reach)
+    worse, better = np.maximum(change, 0), np.maximum(-change, 0)
+    heaviest = sums[1] / np.maximum(sums[0], 1e-300)
+    low, high = mean_of_losses(worse, heaviest=heaviest[0], level=level)
+    least, most = mean_of_losses(better, heaviest=heaviest[1], level=level)
+    return mean, difference_interval(
+        (low, float(worse.mean()), high),
+        (least, float(better.mean()), most),
+        correlation(worse, better),
+    )

@@ -52,7 +52,7 @@ class Marginals:
         standard deviation of a Gaussian: "one σ of the law"
     law_quantile, quantile : (K, P) anticipated and observed quantiles, in σ from `centre`
     low, high : (K, P) where the observed quantile falls with probability `level` if the law holds,
-        point by point
+        point by point; infinite where the draws that stand for a law do not reach so far
     distance : (K,) Kolmogorov-Smirnov distance, the largest difference of the shares of latents
         and of the law below any one point: 0 if equal, at most 1
     distance_interval : (K, 2) of the distance between the laws, at `level`

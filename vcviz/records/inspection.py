@@ -82,9 +82,10 @@ class SelectionSummary:
     counts : (C,) selected samples by label
     accuracy, accuracy_interval : fraction, and its Wilson interval at 95 %
     confidence : mean confidence, fraction
-    ece, ece_interval : top-label expected calibration error of the selection, fraction
-    n_bins : bins of equal width that it is of
-    ece_if_calibrated : what a calibrated model would show for so few samples, fraction
+    ece, ece_if_calibrated : top-label expected calibration error of the selection, and what a
+        calibrated model would show for so few samples, fractions
+    ece_debiased, ece_debiased_interval : the error behind it, see `ReliabilityCurve`
+    n_bins : bins of equal width that they are of
     log_density, log_density_error : mean of log p(z|y) of the labels in nats, and the standard
         error of that mean
     log_density_all : the mean over all samples, selected or not
@@ -100,8 +101,9 @@ class SelectionSummary:
     accuracy_interval: tuple[float, float]
     confidence: float
     ece: float
-    ece_interval: tuple[float, float]
     ece_if_calibrated: float
+    ece_debiased: float
+    ece_debiased_interval: tuple[float, float]
     log_density: float
     log_density_error: float
     log_density_all: float

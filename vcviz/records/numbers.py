@@ -28,6 +28,7 @@ _TITLES: tuple[tuple[str, str, Better | None], ...] = (
     (r"smooth_ece", "smooth ECE", "lower"),
     (r"ece_scaled", "ECE after temperature scaling", "lower"),
     (r"ece_if_calibrated", "ECE if calibrated", None),
+    (r"ece_debiased", "ECE, debiased", "lower"),
     (r"nll", "NLL, nats", "lower"),
     (r"nll_scaled", "NLL after temperature scaling, nats", "lower"),
     (r"brier", "Brier score", "lower"),

@@ -24,12 +24,15 @@ class ReliabilityCurve:
     ----------
     edges : bin k covers (edges[k], edges[k+1]], the first also its left edge
     count, confidence, accuracy : per bin
-    band_low, band_high : bootstrap interval of each bin's accuracy
+    band_low, band_high : Wilson interval of each bin's accuracy
     consistency_low, consistency_high : where the accuracy of a perfectly calibrated model of
         this size would fall (Broecker & Smith 2007)
-    ece, ece_interval : the estimate and its bootstrap interval
+    ece, ece_interval : the plug-in estimate, and the bootstrap interval of what it is on average
+        for samples of this size, which is more than the population's error
     ece_if_calibrated, ece_if_calibrated_interval : mean and interval of the ECE of a perfectly
         calibrated model with these confidences (the finite-sample floor)
+    ece_debiased, ece_debiased_interval : median-unbiased estimate of the population's error in
+        these bins, and the interval that holds it
     n, binning, level, name : sample count; "width" or "mass"; interval mass; title
     label : None for the top label; k if confidence is p(y = k|x) and accuracy the share of class k
     label_note : for which label frequencies the probabilities are, "" if for those of the rows
@@ -53,6 +56,8 @@ class ReliabilityCurve:
     name: str = "reliability"
     label: int | None = None
     label_note: str = ""
+    ece_debiased: float = float("nan")
+    ece_debiased_interval: tuple[float, float] = (float("nan"), float("nan"))
 
     def __post_init__(self) -> None:
         edges = as_float("edges", self.edges, 1, np.float64)

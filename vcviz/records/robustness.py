@@ -101,8 +101,8 @@ class RobustnessCurve:
     accuracy, accuracy_interval : share of inputs that no attack up to this radius got misread,
         with its Wilson interval (K, 2); an upper bound of the true robust accuracy
     ece, ece_interval, ece_if_calibrated : top-label calibration error of the worst points found,
-        its bootstrap interval (K, 2), and what a calibrated model with these confidences would
-        show; NaN where it was not asked for
+        the bootstrap interval (K, 2) of its mean over samples of this size, and what a calibrated
+        model with these confidences would show; NaN where it was not asked for
     alone : accuracy under the attack at this radius by itself, without those at smaller radii;
         NaN where only the inputs that still held were attacked
     fell_at : (N,) smallest of the radii at which an input was misread; infinite if it never was

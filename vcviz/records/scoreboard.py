@@ -25,6 +25,12 @@ class Estimate:
     value : the mean
     reach : half the width of its t-interval; infinite for a single seed
     n : seeds
+
+    Notes
+    -----
+    The interval holds what varies from seed to seed. Where every seed is tested on the same rows it
+    is the mean over trainings *on those rows*; what other rows would say lies farther away, for an
+    accuracy a by about sqrt(a (1 - a) / rows) more.
     """
 
     value: float

@@ -111,13 +111,18 @@ def _sections(
 ) -> Iterator[tuple[str, str, list[tuple[str, Mapping[str, Any]]]]]:
     """Yield title, text and captioned figures of each part of the page."""
     trained = [g for g in groups if g.rows[0].run is not None]
-    metrics = [m for m in metrics_of(trained) if m not in ("seconds", "ece_if_calibrated")][:4]
+    metrics = [
+        m for m in metrics_of(trained) if m not in ("seconds", "ece_if_calibrated", "ece_debiased")
+    ][:4]
     if trained and metrics:
         listed = trained[:MOST_LISTED]
         values = {g.title: {m: g.values(m) for m in metrics} for g in listed}
         reach = {g.title: {m: interval(g.values(m)) for m in metrics} for g in listed}
         figure = plot_groups(values, reach, titles={m: heading(m) for m in metrics})
-        text = "Every run is a small dot; the mean over seeds has its 95 % t-interval."
+        text = (
+            "Every run is a small dot; the mean over seeds has its 95 % t-interval, in which the "
+            "noise of test rows that all seeds share is not."
+        )
         text += _first_of(len(listed), len(trained)) + _predicting(listed)
         yield "Numbers", text, [("", _plain(figure))]
     drawn = trained[:MOST_DRAWN]

@@ -35,7 +35,9 @@ _DRAWN = ("accuracy", "balanced_accuracy", "ece", "nll", "near_auroc", "apgd_acc
 _RULE = (
     "± is half of the 95 % t-interval over seeds. A claim has held on a task if the interval of "
     "the gain, paired by seed, lies above its margin; it has not held if the interval lies below; "
-    "else it is undecided. By chance alone, one interval in forty would lie above, and one below."
+    "else it is undecided. By chance alone, one interval in forty would lie above, and one below. "
+    "Where all seeds share their test rows, the interval is that of other trainings on these rows: "
+    "on other rows of the same kind a gain may differ by more."
 )
 
 

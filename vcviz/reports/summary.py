@@ -19,7 +19,8 @@ from vcviz.reports.collect import Row
 
 SEED = "seed"
 #: numbers of a training, in the order of the columns
-METRICS = ("accuracy", "balanced_accuracy", "ece", "ece_if_calibrated", "nll", "brier", "seconds")
+METRICS = ("accuracy", "balanced_accuracy", "ece", "ece_if_calibrated", "ece_debiased", "nll",
+           "brier", "seconds")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ def group(rows: Sequence[Row]) -> list[Group]:
 
 
 def interval(values: Sequence[float]) -> float:
-    """Return the half width of the 95 % t-interval of a mean over seeds; NaN for a single one."""
+    """Return the half width of the 95 % t-interval of a mean over seeds; NaN for a single one.
+
+    It says how far another training on these data would come out, see `Estimate`.
+    """
     if len(values) < 2 or not np.isfinite(values).all():
         return float("nan")
     return Estimate.of(values).reach
@@ -115,8 +119,9 @@ def interval(values: Sequence[float]) -> float:
 def summary_table(groups: Sequence[Group]) -> pd.DataFrame:
     """Return one row per group: settings, number of seeds, and mean and half width of each metric.
 
-    The half width is that of the 95 % t-interval over seeds, empty for a single seed. Where some
-    numbers are not for the label frequencies of the test rows, ``labels`` says for which.
+    The half width is that of the 95 % t-interval over seeds, empty for a single seed; noise of test
+    rows that all seeds share is not in it. Where some numbers are not for the label frequencies of
+    the test rows, ``labels`` says for which.
     """
     metrics = metrics_of(groups)
     names = settings_of(groups)

@@ -43,6 +43,8 @@ def final_metrics(latents: LatentSet) -> dict[str, Any]:
         "ece": curve.ece,
         "ece_interval": list(curve.ece_interval),
         "ece_if_calibrated": curve.ece_if_calibrated,
+        "ece_debiased": curve.ece_debiased,
+        "ece_debiased_interval": list(curve.ece_debiased_interval),
         "ece_bins": curve.n_bins,
     }
 
