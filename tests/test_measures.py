@@ -71,10 +71,10 @@ def test_strangers_can_be_another_dataset(runs):
     sets = {"near": {"dataset": "digits", "seed": 9}, "same": "digits"}
     found = measure(runs[0], {"strangers": {"sets": sets, "rows": 300}})
     assert abs(found["near_auroc"] - 0.5) < 0.15  # digits are no strangers to digits
-    with pytest.raises(InputError, match=r"rows of shape \(\d+,\), the run takes image rows"):
+    with pytest.raises(InputError, match=r"table rows of shape \(\d+,\), .* are image rows of"):
         measure(runs[0], {"strangers": {"sets": {"far": "mixture"}}})
     nested = {"dataset": "mixture", "means": [[0, 0], [4, 0]], "n": 30}
-    with pytest.raises(InputError, match=r"rows of shape \(2,\), the run takes image rows"):
+    with pytest.raises(InputError, match=r"table rows of shape \(2,\), .* are image rows of"):
         measure(runs[0], {"strangers": {"sets": {"far": nested}}})
     with pytest.raises(InputError, match="strangers are one of noise, inverted, rotated, or a"):
         measure(runs[0], {"strangers": {"sets": {"far": 3}}})
