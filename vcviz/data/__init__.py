@@ -146,9 +146,9 @@ def load_strangers(
 
     Parameters
     ----------
-    source : "noise", "inverted" or "rotated" (see `make_strangers`), or the name of a dataset; of
-        its test rows, or all rows where it has no test split. Whether they have labels, and how
-        many classes, plays no part.
+    source : "noise", "inverted" or "rotated" (see `make_strangers`), "auto" for square images
+        rotated and noise else, or the name of a dataset: of its test rows, or all rows where it
+        has no test split. Whether they have labels, and how many classes, plays no part.
     like : rows that a model takes: images become as large, texts are cut alike, and columns of a
         table are scaled as its were
     max_rows : keep at most this many, chosen at random
@@ -168,6 +168,9 @@ def load_strangers(
     >>> strangers = load_strangers("noise", test)
     """
     expect("like", like, Split)
+    if source == "auto":
+        square = like.kind == "image" and like.x.shape[2] == like.x.shape[3]
+        source = "rotated" if square else "noise"
     if source in STRANGERS:
         made = make_strangers(like, source, seed=seed)
         return made if max_rows is None else made.take(_few(len(made), max_rows, seed))

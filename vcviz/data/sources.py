@@ -7,6 +7,7 @@ be reached. What a library raises becomes one line here.
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: what follows the colon of a source's name
 SHAPES = {"hub": "<owner/name>", "path": "<folder or file>"}
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+#: a described folder of more than this shows a bar while `datasets` converts it
+_SLOW_BYTES = 200e6
 #: seconds to wait for the Hub's first answer
 _PATIENCE = 3.0
 
@@ -201,8 +204,11 @@ def _described(folder: Path, config: str | None, progress: bool) -> dict[str, Ro
         raise InputError(
             "its path holds one of *, ? and [, which are read as a pattern; rename the folder"
         )
-    with _library(online=False, bars=progress):
+    with _library(online=False, bars=False):
         builder = datasets.load_dataset_builder(str(folder), config)
+    named = [name for several in (builder.config.data_files or {}).values() for name in several]
+    size = sum(os.path.getsize(name) for name in named if os.path.isfile(name))
+    with _library(online=False, bars=progress and size > _SLOW_BYTES):
         builder.download_and_prepare()
         return _splits(builder.as_dataset())
 

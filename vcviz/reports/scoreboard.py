@@ -46,7 +46,7 @@ def markdown(board: Scoreboard, plan: Plan) -> str:
         parts.append(_counted(board))
     for task, name in board.tasks.items():
         header, rows = _scores(board, task)
-        parts += [f"## {_plain(name)}", _table(header, rows)]
+        parts += [f"## {_plain(name)}", _table(header, rows), _plain(_notes(board, task))]
     header, rows = _tuned(board)
     parts += ["## Settings that tuning chose", _table(header, rows)]
     if board.missing:
@@ -72,8 +72,9 @@ def page(board: Scoreboard, plan: Plan) -> str:
         header, rows = _scores(board, task)
         drawn = [_placed(figure, figures) for figure in _drawn(board, task)]
         sections.append(
-            {"title": name, "text": "", "figures": drawn, "header": header, "rows": rows}
-        )
+            {"title": name, "text": _notes(board, task), "figures": drawn, "header": header,
+             "rows": rows}
+        )  # fmt: skip
     header, rows = _tuned(board)
     sections.append(
         {"title": "Settings that tuning chose", "text": "", "figures": [], "header": header,
@@ -150,6 +151,23 @@ def _scores(board: Scoreboard, task: str) -> tuple[list[str], list[list[str]]]:
         found = [board.estimate(task, head, number) for head in board.heads]
         rows.append([said.text + arrow, *(_cell(e) for e in found)])
     return ["", *board.heads.values()], rows
+
+
+def _notes(board: Scoreboard, task: str) -> str:
+    """Return what the numbers of a task do not say by themselves."""
+    worse = [
+        f"{title(number).text} of {name} ({_cell(estimate)})"
+        for number in board.numbers(task)
+        if "_auroc" in number
+        for head, name in board.heads.items()
+        if (estimate := board.estimate(task, head, number)) and estimate.above(0.5) == "not held"
+    ]
+    if not worse:
+        return ""
+    return (
+        "Worse than chance, the interval lying below 0.5 (these scores take test rows for "
+        f"strangers): {'; '.join(worse)}."
+    )
 
 
 def _cell(estimate: Estimate | None) -> str:
