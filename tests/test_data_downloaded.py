@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -74,6 +75,11 @@ def test_gtsrb_as_unpacked(tmp_path):
     assert len(train) + len(test) == 12
     again, _ = load(root / "GTSRB" / "Final_Training" / "Images", label="ClassId")
     assert again.class_names == ("0", "1", "2")
+    table = root / "GTSRB" / "Final_Test" / "Images" / "GT-final_test.csv"
+    write(table, re.sub(r"(?m);[^;]*$", "", table.read_text()))
+    with pytest.raises(InputError, match=r"test split has no column 'label'.*test_fraction="):
+        load(root)
+    assert load(root, test_fraction=0.3)[0].class_names == ("00000", "00001", "00002")
 
 
 def test_images_with_several_tables_beside_them(tmp_path):
@@ -113,6 +119,18 @@ def test_a_table_names_images_by_what_is_left_of_their_names(tmp_path):
     for part in (train, test):
         assert part.class_names == ("akita", "boxer")
         assert part.y.tolist() == [round(p / 10) % 2 for p in pixels(part)]
+
+
+def test_folders_are_labels_though_the_test_images_have_none(tmp_path):
+    for name in ("cat", "dog"):
+        for k in range(4):
+            picture(tmp_path / "train" / name / f"{k}.png", k)
+    picture(tmp_path / "test" / "1.png", 0)
+    write(tmp_path / "sample_submission.csv", "id,label\n1,0.5\n")
+    with pytest.raises(InputError, match=r"test split has .*label.*test_fraction="):
+        load(tmp_path)
+    train, test = load(tmp_path, test_fraction=0.25)
+    assert (train.class_names, len(train), len(test)) == (("cat", "dog"), 6, 2)
 
 
 def test_classes_are_the_innermost_folders_that_differ(tmp_path):
@@ -263,9 +281,17 @@ def test_the_iris_of_uci(tmp_path):
     train, test = load(path, header=False)
     assert train.class_names == ("Iris-a", "Iris-b")
     assert len(train) + len(test) == 10
-    path = write(tmp_path / "seeds.data", values.replace(",", "  "))
-    again, _ = load(path, header=False)
-    assert np.array_equal(again.x, train.x)
+    for name in ("seeds.data", "seeds_dataset.txt"):
+        path = write(tmp_path / name, values.replace(",", "  "))
+        again, _ = load(path, header=False)
+        assert np.array_equal(again.x, train.x)
+
+
+def test_messages_and_tabs_without_a_suffix(tmp_path):
+    rows = "".join(f"{('ham', 'spam')[k % 2]}\tGo, until {k}; crazy\n" for k in range(8))
+    train, _ = load(write(tmp_path / "SMSSpamCollection", rows), header=False)
+    assert train.class_names == ("ham", "spam")
+    assert all(text.startswith("Go, until") for text in train.texts)
 
 
 def test_a_csv_of_r_and_of_a_spreadsheet(tmp_path):
@@ -279,6 +305,9 @@ def test_a_csv_of_r_and_of_a_spreadsheet(tmp_path):
     write(tmp_path / "s.csv", path.read_bytes() + "ja;gut\nnein;böse\n".encode() * 2)
     train, _ = load(path)
     assert train.class_names == ("ja", "nein")
+    path = write(tmp_path / "d.csv", "label;a\n" + "ja;1,5\nnein;-2,25\n" * 3)
+    assert load(path)[0].preprocessing["columns"] == ["a"]
+    assert load(path)[0].preprocessing["mean"] == [-0.375]
     latin = write(
         tmp_path / "l.csv", ("label,text\n" + "oui,été\nnon,forêt\n" * 3).encode("latin-1")
     )
@@ -388,6 +417,12 @@ def test_forms_of_json(tmp_path, value):
             assert int(text.split()[1]) % 2 == y
 
 
+def test_a_column_may_be_called_as_a_split(tmp_path):
+    value = {"test": [1.5, 2.5] * 4, "label": ["a", "b"] * 4}
+    train, _ = load(write(tmp_path / "t.json", json.dumps(value)))
+    assert train.preprocessing["columns"] == ["test"]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -422,7 +457,7 @@ def test_arrays_of_pictures(tmp_path, names, form):
     y = np.arange(12) % 3
     y = y[:, None] if form == "column" else y
     x = x / 255 if form == "float" else x
-    arrays = dict(zip(names, (x, y, x[:6], y[:6]), strict=True))
+    arrays = {**dict(zip(names, (x, y, x[:6], y[:6]), strict=True)), "mean": np.arange(3)}
     np.savez(tmp_path / "t.npz", **arrays)
     train, test = load(tmp_path / "t.npz")
     channels = 3 if form in ("colour", "first") else 1

@@ -88,7 +88,7 @@ def assign_roles(
         main = _find_label(features, inputs, rows, name)
     elif label is None:
         stated = [c for c in features if features[c].names is not None]
-        main = next((c for c in (*stated, *_usual(list(features))) if c not in inputs), "")
+        main = next((c for c in (*stated, *usual_labels(list(features))) if c not in inputs), "")
     if labels is None:
         free = [c for c in features if c not in (main, *inputs)]
         further = tuple(c for c in free if _is_label_like(c, features[c]))
@@ -138,7 +138,7 @@ def _check_input(kind: Kind, column: str, feature: Column) -> None:
 def _find_label(features: _Columns, inputs: Sequence[str], rows: Rows, name: str) -> str:
     free = [c for c in features if c not in inputs]
     stated = [c for c in free if features[c].names is not None]
-    usual = [c for c in _usual(free) if features[c].kind != "image"]
+    usual = [c for c in usual_labels(free) if features[c].kind != "image"]
     both = [c for c in usual if c in stated]
     for found in (both, stated, usual):
         if len(found) == 1:
@@ -162,7 +162,7 @@ def _find_label(features: _Columns, inputs: Sequence[str], rows: Rows, name: str
     )
 
 
-def _usual(columns: Sequence[str]) -> list[str]:
+def usual_labels(columns: Sequence[str]) -> list[str]:
     """Return the columns that are called as labels usually are."""
     plain = {c: re.sub(r"[\W_]", "", c.lower()) for c in columns}
     first = [c for c in columns if plain[c] in _LABEL_NAMES]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from vcviz.data.columns import usual_labels
 from vcviz.data.places import Places
 from vcviz.data.rows import Column, Rows, Values, column_of
 from vcviz.data.table_files import PLAIN, Layout, read_frame
@@ -19,6 +20,8 @@ from vcviz.errors import InputError, clip
 
 #: kinds of tables that are looked for beside documents
 _BESIDE = ("csv", "json", "parquet")
+#: rows of a table of which at least one must name a file
+_LOOK = 100
 
 
 class Documents(Rows):
@@ -93,19 +96,25 @@ def read_documents(
     for file in (f for group in splits.values() for f in group if f.is_link):
         places.locate(file.path)
     labels = {name: class_names(group) for name, group in splits.items()}
-    every = None not in labels.values()
-    classes = _in_order({c for found in labels.values() for c in found or ()}) if every else []
+    classes = _in_order({c for found in labels.values() for c in found or ()})
     tables = [f for f in files if f.kind in _BESIDE]
     known = _Known(folder, tables, splits, layout, progress) if tables else None
+    # Where a split without folders of classes has its labels in a table, so have the others.
+    shared = known.shared() if known is not None and None in labels.values() else []
+    by_table = bool(usual_labels(shared))
     result: dict[str, Rows] = {}
     for name, group in splits.items():
         further = known.columns(name) if known else {}
         columns = {c: column_of(values) for c, values in further.items()}
-        if every and "label" not in further:
+        found = labels[name]
+        if found is not None and by_table:
+            further.setdefault("folder", np.array(found))
+            columns.setdefault("folder", Column("string"))
+        elif found is not None and "label" not in further:
             code = {c: k for k, c in enumerate(classes)}
-            further["label"] = np.array([code[c] for c in labels[name] or ()], np.int64)
+            further["label"] = np.array([code[c] for c in found], np.int64)
             columns["label"] = Column("integer", tuple(classes))
-        elif known is not None and not every and (named := known.named[name]).any():
+        elif found is None and known is not None and (named := known.named[name]).any():
             # Without folders, a file that no table names has no label.
             further = {c: values[named] for c, values in further.items()}
             group = [f for f, is_named in zip(group, named, strict=True) if is_named]
@@ -149,11 +158,16 @@ class _Known:
         """Return the columns that tables add to the files of a split, of the types they hold."""
         return {name: _typed(values) for name, values in self._columns[split].items()}
 
+    def shared(self) -> list[str]:
+        """Return the columns that files of every split have."""
+        first, *others = self._columns.values()
+        return [name for name in first if all(name in found for found in others)]
+
     def _add(self, frame: Any, start: str) -> None:
         best, found = None, np.zeros(0, np.int64)
         for column in frame.columns:
             values = frame[column].tolist()
-            if not all(isinstance(v, (str, int)) for v in values[:100]):
+            if not any(self._find(v, start) >= 0 for v in values[:_LOOK]):
                 continue
             here = np.array([self._find(v, start) for v in values], np.int64)
             if (here >= 0).sum() > (found >= 0).sum():

@@ -138,7 +138,8 @@ def _read_file(path: Path, stack: ExitStack, layout: Layout, progress: bool) -> 
     kind = kind_of(path.name)
     if kind == "archive":
         return _read_folder(unpack(path, stack), stack, layout, progress)
-    file = File(str(path), (), path.name, kind)
+    # One file of text is a table, such as text that tabs follow.
+    file = File(str(path), (), path.name, "csv" if kind == "text" else kind)
     if not file.is_table:
         raise refusal(path.name)
     # Its name alone says nothing of a split.

@@ -67,7 +67,7 @@ def load_stored(
     max_rows : keep at most this many rows of each split, stratified, before anything is decoded
     header : of CSV files: whether the first row names the columns, or their names where no row
         does; without names they are called "0", "1", …
-    separator : of CSV files; default the one of ``, ; | tab`` that the first row has most of
+    separator : of CSV files; default the one of ``, ; | tab`` that rows have most of
     image, text, columns : the input; default as recognised: the one column of images, or of
         text, or all numbers and strings but an ``index`` or ``id``. Several text columns are
         joined by a line break; numbers of a table are standardised and its strings one-hot, both

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 #: bytes of memory that a byte of a file of text takes while it is read
 _PER_BYTE = {"csv": 4, "json": 8}
-_SEPARATORS = ",;\t|"
+_SEPARATORS = "\t;|,"
+#: lines that show which of them is meant
+_LOOK = 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Layout:
     Attributes
     ----------
     header : whether the first row names the columns, or their names where no row does
-    separator : between columns; None for the one of ``, ; | tab`` that the first row has most of
+    separator : between columns; None for the one of ``, ; | tab`` that rows have most of
     """
 
     header: bool | Sequence[str] = True
@@ -150,11 +152,14 @@ def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
 
     def read(encoding: str) -> pd.DataFrame:
         with _bytes(file, progress) as stream:
-            first = _unpacked(stream, file).readline(2**20).decode(encoding, "replace")
-        if not first:
+            opened = _unpacked(stream, file)
+            lines = [opened.readline(2**20).decode(encoding, "replace") for _ in range(_LOOK)]
+        lines = [line for line in lines if line.strip()]
+        if not lines:
             raise InputError("it is empty")
-        separator = layout.separator or _separator(first, file.name)
-        names = None if layout.header is True else _names(first, separator, layout.header)
+        separator = layout.separator or _separator(lines, file.name)
+        comma = separator == ";" and re.search(r"(^|;)-?\d+,\d+\s*(;|$)", lines[-1])
+        names = None if layout.header is True else _names(lines[0], separator, layout.header)
         with _bytes(file, progress) as stream:
             frame = pd.read_csv(
                 stream,
@@ -163,6 +168,7 @@ def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
                 names=names,
                 encoding=encoding,
                 compression=_packing(file)[0],
+                decimal="," if comma else ".",
                 skipinitialspace=True,
                 **({"low_memory": False} if len(separator) == 1 else {"engine": "python"}),
             )
@@ -193,16 +199,20 @@ def _names(first: str, separator: str, header: bool | Sequence[str]) -> list[str
     return list(header)
 
 
-def _separator(line: str, name: str) -> str:
-    """Return the separator that a line has most of outside of quotes."""
+def _separator(lines: Sequence[str], name: str) -> str:
+    """Return the separator that lines have most of outside of quotes, as often in each."""
     if ".tsv" in name.lower():
         return "\t"
-    bare = re.sub(r'"[^"]*"', "", line)
-    counts = {mark: bare.count(mark) for mark in _SEPARATORS}
-    best = max(counts, key=lambda mark: counts[mark])
-    if counts[best] == 0 and len(bare.split()) > 1 and ".data" in name.lower():
+    bare = [re.sub(r'"[^"]*"', "", line) for line in lines]
+    counts = {mark: [line.count(mark) for line in bare] for mark in _SEPARATORS}
+    even = [mark for mark in _SEPARATORS if min(counts[mark]) == max(counts[mark])]
+    best = max(even or _SEPARATORS, key=lambda mark: counts[mark][0])
+    best = best if counts[best][0] else max(_SEPARATORS, key=lambda mark: counts[mark][0])
+    words = bare[0].split()
+    numbers = sum(re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", word) is not None for word in words)
+    if counts[best][0] == 0 and len(words) > 1 and 2 * numbers >= len(words):
         return r"\s+"
-    return best if counts[best] else ","
+    return best if counts[best][0] else ","
 
 
 # ---------------------------------------------------------------- JSON
@@ -217,8 +227,9 @@ def _json(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]
         if "Extra data" not in error.msg:
             raise
         value = [json.loads(line) for line in text.splitlines() if line.strip()]
-    if isinstance(value, dict) and any(exact_split(k) for k in value):
-        return {split: _json_frame(rows) for split, rows in value.items() if _holds(rows)}
+    splits = [k for k in value if split_of(k)] if isinstance(value, dict) else []
+    if splits and (len(splits) == len(value) or sum(map(bool, map(exact_split, splits))) > 1):
+        return {split: _json_frame(value[split]) for split in splits if _holds(value[split])}
     return {"": _json_frame(value)}
 
 
@@ -271,7 +282,8 @@ def _npz(file: File, layout: Layout, progress: bool) -> dict[str, Rows]:
             splits.setdefault(split, {})[rest] = values
     if not splits:
         raise InputError("it holds no arrays")
-    return {split: _arrays(columns) for split, columns in splits.items()}
+    # What names no split is no row beside what does.
+    return {s: _arrays(columns) for s, columns in splits.items() if s or len(splits) == 1}
 
 
 def _arrays(arrays: Mapping[str, np.ndarray]) -> Rows:
