@@ -94,6 +94,9 @@ def test_images_with_several_tables_beside_them(tmp_path):
     write(
         tmp_path / "Test.csv", "Width,ClassId,Path\n4,0,Test/0.png\n4,1,Test/1.png\n4,10,Test/2.png"
     )
+    alone, _ = load(tmp_path / "Train.csv")
+    assert (alone.kind, alone.class_names) == ("image", ("0", "1", "10"))
+    assert alone.y.tolist() == [p // 10 for p in pixels(alone)]
     write(tmp_path / "Meta.csv", "Path,ClassId,ShapeId\nMeta/0.png,0,1\n")
     write(tmp_path / "broken.csv", 'a,b\n1,2,3,4\n"')
     train, test = load(tmp_path)
@@ -230,6 +233,22 @@ def test_the_reviews_of_imdb_as_unpacked(tmp_path):
     train, test = load(tmp_path)
     assert train.class_names == ("neg", "pos")
     assert (len(train), len(test)) == (6, 6)
+
+
+def test_a_linked_folder_is_named_and_not_left_out(tmp_path):
+    texts(tmp_path / "here", {"a": 3, "b": 3})
+    texts(tmp_path / "elsewhere", {"c": 3})
+    (tmp_path / "here" / "c").symlink_to(tmp_path / "elsewhere" / "c")
+    with pytest.raises(InputError, match=r"here/c' is a link, which is not followed"):
+        load(tmp_path / "here")
+
+
+def test_lines_of_json_may_hold_separators_of_lines(tmp_path):
+    rows = [
+        json.dumps({"text": f"a\u2028b {k}", "label": k % 2}, ensure_ascii=False) for k in range(8)
+    ]
+    train, test = load(write(tmp_path / "t.jsonl", "\n".join(rows)))
+    assert len(train) + len(test) == 8
 
 
 def test_what_is_no_text_is_named(tmp_path):
@@ -472,6 +491,8 @@ def test_arrays_of_numbers(tmp_path):
     np.savez(tmp_path / "t.npz", X=rng.random((12, 4)), y=np.arange(12) % 2)
     train, _ = load(tmp_path / "t.npz")
     assert train.preprocessing["columns"] == ["X0", "X1", "X2", "X3"]
+    np.savez(tmp_path / "t.npz", X=rng.random((12, 4)), y=np.array([b"no", b"yes"] * 6))
+    assert load(tmp_path / "t.npz")[0].class_names == ("no", "yes")
     np.savez(tmp_path / "t.npz", X=rng.random((12, 4)), y=np.arange(11) % 2)
     with pytest.raises(InputError, match=r"different lengths: X \(12, 4\), y \(11,\)"):
         load(tmp_path / "t.npz")

@@ -10,7 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from vcviz.data.rows import Column, Rows, missing
+from vcviz.data.tree import kind_of
 from vcviz.errors import InputError, clip, nearest
 from vcviz.records import Kind
 
@@ -96,7 +99,7 @@ def assign_roles(
         further = _names("labels", labels, features, name)
     if not kinds:
         own = {c: f for c, f in features.items() if c in rows.columns}
-        kind, inputs = _find_inputs(own, {main, *further}, name)
+        kind, inputs = _find_inputs(own, rows, {main, *further}, name)
         kinds = [kind]
     for column in inputs:
         _check_input(kinds[0], column, features[column])
@@ -181,9 +184,12 @@ def _likely(rows: Rows, columns: Sequence[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: item[1]))
 
 
-def _find_inputs(features: _Columns, taken: set[str], name: str) -> tuple[Kind, tuple[str, ...]]:
+def _find_inputs(
+    features: _Columns, rows: Rows, taken: set[str], name: str
+) -> tuple[Kind, tuple[str, ...]]:
     free = [c for c in features if c not in taken and c.lower() not in _ROW_NAMES]
     images = [c for c in free if features[c].kind == "image"]
+    images = images or [c for c in free if _names_images(rows, c)]
     texts = [c for c in free if features[c].kind == "string"]
     numbers = [c for c in free if features[c].is_number]
     if len(images) == 1:
@@ -205,6 +211,14 @@ def _find_inputs(features: _Columns, taken: set[str], name: str) -> tuple[Kind, 
         f"{name!r} has {problem}; name the input with image=, text= or columns=, its columns are: "
         f"{', '.join(features)}"
     )
+
+
+def _names_images(rows: Rows, column: str) -> bool:
+    """Return whether the first strings of a column are names of images."""
+    if rows.columns[column].kind != "string":
+        return False
+    first = rows.values(column, np.arange(min(20, len(rows))))
+    return len(first) > 0 and all(kind_of(str(name)) == "image" for name in first)
 
 
 def _is_label_like(column: str, feature: Column) -> bool:

@@ -226,7 +226,7 @@ def _json(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]
     except json.JSONDecodeError as error:
         if "Extra data" not in error.msg:
             raise
-        value = [json.loads(line) for line in text.splitlines() if line.strip()]
+        value = [json.loads(line) for line in text.split("\n") if line.strip()]
     splits = [k for k in value if split_of(k)] if isinstance(value, dict) else []
     if splits and (len(splits) == len(value) or sum(map(bool, map(exact_split, splits))) > 1):
         return {split: _json_frame(value[split]) for split in splits if _holds(value[split])}
@@ -296,6 +296,8 @@ def _arrays(arrays: Mapping[str, np.ndarray]) -> Rows:
     columns: dict[str, Any] = {}
     kinds: dict[str, Column] = {}
     for name, values in arrays.items():
+        if values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8")
         if values.ndim == 1 or values.shape == (n, 1):
             columns[name] = values.reshape(n)
         elif values.ndim == 2:

@@ -256,6 +256,12 @@ def _walk(folder: str, parts: tuple[str, ...]) -> Iterator[File]:
             continue
         if entry.is_dir(follow_symlinks=False):
             folders.append(entry)
+        elif entry.is_dir():
+            # Followed, links could lead anywhere, or round and round.
+            raise InputError(
+                f"the folder {clip(entry.path, 200)} is a link, which is not followed; put the "
+                "folder itself there, or take the link away"
+            )
         elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
             kind = kind_of(entry.name)
             yield File(entry.path, parts, entry.name, kind, entry.is_symlink())

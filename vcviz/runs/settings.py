@@ -101,4 +101,6 @@ def _stamp(dataset: str) -> int:
     files = [place]
     if Path(place).is_dir():
         files = sorted(os.path.join(at, name) for at, _, names in os.walk(place) for name in names)
-    return hash(tuple((f, (s := os.stat(f)).st_mtime_ns, s.st_size) for f in files))
+    # A link may lead nowhere.
+    stats = [os.stat(f) for f in files if os.path.exists(f)]
+    return hash((tuple(files), tuple((s.st_mtime_ns, s.st_size) for s in stats)))
