@@ -355,6 +355,31 @@ def test_tables_that_do_not_belong_together_are_named(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow", "jsonl"])
+def test_parts_of_a_table_and_what_describes_it(tmp_path, suffix):
+    import pyarrow as pa
+
+    for part in range(3):
+        frame = pd.DataFrame({"a": np.arange(4) + 4.5 * part, "label": ["x", "y"] * 2})
+        path = tmp_path / f"train-0000{part}-of-00003.{suffix}"
+        if suffix == "csv":
+            frame.to_csv(path, index=False)
+        elif suffix == "parquet":
+            frame.to_parquet(path)
+        elif suffix == "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        else:
+            table = pa.Table.from_pandas(frame)
+            with pa.ipc.new_stream(path, table.schema) as writer:
+                writer.write_table(table)
+    if suffix != "jsonl":
+        for name in ("package.json", "a.json", "b.json", "c.json"):
+            write(tmp_path / name, "{}")
+    train, test = load(tmp_path)
+    assert len(train) + len(test) == 12
+    assert train.y.tolist() == (train.index % 2).tolist()
+
+
 def test_options_of_csv_files_are_for_csv_files(tmp_path):
     path = write(tmp_path / "t.json", '[{"a": 1, "label": 0}]')
     with pytest.raises(InputError, match="are for CSV files, not for json"):

@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def read_tables(
 
     Parameters
     ----------
-    files : of which those of the most frequent kind are read
+    files : of which those of one kind are read, that which takes the most room
     layout : of CSV files
     progress : whether reading longer than two seconds shows a bar
 
@@ -79,8 +80,10 @@ def read_tables(
     InputError
         If files cannot be read, or those of one split have different columns.
     """
-    kinds = Counter(f.kind for f in files)
-    kind = max(kinds, key=lambda k: (kinds[k], k))
+    room: Counter[str] = Counter()
+    for file in files:
+        room[file.kind] += 1 + os.path.getsize(file.path)
+    kind = "csv" if layout != PLAIN and "csv" in room else room.most_common(1)[0][0]
     if layout != PLAIN and kind != "csv":
         raise InputError(f"header= and separator= are for CSV files, not for {kind}")
     groups = arrange([f for f in files if f.kind == kind], by_stem=True)
@@ -110,7 +113,7 @@ def _read_group(
 ) -> dict[str, Rows]:
     """Return the rows of files of one kind by split; that of files which name none is ""."""
     if kind in ("parquet", "arrow"):
-        return {"": _columnar([f.path for f in files], kind)}
+        return {"": _columnar(kind, files)}
     parts: dict[str, list[Any]] = {}
     for file in files:
         with _explained(file.name):
@@ -272,6 +275,9 @@ def _json_frame(value: Any) -> pd.DataFrame:
 
 def _npz(file: File, layout: Layout, progress: bool) -> dict[str, Rows]:
     """Return the arrays of each split; ``x_train`` and ``train_images`` name theirs."""
+    with zipfile.ZipFile(file.path) as archive:
+        need = sum(entry.file_size for entry in archive.infolist())
+    check_memory(f"reading {file.name}", need, "make a smaller copy")
     with np.load(file.path, allow_pickle=False) as opened:
         arrays = {name: opened[name] for name in opened.files}
     splits: dict[str, dict[str, Any]] = {}
@@ -336,38 +342,33 @@ def _pictures(name: str, values: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- Parquet and Arrow
 
 
-def _columnar(files: Sequence[str], kind: str) -> Rows:
+def _columnar(kind: str, files: Sequence[File]) -> Rows:
     from pyarrow import dataset
 
-    name = os.path.basename(files[0])
-    with _explained(name):
-        if kind == "arrow":
-            tables = [_arrow(path) for path in files]
-            sizes: Counter[str] = Counter()
-            for table in tables:
-                sizes.update({c: table.column(c).nbytes for c in table.column_names})
-            schemas = [table.schema for table in tables]
-            source = (
-                dataset.InMemoryDataset(tables, schema=schemas[0])
-                if len({tuple(s.names) for s in schemas}) == 1
-                else None
-            )
-        else:
-            source = dataset.dataset(list(files), format="parquet")
-            fragments = list(source.get_fragments())
-            schemas = [fragment.physical_schema for fragment in fragments]
-            sizes = Counter()
-            for fragment in fragments:
-                meta = fragment.metadata
-                for g in range(meta.num_row_groups):
-                    for k in range(meta.num_columns):
-                        chunk = meta.row_group(g).column(k)
-                        top = chunk.path_in_schema.split(".")[0]
-                        sizes[top] += chunk.total_uncompressed_size
-        _check_columns(
-            [s.names for s in schemas], [File(f, (), os.path.basename(f), kind) for f in files]
-        )
-        return OnDisk(source, sizes)
+    sources: list[Any] = []
+    sizes: Counter[str] = Counter()
+    for file in files:
+        with _explained(file.name):
+            if kind == "arrow":
+                table = _arrow(file.path)
+                sources.append(dataset.dataset(table))
+                sizes.update({name: table.column(name).nbytes for name in table.column_names})
+            else:
+                sources.append(dataset.dataset(file.path, format="parquet"))
+                sizes.update(_sizes(next(sources[-1].get_fragments()).metadata))
+    _check_columns([source.schema.names for source in sources], files)
+    with _explained(files[0].name):
+        return OnDisk(dataset.dataset(sources) if len(sources) > 1 else sources[0], sizes)
+
+
+def _sizes(meta: Any) -> dict[str, int]:
+    """Return the bytes of each column of a Parquet file, unpacked."""
+    sizes: Counter[str] = Counter()
+    for g in range(meta.num_row_groups):
+        for k in range(meta.num_columns):
+            chunk = meta.row_group(g).column(k)
+            sizes[chunk.path_in_schema.split(".")[0]] += chunk.total_uncompressed_size
+    return sizes
 
 
 def _arrow(path: str) -> Any:
