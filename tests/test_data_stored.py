@@ -497,6 +497,14 @@ def _one_folder_of_images(folder: Path) -> Path:
     return folder
 
 
+def _damaged_pages(folder: Path) -> Path:
+    table().to_parquet(folder / "t.parquet", compression="gzip")
+    data = bytearray((folder / "t.parquet").read_bytes())
+    data[4:400] = bytes(396)
+    (folder / "t.parquet").write_bytes(data)
+    return folder
+
+
 def _a_bad_image(folder: Path) -> Path:
     pictures(folder, {"ant": 3, "bee": 3})
     (folder / "bee" / "1.png").write_bytes(b"no image at all")
@@ -536,6 +544,7 @@ def _bad_readme(folder: Path) -> Path:
         (_only_notes, "it has no files of data"),
         (_loose_images, "has no label column; .*one folder a class"),
         (_one_folder_of_images, "has no label column"),
+        (_damaged_pages, "column 'label' cannot be read: "),
         (_a_bad_image, r"row 4 of the (train|test) split: not an image that can be read"),
         (_two_sizes, r"got 2: 3x5 \(3\), 4x4 \(3\); pass image_size"),
         (_a_pattern, "which are read as a pattern; rename the folder"),

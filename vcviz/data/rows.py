@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.data.room import check_memory
+from vcviz.errors import InputError, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,8 +148,9 @@ class OnDisk(Rows):
             2.0 * n * size,
             "name fewer columns, pass max_rows, or make a smaller copy",
         )
-        table = self._table(names, rows)
-        return {name: table.column(name).to_pandas().to_numpy() for name in names}
+        with explained(f"column {', '.join(map(repr, names[:3]))}"):
+            table = self._table(names, rows)
+            return {name: table.column(name).to_pandas().to_numpy() for name in names}
 
     def _table(self, names: list[str], rows: NDArray[np.int64] | None) -> pa.Table:
         source: Any = self._source
@@ -230,3 +233,19 @@ def _column(kind: Any) -> Column:
         ("string", lambda t: re.match(r"(large_)?string", str(t))),
     )
     return Column(next((name for name, fits in tests if fits(kind)), str(kind)))
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn whatever a library raises while it reads into one line that says what of."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except MemoryError:
+        raise InputError(f"{name} does not fit into memory; make a smaller copy") from None
+    except RecursionError:
+        raise InputError(f"{name} nests lists and objects too deeply; flatten its rows") from None
+    except Exception as error:  # five libraries meet here
+        line = shorten(" ".join(str(error).split()), 300) or type(error).__name__
+        raise InputError(f"{name} cannot be read: {line}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -203,7 +203,7 @@ def read_inputs_like(
         )
         title = source_title(source)
         if split is None:
-            split = next(name for name in (*_TEST_NAMES, *splits) if name in splits)
+            split = _first(splits, _TEST_NAMES) or next(iter(splits))
         data = splits[_named(split, splits, title)]
         chosen = np.arange(len(data))
         limit = None if max_rows is None else check_count("max_rows", max_rows)
@@ -239,8 +239,7 @@ def _choose(
     asked = [None if s is None else _named(s, splits, title) for s in (train_split, test_split)]
     if test_split is not None and test_fraction is not None:
         raise InputError("give test_split or test_fraction, not both")
-    lower = {name.lower(): name for name in splits}
-    train_name = asked[0] or next((lower[n] for n in _TRAIN_NAMES if n in lower), None)
+    train_name = asked[0] or _first(splits, _TRAIN_NAMES)
     if train_name is None and len(splits) == 1:
         train_name = next(iter(splits))
     if train_name is None:
@@ -250,8 +249,8 @@ def _choose(
         )
     test_name = asked[1]
     if test_name is None and test_fraction is None:
-        names = [lower[n] for n in _TEST_NAMES if n in lower]
-        test_name = next((n for n in names if n != train_name), None)
+        others = [name for name in splits if name != train_name]
+        test_name = _first(others, _TEST_NAMES)
     used = {"train": splits[train_name]}
     if test_name is not None:
         used["test"] = splits[test_name]
@@ -259,6 +258,12 @@ def _choose(
         if len(data) == 0:
             raise InputError(f"the split {name!r} of {title!r} is empty: it has no rows")
     return used
+
+
+def _first(splits: Iterable[str], names: Sequence[str]) -> str | None:
+    """Return the split that is called by the first of the names that any is."""
+    lower = {name.lower(): name for name in splits}
+    return next((lower[name] for name in names if name in lower), None)
 
 
 def _named(name: str, splits: dict[str, Rows], title: str) -> str:

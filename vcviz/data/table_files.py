@@ -20,7 +20,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.data.room import check_memory
-from vcviz.data.rows import Column, InMemory, OnDisk, Rows
+from vcviz.data.rows import Column, InMemory, OnDisk, Rows, explained
 from vcviz.data.tree import File, arrange, exact_split, split_of
 from vcviz.errors import InputError, clip, shorten
 
@@ -116,7 +116,7 @@ def _read_group(
         return {"": _columnar(kind, files)}
     parts: dict[str, list[Any]] = {}
     for file in files:
-        with _explained(file.name):
+        with explained(file.name):
             for split, one in _READERS[kind](file, layout, progress).items():
                 parts.setdefault(split, []).append(one)
     return {split: _stacked(several, files) for split, several in parts.items()}
@@ -348,7 +348,7 @@ def _columnar(kind: str, files: Sequence[File]) -> Rows:
     sources: list[Any] = []
     sizes: Counter[str] = Counter()
     for file in files:
-        with _explained(file.name):
+        with explained(file.name):
             if kind == "arrow":
                 table = _arrow(file.path)
                 sources.append(dataset.dataset(table))
@@ -357,7 +357,7 @@ def _columnar(kind: str, files: Sequence[File]) -> Rows:
                 sources.append(dataset.dataset(file.path, format="parquet"))
                 sizes.update(_sizes(next(sources[-1].get_fragments()).metadata))
     _check_columns([source.schema.names for source in sources], files)
-    with _explained(files[0].name):
+    with explained(files[0].name):
         return OnDisk(dataset.dataset(sources) if len(sources) > 1 else sources[0], sizes)
 
 
@@ -411,19 +411,3 @@ def _bytes(file: File, progress: bool) -> Iterator[Any]:
     bar = {"desc": f"reading {file.name}", "delay": 2, "leave": False, "disable": not progress}
     with open(file.path, "rb") as opened, tqdm.wrapattr(opened, "read", total=need, **bar) as s:
         yield s
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what a reader raises into one line that names the file."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    except MemoryError:
-        raise InputError(f"{name} does not fit into memory; make a smaller copy") from None
-    except RecursionError:
-        raise InputError(f"{name} nests lists and objects too deeply; flatten its rows") from None
-    except Exception as error:  # five libraries meet here
-        line = shorten(" ".join(str(error).split()), 300) or type(error).__name__
-        raise InputError(f"{name} cannot be read: {line}") from None
