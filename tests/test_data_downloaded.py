@@ -136,6 +136,16 @@ def test_folders_are_labels_though_the_test_images_have_none(tmp_path):
     assert (train.class_names, len(train), len(test)) == (("cat", "dog"), 6, 2)
 
 
+def test_a_test_split_may_hold_one_of_the_classes(tmp_path):
+    for name in ("cat", "dog"):
+        for k in range(4):
+            picture(tmp_path / "train" / "images" / name / f"{k}.png", k)
+    for k in range(2):
+        picture(tmp_path / "test" / "images" / "dog" / f"{k}.png", k)
+    train, test = load(tmp_path)
+    assert (train.class_names, test.y.tolist()) == (("cat", "dog"), [1, 1])
+
+
 def test_classes_are_the_innermost_folders_that_differ(tmp_path):
     for name in ("n01", "n02"):
         for k in range(3):
@@ -320,6 +330,9 @@ def test_a_csv_of_r_and_of_a_spreadsheet(tmp_path):
     train, _ = load(path)
     assert train.preprocessing["columns"] == ["a"]
     assert set(train.x.round(2).ravel()) != {0}
+    path = write(tmp_path / "e.csv", "a,label\n" + "1.5,x,\n2.5,y,\n" * 3)
+    train, _ = load(path)
+    assert (train.preprocessing["columns"], train.preprocessing["mean"]) == (["a"], [2.0])
     path = write(tmp_path / "s.csv", "\ufefflabel;text\nja;schön\nnein;übel\n".encode() * 1)
     write(tmp_path / "s.csv", path.read_bytes() + "ja;gut\nnein;böse\n".encode() * 2)
     train, _ = load(path)
@@ -518,6 +531,10 @@ def test_arrays_of_numbers(tmp_path):
     assert train.preprocessing["columns"] == ["X0", "X1", "X2", "X3"]
     np.savez(tmp_path / "t.npz", X=rng.random((12, 4)), y=np.array([b"no", b"yes"] * 6))
     assert load(tmp_path / "t.npz")[0].class_names == ("no", "yes")
+    np.savez(tmp_path / "t.npz", arr_0=rng.random((12, 2)), target=np.eye(3)[np.arange(12) % 3])
+    train, _ = load(tmp_path / "t.npz")
+    assert train.preprocessing["columns"] == ["arr_0_0", "arr_0_1"]
+    assert train.y.tolist() == (train.index % 3).tolist()
     np.savez(tmp_path / "t.npz", X=rng.random((12, 4)), y=np.arange(11) % 2)
     with pytest.raises(InputError, match=r"different lengths: X \(12, 4\), y \(11,\)"):
         load(tmp_path / "t.npz")

@@ -97,6 +97,10 @@ def read_documents(
         places.locate(file.path)
     labels = {name: class_names(group) for name, group in splits.items()}
     classes = _in_order({c for found in labels.values() for c in found or ()})
+    for name, group in splits.items():
+        only = {f.parts[-1] if f.parts else "" for f in group}
+        if labels[name] is None and only <= set(classes):
+            labels[name] = [f.parts[-1] for f in group]  # of one class
     tables = [f for f in files if f.kind in _BESIDE]
     known = _Known(folder, tables, splits, layout, progress) if tables else None
     # Where a split without folders of classes has its labels in a table, so have the others.

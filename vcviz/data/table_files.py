@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from vcviz.data.columns import usual_labels
 from vcviz.data.room import check_memory
 from vcviz.data.rows import Column, InMemory, OnDisk, Rows, explained
 from vcviz.data.tree import File, arrange, exact_split, split_of
@@ -179,6 +180,9 @@ def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
             return frame
         if names is not None or frame.index.nlevels > 1:
             raise InputError(f"its rows have more values than the {frame.shape[1]} columns")
+        if frame.iloc[:, -1].isna().all():
+            # Rows, but not the header, end in a separator.
+            return frame.reset_index().iloc[:, :-1].set_axis(frame.columns, axis=1)
         # R writes the numbers of rows without a name for their column.
         return frame.reset_index(names="index")
 
@@ -306,12 +310,19 @@ def _arrays(arrays: Mapping[str, np.ndarray]) -> Rows:
             values = np.char.decode(values, "utf-8")
         if values.ndim == 1 or values.shape == (n, 1):
             columns[name] = values.reshape(n)
+        elif values.ndim == 2 and usual_labels([name]) and _is_one_hot(values):
+            columns[name] = values.argmax(1)
         elif values.ndim == 2:
-            columns |= {f"{name}{k}": values[:, k] for k in range(values.shape[1])}
+            stem = f"{name}_" if name[-1:].isdigit() else name
+            columns |= {f"{stem}{k}": values[:, k] for k in range(values.shape[1])}
         else:
             columns[name] = _pictures(name, values)
             kinds[name] = Column("image")
     return InMemory(columns, kinds)
+
+
+def _is_one_hot(values: np.ndarray) -> bool:
+    return bool(np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all())
 
 
 def _pictures(name: str, values: np.ndarray) -> np.ndarray:

@@ -190,7 +190,7 @@ def arrange(files: Sequence[File], *, by_stem: bool = False) -> dict[str, list[F
             if file.parts and file.parts[0] in splits:
                 inner = file._replace(parts=file.parts[1:])
                 groups.setdefault(splits[file.parts[0]], []).append(inner)
-        return {name: below_common(group) for name, group in groups.items()}
+        return groups
     if by_stem:
         stems = {f.name: f.name.split(".")[0] for f in files}
         named = _split_names(set(stems.values()))
