@@ -258,7 +258,7 @@ def test_a_script_may_call_a_sweep_without_a_main_guard(tmp_path, guarded):
     text = f'if __name__ == "__main__":\n{body}' if guarded else SCRIPT
     (tmp_path / "script.py").write_text(text)
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["once", "finished", str(tmp_path / "script.py")]
