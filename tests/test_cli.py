@@ -14,6 +14,7 @@ from tiny_notebooks import code, save, text
 
 import vcviz
 from vcviz import cli, headless, lab
+from vcviz.cli.table import text_table
 from vcviz.config import RunConfig
 from vcviz.errors import InputError, TrainingError
 from vcviz.headless.outcomes import Failure, NotebookError, NotebookResult
@@ -208,6 +209,15 @@ def test_runs_are_listed_as_a_table_or_json(monkeypatch, capsys):
     fake(monkeypatch, "vcviz.runs", list_runs=lambda folder: [])
     assert run("runs", "empty") == 0
     assert capsys.readouterr().out == "no finished runs in empty; train one: vcviz train\n"
+
+
+def test_columns_that_are_empty_in_every_row_are_left_out():
+    rows = [
+        {"a": "x", "b": float("nan"), "c": None, "d": ""},
+        {"a": "y", "b": None, "c": 2, "d": ""},
+    ]
+    assert text_table(rows) == "a  c\nx  -\ny  2"
+    assert text_table([{"a": None}]) == text_table([]) == ""
 
 
 def test_a_missing_runs_folder_is_one_line(tmp_path, capsys):

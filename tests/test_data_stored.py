@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -382,7 +383,7 @@ def test_label_distributions_are_checked(tmp_path, column, message):
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [
-        (table(12).iloc[:0], {}, r"read as a dataset: t\.parquet has no rows"),
+        (table(12).iloc[:0], {}, "the split 'train' of 't' is empty: it has no rows"),
         (table(12, label="ant"), {}, r"'label' of the train split holds one class \(ant\)"),
         (table(12, a=[None, 1.0, np.nan] * 4), {}, "column 'a' of the train split has"),
         (table(12, label=["ant", "bee", None] * 4), {}, "'label' of the train split has 4 missing"),
@@ -399,7 +400,7 @@ def test_label_distributions_are_checked(tmp_path, column, message):
         (table(12), {"columns": ["a", "c"]}, "columns='c' is no column"),
         (table(12), {"columns": ["label"], "label": "label"}, "both the label and an input"),
         (table(12), {"columns": ["a"], "text": "label"}, "one of image=, text= and columns="),
-        (table(12), {"text": "a"}, "column 'a' must hold strings, got Value"),
+        (table(12), {"text": "a"}, "column 'a' must hold strings, got float"),
         (table(12), {"image": "b"}, "column 'b' must hold images"),
         (table(12)[["label"]], {}, "'t' has no column of images, text or numbers"),
         (table(12, label=list(range(12))), {}, "leaves some of its 12 classes without a row"),
@@ -496,6 +497,14 @@ def _one_folder_of_images(folder: Path) -> Path:
     return folder
 
 
+def _damaged_pages(folder: Path) -> Path:
+    table().to_parquet(folder / "t.parquet", compression="gzip")
+    data = bytearray((folder / "t.parquet").read_bytes())
+    data[4:400] = bytes(396)
+    (folder / "t.parquet").write_bytes(data)
+    return folder
+
+
 def _a_bad_image(folder: Path) -> Path:
     pictures(folder, {"ant": 3, "bee": 3})
     (folder / "bee" / "1.png").write_bytes(b"no image at all")
@@ -511,6 +520,8 @@ def _two_sizes(folder: Path) -> Path:
 def _a_pattern(folder: Path) -> Path:
     (folder / "data[1]").mkdir()
     table().to_csv(folder / "data[1]" / "t.csv", index=False)
+    assert sum(map(len, load(folder / "data[1]"))) == 12
+    (folder / "data[1]" / "README.md").write_text("---\nconfigs:\n- config_name: a\n---\n")
     return folder / "data[1]"
 
 
@@ -527,12 +538,13 @@ def _bad_readme(folder: Path) -> Path:
         (_junk("t.json"), "cannot be read as a dataset"),
         (_junk("t.arrow"), "cannot be read as a dataset"),
         (_junk("t.png"), "'t.png' is no kind of file that can be read: use .csv"),
-        (_empty_split, r"cannot be read as a dataset: test\.csv has no rows"),
-        (_empty_file, "cannot be read as a dataset: No columns"),
+        (_empty_split, "the split 'test' of .* is empty: it has no rows"),
+        (_empty_file, "cannot be read as a dataset: t.csv: it is empty"),
         (lambda folder: folder, "it has no files of data"),
         (_only_notes, "it has no files of data"),
         (_loose_images, "has no label column; .*one folder a class"),
         (_one_folder_of_images, "has no label column"),
+        (_damaged_pages, "column 'label' cannot be read: "),
         (_a_bad_image, r"row 4 of the (train|test) split: not an image that can be read"),
         (_two_sizes, r"got 2: 3x5 \(3\), 4x4 \(3\); pass image_size"),
         (_a_pattern, "which are read as a pattern; rename the folder"),
@@ -570,7 +582,7 @@ def test_a_row_that_names_a_file_elsewhere_is_refused(foreign, form, monkeypatch
         names[0] = "../private.png" if form == "up" else str(private)
     column = [{"bytes": None, "path": name} for name in names] if form == "pair" else names
     pd.DataFrame({"picture": column, "label": kinds}).to_parquet(folder / "rows.parquet")
-    with pytest.raises(InputError, match=r"^row 0 of the \w+ split: the image .* lies outside of"):
+    with pytest.raises(InputError, match=r"^row 0 of the \w+ split: the file .* lies outside of"):
         load(folder / "rows.parquet", image="picture")
 
 
@@ -598,21 +610,29 @@ def test_a_name_that_no_file_can_have_is_refused(foreign, name):
     assert len(str(raised.value)) < 500
 
 
-def test_images_in_an_archive_are_said_to_be_in_one(foreign, tmp_path):
+def test_images_in_an_archive_are_read_with_the_table_beside_them(foreign, tmp_path):
     folder, _ = foreign
     names = [f.relative_to(folder) for f in sorted(folder.glob("*/*.png"))]
-    rows = "".join(f"{name},{name.parent}\n" for name in names)
+    rows = "".join(f"{name},{'xy'[k % 2]}\n" for k, name in enumerate(names))
     (folder / "metadata.csv").write_text("file_name,label\n" + rows)
     shutil.make_archive(str(tmp_path / "packed" / "train"), "zip", folder)
-    with pytest.raises(
-        InputError, match=r"row \d of the train split: 'zip://.* unpack or download"
-    ):
-        load(tmp_path / "packed")
+    for source in (tmp_path / "packed", tmp_path / "packed" / "train.zip"):
+        train, test = load(source)
+        assert train.class_names == ("x", "y")
+        for part in (train, test):
+            expected = np.array([0, 1, 2, 10, 11, 12])[part.index]
+            assert part.x[:, 0, 0, 0].tolist() == expected.tolist()
+            assert part.y.tolist() == (part.index % 2).tolist()
+
+
+def test_an_archive_that_leads_out_of_itself_stays_within(tmp_path):
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
+        archive.writestr("../../out.csv", "a,label\n" + "1,x\n2,y\n" * 20)
+    assert sum(map(len, load(tmp_path / "train.zip"))) == 40
+    assert not (tmp_path.parent / "out.csv").exists()
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("rows.csv", "a,label\n" + "1,x\n2,y\n" * 20)
     data = bytearray((tmp_path / "train.zip").read_bytes())
@@ -621,5 +641,5 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
     (tmp_path / "train.zip").write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**9))
-        with pytest.raises(InputError, match=r"train.zip unpacks to 4 GB, more than the 1 GB"):
+        with pytest.raises(InputError, match=r"train.zip unpacks to 4.3 GB, more than the 1.0 GB"):
             load(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vcviz.compare import ood_table
 from vcviz.errors import InputError
 from vcviz.figures import plot_ood, plot_posthoc
 from vcviz.ood import roc_curve, separation
@@ -58,6 +59,15 @@ class TestOod:
         assert line.name == "accepts 95% of the known"
         assert fig.layout.xaxis.title.text == "score, nats"
         assert fig.layout.yaxis.title.text == "share of rows"
+
+    def test_a_score_that_is_worse_than_chance_says_so(self):
+        worse, level, better = (record(shift=shift) for shift in (-2.0, 0.0, 2.0))
+        assert [s.worse_than_chance for s in (worse, level, better)] == [True, False, False]
+        texts = [a.text for a in plot_ood([worse, level, better]).layout.annotations]
+        assert ["worse than chance" in text for text in texts] == [True, False, False]
+        table = ood_table([worse, better])
+        assert table["note"].tolist() == ["worse than chance", ""]
+        assert "note" not in ood_table([level, better])
 
     def test_panels_say_whose_they_are_where_that_differs(self):
         fig = plot_ood([record("knn"), record("knn", "b", "<digits>")], columns=2)

@@ -15,7 +15,8 @@ from vcviz.errors import InputError
 
 #: what takes no arrays: options, names, files, runs and other records, or widgets of runs
 WITHOUT_ARRAYS = {
-    "InputError", "Gate", "Gates", "RunConfig", "load_data", "CORRUPTIONS", "encode_texts",
+    "InputError", "Gate", "Gates", "RunConfig", "load_data", "load_strangers", "CORRUPTIONS",
+    "encode_texts",
     "true_prior", "load_shapes", "train_segmenter", "temperature_study", "Classifier",
     "build_encoder", "build_head", "HEADS", "train", "train_heads", "train_imbalanced",
     "train_laws", "train_rates", "build_law", "LAWS", "Run", "load_run", "list_runs", "last_linear",

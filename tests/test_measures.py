@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import vcviz
@@ -71,13 +72,27 @@ def test_strangers_can_be_another_dataset(runs):
     sets = {"near": {"dataset": "digits", "seed": 9}, "same": "digits"}
     found = measure(runs[0], {"strangers": {"sets": sets, "rows": 300}})
     assert abs(found["near_auroc"] - 0.5) < 0.15  # digits are no strangers to digits
-    with pytest.raises(InputError, match=r"rows of shape \(\d+,\), the run takes image rows"):
+    with pytest.raises(InputError, match=r"table rows of shape \(\d+,\), .* are image rows of"):
         measure(runs[0], {"strangers": {"sets": {"far": "mixture"}}})
     nested = {"dataset": "mixture", "means": [[0, 0], [4, 0]], "n": 30}
-    with pytest.raises(InputError, match=r"rows of shape \(2,\), the run takes image rows"):
+    with pytest.raises(InputError, match=r"table rows of shape \(2,\), .* are image rows of"):
         measure(runs[0], {"strangers": {"sets": {"far": nested}}})
     with pytest.raises(InputError, match="strangers are one of noise, inverted, rotated, or a"):
         measure(runs[0], {"strangers": {"sets": {"far": 3}}})
+
+
+def test_strangers_need_no_labels(runs, tmp_path):
+    (tmp_path / "letters").mkdir()
+    for k in range(20):
+        Image.new("L", (12, 12), 12 * k).save(tmp_path / "letters" / f"{k}.png")
+    source = f"path:{tmp_path}"
+    options = {"dataset": source, "seed": 3}
+    found = measure(runs[0], {"strangers": {"sets": {"far": source, "same": options}}})
+    made = vcviz.load_strangers(source, runs[0].split("test"))
+    lat = vcviz.extract_latents(runs[0].model(), made, progress=False)
+    known = score(runs[0].latents("test"), "max_prob")
+    assert found["far_auroc"] == pytest.approx(vcviz.auroc(known, score(lat, "max_prob")))
+    assert found["same_auroc"] == found["far_auroc"]
 
 
 def test_shifting_to_equal_classes_is_the_oracle_of_scikit_learn(runs):

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from test_pages import Fetches
 
@@ -114,6 +115,26 @@ def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
         progress=False,
     )
     check_page(nb, result.path, result.page)
+
+
+@pytest.mark.parametrize("name", ["pc_softmax", "posthoc"])
+def test_what_fits_its_own_data_does_not_reach_other_data(name, workplace):
+    rng = np.random.default_rng(0)
+    rows = [f"{rng.normal(k % 3):.3f},{rng.normal():.3f},{'xyz'[k % 3]}\n" for k in range(240)]
+    (workplace / "t.csv").write_text("a,b,label\n" + "".join(rows))
+    smoke = read_notebook(ROOT / "notebooks" / f"{name}.ipynb").metadata.vcviz.smoke
+    few = {k: v for k, v in smoke.items() if not k.endswith("_options") and k != "n_train"}
+    result = run_notebook(
+        ROOT / "notebooks" / f"{name}.ipynb",
+        {**few, "dataset": "path:t.csv"},
+        out=workplace / "other",
+        timeout=240,
+        cwd=workplace,
+        images=False,
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        progress=False,
+    )
+    assert result.page is not None
 
 
 @pytest.mark.slow

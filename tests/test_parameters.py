@@ -199,3 +199,72 @@ def test_assignments_are_read_as_the_parameter_asks(typed, values):
 def test_assignments_that_cannot_be_read_say_why(typed, message):
     with pytest.raises(InputError, match=message):
         parse_assignments(declared(), typed)
+
+
+# ---------------------------------------------------------------- options of another choice
+
+OPTIONS = """
+dataset: str = "mixture"
+dataset_options: dict = {"n": 900}
+encoder: str = "auto"
+encoder_options: dict = {"hidden": [100]}
+head: str = "dropmax"
+head_options: dict = {"draws": 3}
+other_options: dict = {"a": 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "freed"),
+    [
+        ({"dataset": "digits"}, {"dataset_options", "encoder_options"}),
+        ({"dataset": "mixture"}, set()),
+        ({"dataset": "digits", "encoder": "mlp"}, {"dataset_options", "encoder_options"}),
+        ({"dataset": "digits", "dataset_options": {"n": 3}}, {"encoder_options"}),
+        ({"dataset": "digits", "encoder": "auto"}, {"dataset_options"}),
+        ({"encoder": "cnn"}, {"encoder_options"}),
+        ({"head": "softmax"}, {"head_options"}),
+        ({"other_options": {}}, set()),
+    ],
+)
+def test_options_of_the_default_reach_nothing_else(values, freed):
+    checked = check_parameters(declared(OPTIONS), values)
+    assert checked == {**values, **{name: {} for name in freed}}
+
+
+DIGITS = """
+name: str = "a"
+either: int | str = 1
+count: int = 1
+share: float = 1.0
+names: list[str] = []
+counts: list[int] = []
+code: Literal["007", "8"] = "8"
+"""
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("name=007", "007"),
+        ("name=1e5", "1e5"),
+        ("name=-1", "-1"),
+        ("name=true", "true"),
+        ("name=null", "null"),
+        ("count=007", 7),
+        ("count=+3", 3),
+        ("either=007", 7),
+        ("share=007", 7.0),
+        ("names=007,08", ["007", "08"]),
+        ("counts=007,08", [7, 8]),
+        ("code=007", "007"),
+    ],
+)
+def test_digits_are_what_the_parameter_takes(assignment, value):
+    (found,) = parse_assignments(declared(DIGITS), [assignment]).values()
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_digits_alone_are_an_int():
+    assert (parse_value("007"), type(parse_value("007"))) == (7, int)
+    assert (parse_value("007.5"), parse_value(".5")) == (7.5, 0.5)

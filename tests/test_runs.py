@@ -185,6 +185,20 @@ def test_rows_of_a_run_are_attacked_by_number(trained: vcviz.Run) -> None:
         trained.attack([10**6])
 
 
+def test_a_table_of_runs_leaves_out_what_none_of_them_has(tmp_path, trained) -> None:
+    rows = [[f"a {word} {k}", word] for k in range(8) for word in ("yes", "no")]
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    text = vcviz.train(
+        dataset=f"path:{tmp_path / 't.json'}", head="softmax", epochs=1, latent_dim=2,
+        probe_size=4, out=tmp_path, progress=False,
+    )  # fmt: skip
+    table = vcviz.summarise([text], progress=False)
+    assert {"accuracy", "KL train"} <= set(table)
+    assert not [c for c in table if c.startswith("PGD")]
+    both = vcviz.summarise([text, trained], rows=5, steps=1, progress=False)
+    assert both["PGD accuracy"].isna().tolist() == [True, False]
+
+
 def test_a_run_follows_its_robustness(trained: vcviz.Run) -> None:
     options = {"steps": 2, "calibration": False, "progress": False}
     (curve,) = vcviz.robustness_curves([trained], 20, [0.1], **options)

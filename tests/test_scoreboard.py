@@ -15,6 +15,7 @@ import vcviz
 from vcviz import Estimate, InputError, Scoreboard, load_scoreboard, read_scoreboard_plan, report
 from vcviz.figures.scoreboard import claims_spec, curve_points, curves_spec, scores_spec
 from vcviz.records.numbers import title
+from vcviz.reports.scoreboard import _notes, markdown
 from vcviz.scoreboard import count_runs, plan_of, run_scoreboard
 from vcviz.scoreboard.board import judged
 from vcviz.scoreboard.plan import Claim, as_plan, merged, sources
@@ -59,6 +60,23 @@ def test_of_an_error_less_is_better_and_margin_and_factor_count():
         assert judged("c", wanted, "t", values, "A", "B").outcome == outcome
     worse = judged("c", claim(measure="ece", better="higher"), "t", values, "A", "B")
     assert worse.outcome == "not held"
+
+
+def test_scores_that_are_worse_than_chance_are_named():
+    def drawn(*aurocs: float) -> dict:
+        return {"near_auroc": np.array(aurocs), "accuracy": np.array([0.1, 0.1, 0.1])}
+
+    values = {
+        "t": {"a": drawn(0.3, 0.31, 0.3), "b": drawn(0.3, 0.9, 0.2)},
+        "u": {"a": drawn(1, 1, 1)},
+    }
+    heads = {"a": "softmax", "b": "VC"}
+    board = Scoreboard("c", {"t": "T", "u": "U"}, heads, values, (0, 1, 2), {}, {"a": 1}, ())
+    assert _notes(board, "t").endswith(": AUROC, near, max p of softmax (0.303 ± 0.014).")
+    assert _notes(board, "t").startswith("Worse than chance")
+    assert _notes(board, "u") == ""
+    text = markdown(board, read_scoreboard_plan("digits"))
+    assert text.count("Worse than chance") == 1
 
 
 def test_only_seeds_that_both_have_are_compared():

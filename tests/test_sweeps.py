@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
+import textwrap
 
 import pytest
 from tiny_notebooks import code, save
@@ -227,6 +230,40 @@ def test_a_failure_is_said_once_and_fixed_values_are_read_as_the_notebook_asks(t
         assert done.stderr.count("AssertionError: ['3', ['a', 'b']]") == 1
         assert "0 of 1 runs are done" in done.stdout
         assert ("run/s" in done.stderr) is not bool(quiet)
+
+
+def test_values_of_a_grid_are_read_as_the_notebook_asks(tmp_path, capsys):
+    source = save(tmp_path / "n.ipynb", code('label: str = ""\ncount: int = 0', "parameters"), "1")
+    words = ["sweep", "--list", "-g", "label=007,a", "-g", "count=008", "--notebook", str(source)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    commands = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert [(line[4], line[6]) for line in commands] == [
+        ("label=007", "count=8"),
+        ("label=a", "count=8"),
+    ]
+
+
+SCRIPT = """import vcviz
+print("once")
+vcviz.sweep({"seed": [0]}, fixed={"dataset": "mixture", "head": "softmax", "epochs": 1,
+            "n_train": 100}, out="out", workers=1, progress=False)
+print("finished", __file__)
+"""
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_script_may_call_a_sweep_without_a_main_guard(tmp_path, guarded):
+    body = textwrap.indent(SCRIPT, "    ")
+    text = f'if __name__ == "__main__":\n{body}' if guarded else SCRIPT
+    (tmp_path / "script.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["once", "finished", str(tmp_path / "script.py")]
+    assert "Traceback" not in done.stderr
+    assert [entry["state"] for entry in read_journal(tmp_path / "out").values()] == ["done"]
 
 
 def test_workers_fit_the_cores_whatever_the_system_says_of_them(monkeypatch):

@@ -37,6 +37,7 @@ _PUBLIC = {
     "Trajectory": "vcviz.records",
     "RunConfig": "vcviz.config",
     "load_data": "vcviz.data",
+    "load_strangers": "vcviz.data",
     "imbalanced": "vcviz.data",
     "noisy_labels": "vcviz.data",
     "labelled_by": "vcviz.data",

@@ -13,6 +13,7 @@ from vcviz.compare import summarise
 from vcviz.errors import InputError
 from vcviz.headless import run_notebook
 from vcviz.runs import Run
+from vcviz.sweeps.cluster import script_apart
 from vcviz.training import train_heads
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def run_tour(
         ) from None
     options: dict[str, Any] = {"out": out, "epochs": epochs, "seed": seed, "device": device}
     # Small models train on one thread each, so a second process takes the other core.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with script_apart(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         here, there = _SHARES
         rest = pool.submit(_train, there, **options, progress=False)
         _train(here, **options, progress=progress)

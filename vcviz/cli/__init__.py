@@ -90,7 +90,7 @@ def tour(
     made = run_tour(out=out, reports=reports, seed=seed, device=device, progress=not quiet, **given)
     page = Path(made.page).resolve()
     columns = ["head", "D", "accuracy", "ECE", "KL train", "KL test", "PGD accuracy"]
-    typer.echo(text_table(made.table[columns].to_dict("records")))
+    typer.echo(text_table(made.table.reindex(columns=columns).to_dict("records")))
     typer.echo("KL: nats, of the latents from the law that the head anticipates")
     typer.echo(f"PGD: {made.table.attrs.get('attack', 'see the page')}")
     typer.echo(f"\nOpen the page in a browser; it needs no network:\n  {page.as_uri()}")
@@ -144,7 +144,7 @@ def runs(
         from vcviz.compare import summarise
 
         for row, values in zip(rows, summarise(found, rows=0).to_dict("records"), strict=True):
-            row |= {key: values[key] for key in ("KL train", "KL test")}
+            row |= {key: values.get(key) for key in ("KL train", "KL test")}
     if as_json:
         full = [
             {

@@ -54,11 +54,9 @@ def sweep(
 
     if file is None and not grid:
         raise InputError("give a sweep file or a grid, for example -g head=softmax,variational")
-    plan = Plan(parse_grid(grid or []))
-    if file is not None:
-        plan = read_plan(file)
-        if grid:
-            raise InputError("give a sweep file or -g, not both; -p adds to either")
+    plan = Plan({}) if file is None else read_plan(file)
+    if file is not None and grid:
+        raise InputError("give a sweep file or -g, not both; -p adds to either")
     shared: dict[str, Any] = dict(plan.fixed)
     given = {
         "out": out,
@@ -71,6 +69,8 @@ def sweep(
     options = {**plan.options, **{k: v for k, v in given.items() if v is not None}}
     which = notebook or plan.notebook
     declared = [] if which is None else notebook_parameters(read_notebook(find_notebook(which)))
+    if grid:
+        plan = Plan(parse_grid(grid, declared))
     shared |= read_assignments(declared, fixed or [])
     if list_:
         folder = Path(options.get("out", "sweeps"))

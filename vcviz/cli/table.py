@@ -7,10 +7,15 @@ from typing import Any
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows of the same keys as aligned text: numbers to the right, three digits."""
-    if not rows:
+    """Return rows of the same keys as aligned text: numbers to the right, three digits.
+
+    A column that is empty in every row is left out.
+    """
+    columns = [
+        c for c in (rows[0] if rows else ()) if any(_cell(row[c]) not in ("-", "") for row in rows)
+    ]
+    if not columns:
         return ""
-    columns = list(rows[0])
     cells = [[_cell(row[c]) for c in columns] for row in rows]
     widths = [max(len(c), *(len(line[i]) for line in cells)) for i, c in enumerate(columns)]
     right = [any(isinstance(row[c], int | float) for row in rows) for c in columns]

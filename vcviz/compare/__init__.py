@@ -140,7 +140,7 @@ def summarise(
     rows: int = 200,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Return one row per run; `COLUMNS` says what each column is.
+    """Return one row per run; `COLUMNS` says what each column is, without those of no run.
 
     A column ``labels`` is added where accuracy, ECE and NLL of some run are not for the label
     frequencies of its test rows, and says for which they are (`Run.label_note`).
@@ -150,7 +150,7 @@ def summarise(
     runs : finished runs
     epsilon, steps, rows : the L-infinity PGD attack: radius (inputs in [0, 1], or standardised
         units for tables), steps, and how many test rows are attacked; rows 0 leaves it out.
-        What cannot be attacked (`Run.can_attack`) gets NaN.
+        What cannot be attacked (`Run.can_attack`), such as text, gets NaN.
     progress : show bars where it takes more than 2 s
     """
     import pandas as pd
@@ -187,6 +187,7 @@ def summarise(
         row["PGD gates"] = "" if path is None else attack_gates(path).short
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
+    frame = frame.loc[:, [bool((frame[c].notna() & (frame[c] != "")).any()) for c in frame]]
     frame = with_labels(frame, [run.label_note for run in runs])
     frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"
     return frame

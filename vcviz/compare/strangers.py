@@ -25,6 +25,7 @@ OOD_COLUMNS = {
     "AUROC": "chance that a stranger scores higher than a test row; 0.5 by chance",
     "AUPR": "average precision with strangers as positives; their share by chance",
     "FPR95": "share of strangers accepted where 95 % of the test rows are; 0.95 by chance",
+    "note": "'worse than chance' where the interval of the AUROC lies below 0.5; absent if nowhere",
 }
 
 
@@ -121,8 +122,9 @@ def ood_table(
         for name, key in (("AUROC", "auroc"), ("AUPR", "aupr"), (f"FPR{100 * one.tpr:g}", "fpr")):
             low, high = getattr(one, f"{key}_interval")
             row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append({**row, "note": "worse than chance" if one.worse_than_chance else ""})
+    table = pd.DataFrame(rows)
+    return table if table["note"].any() else table.drop(columns="note")
 
 
 def _encoded(run: Run, model: Any, split: Split, device: str) -> LatentSet:

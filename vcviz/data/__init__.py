@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vcviz.data.corruptions import CORRUPTIONS, corrupt, corruptions_of
 from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
@@ -15,13 +18,13 @@ from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
 from vcviz.data.relabelled import labelled_by, noisy_labels
 from vcviz.data.shapes import load_shapes
-from vcviz.data.sources import HUB_ID, SHAPES, exists
-from vcviz.data.stored import load_stored
-from vcviz.data.strangers import HeldOut, hold_out_classes, make_strangers
+from vcviz.data.sources import HUB_ID, SHAPES, exists, source_title
+from vcviz.data.stored import load_stored, read_inputs_like
+from vcviz.data.strangers import STRANGERS, HeldOut, hold_out_classes, make_strangers
 from vcviz.data.subsets import imbalanced, stratified_split, subset
 from vcviz.data.text import encode_texts
 from vcviz.data.utilities import load_utilities, true_utilities
-from vcviz.errors import InputError, clip, unknown
+from vcviz.errors import InputError, clip, expect, unknown
 from vcviz.options import check_count, check_fraction, check_options
 from vcviz.records import Split
 
@@ -51,6 +54,7 @@ __all__ = [
     "imbalanced",
     "load_data",
     "load_shapes",
+    "load_strangers",
     "make_strangers",
     "noisy_labels",
     "stratified_split",
@@ -129,6 +133,92 @@ def load_data(
     return train, test
 
 
+def load_strangers(
+    source: str,
+    like: Split,
+    *,
+    max_rows: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> Split:
+    """Return out-of-distribution inputs, made ready as the rows of a split were.
+
+    Parameters
+    ----------
+    source : "noise", "inverted" or "rotated" (see `make_strangers`), "auto" for square images
+        rotated and noise else, or the name of a dataset: of its test rows, or all rows where it
+        has no test split. Whether they have labels, and how many classes, plays no part.
+    like : rows that a model takes: images become as large, texts are cut alike, and columns of a
+        table are scaled as its were
+    max_rows : keep at most this many, chosen at random
+    seed : of what is random
+    progress : whether work longer than two seconds shows a bar
+    options : of a dataset of hub: or path:, such as ``split``, ``image``, ``text``, ``label``,
+        ``header`` or ``separator``; of another, as for `load_data`
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read, or its rows are of another kind or shape.
+
+    Examples
+    --------
+    >>> train, test = load_data("digits")
+    >>> strangers = load_strangers("noise", test)
+    """
+    expect("like", like, Split)
+    if source == "auto":
+        square = like.kind == "image" and like.x.shape[2] == like.x.shape[3]
+        source = "rotated" if square else "noise"
+    if source in STRANGERS:
+        made = make_strangers(like, source, seed=seed)
+        return made if max_rows is None else made.take(_few(len(made), max_rows, seed))
+    title, x, texts = source, np.empty(0), None
+    if source not in DATASETS and _is_stored(source):
+        preprocessing = dict(like.preprocessing)
+        if like.kind == "image":
+            # Pictures of one's own, too, have a size.
+            shape = {"channels": like.x.shape[1], "size": list(like.x.shape[2:])}
+            preprocessing = {"kind": "image", **shape}
+        if not preprocessing:
+            raise InputError(f"{like.name!r} does not say how its rows were made ready")
+        known = inspect.signature(read_inputs_like).parameters
+        for option in options:
+            if option not in known:
+                raise unknown("option of strangers", option, list(known)[2:])
+        x, texts = read_inputs_like(
+            source, preprocessing, max_rows=max_rows, seed=seed, progress=progress, **options
+        )
+        title = source_title(source)
+        if like.kind == "image" and like.x.dtype != np.uint8:
+            x = x.astype(like.x.dtype) / 255
+    else:
+        other = load_data(source, **{"seed": seed, "progress": progress, **options})[1]
+        if max_rows is not None:
+            other = other.take(_few(len(other), max_rows, seed))
+        if other.kind != like.kind or other.x.shape[1:] != like.x.shape[1:]:
+            raise InputError(
+                f"strangers {clip(source)} are {other.kind} rows of shape {other.x.shape[1:]}, "
+                f"{like.name!r} are {like.kind} rows of shape {like.x.shape[1:]}"
+            )
+        x, texts = other.x, other.texts
+    return Split(
+        x,
+        np.zeros(len(x), int),
+        like.class_names,
+        title,
+        like.kind,
+        texts=texts,
+        preprocessing=like.preprocessing,
+    )
+
+
+def _few(n: int, most: int, seed: int) -> NDArray[np.int64]:
+    most = check_count("max_rows", most)
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
+
+
 def dataset_options(name: str) -> list[str]:
     """Return the options that `load_data` takes for a dataset, beside its own arguments."""
     known = inspect.signature(_loader(name)).parameters
@@ -143,12 +233,16 @@ def _imbalanced(train: Split, wanted: float | Mapping[str, Any], seed: int) -> S
     return imbalanced(train, options.pop("ratio"), seed=seed, **options)
 
 
+def _is_stored(name: str) -> bool:
+    return isinstance(name, str) and ":" in name and name.partition(":")[0] in SHAPES
+
+
 def _loader(name: str) -> Callable[..., tuple[Split, Split]]:
     if not isinstance(name, str):
         raise InputError(f"a dataset is named by a string, got {clip(name)}")
     if name in DATASETS:
         return DATASETS[name]
-    if name.partition(":")[0] in SHAPES and ":" in name:
+    if _is_stored(name):
         # The source is bound by position, so that it is not among the options.
         return partial(load_stored, name)
     if "/" in name or exists(Path(name)):

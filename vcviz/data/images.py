@@ -55,19 +55,22 @@ def decode_images(
     single = isinstance(sources, str | bytes | Mapping) or getattr(sources, "shape", None) == ()
     if single or not hasattr(sources, "__len__"):
         raise InputError(f"images must be a list of images, got {clip(sources)}")
-    for row, source in enumerate(tqdm(sources, "decoding images", delay=2, disable=not progress)):
-        try:
-            pixels = _pixels(source, target, channels)
-        except InputError as error:
-            raise type(error)(f"{where(row)}: {error}") from None
-        if row == 0:
-            _check_size(len(sources), pixels.shape)
-            out = np.empty((len(sources), *pixels.shape), np.uint8)
-        if pixels.shape[1:] != out.shape[2:]:
-            raise _different_sizes(sources)
-        if len(pixels) > out.shape[1]:
-            out = np.repeat(out, len(pixels), axis=1)
-        out[row] = pixels
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        bar = tqdm(sources, "decoding images", delay=2, disable=not progress)
+        for row, source in enumerate(bar):
+            try:
+                pixels = _pixels(source, target, channels)
+            except InputError as error:
+                raise type(error)(f"{where(row)}: {error}") from None
+            if row == 0:
+                _check_size(len(sources), pixels.shape)
+                out = np.empty((len(sources), *pixels.shape), np.uint8)
+            if pixels.shape[1:] != out.shape[2:]:
+                raise _different_sizes(sources)
+            if len(pixels) > out.shape[1]:
+                out = np.repeat(out, len(pixels), axis=1)
+            out[row] = pixels
     if not len(out):
         raise InputError("there are no images to decode")
     return out
@@ -143,10 +146,8 @@ def _opened(source: Any) -> Image.Image:
     if source is None:
         raise InputError("there is no image (a missing value)")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            file = io.BytesIO(source) if isinstance(source, bytes) else source
-            return Image.open(file, formats=_formats())
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        return Image.open(file, formats=_formats())
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         # A few kilobytes can unpack to gigabytes.
         raise InputError(

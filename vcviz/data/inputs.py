@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.data.columns import Roles, dtype_of
-from vcviz.data.frames import as_frame
+from vcviz.data.columns import Roles
+from vcviz.data.documents import Documents
 from vcviz.data.images import decode_images
 from vcviz.data.places import Places
+from vcviz.data.rows import Rows, Values, missing
 from vcviz.data.tables import apply_table, fit_table
-from vcviz.data.text import check_ngrams, hash_ngrams, pad, usual_length
+from vcviz.data.text import check_ngrams, encode_texts, hash_ngrams, pad, usual_length
 from vcviz.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from datasets import Dataset
 
 
 class Part(NamedTuple):
-    """Rows of one dataset split: "train" or "test", the split, and positions in it."""
+    """Rows of one split of the source: "train" or "test", the split, and positions in it."""
 
     name: str
-    data: Dataset
+    data: Rows
     rows: NDArray[np.int64]
 
-    def series(self, column: str) -> pd.Series:
+    def values(self, column: str) -> Values:
         """Return a column of these rows."""
-        return self.frame([column])[column]
+        return self.data.values(column, self.rows)
 
     def frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return columns of these rows."""
-        return as_frame(self.data, columns, self.rows)
+        return self.data.frame(columns, self.rows)
 
 
 class Inputs(NamedTuple):
@@ -79,6 +79,40 @@ def read_inputs(
     return Inputs(x, [None] * len(parts), preprocessing)
 
 
+def apply_inputs(
+    part: Part,
+    roles: Roles,
+    preprocessing: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+    progress: bool = True,
+) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """Return the inputs of a part, made ready as `preprocessing` says, and its texts if it is text.
+
+    Parameters
+    ----------
+    part : the rows
+    roles : which columns to read, and as what
+    preprocessing : of a `Split`
+    folder, progress : as for `read_inputs`
+    """
+    if roles.kind == "table":
+        frame = part.frame(roles.inputs)
+        return apply_table(preprocessing, frame, f"the {part.name} split"), None
+    if roles.kind == "text":
+        texts = _joined(part, roles.inputs)
+        settings = {k: preprocessing[k] for k in ("n_tokens", "ngrams", "max_length")}
+        return encode_texts(texts, **settings, progress=progress), texts
+    images = decode_images(
+        _encoded(part, roles.inputs[0], folder),
+        size=preprocessing["size"],
+        channels=preprocessing["channels"],
+        where=lambda k: f"row {part.rows[k]} of the {part.name} split",
+        progress=progress,
+    )
+    return images, None
+
+
 def _images(
     parts: Sequence[Part],
     column: str,
@@ -102,13 +136,9 @@ def _images(
 
 def _encoded(part: Part, column: str, folder: Path | None) -> list[Any]:
     """Return the images of a part, not yet decoded."""
-    from datasets import Image
-
-    if "string" in dtype_of(part.data.features[column]):
-        images = list(part.series(column))
-    else:
-        data = part.data.select_columns([column]).cast_column(column, Image(decode=False))
-        images = [image for batch in data.select(part.rows).iter(1000) for image in batch[column]]
+    images = part.values(column).tolist()
+    if isinstance(part.data, Documents):
+        return images  # paths of our own
     places = Places(folder)
     return [
         _placed(image, places, part.name, int(row))
@@ -120,7 +150,7 @@ def _placed(image: Any, places: Places, split: str, row: int) -> Any:
     """Return bytes as they are, and a name as the path of a file that may be read."""
     if isinstance(image, dict):
         image = image["path"] if image["bytes"] is None else image["bytes"]
-    if image is None or isinstance(image, bytes):
+    if image is None or isinstance(image, bytes | np.ndarray):
         return image
     try:
         return places.locate(image)
@@ -154,10 +184,10 @@ def _texts(
 def _joined(part: Part, columns: Sequence[str]) -> tuple[str, ...]:
     frame = part.frame(columns)
     for column in columns:
-        missing = int(frame[column].isna().sum())
-        if missing:
+        absent = int(missing(frame[column].to_numpy()).sum())
+        if absent:
             raise InputError(
-                f"column {column!r} of the {part.name} split has {missing} missing values in "
+                f"column {column!r} of the {part.name} split has {absent} missing values in "
                 f"{len(frame)} rows; remove those rows"
             )
     return tuple("\n".join(row) for row in frame.itertuples(index=False, name=None))

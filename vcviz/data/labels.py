@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.data.rows import Values, missing
 from vcviz.errors import InputError, clip
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def encode_labels(
-    train: pd.Series, test: pd.Series | None, names: list[str] | None
+    name: str, train: Values, test: Values | None, names: tuple[str, ...] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
     """Return the labels of both splits as 0..C-1 and the C class names.
 
     Parameters
     ----------
-    train, test : the label column of each split. Strings and integers become classes in sorted
+    name : of the column
+    train, test : its values in each split. Strings and integers become classes in sorted
         order of the train split's distinct values, so integers may have gaps.
     names : class names where the column states them, whose order and number then hold
 
@@ -31,14 +30,14 @@ def encode_labels(
         the train split, and test labels that the train split does not have.
     """
     parts = {"train": train} if test is None else {"train": train, "test": test}
-    values = [_checked(column, part) for part, column in parts.items()]
+    values = [_checked(name, column, part) for part, column in parts.items()]
     # -1 means unlabelled, but -1 and 1 are an old way to write two classes.
     if names is not None or set(np.unique(values[0]).tolist()) != {-1, 1}:
         for part, column in zip(parts, values, strict=True):
-            _check_labelled(column, f"label column {train.name!r} of the {part} split")
+            _check_labelled(column, f"label column {name!r} of the {part} split")
     if names is not None:
         for part, column in zip(parts, values, strict=True):
-            _check_range(column, len(names), f"label column {train.name!r} of the {part} split")
+            _check_range(column, len(names), f"label column {name!r} of the {part} split")
         found, classes = len(np.unique(values[0])), tuple(names)
         codes = [v.astype(np.int64) for v in values]
     else:
@@ -53,14 +52,15 @@ def encode_labels(
                 )
     if found < 2:
         raise InputError(
-            f"label column {train.name!r} of the train split holds one class "
-            f"({values[0][0]!s}); a classifier needs at least 2"
+            f"label column {name!r} of the train split holds one class "
+            f"({values[0][0]!s}); a classifier needs at least 2 (out-of-distribution inputs need "
+            "none: vcviz.load_strangers)"
         )
     return codes[0], codes[1] if len(codes) > 1 else None, classes
 
 
 def encode_further(
-    columns: dict[str, pd.Series], names: list[str] | None, classes: tuple[str, ...]
+    name: str, columns: dict[str, Values], names: tuple[str, ...] | None, classes: tuple[str, ...]
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...] | None]:
     """Return a further label column of each split as integers, with names of its own if it has any.
 
@@ -70,31 +70,31 @@ def encode_further(
 
     Parameters
     ----------
-    columns : split name to the column's values there
+    name : of the column
+    columns : split name to its values there
     names : class names where the column states them
     classes : names of the main label
     """
-    values = {p: _checked(s, p) for p, s in columns.items() if not s.isna().all()}
+    values = {p: _checked(name, v, p) for p, v in columns.items() if not missing(v).all()}
     if not values or all(v.dtype.kind in "iub" for v in values.values()):
         whole = {part: column.astype(np.int64) for part, column in values.items()}
-        return whole, None if names is None else tuple(names)
+        return whole, names
     found = sorted({str(v) for column in values.values() for v in column})
     order = list(classes) if set(found) <= set(classes) else found
-    position = {name: code for code, name in enumerate(order)}
+    position = {value: code for code, value in enumerate(order)}
     codes = {p: np.array([position[str(v)] for v in column]) for p, column in values.items()}
     return codes, None if order == list(classes) else tuple(order)
 
 
-def _checked(values: pd.Series, part: str) -> NDArray[Any]:
+def _checked(name: str, array: Values, part: str) -> NDArray[Any]:
     """Return a label column as integers or strings, with nothing missing."""
-    where = f"label column {values.name!r} of the {part} split"
-    missing = int(values.isna().sum())
-    if missing:
+    where = f"label column {name!r} of the {part} split"
+    absent = int(missing(array).sum())
+    if absent:
         raise InputError(
-            f"{where} has {missing} missing values in {len(values)} rows; remove those rows or "
+            f"{where} has {absent} missing values in {len(array)} rows; remove those rows or "
             "name another column with label="
         )
-    array = values.to_numpy()
     if array.dtype.kind == "f" and np.array_equal(array, np.round(array)):
         array = array.astype(np.int64)
     if array.dtype.kind == "b" or (array.dtype.kind in "iu"):

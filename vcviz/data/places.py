@@ -1,17 +1,16 @@
-"""What a dataset of others may do on this machine: read its own files, and not fill the disk."""
+"""Which files of this machine a dataset may name: those of its own folder."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import zipfile
+import sys
 from pathlib import Path
 
 from vcviz.errors import InputError, clip
 
 
 class Places:
-    """The folders that images of a dataset may lie in.
+    """The folders that documents of a dataset may lie in.
 
     A dataset comes from others, and a row of it could name any file of this machine.
 
@@ -22,19 +21,22 @@ class Places:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        import datasets
-        from huggingface_hub import constants
+        caches: list[str | Path] = []
+        if "datasets" in sys.modules:
+            import datasets
+            from huggingface_hub import constants
 
-        config = datasets.config
-        # What is unpacked from an archive lies in the cache too.
-        caches = [config.EXTRACTED_DATASETS_PATH]
-        if folder is None:
-            caches += [
-                config.HF_DATASETS_CACHE,
-                config.DOWNLOADED_DATASETS_PATH,
-                constants.HF_HUB_CACHE,
-            ]
-        self.start = Path(config.HF_DATASETS_CACHE if folder is None else folder).resolve()
+            config = datasets.config
+            # What is unpacked from an archive lies in the cache too.
+            caches = [config.EXTRACTED_DATASETS_PATH]
+            if folder is None:
+                caches = [
+                    config.HF_DATASETS_CACHE,
+                    config.DOWNLOADED_DATASETS_PATH,
+                    constants.HF_HUB_CACHE,
+                    *caches,
+                ]
+        self.start = Path(folder or caches[0]).resolve()
         self._roots = [self.start, *(Path(cache).resolve() for cache in caches)]
         self._known: dict[Path, Path] = {}
 
@@ -65,27 +67,7 @@ class Places:
             raise InputError(f"{clip(name)} cannot be a path: {clip(str(error))}") from None
         if not any(real.is_relative_to(root) for root in self._roots):
             raise InputError(
-                f"the image {clip(name, 200)} lies outside of {self.start}; only files within the "
+                f"the file {clip(name, 200)} lies outside of {self.start}; only files within the "
                 "folder of a dataset are read, so copy it there"
             )
         return str(path)
-
-
-def check_archives(folder: Path) -> None:
-    """Refuse archives that would fill the disk, which the library unpacks without a question."""
-    import datasets
-
-    for file in sorted(folder.rglob("*.zip")):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-        except (OSError, zipfile.BadZipFile):
-            continue  # what is no archive the library refuses
-        cache = Path(datasets.config.HF_DATASETS_CACHE)
-        place = next(p for p in (cache, *cache.parents) if p.exists())
-        free = shutil.disk_usage(place).free
-        if size > free:
-            raise InputError(
-                f"{file.name} unpacks to {size / 1e9:,.0f} GB, more than the {free / 1e9:,.0f} GB "
-                f"that are free where {place} is"
-            )

@@ -1,8 +1,7 @@
-"""How much memory and disk this machine has left for what files of others say they hold."""
+"""How much memory this machine has left for data."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from vcviz.errors import InputError
@@ -22,15 +21,6 @@ def free_memory() -> int:
     return max(0, min(free, limit - psutil.Process().memory_info().rss))
 
 
-def free_disk() -> tuple[int, Path]:
-    """Return the bytes that are free where `datasets` keeps what it converts, and that folder."""
-    import datasets
-
-    cache = Path(datasets.config.HF_DATASETS_CACHE)
-    place = next(p for p in (cache, *cache.parents) if p.exists())
-    return shutil.disk_usage(place).free, place
-
-
 def check_memory(what: str, need: float, advice: str) -> None:
     """Raise an `InputError` if `what` takes more bytes than the memory that is free."""
     free = free_memory()
@@ -38,20 +28,6 @@ def check_memory(what: str, need: float, advice: str) -> None:
         raise InputError(
             f"{what} would take {size(need)} of memory, more than the {size(free)} that are free; "
             f"{advice}"
-        )
-
-
-def check_disk(what: str, need: float) -> None:
-    """Raise an `InputError` if `what` comes to more bytes than the cache of `datasets` can take."""
-    refuse_disk(what, need, *free_disk())
-
-
-def refuse_disk(what: str, need: float, free: int, place: Path) -> None:
-    """Raise an `InputError` if `what` comes to more bytes than were found to be free in a place."""
-    if need > free:
-        raise InputError(
-            f"{what} to {size(need)}, more than the {size(free)} that are free where {place} is; "
-            "set HF_DATASETS_CACHE to a folder on a larger disk, or make a smaller copy"
         )
 
 

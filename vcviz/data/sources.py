@@ -1,7 +1,7 @@
-"""Datasets from the Hub or from disk, opened by Hugging Face `datasets`, as a mapping of splits.
+"""Where data lie, and who reads them: files of this machine here, the Hub by `datasets`.
 
 A local path never reaches the network; a Hub id falls back on the local cache when the Hub cannot
-be reached. What the library raises becomes one line here.
+be reached. What a library raises becomes one line here.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcviz.data.conversion import check_saved, convert
+from vcviz.data.documents import read_documents
+from vcviz.data.rows import OnDisk, Rows
+from vcviz.data.table_files import PLAIN, Layout, read_tables
+from vcviz.data.tree import File, kind_of, list_files, refusal, unpack
 from vcviz.errors import InputError, MissingError, clip, nearest, shorten
+from vcviz.json_files import inside, read_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,16 +27,7 @@ if TYPE_CHECKING:
 #: what follows the colon of a source's name
 SHAPES = {"hub": "<owner/name>", "path": "<folder or file>"}
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-#: file name suffix -> loader of `datasets` and its settings
-_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".csv": ("csv", {}),
-    ".tsv": ("csv", {"sep": "\t"}),
-    ".json": ("json", {}),
-    ".jsonl": ("json", {}),
-    ".parquet": ("parquet", {}),
-    ".arrow": ("arrow", {}),
-}
-#: a local source larger than this shows a bar while `datasets` converts it
+#: a described folder of more than this shows a bar while `datasets` converts it
 _SLOW_BYTES = 200e6
 #: seconds to wait for the Hub's first answer
 _PATIENCE = 3.0
@@ -40,19 +35,23 @@ _PATIENCE = 3.0
 
 def open_source(
     name: str,
+    stack: ExitStack,
     *,
     config: str | None = None,
     revision: str | None = None,
+    layout: Layout = PLAIN,
     progress: bool = True,
-) -> dict[str, Dataset]:
+) -> dict[str, Rows]:
     """Return the splits of ``hub:<owner/name>`` or ``path:<folder or file>`` by their names.
 
     Parameters
     ----------
     name : where the data are
+    stack : closed when the rows are no longer needed, which removes what was unpacked
     config : configuration of a dataset that has several
     revision : branch, tag or commit of a Hub dataset
-    progress : whether downloads and long conversions show a bar
+    layout : of CSV files
+    progress : whether what takes longer than two seconds shows a bar
 
     Raises
     ------
@@ -68,10 +67,12 @@ def open_source(
     if not where:
         raise InputError(f"{kind}: must be followed by {SHAPES[kind]}")
     if kind == "hub":
+        if layout != PLAIN:
+            raise InputError("header= and separator= are for CSV files of path:")
         return _open_hub(where, config, revision, progress)
     if revision is not None:
         raise InputError("revision= belongs to hub: datasets; a path has one version")
-    return _open_path(where, config, progress)
+    return _open_path(where, stack, config, layout, progress)
 
 
 def source_title(name: str) -> str:
@@ -114,31 +115,108 @@ def _local(where: str) -> Path:
         raise InputError(f"{clip(where)} cannot be a path: {error}") from None
 
 
-def _open_path(where: str, config: str | None, progress: bool) -> dict[str, Dataset]:
-    import datasets
-
+def _open_path(
+    where: str, stack: ExitStack, config: str | None, layout: Layout, progress: bool
+) -> dict[str, Rows]:
     path = _local(where)
     if not exists(path):
         near = nearest(path.name, _names_in(path.parent))
         raise MissingError(f"there is no folder or file {clip(where, 300)}{near}")
-    slow = progress and _size(path) > _SLOW_BYTES
-    with _library(online=False, bars=slow), _one_line(f"path:{where}", path=path):
-        if path.is_dir():
-            if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
-                check_saved(path)
-                return _splits(datasets.load_from_disk(str(path)))
-            builder = datasets.load_dataset_builder(str(path), config)
-            return _splits(convert(builder, folder=path, progress=progress))
-        loader, settings = _format(path)
-        # Brackets and stars in a file's name are no pattern.
-        files = glob.escape(str(path))
-        builder = datasets.load_dataset_builder(loader, data_files=files, **settings)
-        return _splits(convert(builder, progress=progress))
+    with _one_line(f"path:{where}"):
+        if path.is_file():
+            return _read_file(path, stack, layout, progress)
+        if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+            return _saved(path)
+        if _has_configs(path):
+            return _described(path, config, progress)
+        if config is not None:
+            raise InputError("config= is for folders whose README.md lists configurations")
+        return _read_folder(path, stack, layout, progress)
+
+
+def _read_file(path: Path, stack: ExitStack, layout: Layout, progress: bool) -> dict[str, Rows]:
+    kind = kind_of(path.name)
+    if kind == "archive":
+        return _read_folder(unpack(path, stack), stack, layout, progress)
+    # One file of text is a table, such as text that tabs follow.
+    file = File(str(path), (), path.name, "csv" if kind == "text" else kind)
+    if not file.is_table:
+        raise refusal(path.name)
+    # Its name alone says nothing of a split.
+    found = read_tables([file], layout, progress=progress)
+    return {"train": found.popitem()[1]} if len(found) == 1 else found
+
+
+def _read_folder(folder: Path, stack: ExitStack, layout: Layout, progress: bool) -> dict[str, Rows]:
+    files = list_files(folder, progress=progress)
+    kinds = [f.kind for f in files]
+    tables = [f for f in files if f.is_table]
+    if not tables and "image" not in kinds and "archive" in kinds:
+        files = [inner for f in files if f.kind == "archive" for inner in _unpacked(f, stack)]
+        kinds, tables = [f.kind for f in files], [f for f in files if f.is_table]
+    # Texts beside tables are notes, unless they lie in folders of their own.
+    texts = sum(f.kind == "text" and (not tables or bool(f.parts)) for f in files)
+    images = kinds.count("image")
+    kind = "image" if images >= texts else "text"
+    if max(images, texts) > len(tables):
+        return read_documents(kind, folder, files, layout, progress=progress)
+    return read_tables(tables, layout, progress=progress)
+
+
+def _unpacked(archive: File, stack: ExitStack) -> list[File]:
+    """Return the files of an archive, as if they lay in a folder of its name."""
+    inner = list_files(unpack(Path(archive.path), stack))
+    stem = archive.name.rsplit(".", 1)[0]
+    return [f._replace(parts=(*archive.parts, stem, *f.parts)) for f in inner]
+
+
+def _saved(folder: Path) -> dict[str, Rows]:
+    """Return what `Dataset.save_to_disk` wrote, if its files lie in its folder."""
+    import datasets
+
+    parts = [folder]
+    if (folder / "dataset_dict.json").exists():
+        names = read_json(folder / "dataset_dict.json").get("splits", [])
+        parts = [inside(folder, name) for name in names]
+    for part in parts:
+        state = read_json(part / "state.json") if (part / "state.json").exists() else {}
+        for entry in state.get("_data_files", []):
+            inside(part, entry["filename"])
+    return _splits(datasets.load_from_disk(str(folder)))
+
+
+def _has_configs(folder: Path) -> bool:
+    """Return whether a folder's README.md says which of its files is what, as on the Hub."""
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return False
+    with readme.open(encoding="utf-8", errors="replace") as file:
+        head = file.read(2**16)
+    front = re.match(r"---\s*\n(.*?)\n---", head, re.DOTALL)
+    return front is not None and bool(
+        re.search(r"^(configs|dataset_info)\s*:", front[1], re.MULTILINE)
+    )
+
+
+def _described(folder: Path, config: str | None, progress: bool) -> dict[str, Rows]:
+    import datasets
+
+    if glob.has_magic(str(folder)):
+        raise InputError(
+            "its path holds one of *, ? and [, which are read as a pattern; rename the folder"
+        )
+    with _library(online=False, bars=False):
+        builder = datasets.load_dataset_builder(str(folder), config)
+    named = [name for several in (builder.config.data_files or {}).values() for name in several]
+    size = sum(os.path.getsize(name) for name in named if os.path.isfile(name))
+    with _library(online=False, bars=progress and size > _SLOW_BYTES):
+        builder.download_and_prepare()
+        return _splits(builder.as_dataset())
 
 
 def _open_hub(
     where: str, config: str | None, revision: str | None, progress: bool
-) -> dict[str, Dataset]:
+) -> dict[str, Rows]:
     import datasets
 
     if not HUB_ID.fullmatch(where):
@@ -158,34 +236,20 @@ def _open_hub(
             "connect, or leave out revision= to use the copy in the cache"
         )
     with _library(online=online, bars=progress), _one_line(f"hub:{where}", online=online):
-        return _splits(convert(datasets.load_dataset_builder(where, config, revision=revision)))
+        builder = datasets.load_dataset_builder(where, config, revision=revision)
+        builder.download_and_prepare()
+        return _splits(builder.as_dataset())
 
 
-def _format(path: Path) -> tuple[str, dict[str, Any]]:
-    suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise InputError(
-            f"{path.name!r} is no kind of file that can be read: use {', '.join(_FORMATS)}, or a "
-            "folder of such files or of one folder of images a class"
-        )
-    return _FORMATS[suffix]
+def _splits(loaded: Any) -> dict[str, Rows]:
+    """Return what `datasets` gives as rows by split; a single set becomes the split "train"."""
+    found = loaded if isinstance(loaded, Mapping) else {"train": loaded}
+    return {name: _rows(data) for name, data in found.items()}
 
 
-def _splits(loaded: Any) -> dict[str, Dataset]:
-    """Return what `datasets` gives as a plain mapping; a single set becomes the split "train"."""
-    return dict(loaded) if isinstance(loaded, Mapping) else {"train": loaded}
-
-
-def _size(path: Path) -> int:
-    # What is gone by now is not in the way.
-    return sum(f.stat().st_size for f in _files(path) if f.is_file())
-
-
-def _files(path: Path) -> list[Path]:
-    """Return a file, or the files of a folder and the folders within it, however they change."""
-    if not path.is_dir():
-        return [path]
-    return sorted(Path(where, name) for where, _, names in os.walk(path) for name in names)
+def _rows(data: Dataset) -> OnDisk:
+    table = data.data
+    return OnDisk(data, {name: table.column(name).nbytes for name in data.column_names})
 
 
 def _hub_answers() -> bool:
@@ -234,50 +298,25 @@ def _library(*, online: bool, bars: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _one_line(name: str, *, online: bool = True, path: Path | None = None) -> Iterator[None]:
-    """Turn whatever the library raises into one line of ours."""
-    from datasets.exceptions import DatasetNotFoundError
-
+def _one_line(name: str, *, online: bool = True) -> Iterator[None]:
+    """Turn whatever a library raises into one line of ours."""
     try:
         yield
-    except InputError:
+    except MissingError:
         raise
-    except DatasetNotFoundError as error:
-        raise MissingError(f"{name}: {_line(error)}") from None
+    except InputError as error:
+        raise InputError(f"{name} cannot be read as a dataset: {error}") from None
+    except MemoryError:
+        raise InputError(f"{name} does not fit into memory; make a smaller copy") from None
     except Exception as error:  # five libraries meet here
-        if isinstance(root := _root(error), InputError):
-            raise InputError(f"{name}: {root}") from None
+        if type(error).__name__ == "DatasetNotFoundError":
+            raise MissingError(f"{name}: {_line(error)}") from None
         if not online and isinstance(error, (ConnectionError, FileNotFoundError)):
             raise MissingError(
                 f"{name} is not in the cache and the Hub cannot be reached; connect once to "
                 "download it, or give a local copy as path:<folder>"
             ) from None
-        why = _line(_root(error)) if path is None else _emptiness(path) or _line(_root(error))
-        raise InputError(f"{name} cannot be read as a dataset: {why}") from None
-
-
-def _emptiness(path: Path) -> str | None:
-    """Return what is missing in a local source; the library stumbles over it without saying so."""
-    import pandas as pd
-    from PIL import Image
-    from pyarrow import ArrowException
-    from pyarrow.parquet import read_metadata
-
-    if path.is_dir() and glob.has_magic(str(path)):
-        return "its path holds one of *, ? and [, which are read as a pattern; rename the folder"
-    files = _files(path)
-    pictures = Image.registered_extensions()
-    if not any(f.suffix.lower() in (*_FORMATS, *pictures, ".zip", ".txt") for f in files):
-        return f"it has no files of data ({', '.join(_FORMATS)}) and no images"
-    for file in files:
-        try:
-            if file.suffix == ".parquet" and read_metadata(file).num_rows == 0:
-                return f"{file.name} has no rows"
-            if file.suffix in (".csv", ".tsv") and pd.read_csv(file, nrows=1).empty:
-                return f"{file.name} has no rows"
-        except (ArrowException, OSError, ValueError):
-            continue
-    return None
+        raise InputError(f"{name} cannot be read as a dataset: {_line(_root(error))}") from None
 
 
 def _root(error: BaseException) -> BaseException:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.data.columns import assign_roles, class_names
-from vcviz.data.frames import as_frame
-from vcviz.data.inputs import Part, read_inputs
+from vcviz.data.columns import assign_roles
+from vcviz.data.inputs import Part, apply_inputs, read_inputs
 from vcviz.data.joins import join_labels
 from vcviz.data.labels import encode_further, encode_labels
+from vcviz.data.rows import Column, Rows
 from vcviz.data.sources import open_source, source_folder, source_title
 from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
+from vcviz.data.table_files import Layout
 from vcviz.errors import InputError, unknown
 from vcviz.options import check_count
 from vcviz.records import Split, as_float
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 _TRAIN_NAMES = ("train", "training")
 _TEST_NAMES = ("test", "validation", "valid", "val", "dev")
@@ -36,6 +35,8 @@ def load_stored(
     train_split: str | None = None,
     test_split: str | None = None,
     max_rows: int | None = None,
+    header: bool | Sequence[str] = True,
+    separator: str | None = None,
     image: str | None = None,
     text: str | Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
@@ -51,8 +52,9 @@ def load_stored(
 ) -> tuple[Split, Split]:
     """Return the train and the test split of ``hub:<owner/name>`` or ``path:<folder or file>``.
 
-    A folder holds Parquet, CSV or JSON files (a ``README.md`` may say which file is which split),
-    or one folder of images a class, within ``train`` and ``test`` where there are both.
+    A folder holds Parquet, CSV, JSON or NumPy files (a ``README.md`` may say which file is which
+    split), or one folder of images or of texts a class, within ``train`` and ``test`` where there
+    are both; tables beside images say more of them.
 
     Parameters
     ----------
@@ -63,6 +65,9 @@ def load_stored(
     config, revision : configuration and version of a dataset that has several
     train_split, test_split : names of the splits to use
     max_rows : keep at most this many rows of each split, stratified, before anything is decoded
+    header : of CSV files: whether the first row names the columns, or their names where no row
+        does; without names they are called "0", "1", …
+    separator : of CSV files; default the one of ``, ; | tab`` that rows have most of
     image, text, columns : the input; default as recognised: the one column of images, or of
         text, or all numbers and strings but an ``index`` or ``id``. Several text columns are
         joined by a line break; numbers of a table are standardised and its strings one-hot, both
@@ -80,44 +85,54 @@ def load_stored(
     Raises
     ------
     InputError
-        If the data cannot be read, are not what a classifier can learn from, or declare more than
-        this machine has free: memory for a row group, a line or the columns in use, and disk for
-        all of it, where `datasets` keeps its cache (``HF_DATASETS_CACHE``).
+        If the data cannot be read, are not what a classifier can learn from, or take more memory
+        than is free.
     """
-    splits = open_source(source, config=config, revision=revision, progress=progress)
-    title = source_title(source)
-    others = (extra_labels,) if isinstance(extra_labels, str) else tuple(extra_labels or ())
-    for other in others:
-        splits = join_labels(splits, open_source(other, progress=progress), title, other)
-    used = _choose(splits, train_split, test_split, test_fraction, title)
-    features = dict(used["train"].features)
-    for column, feature in used.get("test", used["train"]).features.items():
-        features.setdefault(column, feature)
-    roles = assign_roles(
-        features,
-        image=image,
-        text=text,
-        columns=columns,
-        label=label,
-        labels=labels,
-        name=title,
-    )
-    _check_columns(used, (*roles.inputs, roles.label))
-    y, classes = _labels(used, roles.label, features)
-    rows = _rows(y, max_rows, TEST_FRACTION if test_fraction is None else test_fraction, seed)
-    train_data = used["train"]
-    parts = [Part(name, used.get(name, train_data), rows[name]) for name in ("train", "test")]
-    inputs = read_inputs(
-        parts,
-        roles,
-        folder=source_folder(source),
-        image_size=image_size,
-        n_tokens=n_tokens,
-        ngrams=ngrams,
-        max_length=max_length,
-        progress=progress,
-    )
-    further, names = _further(parts, roles.labels, features, classes)
+    with ExitStack() as stack:
+        splits = open_source(
+            source,
+            stack,
+            config=config,
+            revision=revision,
+            layout=Layout(header, separator),
+            progress=progress,
+        )
+        title = source_title(source)
+        others = (extra_labels,) if isinstance(extra_labels, str) else tuple(extra_labels or ())
+        for other in others:
+            joined = open_source(other, stack, progress=progress)
+            splits = join_labels(splits, joined, title, other)
+        used = _choose(splits, train_split, test_split, test_fraction, title)
+        features = {**used["train"].columns}
+        for column, feature in used.get("test", used["train"]).columns.items():
+            features.setdefault(column, feature)
+        roles = assign_roles(
+            features,
+            used["train"],
+            image=image,
+            text=text,
+            columns=columns,
+            label=label,
+            labels=labels,
+            name=title,
+        )
+        _check_columns(used, (*roles.inputs, roles.label))
+        y, classes = _labels(used, roles.label, features)
+        rows = _rows(y, max_rows, TEST_FRACTION if test_fraction is None else test_fraction, seed)
+        train_data = used["train"]
+        parts = [Part(name, used.get(name, train_data), rows[name]) for name in ("train", "test")]
+        inputs = read_inputs(
+            parts,
+            roles,
+            folder=source_folder(source),
+            image_size=image_size,
+            n_tokens=n_tokens,
+            ngrams=ngrams,
+            max_length=max_length,
+            progress=progress,
+        )
+        further, names = _further(parts, roles.labels, features, classes)
+        probs = [_distributions(part, label_probs, features, len(classes)) for part in parts]
     preprocessing = (
         {**inputs.preprocessing, "label_names": names} if names else inputs.preprocessing
     )
@@ -128,31 +143,103 @@ def load_stored(
             class_names=classes,
             name=f"{title} {part.name}",
             kind=roles.kind,
-            label_probs=_distributions(part, label_probs, features, len(classes)),
+            label_probs=label_probs,
             index=part.rows,
             texts=texts,
             labels=further[part.name],
             preprocessing=preprocessing,
         )
-        for part, x, texts in zip(parts, inputs.x, inputs.texts, strict=True)
+        for part, x, texts, label_probs in zip(parts, inputs.x, inputs.texts, probs, strict=True)
     ]
     return built[0], built[1]
 
 
+def read_inputs_like(
+    source: str,
+    preprocessing: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    config: str | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+    max_rows: int | None = None,
+    header: bool | Sequence[str] = True,
+    separator: str | None = None,
+    image: str | None = None,
+    text: str | Sequence[str] | None = None,
+    label: str | None = None,
+    progress: bool = True,
+) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """Return inputs of a source, made ready as those of other data were; labels play no part.
+
+    Parameters
+    ----------
+    source : where they are, as for `load_stored`
+    preprocessing : of a `Split`: what they become
+    seed : which rows are chosen, where not all are
+    split : name of the one to read; default the test split, else the one for validation, else
+        the first
+    max_rows : keep at most this many, chosen at random
+    label : the column that is a label, and so no input; default as recognised
+    config, revision, header, separator, image, text, progress : as for `load_stored`
+
+    Returns
+    -------
+    x, texts : the inputs, and the texts that they were made of if they are text
+
+    Raises
+    ------
+    InputError
+        If the data cannot be read, or are of another kind.
+    """
+    with ExitStack() as stack:
+        splits = open_source(
+            source,
+            stack,
+            config=config,
+            revision=revision,
+            layout=Layout(header, separator),
+            progress=progress,
+        )
+        title = source_title(source)
+        if split is None:
+            split = _first(splits, _TEST_NAMES) or next(iter(splits))
+        data = splits[_named(split, splits, title)]
+        chosen = np.arange(len(data))
+        limit = None if max_rows is None else check_count("max_rows", max_rows)
+        if limit is not None and limit < len(data):
+            chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:limit])
+        roles = assign_roles(
+            data.columns,
+            data,
+            image=image,
+            text=text,
+            columns=preprocessing.get("columns"),
+            label=label,
+            labels=(),
+            needs_label=False,
+            name=title,
+        )
+        if roles.kind != preprocessing["kind"]:
+            raise InputError(f"{title!r} are {roles.kind} rows, not {preprocessing['kind']} rows")
+        if not len(chosen):
+            raise InputError(f"the split {split!r} of {title!r} is empty: it has no rows")
+        part, folder = Part(split, data, chosen), source_folder(source)
+        return apply_inputs(part, roles, preprocessing, folder=folder, progress=progress)
+
+
 def _choose(
-    splits: dict[str, Dataset],
+    splits: dict[str, Rows],
     train_split: str | None,
     test_split: str | None,
     test_fraction: float | None,
     title: str,
-) -> dict[str, Dataset]:
+) -> dict[str, Rows]:
     """Return the splits to use under "train" and, unless one is to be made, "test"."""
-    for asked in (train_split, test_split):
-        if asked is not None and asked not in splits:
-            raise unknown(f"split of {title!r}", asked, splits)
+    asked = [None if s is None else _named(s, splits, title) for s in (train_split, test_split)]
     if test_split is not None and test_fraction is not None:
         raise InputError("give test_split or test_fraction, not both")
-    train_name = train_split or next((n for n in _TRAIN_NAMES if n in splits), None)
+    train_name = asked[0] or _first(splits, _TRAIN_NAMES)
     if train_name is None and len(splits) == 1:
         train_name = next(iter(splits))
     if train_name is None:
@@ -160,9 +247,10 @@ def _choose(
             f"{title!r} has no split called 'train' but {', '.join(splits)}; name one with "
             "train_split="
         )
-    test_name = test_split
-    if test_split is None and test_fraction is None:
-        test_name = next((n for n in _TEST_NAMES if n in splits and n != train_name), None)
+    test_name = asked[1]
+    if test_name is None and test_fraction is None:
+        others = [name for name in splits if name != train_name]
+        test_name = _first(others, _TEST_NAMES)
     used = {"train": splits[train_name]}
     if test_name is not None:
         used["test"] = splits[test_name]
@@ -172,23 +260,36 @@ def _choose(
     return used
 
 
-def _check_columns(used: dict[str, Dataset], columns: Sequence[str]) -> None:
+def _first(splits: Iterable[str], names: Sequence[str]) -> str | None:
+    """Return the split that is called by the first of the names that any is."""
+    lower = {name.lower(): name for name in splits}
+    return next((lower[name] for name in names if name in lower), None)
+
+
+def _named(name: str, splits: dict[str, Rows], title: str) -> str:
+    if name not in splits:
+        raise unknown(f"split of {title!r}", name, splits)
+    return name
+
+
+def _check_columns(used: dict[str, Rows], columns: Sequence[str]) -> None:
     for name, data in used.items():
         for column in columns:
-            if column not in data.column_names:
+            if column not in data.columns:
+                advice = "; test_fraction= takes the test rows from the train split"
                 raise InputError(
                     f"the {name} split has no column {column!r}; its columns are: "
-                    f"{', '.join(data.column_names)}"
+                    f"{', '.join(data.columns)}{advice if name == 'test' else ''}"
                 )
 
 
 def _labels(
-    used: dict[str, Dataset], label: str, features: dict[str, Any]
+    used: dict[str, Rows], label: str, features: dict[str, Column]
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
     """Return the labels of all rows of each split in use, and the class names."""
-    raw = [as_frame(data, [label])[label] for data in used.values()]
+    raw = [data.values(label) for data in used.values()]
     train, test, classes = encode_labels(
-        raw[0], raw[1] if len(raw) > 1 else None, class_names(features[label])
+        label, raw[0], raw[1] if len(raw) > 1 else None, features[label].names
     )
     return {"train": train} if test is None else {"train": train, "test": test}, classes
 
@@ -212,15 +313,15 @@ def _rows(
 def _further(
     parts: Sequence[Part],
     columns: Sequence[str],
-    features: dict[str, Any],
+    features: dict[str, Column],
     classes: tuple[str, ...],
 ) -> tuple[dict[str, dict[str, NDArray[np.int64]]], dict[str, list[str]]]:
     """Return the further labels of each part, and the names of those that have their own."""
     labels: dict[str, dict[str, NDArray[np.int64]]] = {part.name: {} for part in parts}
     names = {}
     for column in columns:
-        given = {p.name: p.series(column) for p in parts if column in p.data.column_names}
-        codes, own = encode_further(given, class_names(features[column]), classes)
+        given = {p.name: p.values(column) for p in parts if column in p.data.columns}
+        codes, own = encode_further(column, given, features[column].names, classes)
         if own is not None:
             names[column] = list(own)
         for part_name, values in codes.items():
@@ -229,7 +330,7 @@ def _further(
 
 
 def _distributions(
-    part: Part, column: str | None, features: dict[str, Any], n_classes: int
+    part: Part, column: str | None, features: dict[str, Column], n_classes: int
 ) -> NDArray[np.float64] | None:
     """Return (N, C) label distributions of a part, or None if it has no such column."""
     if column is None:
@@ -238,9 +339,9 @@ def _distributions(
         raise InputError(
             f"label_probs={column!r} is no column; the columns are: {', '.join(features)}"
         )
-    if column not in part.data.column_names:
+    if column not in part.data.columns:
         return None
-    values = part.series(column).tolist()
+    values = part.values(column).tolist()
     where = f"column {column!r} of the {part.name} split"
     if any(not hasattr(row, "__len__") or len(row) != n_classes for row in values):
         raise InputError(f"{where} must hold lists of {n_classes} numbers, one a class")

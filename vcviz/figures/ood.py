@@ -43,7 +43,8 @@ def plot_ood(
     Further right is stranger. The dotted line accepts a share `tpr` of the known samples; the
     strangers to its left are taken for known, which is FPR95. Axes show the known samples and as
     much of the strangers as lies within three times their range: what lies beyond is in the
-    outermost bars. Every number is the record's.
+    outermost bars. "Worse than chance" means that the interval of the AUROC lies below 0.5: the
+    score takes the known samples for the stranger ones. Every number is the record's.
     """
     found: list[Any] = (
         list(separations) if isinstance(separations, (list, tuple)) else [separations]
@@ -91,6 +92,8 @@ def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
         f"AUROC {one.auroc:.3f} {between(one.auroc_interval)}",
         f"FPR{100 * one.tpr:g} {one.fpr:.3f} {between(one.fpr_interval)}",
     ]
+    if one.worse_than_chance:
+        lines[1] += ", worse than chance"
     return [*lines, f"against {style.escape(one.against, 32)}"] if kinds else lines
 
 

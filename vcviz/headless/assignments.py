@@ -51,7 +51,9 @@ def parse_value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        # JSON has no .5 and no +1
+        # JSON has no .5, no +1 and no 007.
+        if re.fullmatch(r"[+-]?\d{1,4000}", text):
+            return int(text)
         return float(text) if re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", text) else text
 
 
@@ -70,12 +72,12 @@ def read_assignments(parameters: Sequence[Parameter], assignments: Sequence[str]
     """
     known = {p.name: p for p in parameters}
     return {
-        name: _fitting(known[name], text) if name in known else parse_value(text)
+        name: read_as(known[name], text) if name in known else parse_value(text)
         for name, text in split_assignments(assignments).items()
     }
 
 
-def _fitting(parameter: Parameter, text: str) -> Any:
+def read_as(parameter: Parameter, text: str) -> Any:
     """Return the first reading of `text` that fits the parameter; the plain one if none does."""
     readings: tuple[Callable[[], Any], ...] = (
         lambda: parse_value(text),

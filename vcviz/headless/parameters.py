@@ -136,6 +136,9 @@ def notebook_parameters(nb: NotebookNode) -> list[Parameter]:
 def check_parameters(parameters: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` checked against a notebook's parameters.
 
+    Options of which only the owner is given, as ``dataset`` without ``dataset_options``, become
+    empty: the notebook's own are for its own choice.
+
     Raises
     ------
     InputError
@@ -150,7 +153,26 @@ def check_parameters(parameters: Sequence[Parameter], values: Mapping[str, Any])
             )
         if name not in known:
             raise unknown("parameter", name, known)
-    return {name: known[name].check(value) for name, value in values.items()}
+    checked = {name: known[name].check(value) for name, value in values.items()}
+    return {**checked, **_freed(known, checked)}
+
+
+def _freed(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return empty options where the notebook's own are for something else than was chosen.
+
+    ``dataset_options`` belong to ``dataset``: those of the default dataset must not reach another.
+    An encoder of "auto" is another for other data.
+    """
+    changed = {name for name, value in values.items() if value != known[name].default}
+    freed: dict[str, Any] = {}
+    for name in known.keys() - values.keys():
+        owner = name.removesuffix("_options")
+        if owner == name or owner not in known or not isinstance(known[name].default, dict):
+            continue
+        by_data = known[owner].default == "auto" and owner not in values and "dataset" in changed
+        if known[name].default and (owner in changed or by_data):
+            freed[name] = {}
+    return freed
 
 
 def _parameter(statement: ast.stmt, comments: Mapping[int, str]) -> Parameter | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from vcviz.data import apply_preprocessing, load_data, make_strangers
+from vcviz.data import load_strangers
 from vcviz.data.strangers import STRANGERS
 from vcviz.errors import InputError, clip
 from vcviz.fit import latent_fit
@@ -21,6 +20,9 @@ from vcviz.runs import Run
 
 #: scores that are measured of those that a run has -> what the names of their numbers end in
 _SCORES = {"max_prob": "", "log_marginal": "_density", "mahalanobis": "_mahalanobis"}
+#: strangers that were read, and how many of them are kept
+_read: dict[str, Split] = {}
+_KEPT = 4
 
 
 def fit(run: Run) -> dict[str, float]:
@@ -49,7 +51,8 @@ def strangers(run: Run, *, sets: Mapping[str, Any], rows: int = 1000) -> dict[st
     ----------
     run : a run that can load its data again
     sets : name, such as "near" or "far" -> "noise", "inverted", "rotated", or a dataset whose test
-        rows are the strangers: its name, or a mapping with ``dataset`` and options of `load_data`
+        rows are the strangers: its name, or a mapping with ``dataset`` and options of
+        `vcviz.data.load_strangers`. They need no labels.
     rows : of each, and of the test split, at most
 
     Returns
@@ -80,31 +83,23 @@ def strangers(run: Run, *, sets: Mapping[str, Any], rows: int = 1000) -> dict[st
 
 def _stranger_rows(test: Split, source: Any, rows: int, seed: int) -> Split:
     """Return at most `rows` strangers, made ready as the test rows were; labels say nothing."""
-    if isinstance(source, str) and source in STRANGERS:
-        return make_strangers(test, source, seed=seed)
     if isinstance(source, str):
         source = {"dataset": source}
-    if not isinstance(source, Mapping) or "dataset" not in source:
+    if not isinstance(source, Mapping) or not isinstance(source.get("dataset"), str):
         raise InputError(
             f"strangers are one of {', '.join(STRANGERS)}, or a dataset, got {clip(source)}"
         )
-    options = {k: v for k, v in source.items() if k != "dataset"}
-    if test.kind == "image" and "image_size" not in options and ":" in source["dataset"]:
-        options["image_size"] = test.x.shape[2:]
-    # As text, which keeps lists and mappings too.
-    other = _loaded(source["dataset"], json.dumps(options, sort_keys=True))
-    x = other.x
-    if test.kind == "text" and other.texts is not None:
-        x = apply_preprocessing(test.preprocessing, list(other.texts))
-    if other.kind != test.kind or x.shape[1:] != test.x.shape[1:]:
-        raise InputError(
-            f"strangers {clip(source['dataset'])} are {other.kind} rows of shape {x.shape[1:]}, "
-            f"the run takes {test.kind} rows of shape {test.x.shape[1:]}"
+    if source["dataset"] in STRANGERS:
+        return load_strangers(source["dataset"], test, seed=seed)
+    options = {"seed": seed, **{k: v for k, v in source.items() if k != "dataset"}}
+    # What was read once serves the next run on the same data.
+    key = json.dumps(
+        [source, seed, rows, dict(test.preprocessing), test.class_names], sort_keys=True
+    )
+    if key not in _read:
+        while len(_read) >= _KEPT:
+            del _read[next(iter(_read))]
+        _read[key] = load_strangers(
+            source["dataset"], test, max_rows=rows, progress=False, **options
         )
-    few = np.random.default_rng(seed).permutation(len(x))[:rows]
-    return Split(x[few], np.zeros(len(few), int), test.class_names, "strangers", test.kind)
-
-
-@lru_cache(maxsize=4)
-def _loaded(dataset: str, options: str) -> Split:
-    return load_data(dataset, progress=False, **json.loads(options))[1]
+    return _read[key]

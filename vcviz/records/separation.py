@@ -42,6 +42,11 @@ class Separation:
     name: str = "latents"
     against: str = "strangers"
 
+    @property
+    def worse_than_chance(self) -> bool:
+        """Whether strangers score lower than known samples: the interval of the AUROC says so."""
+        return self.auroc_interval[1] < 0.5
+
     def __post_init__(self) -> None:
         for name in ("known", "strange"):
             scores = as_known(name, getattr(self, name), (-1,)).astype(np.float64)

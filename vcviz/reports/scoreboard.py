@@ -49,7 +49,7 @@ def markdown(board: Scoreboard, plan: Plan) -> str:
         parts.append(_counted(board))
     for task, name in board.tasks.items():
         header, rows = _scores(board, task)
-        parts += [f"## {_plain(name)}", _table(header, rows), _plain(_predicting(board, task))]
+        parts += [f"## {_plain(name)}", _table(header, rows), _plain(_text(board, task))]
     header, rows = _tuned(board)
     parts += ["## Settings that tuning chose", _table(header, rows)]
     if board.missing:
@@ -75,8 +75,8 @@ def page(board: Scoreboard, plan: Plan) -> str:
         header, rows = _scores(board, task)
         drawn = [_placed(figure, figures) for figure in _drawn(board, task)]
         sections.append(
-            {"title": name, "text": _predicting(board, task), "figures": drawn,
-             "header": header, "rows": rows}
+            {"title": name, "text": _text(board, task), "figures": drawn, "header": header,
+             "rows": rows}
         )  # fmt: skip
     header, rows = _tuned(board)
     sections.append(
@@ -156,6 +156,11 @@ def _scores(board: Scoreboard, task: str) -> tuple[list[str], list[list[str]]]:
     return ["", *board.heads.values()], rows
 
 
+def _text(board: Scoreboard, task: str) -> str:
+    """Return what stands beside the table of a task."""
+    return " ".join(filter(None, (_predicting(board, task), _notes(board, task))))
+
+
 def _predicting(board: Scoreboard, task: str) -> str:
     """Return which heads predict for other label frequencies than those of the test rows."""
     told = [f"{board.heads[h]} ({note})" for h, note in board.label_notes.get(task, {}).items()]
@@ -164,6 +169,23 @@ def _predicting(board: Scoreboard, task: str) -> str:
     return (
         "Accuracy, NLL, Brier score and ECE of p(y|x) that is not for the label frequencies of the "
         f"test rows: {', '.join(told)}."
+    )
+
+
+def _notes(board: Scoreboard, task: str) -> str:
+    """Return what the numbers of a task do not say by themselves."""
+    worse = [
+        f"{title(number).text} of {name} ({_cell(estimate)})"
+        for number in board.numbers(task)
+        if "_auroc" in number
+        for head, name in board.heads.items()
+        if (estimate := board.estimate(task, head, number)) and estimate.above(0.5) == "not held"
+    ]
+    if not worse:
+        return ""
+    return (
+        "Worse than chance, the interval lying below 0.5 (these scores take test rows for "
+        f"strangers): {'; '.join(worse)}."
     )
 
 

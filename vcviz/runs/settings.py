@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -97,5 +98,9 @@ def _stamp(dataset: str) -> int:
     kind, _, place = dataset.partition(":")
     if kind != "path" or not exists(Path(place)):
         return 0
-    files = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]
-    return hash(tuple((f.name, (s := f.stat()).st_mtime_ns, s.st_size) for f in files))
+    files = [place]
+    if Path(place).is_dir():
+        files = sorted(os.path.join(at, name) for at, _, names in os.walk(place) for name in names)
+    # A link may lead nowhere.
+    stats = [os.stat(f) for f in files if os.path.exists(f)]
+    return hash((tuple(files), tuple((s.st_mtime_ns, s.st_size) for s in stats)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -202,6 +203,7 @@ def _client(workers: Workers) -> Iterator[Client]:
         "distributed.admin.tick.limit": "1h",
     }
     with (
+        script_apart(),
         dask.config.set(settings),
         LocalCluster(
             n_workers=workers.number or default_workers(threads),
@@ -215,6 +217,34 @@ def _client(workers: Workers) -> Iterator[Client]:
         Client(cluster) as client,
     ):
         yield client
+
+
+@contextlib.contextmanager
+def script_apart() -> Iterator[None]:
+    """Keep workers from running a script again that does not ask who runs it.
+
+    A process that is spawned imports the script that spawned it, for what tasks may need of it.
+    Ours need nothing; only a script with ``if __name__ == "__main__"`` is left to be imported.
+    """
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if path is None or _is_guarded(path):
+        yield
+        return
+    spec, main.__spec__ = main.__spec__, None
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__, main.__spec__ = path, spec
+
+
+def _is_guarded(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return re.search(rb"__name__\s*==\s*[\"']__main__[\"']", file.read()) is not None
+    except OSError:
+        return False
 
 
 def default_workers(threads: int) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from vcviz.errors import InputError, MissingError, clip, shorten, unknown
-from vcviz.headless.assignments import parse_value, split_assignments
+from vcviz.headless.assignments import parse_value, read_as, split_assignments
+from vcviz.headless.parameters import Parameter
 from vcviz.options import check_path
 
 Cell = dict[str, Any]
@@ -86,12 +87,19 @@ def read_yaml(path: Path, kind: str = "sweep file") -> Any:
         raise InputError(f"{path} is not YAML: {reason}") from None
 
 
-def parse_grid(assignments: Sequence[str]) -> dict[str, list[Any]]:
+def parse_grid(
+    assignments: Sequence[str], parameters: Sequence[Parameter] = ()
+) -> dict[str, list[Any]]:
     """Return the grid of ``name=a,b,c`` assignments; ``0:5`` is 0, 1, 2, 3, 4.
 
-    Commas within brackets do not separate: ``hidden=[64],[64,64]`` has two values.
+    Commas within brackets do not separate: ``hidden=[64],[64,64]`` has two values. A value of one
+    of a notebook's `parameters` is read as that parameter's type asks.
     """
-    return {name: _values(text) for name, text in split_assignments(assignments).items()}
+    known = {p.name: p for p in parameters}
+    return {
+        name: _values(text, known.get(name))
+        for name, text in split_assignments(assignments).items()
+    }
 
 
 def expand(grid: Grid, fixed: Mapping[str, Any] | None = None) -> list[Cell]:
@@ -151,9 +159,11 @@ def _axis(name: str, values: Any) -> list[Any]:
     return [v for value in values for v in (_range(value) or [value])]
 
 
-def _values(text: str) -> list[Any]:
-    parts = _split(text)
-    return [v for part in parts for v in (_range(part) or [parse_value(part)])]
+def _values(text: str, parameter: Parameter | None = None) -> list[Any]:
+    def value(part: str) -> Any:
+        return parse_value(part) if parameter is None else read_as(parameter, part)
+
+    return [v for part in _split(text) for v in (_range(part) or [value(part)])]
 
 
 def _split(text: str) -> list[str]:

@@ -1,0 +1,251 @@
+"""The rows of one split as columns, in memory or in files that are read when asked for."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.data.room import check_memory
+from vcviz.errors import InputError, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from datasets import Dataset
+
+#: one column as an array, an item a row
+Values = NDArray[Any]
+
+
+class Column(NamedTuple):
+    """What a column holds.
+
+    Attributes
+    ----------
+    kind : "image", "string", "integer", "float", "bool", or the name of another type
+    names : class names, where the source states them for its integers
+    """
+
+    kind: str
+    names: tuple[str, ...] | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a row has one number or truth value."""
+        return self.kind in ("integer", "float", "bool")
+
+
+class Rows(ABC):
+    """Rows of one split.
+
+    Attributes
+    ----------
+    columns : name to what it holds
+    """
+
+    columns: dict[str, Column]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def read(
+        self, names: Sequence[str], rows: NDArray[np.int64] | None = None
+    ) -> dict[str, Values]:
+        """Return columns, of all rows or of those given.
+
+        Raises
+        ------
+        InputError
+            If they would not fit into the memory that is free.
+        """
+
+    def values(self, name: str, rows: NDArray[np.int64] | None = None) -> Values:
+        """Return one column."""
+        return self.read([name], rows)[name]
+
+    def frame(self, names: Sequence[str], rows: NDArray[np.int64] | None = None) -> pd.DataFrame:
+        """Return columns as a frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.read(names, rows), columns=list(names))
+
+
+class InMemory(Rows):
+    """Columns that are arrays already."""
+
+    def __init__(self, arrays: Mapping[str, Values], columns: Mapping[str, Column] | None = None):
+        self._arrays = {str(name): values for name, values in arrays.items()}
+        given = columns or {}
+        self.columns = {
+            name: given[name] if name in given else column_of(values)
+            for name, values in self._arrays.items()
+        }
+
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame) -> InMemory:
+        """Return the rows of a frame."""
+        return cls({str(name): frame[name].to_numpy() for name in frame.columns})
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(next(iter(self._arrays.values()), ()))
+
+    def read(
+        self, names: Sequence[str], rows: NDArray[np.int64] | None = None
+    ) -> dict[str, Values]:
+        """Return columns, of all rows or of those given."""
+        found = {name: self._arrays[name] for name in names}
+        return found if rows is None else {name: v[rows] for name, v in found.items()}
+
+
+class OnDisk(Rows):
+    """Columns of Arrow or Parquet files, or of a dataset of Hugging Face's: read when asked for.
+
+    Parameters
+    ----------
+    source : of them
+    sizes : bytes of each column, as far as they are known
+    """
+
+    def __init__(self, source: Dataset | pa.dataset.Dataset, sizes: Mapping[str, int]) -> None:
+        self._source, self._sizes = source, sizes
+        features = getattr(source, "features", None)
+        schema = features.arrow_schema if features is not None else source.schema
+        if features is None and b"huggingface" in (schema.metadata or {}):
+            from datasets import Features
+
+            features = Features.from_arrow_schema(schema)
+        self.columns = {field.name: _column(field.type) for field in schema}
+        for name, feature in (features or {}).items():
+            if type(feature).__name__ == "ClassLabel":
+                self.columns[name] = Column("integer", tuple(feature.names))
+            elif type(feature).__name__ == "Image":
+                self.columns[name] = Column("image")
+        self._n = len(source) if hasattr(source, "features") else source.count_rows()
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self._n
+
+    def read(
+        self, names: Sequence[str], rows: NDArray[np.int64] | None = None
+    ) -> dict[str, Values]:
+        """Return columns, of all rows or of those given."""
+        names = list(dict.fromkeys(names))
+        n = len(self) if rows is None else len(rows)
+        # A value is copied once on its way, or an object points to it.
+        size = sum(self._sizes.get(name, 0) for name in names) / max(1, len(self)) + 8 * len(names)
+        check_memory(
+            f"{n:,} rows of {', '.join(map(repr, names[:3]))}",
+            2.0 * n * size,
+            "name fewer columns, pass max_rows, or make a smaller copy",
+        )
+        with explained(f"column {', '.join(map(repr, names[:3]))}"):
+            table = self._table(names, rows)
+            return {name: table.column(name).to_pandas().to_numpy() for name in names}
+
+    def _table(self, names: list[str], rows: NDArray[np.int64] | None) -> pa.Table:
+        source: Any = self._source
+        if not hasattr(source, "features"):
+            return (
+                source.to_table(columns=names) if rows is None else source.take(rows, columns=names)
+            )
+        chosen = source.select_columns(names)
+        return (chosen if rows is None else chosen.select(rows)).with_format("arrow")[:]
+
+
+class Beside(Rows):
+    """Rows with the further columns of others.
+
+    Parameters
+    ----------
+    left, right : the rows, and those whose columns are added where `left` has none of the name
+    order : row of `right` for each row of `left`
+    """
+
+    def __init__(self, left: Rows, right: Rows, order: NDArray[np.int64]) -> None:
+        self._left, self._right, self._order = left, right, order
+        further = {k: v for k, v in right.columns.items() if k not in left.columns}
+        self.columns = {**left.columns, **further}
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._left)
+
+    def read(
+        self, names: Sequence[str], rows: NDArray[np.int64] | None = None
+    ) -> dict[str, Values]:
+        """Return columns, of all rows or of those given."""
+        mine = [name for name in names if name in self._left.columns]
+        others = [name for name in names if name not in self._left.columns]
+        order = self._order if rows is None else self._order[rows]
+        found = self._left.read(mine, rows) if mine else {}
+        return {**found, **(self._right.read(others, order) if others else {})}
+
+
+def column_of(values: Values) -> Column:
+    """Return what an array holds, a row each."""
+    kinds = {"i": "integer", "u": "integer", "f": "float", "b": "bool", "U": "string"}
+    if values.dtype.kind in kinds and values.ndim == 1:
+        return Column(kinds[values.dtype.kind])
+    if values.dtype.kind != "O":
+        return Column(str(values.dtype))
+    types = {type(v) for v in values if not _missing(v)}
+    if len(types) == 1:
+        only = types.pop()
+        return Column({str: "string", bytes: "image", bool: "bool"}.get(only, only.__name__))
+    return Column("mixed values" if types else "null")
+
+
+def missing(values: Values) -> NDArray[np.bool_]:
+    """Return which values of a column are missing."""
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind != "O":
+        return np.zeros(len(values), bool)
+    return np.fromiter((_missing(v) for v in values), bool, len(values))
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _column(kind: Any) -> Column:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _column(kind.value_type)
+    if types.is_struct(kind) and {f.name for f in kind} == {"bytes", "path"}:
+        return Column("image")
+    tests: Iterable[tuple[str, Any]] = (
+        ("integer", types.is_integer),
+        ("float", lambda t: types.is_floating(t) or types.is_decimal(t)),
+        ("bool", types.is_boolean),
+        ("image", lambda t: re.match(r"(large_|fixed_size_)?binary", str(t))),
+        ("string", lambda t: re.match(r"(large_)?string", str(t))),
+    )
+    return Column(next((name for name, fits in tests if fits(kind)), str(kind)))
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn whatever a library raises while it reads into one line that says what of."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except MemoryError:
+        raise InputError(f"{name} does not fit into memory; make a smaller copy") from None
+    except RecursionError:
+        raise InputError(f"{name} nests lists and objects too deeply; flatten its rows") from None
+    except Exception as error:  # five libraries meet here
+        line = shorten(" ".join(str(error).split()), 300) or type(error).__name__
+        raise InputError(f"{name} cannot be read: {line}") from None
