@@ -1,0 +1,145 @@
+"""Which classes a figure shows where there are too many to tell apart, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.densities.moments import class_moments
+from vcviz.figures import theme as style
+from vcviz.fit import moment_kl, moment_kl_bias
+from vcviz.records import LatentPrior, LatentSet
+
+#: more classes than this are not drawn all: colours repeat, and nobody reads so long a legend
+MANY = 24
+#: classes that are drawn of so many
+FEW = 12
+
+
+class Chosen(NamedTuple):
+    """Classes with the rule they were chosen by, in words; without one they are all."""
+
+    classes: tuple[int, ...]
+    rule: str = ""
+
+
+def rows_for_kl(lat: LatentSet, prior: LatentPrior) -> int:
+    """Return how many latents a class needs for a moment KL: two more than dimensions that vary."""
+    part = class_moments(lat).varying.part(prior)
+    return (prior.latent_dim if part is None else part.rank) + 2
+
+
+def kl_bias(lat: LatentSet, prior: LatentPrior) -> NDArray[np.float64]:
+    """Return (C,) what the moment KL is on average for as many latents that follow the law."""
+    counts, dim = np.bincount(lat.y, minlength=lat.n_classes), rows_for_kl(lat, prior) - 2
+    each, place = np.unique(counts, return_inverse=True)
+    found: NDArray[np.float64] = np.array([moment_kl_bias(int(n), dim) for n in each])[place]
+    return found
+
+
+def confusion_counts(lat: LatentSet) -> NDArray[np.int64]:
+    """Return (C,) rows of a class that are taken for another, and of others that are taken for it.
+
+    Of some 100,000 rows where there are more.
+    """
+    rows = slice(None, None, max(len(lat) // 100_000, 1))
+    y, told = lat.y[rows], lat.log_probs[rows].argmax(1)
+    wrong = told != y
+    found: NDArray[np.int64] = np.bincount(y[wrong], minlength=lat.n_classes)
+    return found + np.bincount(told[wrong], minlength=lat.n_classes)
+
+
+def worst_by_kl(
+    lat: LatentSet, prior: LatentPrior, kl: NDArray[np.float64] | None = None
+) -> Chosen | None:
+    """Return the classes with the largest moment KL less its bias; None if too few have one."""
+    if kl is None:
+        if np.bincount(lat.y).max() < rows_for_kl(lat, prior):
+            return None
+        kl = moment_kl(lat, prior)
+    if np.isfinite(kl).sum() < FEW:
+        return None
+    excess = np.where(np.isnan(kl), -np.inf, kl - np.nan_to_num(kl_bias(lat, prior)))
+    return Chosen(_largest(excess), "the worst by KL")
+
+
+def most_confused(lat: LatentSet) -> Chosen:
+    """Return the classes that are mistaken most often, or for which others are."""
+    return Chosen(_largest(confusion_counts(lat)), "the most confused")
+
+
+def most_frequent(lat: LatentSet) -> Chosen:
+    """Return the classes with the most latents."""
+    return Chosen(_largest(np.bincount(lat.y, minlength=lat.n_classes)), "the most frequent")
+
+
+def chosen_classes(
+    lat: LatentSet, prior: LatentPrior | None = None, kl: NDArray[np.float64] | None = None
+) -> Chosen:
+    """Return the classes to draw: all, or of many those that matter most."""
+    if lat.n_classes <= MANY:
+        return Chosen(tuple(range(lat.n_classes)))
+    worst = None if prior is None else worst_by_kl(lat, prior, kl)
+    return most_confused(lat) if worst is None else worst
+
+
+def shown_note(n_shown: int, n_classes: int, rule: str = "") -> list[str]:
+    """Return the line that says which classes are drawn in colour, if not all are."""
+    if n_shown == n_classes or n_classes <= MANY:
+        return []
+    return [f"{n_shown:,} of {n_classes:,} classes" + (f", {rule}" if rule else "")]
+
+
+def _largest(values: NDArray) -> tuple[int, ...]:
+    order = np.argsort(-values.astype(np.float64), kind="stable")[:FEW]
+    return tuple(sorted(int(k) for k in order))
+
+
+# ---------------------------------------------------------------- names
+
+
+def labels(names: Sequence[str], limit: int) -> tuple[str, ...]:
+    """Return class names of `limit` letters at most, as plotly shows text; cut ones stay distinct.
+
+    Of names that begin alike the ends are kept too; the last resort is the number of the class.
+    """
+    return _labels(tuple(names), limit)
+
+
+@lru_cache(maxsize=64)
+def _labels(names: tuple[str, ...], limit: int) -> tuple[str, ...]:
+    plain = [" ".join(name.split()) for name in names]
+    cut: list[str] = [name if len(name) <= limit else _head(name, limit) for name in plain]
+    ways: tuple[Callable[[int], str], ...] = (
+        lambda k: _both(plain[k], limit, limit // 3),
+        lambda k: _both(plain[k], limit, 2 * limit // 3),
+        lambda k: _head(plain[k], limit - len(f" {k}")) + f" {k}",
+    )
+    for way in ways:
+        twice = _repeated(cut, names)
+        if not twice:
+            break
+        for k in twice:
+            if len(plain[k]) > limit:
+                cut[k] = way(k)
+    return tuple(style.escape(name) for name in cut)
+
+
+def _head(name: str, limit: int) -> str:
+    return name[: max(limit - 1, 1)].rstrip() + "…"
+
+
+def _both(name: str, limit: int, tail: int) -> str:
+    return name[: max(limit - tail - 1, 1)].rstrip() + "…" + name[-tail:].lstrip()
+
+
+def _repeated(cut: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the places of labels that stand for more than one name."""
+    of: dict[str, set[str]] = {}
+    for label, name in zip(cut, names, strict=True):
+        of.setdefault(label, set()).add(name)
+    return [k for k, label in enumerate(cut) if len(of[label]) > 1]
