@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from vcviz.records import LatentPrior, LatentSet
 MANY = 24
 #: classes that are drawn of so many
 FEW = 12
+_STRIP = 4  # places that the rest takes on an axis of classes
 
 
 class Chosen(NamedTuple):
@@ -64,7 +65,8 @@ def worst_by_kl(
     if np.isfinite(kl).sum() < FEW:
         return None
     excess = np.where(np.isnan(kl), -np.inf, kl - np.nan_to_num(kl_bias(lat, prior)))
-    return Chosen(_largest(excess), "the worst by KL")
+    # Of those that are infinite the ones that are confused most come first.
+    return Chosen(_largest(excess, confusion_counts(lat)), "the worst by KL")
 
 
 def most_confused(lat: LatentSet) -> Chosen:
@@ -94,9 +96,47 @@ def shown_note(n_shown: int, n_classes: int, rule: str = "") -> list[str]:
     return [f"{n_shown:,} of {n_classes:,} classes" + (f", {rule}" if rule else "")]
 
 
-def _largest(values: NDArray) -> tuple[int, ...]:
-    order = np.argsort(-values.astype(np.float64), kind="stable")[:FEW]
+def _largest(values: NDArray, then: NDArray | None = None) -> tuple[int, ...]:
+    second = np.zeros(len(values)) if then is None else -then
+    order = np.lexsort((second, -values.astype(np.float64)))[:FEW]
     return tuple(sorted(int(k) for k in order))
+
+
+class Places(NamedTuple):
+    """Where classes stand on an axis: side by side, or of many the worst and the rest as a strip.
+
+    Attributes
+    ----------
+    x : (C,) places
+    named : (C,) whether a class has a place and a name of its own
+    axis : layout of the axis
+    """
+
+    x: NDArray[np.float64]
+    named: NDArray[np.bool_]
+    axis: dict[str, Any]
+
+
+def class_places(names: Sequence[str], badness: NDArray[np.float64]) -> Places:
+    """Return the places of classes on an axis; of many the worst come first, unknown ones last."""
+    c, short = len(names), labels(names, 14)
+    axis: dict[str, Any] = {"title": {"text": "class"}, "showgrid": False}
+    if c <= MANY:
+        ticks = {"tickvals": list(range(c)), "ticktext": list(short), "range": [-0.6, c - 0.4]}
+        return Places(np.arange(c, dtype=np.float64), np.ones(c, bool), axis | ticks)
+    order = np.argsort(np.where(np.isnan(badness), np.inf, -badness), kind="stable")
+    x, first = np.empty(c), FEW + 0.5
+    x[order[:FEW]] = np.arange(FEW)
+    x[order[FEW:]] = np.linspace(first, first + _STRIP, c - FEW)
+    named = np.zeros(c, bool)
+    named[order[:FEW]] = True
+    ticks = {
+        "tickvals": [*range(FEW), first + _STRIP / 2],
+        "ticktext": [*(short[k] for k in order[:FEW]), f"the other {c - FEW:,} classes"],
+        "range": [-0.6, first + _STRIP + 0.4],
+    }
+    axis["title"] = {"text": f"class: the worst {FEW} of {c:,} first"}
+    return Places(x, named, axis | ticks)
 
 
 # ---------------------------------------------------------------- names

@@ -41,6 +41,8 @@ class LatentPanel:
     subtitle : a second line in small print
     ranges : fixed (x, y) axis ranges; default `latent_ranges` of what is drawn
     fit : (C,) moment KL of each class from p(z|y) in nats, drawn beneath the latents
+    fit_varying : the same in the dimensions in which each class varies, drawn hollow where `fit` is
+        infinite
     texts : N strings for hovers, e.g. the text behind each sample
     """
 
@@ -51,6 +53,7 @@ class LatentPanel:
     subtitle: str | None = None
     ranges: tuple[Range, Range] | None = None
     fit: NDArray[np.float64] | None = None
+    fit_varying: NDArray[np.float64] | None = None
     texts: Sequence[str] | None = None
 
     @cached_property
@@ -171,6 +174,8 @@ class View:
             self.rows = stratified(lat.y, shown, options.max_points, options.seed)
         self.heading = [title_of(panel), *([panel.subtitle] if panel.subtitle else [])]
         self.fit = np.full(lat.n_classes, np.nan) if panel.fit is None else panel.fit
+        varying = panel.fit if panel.fit_varying is None else panel.fit_varying
+        self.fit_varying = self.fit if varying is None else varying
         few = len(shown) < lat.n_classes > MANY
         rest = np.setdiff1d(np.arange(lat.n_classes), shown) if few else ()
         most = min(options.max_points, _OTHERS)
@@ -230,7 +235,7 @@ class View:
         found = [f"mean KL {fit[finite].mean():.3g} nats"] if finite.any() else []
         if endless:
             told = f"KL ∞ in {endless} classes" if endless > 1 else "KL ∞ in a class"
-            found.append(f"{told}: constant in some dimension")
+            found.append(f"{told} (constant in a dimension; hollow: in the others)")
         if few:
             told = f"no KL in {few} classes" if few > 1 else "no KL in a class"
             least = "" if self.prior is None else f" ({rows_for_kl(self.lat, self.prior)} needed)"

@@ -65,7 +65,9 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     names, shown = views[0].lat.class_names, views[0].shown
     layers = _layers(views, options)
     with_fit = any(view.panel.fit is not None for view in views)
-    fit_range = options.fit_range or fit_range_of([v.fit for v in views], [v.bias for v in views])
+    fit_range = options.fit_range or fit_range_of(
+        [v.fit_varying for v in views], [v.bias for v in views]
+    )
     n_rows, _ = grid_of(len(views), options.columns)
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
     upper, lower = _grid(n_rows, columns, with_fit, options.panel_px)
@@ -86,7 +88,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
             data += lower[i].place(
                 [
                     bias_trace(view.bias, shown),
-                    fit_trace(view.fit, view.bias, counts, shown, names),
+                    fit_trace(view.fit, view.fit_varying, view.bias, counts, shown, names),
                     edge_trace(view.fit, shown, names, fit_range),
                     text_below(notes, *corner),
                 ]

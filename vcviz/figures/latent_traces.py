@@ -228,22 +228,30 @@ def bias_trace(values: NDArray[np.float64], classes: Sequence[int]) -> Trace:
 
 def fit_trace(
     values: NDArray[np.float64],
+    varying: NDArray[np.float64],
     bias: NDArray[np.float64],
     counts: NDArray[np.int64],
     classes: Sequence[int],
     names: Sequence[str],
 ) -> Trace:
-    """Return the fit of each class as a marker in its colour, where it is a number."""
+    """Return the fit of each class as a marker in its colour.
+
+    Hollow where it is infinite: that in the dimensions in which the class varies.
+    """
     chosen = list(classes)
     fit = np.asarray(values, np.float32)[chosen]
+    endless = np.isinf(fit)
     return {
         "type": "scatter",
         "x": np.arange(len(chosen), dtype=np.float32),
-        "y": np.where(np.isinf(fit), np.float32(np.nan), fit),
+        "y": np.where(endless, np.asarray(varying, np.float32)[chosen], fit),
         "mode": "markers",
         "marker": {
             "color": [style.class_color(k) for k in classes],
-            "symbol": [style.class_symbol(k) for k in classes],
+            "symbol": [
+                style.class_symbol(k) + ("-open" if hollow else "")
+                for k, hollow in zip(classes, endless, strict=True)
+            ],
             "size": 8,
         },
         "text": [labels(names, 40)[k] for k in classes],
@@ -270,11 +278,14 @@ def edge_trace(
     """
     fit = np.asarray(values, np.float64)[list(classes)]
     endless, unknown = np.isinf(fit), np.isnan(fit)
+    inside = (fit_range[1] / fit_range[0]) ** 0.01
+    low, high = fit_range[0] * inside, fit_range[1] / inside
     why = {True: "KL ∞: it does not vary in some dimension", False: "too few rows for a KL"}
     return {
         "type": "scatter",
         "x": np.arange(len(fit), dtype=np.float32),
-        "y": np.select([endless, unknown], fit_range[::-1], np.nan).astype(np.float32),
+        # Just inside: on the very edge, rounded, they may not be drawn.
+        "y": np.select([endless, unknown], [high, low], np.nan).astype(np.float32),
         "mode": "text",
         "cliponaxis": False,
         "text": [

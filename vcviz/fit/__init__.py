@@ -41,6 +41,7 @@ MIN_ENERGY, MIN_AUC = 5, 10
 MIN_DRAWS = 500
 #: draws per class that stand for a law of the user's own
 LAW_DRAWS = 2000
+_NUMBERS = ("kl", "kl_varying", "kl_bias", "energy", "energy_p", "auc", "whitened_variance")
 _TOGETHER = 4096  # rows that are whitened at once
 _CONSTANT = 1e-13  # spreads and correlations below are those of rounding
 
@@ -108,7 +109,9 @@ def latent_fit(
     n_classes = lat.n_classes
     counts = np.bincount(lat.y, minlength=n_classes)
     one = {name: np.full(n_classes, np.nan) for name in ("kl", "energy", "energy_p", "auc")}
-    one |= {name: np.full(n_classes, np.nan) for name in ("kl_bias", "whitened_variance")}
+    one |= {
+        name: np.full(n_classes, np.nan) for name in ("kl_bias", "kl_varying", "whitened_variance")
+    }
     two = {f"{name}_interval": np.full((n_classes, 2), np.nan) for name in ("kl", "energy", "auc")}
     constant = np.zeros(n_classes, np.int64)
     part = class_moments(lat).varying.part(prior)
@@ -122,6 +125,7 @@ def latent_fit(
         if n >= 2:
             one["whitened_variance"][k] = u.var(0, ddof=1).mean()
         one["kl"][k], two["kl_interval"][k], constant[k] = _kl(u, level)
+        one["kl_varying"][k] = _kl_varying(u) if constant[k] else one["kl"][k]
         one["kl_bias"][k] = moment_kl_bias(n, u.shape[1])
         # Apart, so that the number of bootstrap draws changes nothing else.
         rng, bootstrap, reference = np.random.default_rng([seed, k]).spawn(3)
@@ -167,14 +171,21 @@ def latent_fit(
     )
 
 
-def moment_kl(lat: LatentSet, prior: LatentPrior) -> NDArray[np.float64]:
+def moment_kl(lat: LatentSet, prior: LatentPrior, *, varying: bool = False) -> NDArray[np.float64]:
     """Return (C,) KL(N(m, S) || p(z|y)) in nats, m and S mean and covariance of the latents.
 
     In closed form, (tr S_u + |m_u|^2 - D - log|S_u|) / 2 with the moments of the whitened
     residuals, S_u divided by n; of a family other than the Gaussian, of its residuals mapped onto
     the normal. It sees means and covariances but no shape: 0 does not mean equal laws. D counts
     the dimensions in which any class varies, as in `latent_fit`; infinite where a class does not
-    vary in one in which others do; NaN with D + 1 samples or fewer.
+    vary in one in which others do (a ReLU that is silent for it, say); NaN with D + 1 samples or
+    fewer.
+
+    Parameters
+    ----------
+    lat, prior : the latents, and the law p(z|y)
+    varying : look at each class in the dimensions in which it varies itself, so that none is
+        infinite
 
     See Also
     --------
@@ -185,6 +196,8 @@ def moment_kl(lat: LatentSet, prior: LatentPrior) -> NDArray[np.float64]:
     found = np.full(lat.n_classes, np.nan)
     for k, u, _ in _residuals(lat, prior):
         found[k] = _kl(u, None)[0]
+        if varying and np.isinf(found[k]):
+            found[k] = _kl_varying(u)
     return found
 
 
@@ -249,15 +262,8 @@ def _kl(u: NDArray[np.float64], level: float | None) -> tuple[float, tuple[float
     n, dim = u.shape
     if n <= dim + 1:
         return np.nan, nothing, 0
-    mean = u.mean(0)
-    centred = u - mean
-    scale = np.sqrt((centred * centred).mean(0))
-    constant = scale <= _CONSTANT * np.abs(u).max()
-    scale[constant] = 1.0
-    centred /= scale
-    values, vectors = np.linalg.eigh(centred.T @ centred / n)
-    flat = max(int((values <= _CONSTANT * values[-1]).sum()), int(constant.sum()))
-    if flat:
+    mean, scale, centred, values, vectors = _axes(u)
+    if flat := int((values <= _CONSTANT * max(values[-1], 1e-300)).sum()):
         return np.inf, nothing, flat
     squares = float((scale**2).sum() + mean @ mean)
     kl = (squares - dim - np.log(values).sum() - 2 * np.log(scale).sum()) / 2
@@ -270,3 +276,32 @@ def _kl(u: NDArray[np.float64], level: float | None) -> tuple[float, tuple[float
     factor = np.exp(normal_quantile(level) * spread / shifted)
     bias = shifted - max(kl, 0.0)
     return float(kl), (max(shifted / factor - bias, 0.0), float(shifted * factor - bias)), 0
+
+
+def _axes(u: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return mean and scale (D,), scaled rows about the mean, and the axes of their correlation.
+
+    A dimension that is constant has scale 1, and an axis of value 0.
+    """
+    mean = u.mean(0)
+    centred = u - mean
+    scale = np.sqrt((centred * centred).mean(0))
+    constant = scale <= _CONSTANT * np.abs(u).max()
+    scale[constant] = 1.0
+    centred[:, constant] = 0.0
+    centred /= scale
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(u))
+    return mean, scale, centred, values, vectors
+
+
+def _kl_varying(u: NDArray[np.float64]) -> float:
+    """Return the moment KL of residuals as seen along the axes on which they vary."""
+    mean, scale, _, values, vectors = _axes(u)
+    kept = values > _CONSTANT * max(values[-1], 1e-300)
+    if not kept.any():
+        return float("nan")
+    along = vectors[:, kept] / scale[:, None]  # N(0, along' along) there if the law holds
+    law, at = along.T @ along, mean @ along
+    squares = np.trace(np.linalg.solve(law, np.diag(values[kept]))) + at @ np.linalg.solve(law, at)
+    logs = np.linalg.slogdet(law)[1] - np.log(values[kept]).sum()
+    return float(squares - kept.sum() + logs) / 2

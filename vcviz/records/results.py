@@ -87,6 +87,7 @@ class LatentFit:
     kl, kl_interval : moment KL in nats, KL(N(mean, cov of the latents) || p(z|y)), closed form,
         with its interval (C, 2); infinite where a class does not vary in a dimension in which
         others do
+    kl_varying : the same in the dimensions in which each class varies, where none is infinite
     kl_bias : what `kl` is on average for so few latents that follow the law, nats
     energy, energy_interval, energy_p : energy distance of the whitened residuals from a standard
         normal (0 = equal laws), bootstrap interval (C, 2), Monte-Carlo p-value
@@ -111,15 +112,18 @@ class LatentFit:
     name: str = "fit"
     level: float = 0.95
     kl_bias: NDArray[np.float64] = None  # type: ignore[assignment]
+    kl_varying: NDArray[np.float64] = None  # type: ignore[assignment]
     left_out: int = 0
     constant: NDArray[np.int64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         c = len(self.class_names)
         bias = np.full(c, np.nan) if self.kl_bias is None else self.kl_bias
+        varying = self.kl if self.kl_varying is None else self.kl_varying
         constant = np.zeros(c, np.int64) if self.constant is None else self.constant
         arrays = {
             "kl_bias": as_known("kl_bias", bias, (c,)),
+            "kl_varying": as_known("kl_varying", varying, (c,)),
             "constant": as_known("constant", constant, (c,)),
         }
         for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):

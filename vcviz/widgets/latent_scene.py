@@ -178,7 +178,7 @@ class LatentScene:
             (fit, s.fit_bias(rows))
             for s in self.sources
             for e in (s.epochs if rows[1] else [None])
-            if (fit := s.fit(rows, e)) is not None
+            if (fit := s.fit_varying(rows, e)) is not None
         ]
         return fit_range_of(*zip(*pairs, strict=True)) if pairs else None
 

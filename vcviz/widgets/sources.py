@@ -75,6 +75,7 @@ class Source:
         self.tour = cache(self._tour)
         self.ranges = cache(self._ranges)
         self.fit = cache(self._fit)
+        self.fit_varying = cache(self._fit_varying)
         self.fit_bias = cache(self._fit_bias)
         self.rules = cache(self._rules)
         self.panel = cache(self._panel)
@@ -125,6 +126,14 @@ class Source:
         lat, prior = self.latents(rows, epoch)
         return None if prior is None else moment_kl(lat, prior)
 
+    def _fit_varying(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
+        """Return the fit of each class in the dimensions in which it varies."""
+        fit = self.fit(rows, epoch)
+        lat, prior = self.latents(rows, epoch)
+        if fit is None or prior is None or not np.isinf(fit).any():
+            return fit
+        return moment_kl(lat, prior, varying=True)
+
     def _fit_bias(self, rows: Rows) -> NDArray[np.float64]:
         """Return (C,) what the fit is on average for as many latents that follow the law."""
         lat, prior = self.latents(rows, None)
@@ -155,6 +164,7 @@ class Source:
             subtitle=_LAW.get(getattr(self.run, "anticipates", None)),
             ranges=self.ranges(axes, rows),
             fit=self.fit(rows, epoch),
+            fit_varying=self.fit_varying(rows, epoch),
         )
 
 
