@@ -171,3 +171,15 @@ def test_neighbours_from_a_sample_say_so(monkeypatch):
     with pytest.warns(UserWarning, match="2,000 of 3,000 training rows"):
         some = score(lat, "knn", train=lat, neighbours=30)
     assert np.corrcoef(exact, some)[0, 1] > 0.95
+
+
+def test_an_explorer_of_very_many_probabilities_takes_a_sample_and_says_so(monkeypatch):
+    from vcviz.widgets import calibrations
+    from vcviz.widgets.sources import sources
+
+    monkeypatch.setattr(calibrations, "_PROBABILITIES", 500)
+    found = calibrations.Calibrations(sources((latents(400, 5, 3), None))[0], 0)
+    rows, bins = calibrations.Rows("test"), calibrations.Bins(10, "width", None)
+    curve = found.curve(rows, bins, 1.0)
+    assert curve.n == 100
+    assert curve.name == "latents (100 of 400 rows, drawn at random)"
