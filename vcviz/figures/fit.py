@@ -115,10 +115,7 @@ def _told(fits: Sequence[LatentFit], statistic: str) -> list[str]:
     values = np.array([getattr(fit, statistic) for fit in fits])
     found = []
     if endless := int(np.isinf(values).sum()):
-        found.append(
-            f"{endless} infinite (∞): constant in a dimension in which others vary; "
-            "hollow: in the dimensions in which they vary"
-        )
+        found.append(f"{endless} infinite (∞): constant in a dimension; hollow: in the others")
     if unknown := int(np.isnan(values).sum()):
         found.append(f"{unknown} unknown: too few rows")
     if left := max(fit.left_out for fit in fits):
