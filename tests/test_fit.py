@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, hyp1f1, log_softmax
 
-from vcviz.densities import empirical_prior
+from vcviz.densities import empirical_prior, implied_prior
 from vcviz.errors import InputError
 from vcviz.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
 from vcviz.fit.drawn import drawn_kernel, permutation_p_value
@@ -149,11 +149,65 @@ class TestMomentKL:
         np.testing.assert_array_equal(np.isnan(fit.kl), [True, False, False])
         assert np.isnan(moment_kl_bias(4, 3))
 
-    def test_latents_on_a_plane_are_infinitely_far(self):
+    def test_a_class_on_a_plane_is_infinitely_far(self):
         lat = latents(LAW, 30)
         z = lat.z.copy()
-        z[:, 0] = 7
-        assert np.isinf(moment_kl(LatentSet(z, lat.log_probs, lat.y), LAW)).all()
+        z[lat.y == 1, 0] = 7
+        fit = latent_fit(LatentSet(z, lat.log_probs, lat.y), LAW, resamples=0)
+        np.testing.assert_array_equal(np.isinf(fit.kl), [False, True, False])
+        np.testing.assert_array_equal(fit.constant, [0, 1, 0])
+        assert np.isfinite(fit.mean("kl"))
+        assert np.isfinite(fit.energy).all()
+
+
+class TestWhatDoesNotVary:
+    """A dead unit, or a copy of another, changes no number: it is left out and counted."""
+
+    @pytest.mark.parametrize("kind", ["dead", "constant", "copy", "sum"])
+    def test_changes_nothing(self, kind):
+        lat = latents(LAW, 30)
+        z = lat.z.astype(np.float64)
+        more = {
+            "dead": np.zeros(len(z)),
+            "constant": np.full(len(z), 1e4 / 3),
+            "copy": z[:, 1],
+            "sum": z @ [1.0, -2, 0.5],
+        }[kind]
+        wider = LatentSet(np.column_stack([z, more]), lat.log_probs, lat.y)
+        prior = implied_prior(np.random.default_rng(0).normal(size=(3, 4)), None, wider)
+        found = latent_fit(wider, prior)
+        assert found.left_out == 1
+        law = prior.project(np.eye(4)[:, :3])  # the law of what varies
+        expected = latent_fit(lat, law)
+        assert expected.left_out == 0
+        np.testing.assert_allclose(found.kl, expected.kl, rtol=2e-3)
+        np.testing.assert_allclose(found.kl, moment_kl(wider, prior))
+        np.testing.assert_allclose(found.kl_bias, moment_kl_bias(30, 3))
+        np.testing.assert_allclose(found.energy, expected.energy, rtol=1e-3)
+        np.testing.assert_allclose(found.whitened_variance, expected.whitened_variance, rtol=1e-2)
+
+    def test_few_rows_leave_nothing_out(self):
+        law = LatentPrior(np.zeros((2, 40)), scale=1.0)
+        fit = latent_fit(latents(law, 8), law)
+        assert fit.left_out == 0
+        assert np.isnan(fit.kl).all()
+        np.testing.assert_allclose(fit.whitened_variance, 1, atol=0.2)
+
+    @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+    def test_scale_of_the_latents_changes_nothing(self, scale):
+        lat = latents(LAW, 30)
+        units = np.array([1.0, 1e-5, 1e5]) * scale
+        law = LatentPrior(LAW.mean * units, scale_tril=LAW.scale_tril * units[:, None])
+        moved = LatentSet(lat.z * units, lat.log_probs, lat.y)
+        fit = latent_fit(moved, law, resamples=0)
+        assert fit.left_out == 0
+        np.testing.assert_allclose(fit.kl, latent_fit(lat, LAW, resamples=0).kl, rtol=1e-3)
+
+    def test_equal_latents_are_infinitely_far_and_say_so(self):
+        lat = LatentSet(np.ones((60, 4)), np.full((60, 3), -np.log(3)), np.arange(60) % 3)
+        fit = latent_fit(lat, implied_prior(np.eye(3, 4), None, lat))
+        assert np.isinf(fit.kl).all()
+        np.testing.assert_array_equal(fit.constant, 4)
 
 
 class TestEnergyDistance:

@@ -18,6 +18,7 @@ from vcviz.intervals import wilson
 from vcviz.ood import score
 from vcviz.options import check_count
 from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary, as_array, as_labels
+from vcviz.records.blocks import row_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,9 +196,12 @@ def places_of(lat: LatentSet, rows: ArrayLike) -> NDArray[np.int64]:
 
 def _log_densities(lat: LatentSet, prior: LatentPrior) -> tuple[NDArray, NDArray]:
     """Return (N,) log p(z|y) of the labels and (N,) log p(z), in nats."""
-    joint = prior.log_prob(lat.z)
-    own = joint[np.arange(len(lat.y)), lat.y]
-    return own, np.logaddexp.reduce(joint + prior.log_weight, axis=1)
+    own, of_any = np.empty((2, len(lat)))
+    for rows in row_blocks(len(lat), max(prior.latent_dim, prior.n_classes)):
+        joint = prior.log_prob(lat.z[rows])
+        own[rows] = joint[np.arange(len(joint)), lat.y[rows]]
+        of_any[rows] = np.logaddexp.reduce(joint + prior.log_weight, axis=1)
+    return own, of_any
 
 
 def _nearest(

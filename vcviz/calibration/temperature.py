@@ -17,14 +17,19 @@ from vcviz.records import as_float, as_log_probs
 
 #: values of a block of rows that stay in a core's own cache
 _IN_CACHE = 2**16
+_SEARCHED = 2**26  # probabilities
 
 
 class TemperatureFit(NamedTuple):
-    """A fitted temperature (T itself, not 1/T) with the NLL before and after it, in nats."""
+    """A fitted temperature (T itself, not 1/T) with the NLL before and after it, in nats.
+
+    `searched` counts the rows among which T was searched; the NLL are those of all.
+    """
 
     temperature: float
     nll_before: float
     nll_after: float
+    searched: int = 0
 
 
 def apply_temperature(log_probs: ArrayLike, temperature: float) -> NDArray[np.float64]:
@@ -49,7 +54,9 @@ def fit_temperature(log_probs: Predicted, y: ArrayLike | None = None) -> Tempera
     """Return the temperature T in [0.01, 100] of least NLL, with the NLL before and after.
 
     Fit it on data that the classifier was not trained on. The search is over log T, in float64
-    whatever the input: the NLL is convex in 1/T, so there is one minimum.
+    whatever the input: the NLL is convex in 1/T, so there is one minimum. Of more than 2^26 (67
+    million) probabilities a random sample of the rows is searched, which `searched` counts: its T
+    is right to about 1 / sqrt(rows).
 
     Raises
     ------
@@ -61,26 +68,46 @@ def fit_temperature(log_probs: Predicted, y: ArrayLike | None = None) -> Tempera
     Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
     """
     log_probs, y = checked(log_probs, y)
-    log_probs = log_probs.astype(np.float64, copy=False)
     before = negative_log_likelihood(log_probs, y)
     if not np.isfinite(before):
         lost = int(np.isneginf(log_probs[np.arange(len(y)), y]).sum())
         raise InputError(
             f"{lost} rows of log_probs give their label probability 0: no temperature helps"
         )
-    relative = log_probs - log_probs.max(1, keepdims=True)
-    own = relative[np.arange(len(y)), y]
+    rows = np.arange(len(y))
+    if log_probs.size > _SEARCHED:
+        size = max(_SEARCHED // log_probs.shape[1], 1)
+        rows = np.sort(np.random.default_rng(0).choice(len(y), size, replace=False))
 
     def nll(log_temperature: float) -> float:
-        inverse = np.exp(-log_temperature)
-        scaled = np.exp(relative * inverse)
-        return float((np.log(np.einsum("nc->n", scaled)) - own * inverse).mean())
+        return _mean_nll(log_probs, y, rows, np.exp(-log_temperature))
 
     bounds = (np.log(0.01), np.log(100.0))
     found = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     if not found.fun < nll(0.0):
-        return TemperatureFit(1.0, before, before)
-    return TemperatureFit(float(np.exp(found.x)), before, float(found.fun))
+        return TemperatureFit(1.0, before, before, len(rows))
+    after = found.fun
+    if len(rows) < len(y):
+        after = _mean_nll(log_probs, y, np.arange(len(y)), np.exp(-found.x))
+    return TemperatureFit(float(np.exp(found.x)), before, float(after), len(rows))
+
+
+def _mean_nll(
+    log_probs: NDArray, y: NDArray[np.int64], rows: NDArray[np.int64], inverse: float
+) -> float:
+    """Return the mean over `rows` of -log softmax(log_probs `inverse`) at the label, in float64."""
+    total, size = 0.0, max(256, _IN_CACHE // log_probs.shape[1])
+    for start in range(0, len(rows), size):
+        here = rows[start : start + size]
+        # Of all rows a slice, which needs no copy.
+        whole = len(rows) == len(log_probs)
+        part = log_probs[start : start + size] if whole else log_probs[here]
+        scaled = part.astype(np.float64)
+        scaled -= scaled.max(1, keepdims=True)
+        scaled *= inverse
+        own = scaled[np.arange(len(here)), y[here]]
+        total += float((np.log(np.einsum("nc->n", np.exp(scaled, out=scaled))) - own).sum())
+    return total / len(rows)
 
 
 class TemperatureSweep(NamedTuple):
@@ -132,20 +159,23 @@ def temperature_sweep(
     each = as_float("temperatures", temperatures, 1, np.float64)
     if len(each) == 0 or each.min() <= 0:
         raise InputError("temperatures must be positive, at least one")
-    rows = np.arange(len(y))
     right = confidences(log_probs, y, label)[1]
-    relative = np.ascontiguousarray(log_probs.T, np.float64)  # long rows: several times faster
-    relative -= relative.max(0)
-    own = relative[y, rows]
-    nll, ece = np.empty(len(each)), np.empty(len(each))
-    scaled = np.empty_like(relative)
-    for i, temperature in enumerate(each):
-        np.exp(np.divide(relative, temperature, out=scaled), out=scaled)
-        total = scaled.sum(0)
-        nll[i] = (np.log(total) - own / temperature).mean()
-        ece[i] = binned_error(
-            np.minimum((1.0 if label is None else scaled[label]) / total, 1), right, n_bins, binning
-        )
+    nll, sure = np.zeros(len(each)), np.empty((len(each), len(y)))
+    size = max(256, _IN_CACHE // log_probs.shape[1])
+    for start in range(0, len(y), size):
+        # Long rows in cache: several times faster than reducing over a short last axis.
+        rows = slice(start, start + size)
+        relative = np.ascontiguousarray(log_probs[rows].T, np.float64)
+        relative -= relative.max(0)
+        own = relative[y[rows], np.arange(relative.shape[1])]
+        scaled = np.empty_like(relative)
+        for i, temperature in enumerate(each):
+            np.exp(np.divide(relative, temperature, out=scaled), out=scaled)
+            total = scaled.sum(0)
+            nll[i] += (np.log(total) - own / temperature).sum()
+            sure[i, rows] = (1.0 if label is None else scaled[label]) / total
+    nll /= len(y)
+    ece = np.array([binned_error(np.minimum(one, 1), right, n_bins, binning) for one in sure])
     if best is None:
         best = fit_temperature(log_probs, y).temperature if np.isfinite(nll).all() else np.nan
     return TemperatureSweep(each, nll, ece, best, name, n_bins, binning, label)

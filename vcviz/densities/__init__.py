@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vcviz.densities.contours import Contour, empirical_contours, law_contours
-from vcviz.densities.moments import class_means, invertible, pooled_covariance
+from vcviz.densities.moments import class_means, class_moments, invertible, pooled_covariance
 from vcviz.errors import InputError
 from vcviz.options import check_number
 from vcviz.records import LatentPrior, LatentSet, as_float
@@ -62,9 +62,10 @@ def implied_prior(
     Notes
     -----
     Only log-ratios of pi_y p(z|y) are identified by the layer; means, covariance and class prior
-    shown are one reading of many. A singular pooled covariance (dead units, few samples)
-    gets a ridge of 1e-6 of its mean variance, which the identity survives because the means
-    use the same matrix. Classes without latents take no part in S and m.
+    shown are one reading of many. A singular pooled covariance (dead units, few samples) is
+    widened where it has no variance, which the identity survives because the means use the same
+    matrix: a unit that never varies gets a thousandth of the standard deviation of the others.
+    Classes without latents take no part in S and m.
     """
     weight = as_float("weight", weight, 2, np.float64)
     n_classes, dim = weight.shape
@@ -78,8 +79,8 @@ def implied_prior(
         raise InputError(f"bias must have shape ({n_classes},), got {bias.shape}")
     check_number("scale", scale, above=0)
     means, counts = class_means(latents)
-    tril = scale * np.linalg.cholesky(
-        invertible(pooled_covariance(latents.z, latents.y, n_classes))
+    tril = np.asarray(
+        scale * np.linalg.cholesky(invertible(class_moments(latents).within)), np.float64
     )
     slope = weight @ tril @ tril.T
     if shift is None:
@@ -94,7 +95,7 @@ def implied_prior(
     whitened = solve_triangular(tril, (centre - mean).T, lower=True)
     return LatentPrior(
         mean=mean,
-        scale_tril=np.broadcast_to(tril, (n_classes, dim, dim)),
+        scale_tril=tril,
         log_weight=weight @ centre + bias + 0.5 * (whitened**2).sum(0),
     )
 
@@ -104,21 +105,17 @@ def empirical_prior(lat: LatentSet) -> LatentPrior:
 
     A class with no more than D points, whose own covariance is singular, gets the pooled
     within-class covariance; one without points also gets the overall mean, and weight 0. A
-    covariance that is singular still gets a ridge of 1e-6 of its mean variance.
+    covariance that is singular still is widened as in `implied_prior`.
     """
     means, counts = class_means(lat)
-    z = lat.z.astype(np.float64)
-    pooled = None
-    tril = np.empty((lat.n_classes, lat.latent_dim, lat.latent_dim))
-    for k in range(lat.n_classes):
-        if counts[k] > lat.latent_dim:
-            residual = z[lat.y == k] - means[k]
-            tril[k] = np.linalg.cholesky(invertible(residual.T @ residual / counts[k]))
-            continue
-        if pooled is None:
-            pooled = np.linalg.cholesky(invertible(pooled_covariance(lat.z, lat.y, lat.n_classes)))
-        tril[k] = pooled
-    means[counts == 0] = z.mean(0)
+    own = counts > lat.latent_dim
+    tril = np.empty((lat.n_classes if own.any() else 1, lat.latent_dim, lat.latent_dim))
+    if not own.all():
+        tril[:] = np.linalg.cholesky(invertible(class_moments(lat).within))
+    for k in np.flatnonzero(own):
+        residual = lat.z[lat.y == k] - means[k]
+        tril[k] = np.linalg.cholesky(invertible(residual.T @ residual / counts[k]))
+    means[counts == 0] = class_moments(lat).centre
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())
     return LatentPrior(mean=means, scale_tril=tril, log_weight=log_weight)

@@ -45,6 +45,7 @@ def law_contours(
     n_points: int = 64,
     draws: int = 2000,
     seed: int = 0,
+    classes: Sequence[int] | None = None,
 ) -> list[Contour]:
     """Return the outlines of the smallest regions that hold `mass` of each class of a law.
 
@@ -55,6 +56,7 @@ def law_contours(
     mass : shares inside, each in (0, 1)
     n_points : vertices of an ellipse or a diamond; the last is the first again
     draws, seed : draws of each class where there is no closed form
+    classes : class indices; default all
 
     Returns
     -------
@@ -76,10 +78,9 @@ def law_contours(
             raise InputError(
                 f"contours need a law in 2 dimensions, got {prior.latent_dim}; pass a projection"
             )
+    wanted = range(prior.n_classes) if classes is None else classes
     if not prior.keeps(projection):
-        z, y = prior.sample(
-            np.repeat(np.arange(prior.n_classes), draws), np.random.default_rng(seed)
-        )
+        z, y = prior.sample(np.repeat(np.array(wanted), draws), np.random.default_rng(seed))
         return empirical_contours(projection(z)[:, :2], y, prior.n_classes, shares)
     law = prior.project(projection)
     ball = _diamond(n_points) if law.family == "laplace" else _circle(n_points)
@@ -87,7 +88,7 @@ def law_contours(
     radius = np.stack([law.mass_radius(share) for share in shares], axis=1)
     return [
         Contour(k, share, law.mean[k] + radius[k, i] * ball @ factor[k].T)
-        for k in range(law.n_classes)
+        for k in wanted
         for i, share in enumerate(shares)
     ]
 

@@ -14,6 +14,7 @@ from vcviz.compare.corruptions import ROWS as CORRUPTED_ROWS
 from vcviz.densities import implied_prior
 from vcviz.errors import InputError
 from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_rows
+from vcviz.records.blocks import row_blocks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -189,14 +190,25 @@ def _tensor(rows: Split, model: Any) -> Any:
 
 
 def normalised(values: NDArray[Any]) -> NDArray[Any]:
-    """Return logits or log-probabilities as log-probabilities; what is neither stays as it is."""
-    from scipy.special import log_softmax
+    """Return logits or log-probabilities as log-probabilities; what is neither stays as it is.
+
+    So does what is normalised already, which may be larger than memory.
+    """
+    from scipy.special import logsumexp
 
     numbers = values.ndim == 2 and values.size > 0 and values.dtype.kind in "fiu"
     numbers = numbers and bool((values < np.inf).all())  # false for NaN too
     if not numbers or (values.min() >= 0 and np.allclose(values.sum(1), 1, atol=1e-2)):
         return values
-    return log_softmax(values.astype(np.float64), axis=1)
+    totals = np.empty((len(values), 1))
+    for rows in row_blocks(*values.shape):
+        totals[rows] = logsumexp(values[rows].astype(np.float64), axis=1, keepdims=True)
+    if np.abs(totals).max() <= 1e-5:
+        return values
+    out = np.empty(values.shape, np.float32)
+    for rows in row_blocks(*values.shape):
+        out[rows] = values[rows] - totals[rows]
+    return out
 
 
 def usual_radius(subject: Subject) -> float:

@@ -35,16 +35,17 @@ def boundaries(plane: LatentPlane) -> NDArray[np.float64]:
     Good to half a step of the plane's grid.
     """
     # A class after another in memory: the largest of ten numbers side by side costs more.
-    scores = np.ascontiguousarray(np.moveaxis(plane.log_probs, 2, 0), np.float64)
+    leading = np.unique(plane.log_probs.argmax(2))  # of many classes few lead anywhere
+    scores = np.ascontiguousarray(np.moveaxis(plane.log_probs[..., leading], 2, 0), np.float64)
     upto = np.maximum.accumulate(scores)  # the best of the classes up to each, and from each on
     onward = np.maximum.accumulate(scores[::-1])[::-1]
     half = 0.5 * float(plane.x[1] - plane.x[0])
     parts: list[NDArray[np.float64]] = []
-    for k in range(1, plane.n_classes):
+    for k in range(1, len(leading)):
         # Each border once: that of class k with the classes before it, where these two lead.
         margin = scores[k] - upto[k - 1]
         mask = np.zeros(margin.shape, bool)
-        if k + 1 < plane.n_classes:
+        if k + 1 < len(leading):
             mask = _shrunk(onward[k + 1] > upto[k])
         z = np.ma.masked_array(np.clip(margin, -50, 50), mask)
         lines: Any = contour_generator(x=plane.x, y=plane.y, z=z).lines(0.0)

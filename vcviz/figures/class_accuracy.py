@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import plotly.graph_objects as go
 from vcviz.accuracy import ClassAccuracy
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
+from vcviz.figures.classes import FEW, MANY, labels, shown_note
 
 #: share of the distance between two classes that their bars fill
 _FILLED = 0.82
@@ -35,7 +37,10 @@ def plot_class_accuracy(
         raise InputError("plot_class_accuracy draws ClassAccuracy records, at least one")
     if len({a.class_names for a in found}) > 1:
         raise InputError("accuracies side by side must be of the same classes; draw them apart")
+    n_classes = len(found[0].class_names)
+    found, rule = least_accurate(found)
     x, y = class_axes(found[0].class_names)
+    x["title"] = {"text": " · ".join(["class", *shown_note(len(found[0].count), n_classes, rule)])}
     x["ticktext"] = [
         f"{name}<br>n = {n:,}" for name, n in zip(x["ticktext"], found[0].count, strict=True)
     ]
@@ -49,6 +54,24 @@ def plot_class_accuracy(
     return style.apply(go.Figure(class_bars(found), layout), theme)
 
 
+def least_accurate(found: Sequence[ClassAccuracy]) -> tuple[list[ClassAccuracy], str]:
+    """Return accuracies of all classes or, of many, of the least accurate, and that rule."""
+    if len(found[0].class_names) <= MANY:
+        return list(found), ""
+    mean = np.mean([one.accuracy for one in found], axis=0)
+    chosen = np.sort(np.argsort(mean, kind="stable")[:FEW])  # those without samples are last
+    return [
+        replace(
+            one,
+            accuracy=one.accuracy[chosen],
+            interval=one.interval[chosen],
+            count=one.count[chosen],
+            class_names=tuple(one.class_names[k] for k in chosen),
+        )
+        for one in found
+    ], "the least accurate"
+
+
 def class_bars(accuracies: Sequence[ClassAccuracy]) -> list[dict[str, Any]]:
     """Return one bar trace per classifier, side by side within each class."""
     width = _FILLED / len(accuracies)
@@ -59,10 +82,10 @@ def class_bars(accuracies: Sequence[ClassAccuracy]) -> list[dict[str, Any]]:
 
 def class_axes(class_names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes of `class_bars`: classes, accuracy."""
-    names = [style.escape(name, 14) for name in class_names]
+    names = labels(class_names, 14)
     x = {
         "tickvals": list(range(len(names))),
-        "ticktext": names,
+        "ticktext": list(names),
         "range": [-0.6, len(names) - 0.4],
         "title": {"text": "class"},
         "showgrid": False,

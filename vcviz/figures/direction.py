@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
+from vcviz.figures.classes import FEW, MANY, labels, shown_note
 from vcviz.figures.grid import Cell, cells, text_below
 from vcviz.figures.latent_traces import Layer, Trace, legend_traces
 from vcviz.figures.outlines import Range
@@ -70,6 +71,7 @@ def direction_spec(
     The traces are the same ones, in the same order, whatever the data, given the number of sets,
     their classes and whether there are laws.
     """
+    found = _few(found)
     ranges = ranges or direction_ranges(found)
     first = found[0]
     grid = cells([_PANEL_PX] * len(found), 2, gap_x=0.11, gap_y=_GAP_PX, widths=[1.35, 1.0])
@@ -93,6 +95,22 @@ def direction_spec(
         first.class_names, first.classes, layers if _laws(found) else layers[1:], False
     )
     return {"data": data + grid[0][0].place(keys), "layout": layout}
+
+
+def _few(found: Sequence[Marginals]) -> Sequence[Marginals]:
+    """Return marginals of the same classes or, of many, of those farthest from the law."""
+    if len(found[0].classes) <= MANY:
+        return found
+    farthest = np.nan_to_num(np.mean([one.distance for one in found], axis=0), nan=-1.0)
+    rows = np.sort(np.argsort(-farthest, kind="stable")[:FEW])
+
+    def part(one: Marginals) -> Marginals:
+        arrays: dict[str, Any] = {
+            name: value[rows] for name, value in vars(one).items() if isinstance(value, np.ndarray)
+        }
+        return replace(one, classes=tuple(one.classes[i] for i in rows), **arrays)
+
+    return [part(one) for one in found]
 
 
 def direction_ranges(found: Sequence[Marginals]) -> DirectionRanges:
@@ -125,7 +143,7 @@ def _line(one: Marginals, i: int, x: Any, y: Any, layer: str, **more: Any) -> Tr
         "x": np.asarray(x, np.float32),
         "y": np.asarray(y, np.float32),
         "mode": "lines",
-        "name": style.escape(one.class_names[k], 40),
+        "name": labels(one.class_names, 40)[k],
         "legendgroup": f"class {k}",
         "showlegend": False,
         "hoverinfo": "skip",
@@ -210,9 +228,10 @@ def _told(one: Marginals) -> str:
     if not len(known):
         return "no latents of these classes"
     worst = int(known[one.distance[known].argmax()])
-    label = style.escape(one.class_names[one.classes[worst]], 24)
+    label = labels(one.class_names, 24)[one.classes[worst]]
     most = "largest KS distance" if len(known) > 1 else "KS distance"
-    return f"{most} {_interval(one, worst)} ({label})"
+    some = "".join(f"{line} · " for line in shown_note(len(one.classes), len(one.class_names)))
+    return f"{some}{most} {_interval(one, worst)} ({label})"
 
 
 def _interval(one: Marginals, i: int) -> str:

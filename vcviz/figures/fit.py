@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError, unknown
 from vcviz.figures import theme as style
+from vcviz.figures.classes import Places, class_places, labels
 from vcviz.records import LatentFit
 
 Statistic = Literal["kl", "energy", "auc", "whitened_variance"]
@@ -57,7 +58,8 @@ def plot_latent_fit(
         raise unknown("statistic", statistic, _SCALES)
     fits = _listed(fits)
     scale, names = _SCALES[statistic], fits[0].class_names
-    data = [_dots(fit, i, len(fits), statistic, scale) for i, fit in enumerate(fits)]
+    at = class_places(names, np.sum([_badness(fit, statistic) for fit in fits], axis=0))
+    data = [_dots(fit, i, len(fits), statistic, scale, at) for i, fit in enumerate(fits)]
     positive = np.concatenate([np.asarray(t["y"], float) for t in data])
     positive = positive[np.isfinite(positive) & (positive > 0)]
     wide = len(positive) > 0 and positive.max() > 30 * positive.min()
@@ -65,13 +67,7 @@ def plot_latent_fit(
     low = float(positive.min()) / 3 if len(positive) else 0.1
     layout: dict[str, Any] = {
         "height": 380,
-        "xaxis": {
-            "title": {"text": "class"},
-            "tickvals": list(range(len(names))),
-            "ticktext": [style.escape(n, 14) for n in names],
-            "range": [-0.6, len(names) - 0.4],
-            "showgrid": False,
-        },
+        "xaxis": at.axis,
         "yaxis": {"title": {"text": scale.title}, "type": "log" if log else "linear"},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "annotations": [],
@@ -86,12 +82,62 @@ def plot_latent_fit(
     elif scale.ideal == 0:
         layout["yaxis"]["rangemode"] = "tozero"
     _mark_ideal(layout, scale, log)
-    endless = int(sum(np.isinf(t["y"]).sum() for t in data))
-    if endless:
-        text = f"{endless} infinite: the latents fill fewer than D dimensions"
-        top = {"xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1}
-        layout["annotations"].append(top | {"yanchor": "top", "showarrow": False, "text": text})
+    if statistic == "kl":
+        data += [_expected(fit, at) for fit in fits if np.isfinite(fit.kl_bias).any()][:1]
+    if lines := _told(fits, statistic):  # above the legend, which stands above the ∞
+        top = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 1}
+        told = {"yanchor": "bottom", "align": "left", "showarrow": False, "yshift": 52}
+        layout["annotations"].append(top | told | {"text": "<br>".join(lines)})
+        layout |= {"height": 390 + 17 * len(lines), "margin": {"t": 66 + 17 * len(lines)}}
+        layout["legend"]["y"] = 1.07
+    endless = sum((np.isinf(getattr(fit, statistic)) & at.named for fit in fits), np.zeros(1, bool))
+    for k in np.flatnonzero(endless):
+        edge = {"x": float(at.x[k]), "y": 1, "yref": "paper", "yanchor": "bottom", "text": "∞"}
+        font = {"size": 14, "color": style.class_color(int(k))}
+        layout["annotations"].append(edge | {"showarrow": False, "font": font})
     return style.apply(go.Figure(data, layout), theme)
+
+
+def _badness(fit: LatentFit, statistic: str) -> NDArray[np.float64]:
+    """Return (C,) how far each class is from the law, higher for farther, in no unit."""
+    values = np.asarray(getattr(fit, statistic), np.float64)
+    if statistic == "kl":
+        return values - np.nan_to_num(fit.kl_bias)
+    if statistic == "energy":
+        return values
+    if statistic == "auc":
+        return np.abs(values - 0.5)
+    return np.abs(np.log(np.maximum(values, 1e-300)))
+
+
+def _told(fits: Sequence[LatentFit], statistic: str) -> list[str]:
+    """Return lines about what is left out, infinite or not there."""
+    values = np.array([getattr(fit, statistic) for fit in fits])
+    found = []
+    if endless := int(np.isinf(values).sum()):
+        found.append(f"{endless} infinite (∞): constant in a dimension; hollow: in the others")
+    if unknown := int(np.isnan(values).sum()):
+        found.append(f"{unknown} unknown: too few rows")
+    if left := max(fit.left_out for fit in fits):
+        found.append(
+            f"{left} dimension{'s' if left > 1 else ''} left out, in which no class varies"
+        )
+    return found
+
+
+def _expected(fit: LatentFit, at: Places) -> dict[str, Any]:
+    """Return what the KL is on average if the law holds, for each class's number of rows."""
+    return {
+        "type": "scatter",
+        "x": at.x[at.named],
+        "y": fit.kl_bias[at.named],
+        "mode": "markers",
+        "marker": {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": 12,
+                   "line": {"width": 1.5}},
+        "hovertemplate": "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>",
+        "name": "if p(z|y) holds, for so few rows",
+        "meta": {"layer": "bias"},
+    }  # fmt: skip
 
 
 def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
@@ -107,25 +153,34 @@ def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
     return found
 
 
-def _dots(fit: LatentFit, i: int, n: int, statistic: str, scale: _Scale) -> dict[str, Any]:
+def _dots(
+    fit: LatentFit, i: int, n: int, statistic: str, scale: _Scale, at: Places
+) -> dict[str, Any]:
     values = np.asarray(getattr(fit, statistic), np.float64)
+    endless = np.isinf(values)
+    if statistic == "kl":
+        values = np.where(endless, fit.kl_varying, values)
     interval: NDArray[np.float64] = np.asarray(
         getattr(fit, f"{statistic}_interval", np.column_stack([values, values])), np.float64
     )
-    classes = range(len(values))
+    hollow = ["-open" if one else "" for one in endless]
+    classes, named = range(len(values)), at.named
+    interval = np.where(named[:, None], interval, np.nan)
     color, _, symbol = style.run_style(i)
     alone = n == 1
     shift = 0.0 if alone else _SPREAD * (i / (n - 1) - 0.5)
     told = np.column_stack([interval, fit.count])
     return {
         "type": "scatter",
-        "x": np.arange(len(values)) + shift,
+        "x": at.x + np.where(named, shift, 0),
         "y": values,
         "mode": "markers",
         "marker": {
-            "color": [style.class_color(k) for k in classes] if alone else color,
-            "symbol": [style.class_symbol(k) for k in classes] if alone else symbol,
-            "size": 9,
+            "color": [style.class_color(k) if named[k] else style.NEUTRAL for k in classes]
+            if alone
+            else color,
+            "symbol": [(style.class_symbol(k) if alone else symbol) + hollow[k] for k in classes],
+            "size": 9 if named.all() else np.where(named, 9, 3).tolist(),
         },
         "error_y": {
             "type": "data",
@@ -138,7 +193,7 @@ def _dots(fit: LatentFit, i: int, n: int, statistic: str, scale: _Scale) -> dict
         },
         "name": f"{style.escape(fit.name, 40)}, mean {fit.mean(statistic):.3g}{scale.unit}",
         "showlegend": True,
-        "text": [style.escape(name, 40) for name in fit.class_names],
+        "text": labels(fit.class_names, 40),
         "customdata": told,
         "hovertemplate": (
             f"<b>%{{text}}</b><br>%{{y:.3g}}{scale.unit} "

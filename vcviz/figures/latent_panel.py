@@ -11,8 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.densities.binned import Window
+from vcviz.densities.moments import class_moments
 from vcviz.errors import InputError, expect
 from vcviz.figures import theme as style
+from vcviz.figures.classes import (
+    MANY,
+    Chosen,
+    chosen_classes,
+    kl_bias,
+    rows_for_kl,
+    shown_note,
+)
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.options import check_count
@@ -33,6 +42,8 @@ class LatentPanel:
     subtitle : a second line in small print
     ranges : fixed (x, y) axis ranges; default `latent_ranges` of what is drawn
     fit : (C,) moment KL of each class from p(z|y) in nats, drawn beneath the latents
+    fit_varying : the same in the dimensions in which each class varies, drawn hollow where `fit` is
+        infinite
     texts : N strings for hovers, e.g. the text behind each sample
     """
 
@@ -43,6 +54,7 @@ class LatentPanel:
     subtitle: str | None = None
     ranges: tuple[Range, Range] | None = None
     fit: NDArray[np.float64] | None = None
+    fit_varying: NDArray[np.float64] | None = None
     texts: Sequence[str] | None = None
 
     @cached_property
@@ -54,6 +66,11 @@ class LatentPanel:
     def points(self) -> NDArray[np.float64]:
         """(N, 2) latents in the plane."""
         return self.plane(self.lat.z)[:, :2]
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """The classes to draw where nobody says which: all, or of many those that matter."""
+        return chosen_classes(self.lat, self.prior, self.fit)
 
     @cached_property
     def raster(self) -> Raster:
@@ -68,6 +85,7 @@ class LatentOptions:
     Attributes
     ----------
     anticipated, empirical, mass, classes, seed : as for `plot_latents`
+    rule : by which the classes were chosen, in words
     max_points : most points in a panel
     columns : panels in a row, at most
     panel_px : height of a panel in pixels, as its width where there is little room
@@ -85,6 +103,7 @@ class LatentOptions:
     empirical: bool = True
     mass: Sequence[float] = (0.5, 0.9)
     classes: Sequence[int] | None = None
+    rule: str = ""
     max_points: int = 5000
     columns: int = 3
     panel_px: int = 320
@@ -99,6 +118,7 @@ class LatentOptions:
 
 #: pixels of the points as a picture
 _PICTURE = (420, 420)
+_OTHERS = 2000  # points of the classes that are not named, at most
 
 
 class View:
@@ -107,6 +127,7 @@ class View:
     Attributes
     ----------
     rows : sorted rows of the latents that are drawn as points
+    others : sorted rows that are drawn grey: some of the other classes, where there are many
     picture : the points, where they are drawn as a picture; `rows` are then the chosen ones
 
     Parameters
@@ -154,6 +175,20 @@ class View:
             self.rows = stratified(lat.y, shown, options.max_points, options.seed)
         self.heading = [title_of(panel), *([panel.subtitle] if panel.subtitle else [])]
         self.fit = np.full(lat.n_classes, np.nan) if panel.fit is None else panel.fit
+        varying = panel.fit if panel.fit_varying is None else panel.fit_varying
+        self.fit_varying = self.fit if varying is None else varying
+        few = len(shown) < lat.n_classes > MANY
+        rest = np.setdiff1d(np.arange(lat.n_classes), shown) if few else ()
+        most = min(options.max_points, _OTHERS)
+        self.others = stratified(lat.y, rest, most, options.seed)
+        self.rule = options.rule
+
+    @cached_property
+    def bias(self) -> NDArray[np.float64]:
+        """(C,) what the fit is on average for as many latents that follow the law."""
+        if self.panel.fit is None or self.prior is None:
+            return np.full(self.lat.n_classes, np.nan)
+        return kl_bias(self.lat, self.prior)
 
     def _look(self, options: LatentOptions, window: Window) -> None:
         """Draw every point, or those in the window, or a picture of them if they are too many."""
@@ -180,10 +215,8 @@ class View:
     def notes(self) -> list[str]:
         """Return what the numbers are and what is not shown."""
         notes = [style.accuracy_text(self.lat)]
-        fit = self.fit[list(self.shown)]
-        if (known := ~np.isnan(fit)).any():
-            mean = fit[known].mean()
-            notes.append(f"mean KL {mean:.3g} nats" if np.isfinite(mean) else "mean KL infinite")
+        notes += shown_note(len(self.shown), self.lat.n_classes, self.rule)
+        notes += self._told_of_fit()
         of_shown = int(np.isin(self.lat.y, self.shown).sum())
         if self.picture is not None:
             notes.append(binned_note(self.picture))
@@ -193,6 +226,26 @@ class View:
         if outside:
             notes.append(f"{outside:,} point{'s' if outside > 1 else ''} outside the axes")
         return [*notes, *self._told]
+
+    def _told_of_fit(self) -> list[str]:
+        """Return what the fits of the drawn classes are, where they are not numbers, and why."""
+        if self.panel.fit is None:
+            return []
+        fit = self.fit[list(self.shown)]
+        finite, endless, few = np.isfinite(fit), int(np.isinf(fit).sum()), int(np.isnan(fit).sum())
+        found = [f"mean KL {fit[finite].mean():.3g} nats"] if finite.any() else []
+        if endless:
+            told = f"KL ∞ in {endless} classes" if endless > 1 else "KL ∞ in a class"
+            found.append(f"{told} (constant in a dimension; hollow: in the others)")
+        if few:
+            told = f"no KL in {few} classes" if few > 1 else "no KL in a class"
+            least = "" if self.prior is None else f" ({rows_for_kl(self.lat, self.prior)} needed)"
+            found.append(f"{told}: too few rows{least}")
+        part = None if self.prior is None else class_moments(self.lat).varying.part(self.prior)
+        if part is not None:
+            left = f"{part.left_out} of {part.dim} dimensions never"
+            found.append(f"{left} var{'ies' if part.left_out == 1 else 'y'}: left out")
+        return found
 
 
 def title_of(panel: LatentPanel) -> str:
@@ -211,7 +264,7 @@ def default_projection(lat: LatentSet, prior: LatentPrior | None = None) -> Proj
 
 
 def stratified(
-    y: NDArray[np.int64], classes: Sequence[int], limit: int, seed: int
+    y: NDArray[np.int64], classes: Collection[int], limit: int, seed: int
 ) -> NDArray[np.int64]:
     """Return sorted rows of the `classes`: all, or about `limit` with every class represented."""
     rows = np.flatnonzero(np.isin(y, list(classes)))
@@ -219,9 +272,9 @@ def stratified(
         return rows
     rng = np.random.default_rng(seed)
     share = limit / len(rows)
+    rows = rows[np.argsort(y[rows], kind="stable")]
     kept = []
-    for k in classes:
-        of_class = np.flatnonzero(y == k)
+    for of_class in np.split(rows, np.flatnonzero(np.diff(y[rows])) + 1):
         n = min(len(of_class), max(1, int(share * len(of_class))))
         kept.append(rng.choice(of_class, n, replace=False))
     return np.sort(np.concatenate(kept))
@@ -242,7 +295,7 @@ def shared_names(panels: Sequence[LatentPanel]) -> tuple[str, ...]:
 
 
 def checked_classes(classes: Collection[int] | None, n_classes: int) -> list[int]:
-    """Return the class indices to show, in order."""
+    """Return the class indices to show, in order; None for all."""
     if classes is None:
         return list(range(n_classes))
     given: Any = list(classes) if isinstance(classes, Set) else classes

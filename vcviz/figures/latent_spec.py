@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells, grid_of, text_below
@@ -19,9 +21,12 @@ from vcviz.figures.latent_panel import (
 from vcviz.figures.latent_traces import (
     Layer,
     Trace,
+    bias_trace,
+    edge_trace,
     fit_trace,
     legend_traces,
     live_point_traces,
+    others_trace,
     outline_traces,
     point_trace,
 )
@@ -37,6 +42,7 @@ _LIVE_VERTICES = 48  # of an outline that must follow a slider
 LEGEND_ABOVE = 24
 #: letters of all class names together that fit beneath a narrow panel
 _TICK_LETTERS = 24
+_TICKED = 60  # classes with a tick each
 _FIT_PX, _ALONE_PX = 150, 700
 GAP_X = 0.22  # of the width, between all columns together
 _GAP_PX, _HEADED_GAP_PX = 72, 112  # above fits; above panels, which have a heading
@@ -46,6 +52,9 @@ _VERTICES = 13  # enough for an ellipse drawn as a spline
 def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[str, Any]:
     """Return `compare_latents` as the plain data and layout of a figure, without a theme."""
     names = shared_names(panels)
+    if options.classes is None:
+        found = next((p for p in panels if p.prior is not None), panels[0]).chosen
+        options = replace(options, classes=found.classes, rule=found.rule)
     shown = checked_classes(options.classes, len(names))
     views = [View(panel, shown, options, i) for i, panel in enumerate(panels)]
     return spec_of_views(views, options)
@@ -56,7 +65,9 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     names, shown = views[0].lat.class_names, views[0].shown
     layers = _layers(views, options)
     with_fit = any(view.panel.fit is not None for view in views)
-    fit_range = options.fit_range or _fit_range(views)
+    fit_range = options.fit_range or fit_range_of(
+        [v.fit_varying for v in views], [v.bias for v in views]
+    )
     n_rows, _ = grid_of(len(views), options.columns)
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
     upper, lower = _grid(n_rows, columns, with_fit, options.panel_px)
@@ -65,14 +76,23 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     layout: dict[str, Any] = {"annotations": [], "meta": {"panels": panels}}
     data: list[Trace] = []
     for i, (view, cell) in enumerate(zip(views, upper, strict=False)):
-        traces = [*view.under, *_points(view, options)]
+        grey = [others_trace(view.points[view.others])] if len(view.others) else []
+        traces = [*view.under, *grey, *_points(view, options)]
         for layer in layers:
             traces += _outlines(view, layer, layers, options)
         traces += view.over
         notes, heading = view.notes(), view.heading
         if with_fit:
             corner = -0.45, fit_range[1]
-            data += lower[i].place([fit_trace(view.fit, shown, names), text_below(notes, *corner)])
+            counts = np.bincount(view.lat.y, minlength=len(names))
+            data += lower[i].place(
+                [
+                    bias_trace(view.bias, shown),
+                    fit_trace(view.fit, view.fit_varying, view.bias, counts, shown, names),
+                    edge_trace(view.fit, shown, names, fit_range),
+                    text_below(notes, *corner),
+                ]
+            )
             layout |= lower[i].axes(*_fit_axes(names, shown, fit_range, i % columns == 0))
         elif options.compact:
             traces.append(text_below(notes, view.ranges[0][0], view.ranges[1][1]))
@@ -87,14 +107,25 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     # A compact figure has the same traces whatever the data, so that frames can follow it.
     steady = options.compact or options.live
     wrong = steady or any(view.lat.accuracy < 1 for view in views)
-    data += upper[0].place(legend_traces(names, shown, layers, wrong))
+    others = any(len(view.others) for view in views)
+    data += upper[0].place(legend_traces(names, shown, layers, wrong, others))
     frame = _frame(n_rows, with_fit, len(views), len(shown), options.panel_px)
     return {"data": data, "layout": layout | frame}
 
 
-def padded_fit_range(low: float, high: float) -> Range:
-    """Return (low, high) widened for a log axis, with room above for a panel's numbers."""
-    low = max(low, high * 1e-6)
+def fit_range_of(
+    fits: Sequence[NDArray[np.float64]], biases: Sequence[NDArray[np.float64]]
+) -> Range:
+    """Return the axis of fits, and of what few latents of the law give, as far as they are numbers.
+
+    Widened for a log axis, with room above for a panel's numbers.
+    """
+    found = np.concatenate([*fits, *biases]) if len(fits) else np.empty(0)
+    found = found[np.isfinite(found) & (found > 0)]
+    if not len(found):
+        return (0.1, 10.0)
+    high = float(found.max())
+    low = max(float(found.min()), high * 1e-6)
     decades = max(np.log10(high / low), 1.0)
     return low * 10 ** (-0.12 * decades), high * 10 ** (0.75 * decades)
 
@@ -126,14 +157,16 @@ def _outlines(
     view: View, layer: Layer, layers: Sequence[Layer], options: LatentOptions
 ) -> list[Trace]:
     vertices = _VERTICES if options.compact else _LIVE_VERTICES if options.live else None
+    some = view.shown if len(view.shown) < view.lat.n_classes else None
     if layer == "empirical":
         outlines, centres = empirical_outlines(
-            view.points, view.lat, options.mass, vertices=vertices
+            view.points, view.lat, options.mass, vertices=vertices, classes=some
         )
     elif view.prior is not None:
         outlines, centres = anticipated_outlines(
-            view.prior, view.projection, options.mass, vertices=vertices, seed=options.seed
-        )
+            view.prior, view.projection, options.mass, vertices=vertices, seed=options.seed,
+            classes=some,
+        )  # fmt: skip
     else:
         return []
     return outline_traces(
@@ -147,12 +180,6 @@ def _outlines(
         compact=options.compact,
         arm=0.012 * (view.ranges[0][1] - view.ranges[0][0]),
     )
-
-
-def _fit_range(views: Sequence[View]) -> Range:
-    found = np.concatenate([view.fit[list(view.shown)] for view in views])
-    found = found[np.isfinite(found) & (found > 0)]
-    return padded_fit_range(float(found.min()), float(found.max())) if len(found) else (0.1, 10.0)
 
 
 # ---------------------------------------------------------------- layout
@@ -193,9 +220,11 @@ def _fit_axes(
         "fixedrange": True,
     }
     x["tickvals"] = list(range(len(shown)))
-    if sum(len(names[k]) for k in shown) <= _TICK_LETTERS:
+    if len(shown) <= _TICKED and sum(len(names[k]) for k in shown) <= _TICK_LETTERS:
         x["ticktext"] = [style.escape(names[k]) for k in shown]
     else:
+        if len(shown) > _TICKED:
+            x |= {"tickvals": []}
         x |= {"showticklabels": False, "title": {"text": "class, in the order of the legend"}}
     y = {
         "title": {"text": "KL from p(z|y), nats" if first else None},

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
+from vcviz.figures.classes import MANY, labels
 from vcviz.figures.outlines import GAP, Centres, Outlines
 from vcviz.records import LatentSet
 
@@ -20,6 +21,8 @@ Trace = dict[str, Any]
 
 #: outlines of more classes than this carry no names, which would hide the points
 NAMED_CLASSES = 20
+_LONG_LABELS = 12  # classes with long names in the legend
+_GREY_SVG = 3000  # grey points that WebGL need not draw
 _DASH = {"anticipated": style.ANTICIPATED_DASH, "empirical": style.EMPIRICAL_DASH}
 _KEY = {"anticipated": "anticipated p(z|y)", "empirical": "empirical q(z|y)"}
 
@@ -39,10 +42,10 @@ def point_trace(
     if brief:
         told: Trace = {"customdata": lat.index[mine][:, None].astype(np.int32)}
     else:
-        probability = np.exp(lat.log_probs[mine, predicted])
+        probability, names = np.exp(lat.log_probs[mine, predicted]), labels(lat.class_names, 40)
         told = {
             "customdata": np.column_stack([lat.index[mine], probability]).astype(np.float64),
-            "text": [style.escape(lat.class_names[c], 40) for c in predicted],
+            "text": [names[c] for c in predicted],
         }
         template += "<br>predicted %{text}, p = %{customdata[1]:.3f}"
         if texts is not None:
@@ -125,7 +128,7 @@ def _points(
             "size": size,
             "opacity": 0.6,
         },
-        "name": style.escape(lat.class_names[k], 40),
+        "name": labels(lat.class_names, 40)[k],
         "legendgroup": f"class {k}",
         "showlegend": False,
         "meta": {"layer": "points", "class": k},
@@ -153,7 +156,8 @@ def outline_traces(
     `compact` draws splines through few vertices, and leaves out what only decorates; `arm` is
     half a cross in the axes' units.
     """
-    named = named and len(names) <= NAMED_CLASSES
+    named = named and len(classes) <= NAMED_CLASSES
+    short, long = labels(names, 12), labels(names, 40)
     traces = []
     for k in classes:
         xy, centre = outlines.get(k, GAP), centres.get(k, GAP[0])
@@ -176,55 +180,167 @@ def outline_traces(
                 "dash": _DASH[layer],
                 "shape": "spline" if compact else "linear",
             },
-            "name": style.escape(names[k], 40),
+            "name": long[k],
             "legendgroup": f"class {k}",
             "showlegend": False,
             "hoverinfo": "skip",
             "meta": {"layer": layer, "class": k},
         }
         if named:
-            trace["text"] = [f"<b>{style.escape(names[k], 12)}</b>"]
+            trace["text"] = [f"<b>{short[k]}</b>"]
             trace["textposition"] = "top center"
             trace["textfont"] = {"color": style.class_color(k), "size": 12}
         traces.append(trace)
     return traces
 
 
-def fit_trace(values: NDArray[np.float64], classes: Sequence[int], names: Sequence[str]) -> Trace:
-    """Return the fit of each class as a marker in its colour."""
+def others_trace(points: NDArray[np.float64]) -> Trace:
+    """Return points (M, 2) of the classes that are not drawn one by one: layer "others"."""
+    return {
+        "type": "scattergl" if len(points) > _GREY_SVG else "scatter",
+        "x": points[:, 0].astype(np.float32),
+        "y": points[:, 1].astype(np.float32),
+        "mode": "markers",
+        "marker": {"color": style.NEUTRAL, "size": 3, "opacity": 0.25},
+        "name": "other classes",
+        "legendgroup": "others",
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"layer": "others"},
+    }
+
+
+def bias_trace(values: NDArray[np.float64], classes: Sequence[int]) -> Trace:
+    """Return what the fit of each class is on average if the law holds: layer "bias"."""
     return {
         "type": "scatter",
         "x": np.arange(len(classes), dtype=np.float32),
         "y": np.asarray(values, np.float32)[list(classes)],
         "mode": "markers",
+        "marker": {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": 9,
+                   "line": {"width": 1.5}},
+        "hovertemplate": "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>",
+        "name": "bias",
+        "showlegend": False,
+        "meta": {"layer": "bias"},
+    }  # fmt: skip
+
+
+def fit_trace(
+    values: NDArray[np.float64],
+    varying: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    classes: Sequence[int],
+    names: Sequence[str],
+) -> Trace:
+    """Return the fit of each class as a marker in its colour.
+
+    Hollow where it is infinite: that in the dimensions in which the class varies.
+    """
+    chosen = list(classes)
+    fit = np.asarray(values, np.float32)[chosen]
+    endless = np.isinf(fit)
+    return {
+        "type": "scatter",
+        "x": np.arange(len(chosen), dtype=np.float32),
+        "y": np.where(endless, np.asarray(varying, np.float32)[chosen], fit),
+        "mode": "markers",
         "marker": {
             "color": [style.class_color(k) for k in classes],
-            "symbol": [style.class_symbol(k) for k in classes],
+            "symbol": [
+                style.class_symbol(k) + ("-open" if hollow else "")
+                for k, hollow in zip(classes, endless, strict=True)
+            ],
             "size": 8,
         },
-        "text": [style.escape(names[k], 40) for k in classes],
-        "hovertemplate": "<b>%{text}</b><br>KL %{y:.3g} nats<extra></extra>",
+        "text": [labels(names, 40)[k] for k in classes],
+        "customdata": np.column_stack([counts, bias])[chosen].astype(np.float32),
+        "hovertemplate": (
+            "<b>%{text}</b><br>KL %{y:.3g} nats of %{customdata[0]:,d} rows"
+            "<br>(%{customdata[1]:.3g} on average if p(z|y) holds)<extra></extra>"
+        ),
         "name": "fit",
         "showlegend": False,
         "meta": {"layer": "fit"},
     }
 
 
+def edge_trace(
+    values: NDArray[np.float64],
+    classes: Sequence[int],
+    names: Sequence[str],
+    fit_range: tuple[float, float],
+) -> Trace:
+    """Return "∞" at the upper edge where a fit is infinite, "–" at the lower where there is none.
+
+    Layer "edge"; a class whose fit is a number has no place in it.
+    """
+    fit = np.asarray(values, np.float64)[list(classes)]
+    endless, unknown = np.isinf(fit), np.isnan(fit)
+    inside = (fit_range[1] / fit_range[0]) ** 0.01
+    low, high = fit_range[0] * inside, fit_range[1] / inside
+    why = {True: "KL ∞: it does not vary in some dimension", False: "too few rows for a KL"}
+    return {
+        "type": "scatter",
+        "x": np.arange(len(fit), dtype=np.float32),
+        # Just inside: on the very edge, rounded, they may not be drawn.
+        "y": np.select([endless, unknown], [high, low], np.nan).astype(np.float32),
+        "mode": "text",
+        "cliponaxis": False,
+        "text": [
+            "∞" if one else "–" if none else "" for one, none in zip(endless, unknown, strict=True)
+        ],
+        "textposition": "top center",
+        "textfont": {"color": [style.class_color(k) for k in classes], "size": 14},
+        "hovertext": [
+            f"<b>{labels(names, 40)[k]}</b><br>{why[bool(one)]}"
+            for k, one in zip(classes, endless, strict=True)
+        ],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "name": "edge",
+        "showlegend": False,
+        "meta": {"layer": "edge"},
+    }
+
+
 def legend_traces(
-    names: Sequence[str], classes: Sequence[int], layers: Sequence[Layer], wrong: bool
+    names: Sequence[str],
+    classes: Sequence[int],
+    layers: Sequence[Layer],
+    wrong: bool,
+    others: bool = False,
 ) -> list[Trace]:
-    """Return empty traces that stand in the legend: a class's key toggles all that is its own."""
+    """Return empty traces that stand in the legend: a class's key toggles all that is its own.
+
+    Of more than 24 classes the first have one, and a line says how many have not. `others` adds a
+    key of the classes that are drawn grey.
+    """
     blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
-    keys = [
+    told = labels(names, 28 if len(classes) <= _LONG_LABELS else 18)
+    rest = max(len(classes) - MANY, 0)
+    keys: list[Trace] = [
         {
             "mode": "markers",
             "marker": {"color": style.class_color(k), "symbol": style.class_symbol(k), "size": 8},
-            "name": style.escape(names[k], 28),
+            "name": told[k],
             "legendgroup": f"class {k}",
             "meta": {"layer": "key", "class": k},
         }
-        for k in classes
+        for k in list(classes)[: MANY if rest else None]
     ]
+    if rest:
+        clear = {"color": "rgba(0,0,0,0)"}
+        keys.append(
+            {"mode": "markers", "marker": clear, "name": f"… {rest:,} more classes",
+             "meta": {"layer": "key"}}
+        )  # fmt: skip
+    if others:
+        grey = {"color": style.NEUTRAL, "size": 4, "opacity": 0.6}
+        keys.append(
+            {"mode": "markers", "marker": grey, "name": "other classes", "legendgroup": "others",
+             "meta": {"layer": "key"}}
+        )  # fmt: skip
     keys += [
         {
             "mode": "lines",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vcviz.densities.ellipsoids import Ellipsoid, empirical_ellipsoids, law_ellipsoids
 from vcviz.errors import InputError, expect
 from vcviz.figures import theme as style
+from vcviz.figures.classes import Chosen, chosen_classes, labels, shown_note
 from vcviz.figures.latent_panel import checked_classes, stratified
 from vcviz.figures.latent_traces import Trace
 from vcviz.projections import fit_projection
@@ -69,11 +70,12 @@ def plot_latents_3d(
     expect("projection", projection, Projection, "see vcviz.fit_projection")
     if len(projection.labels) != 3:
         raise InputError(f"projection must have three axes, got {len(projection.labels)}")
-    shown = checked_classes(classes, lat.n_classes)
+    chosen = chosen_classes(lat, prior) if classes is None else Chosen(tuple(classes))
+    shown = checked_classes(chosen.classes, lat.n_classes)
     rows = stratified(lat.y, shown, max_points, seed)
     points = projection(lat.z[rows])
     data = [_points(lat, points, rows, k) for k in shown]
-    told = [style.accuracy_text(lat)]
+    told = [style.accuracy_text(lat), *shown_note(len(shown), lat.n_classes, chosen.rule)]
     if prior is not None and anticipated:
         wires = law_ellipsoids(prior, projection, mass, seed=seed)
         data += [_wire(one, lat) for one in wires if one.label in shown]
@@ -130,7 +132,7 @@ def _points(lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64]
             "size": 3.2,
             "opacity": 0.75,
         },
-        name=style.escape(lat.class_names[k], 28),
+        name=labels(lat.class_names, 28)[k],
         legendgroup=f"class {k}",
         customdata=np.column_stack([lat.index[mine], probability]),
         text=[style.escape(lat.class_names[c], 40) for c in predicted],
@@ -167,7 +169,7 @@ def _hull(one: Ellipsoid, lat: LatentSet) -> Trace:
 
 def _named(one: Ellipsoid, lat: LatentSet) -> Trace:
     return {
-        "name": style.escape(lat.class_names[one.label], 28),
+        "name": labels(lat.class_names, 28)[one.label],
         "legendgroup": f"class {one.label}",
         "showlegend": False,
         "hoverinfo": "skip",

@@ -30,12 +30,13 @@ def anticipated_outlines(
     *,
     vertices: int | None = None,
     seed: int = 0,
+    classes: Sequence[int] | None = None,
 ) -> tuple[Outlines, Centres]:
     """Return the outlines of p(z|y) and its mean, per class; `law_contours` says how exact."""
     # A projection that is not linear (UMAP) takes seconds for thousands of points.
     draws = 2000 if projection.linear else _DRAWS
     contours = law_contours(
-        prior, projection, mass, n_points=vertices or 64, draws=draws, seed=seed
+        prior, projection, mass, n_points=vertices or 64, draws=draws, seed=seed, classes=classes
     )
     exact = prior.keeps(projection)
     centres = projection(prior.mean)[:, :2]
@@ -48,14 +49,19 @@ def empirical_outlines(
     mass: Sequence[float],
     *,
     vertices: int | None = None,
+    classes: Sequence[int] | None = None,
 ) -> tuple[Outlines, Centres]:
     """Return the outlines of q(z|y), estimated from projected latents (N, 2), and its mean.
 
     The mean is that of all latents; the outline looks at no more than 5,000 of a class.
     """
     grid = 96 if vertices is None else 48
-    contours = empirical_contours(points, lat.y, lat.n_classes, mass, grid=grid, most=_OUTLINED)
-    return _by_class(contours, vertices), _means(points, lat.y)
+    y = lat.y
+    if classes is not None:
+        rows = np.isin(y, list(classes))
+        points, y = points[rows], y[rows]
+    contours = empirical_contours(points, y, lat.n_classes, mass, grid=grid, most=_OUTLINED)
+    return _by_class(contours, vertices), _means(points, y)
 
 
 def thin(line: NDArray[np.float64], vertices: int | None) -> NDArray[np.float64]:
@@ -87,12 +93,14 @@ def latent_ranges(
     clip : share of the points left out at each end of each axis, so that outliers do not set it
     """
     low, high = np.quantile(points, [clip, 1 - clip], axis=0)
-    width = max(float((high - low).max()), 1e-6)
+    # Where all points are one (or nearly) the axes show its surroundings, in its own unit.
+    least = 1e-6 * (float(np.abs(points).max(initial=0)) or 1.0)
+    width = max(float((high - low).max()), least)
     if law is not None and (projection is None or projection.linear):
         law_low, law_high = _law_box(law, projection, mass)
         low = np.minimum(low, np.maximum(law_low, low - width))
         high = np.maximum(high, np.minimum(law_high, high + width))
-    centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), 1e-6)
+    centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), least)
     (x, y) = ((float(c - half), float(c + half)) for c in centre)
     return x, y
 

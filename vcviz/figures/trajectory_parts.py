@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.errors import InputError
 from vcviz.figures import theme as style
+from vcviz.figures.classes import MANY, labels
 from vcviz.figures.grid import Cell, beside, cells, stacked
 from vcviz.records import Trajectory, as_indices
 
@@ -42,7 +43,7 @@ def of_class(k: int, names: Sequence[str]) -> dict[str, Any]:
     """Return what every trace of class `k` has."""
     return {
         "type": "scatter",
-        "name": style.escape(names[k], 40),
+        "name": labels(names, 40)[k],
         "legendgroup": f"class {k}",
         "showlegend": False,
     }
@@ -149,8 +150,12 @@ def legend_keys(classes: Sequence[int], names: Sequence[str], n: int) -> Traces:
             "marker": {"color": style.class_color(k), "symbol": style.class_symbol(k)},
             "showlegend": True,
         }
-        for k in classes
+        for k in classes[:MANY]
     ]
+    if rest := len(classes[MANY:]):
+        clear = {"color": "rgba(0,0,0,0)"}
+        more = f"… {rest:,} more classes"
+        found.append({**blank, "mode": "markers", "marker": clear, "name": more})
     found += [
         {**blank, "mode": "markers", "marker": cross, "name": "prediction flips"},
         {**blank, "mode": "markers", "marker": ring, "name": "misclassified at this step"},

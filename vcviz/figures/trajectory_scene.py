@@ -13,6 +13,7 @@ import numpy as np
 from vcviz.densities.contours import shares_of
 from vcviz.errors import InputError, clip, expect
 from vcviz.figures import theme as style
+from vcviz.figures.classes import FEW, MANY
 from vcviz.figures.gates import gate_lines
 from vcviz.figures.grid import text_above
 from vcviz.figures.latent_panel import default_projection
@@ -233,11 +234,15 @@ class Scene:
     def _outlines(self, mass: Sequence[float]) -> Traces:
         if self.prior is None:
             return []
-        outlines, centres = anticipated_outlines(self.prior, self.projection, mass)
+        few = self.prior.n_classes > MANY  # then of the attacked classes alone
+        classes = self.paths.classes[:FEW] if few else range(self.prior.n_classes)
+        outlines, centres = anticipated_outlines(
+            self.prior, self.projection, mass, classes=list(classes)
+        )
         return outline_traces(
             outlines,
             centres,
-            range(self.prior.n_classes),
+            classes,
             self.path.class_names,
             "anticipated",
             named=True,

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, ndtr
 
 from vcviz.ood import auroc
 
-__all__ = ["held_out_auc"]
+__all__ = ["Drawn", "held_out_auc"]
 
 _PAIRS_UP_TO = 32
 
 
+class Drawn:
+    """Whitened draws of a law as a classifier sees them, in two halves; made once for all classes.
+
+    Parameters
+    ----------
+    draws : (M, D) independent draws
+    """
+
+    def __init__(self, draws: NDArray[np.float64]) -> None:
+        features = _features(draws)
+        self.halves = [features[fold::2] for fold in (0, 1)]
+        self.means = [half.mean(0) for half in self.halves]
+        self.variances = [half.var(0) for half in self.halves]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.halves))
+
+    @cached_property
+    def covariances(self) -> list[NDArray[np.float64]]:
+        """(P, P) covariance of the features of each half."""
+        return [np.cov(half.T, bias=True) for half in self.halves]
+
+
 def held_out_auc(
-    u: NDArray[np.float64], draws: NDArray[np.float64], rng: np.random.Generator
+    u: NDArray[np.float64], draws: NDArray[np.float64] | Drawn, rng: np.random.Generator
 ) -> float:
-    """Return the AUC of a classifier that tells `u` from `draws`, on points it did not see.
+    """Return the AUC of a classifier that tells `u` from draws, on points it did not see.
 
     Parameters
     ----------
     u : (N, D) whitened residuals, N >= 4
-    draws : (M, D) whitened draws of the law
-    rng : shuffles both into two halves; each half is judged by the classifier fitted to the
-        other, and the two areas are averaged
+    draws : (M, D) whitened draws of the law, as they are or prepared for several samples
+    rng : shuffles `u` into two halves; each half, with one of the draws, is judged by the
+        classifier fitted to the other, and the two areas are averaged
 
     Notes
     -----
@@ -40,12 +65,12 @@ def held_out_auc(
     Lopez-Paz & Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017.
     Neyman, "Smooth test" for goodness of fit, 1937.
     """
-    features = [_features(part)[rng.permutation(len(part))] for part in (u, draws)]
+    drawn = draws if isinstance(draws, Drawn) else Drawn(draws)
+    features = _features(u)[rng.permutation(len(u))]
     areas = []
     for fold in (0, 1):
-        direction = _discriminant(*(part[fold::2] for part in features))
-        real, drawn = (part[1 - fold :: 2] @ direction for part in features)
-        areas.append(auroc(drawn, real))
+        direction = _discriminant(features[fold::2], drawn, fold)
+        areas.append(auroc(drawn.halves[1 - fold] @ direction, features[1 - fold :: 2] @ direction))
     return float(np.mean(areas))
 
 
@@ -67,11 +92,11 @@ def _features(u: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.hstack(legendre)
 
 
-def _discriminant(real: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (P,) weights of the linear discriminant of two samples of features."""
-    towards = real.mean(0) - drawn.mean(0)
+def _discriminant(real: NDArray[np.float64], drawn: Drawn, fold: int) -> NDArray[np.float64]:
+    """Return (P,) weights of the linear discriminant of features from half of the draws."""
+    towards = real.mean(0) - drawn.means[fold]
     n, size = len(real), real.shape[1]
     if size > n:  # too few points for a covariance: each feature by itself
-        return towards / ((real.var(0) + drawn.var(0)) / 2 + 1)
-    spread = (np.cov(real.T, bias=True) + np.cov(drawn.T, bias=True)) / 2
+        return towards / ((real.var(0) + drawn.variances[fold]) / 2 + 1)
+    spread = (np.cov(real.T, bias=True) + drawn.covariances[fold]) / 2
     return np.linalg.solve(spread + size / n * np.eye(size), towards)

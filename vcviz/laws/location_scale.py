@@ -182,8 +182,8 @@ class LocationScaleLaw(Law):
         record = {"mean": self.mean.double().cpu().numpy()}
         if (shear := self.shear()) is None:
             return record | {"scale": scale.numpy()}
-        tril = scale[:, :, None] * shear.double().cpu()
-        return record | {"scale_tril": tril.numpy()}
+        scale = scale[: len(shear)]  # a shared one is written down once
+        return record | {"scale_tril": (scale[:, :, None] * shear.double().cpu()).numpy()}
 
 
 def _initial_means(

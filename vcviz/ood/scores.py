@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from vcviz.densities.moments import class_means, invertible, pooled_covariance
+from vcviz.densities.moments import class_moments, invertible
 from vcviz.errors import InputError, unknown
 from vcviz.options import check_count
 from vcviz.records import LatentPrior, LatentSet, as_float
+from vcviz.records.blocks import row_blocks, squared_distances
 
 Method = Literal[
     "max_prob", "entropy", "energy", "log_marginal", "mahalanobis", "relative_mahalanobis", "knn"
@@ -33,6 +35,7 @@ UNITS: dict[str, str] = dict.fromkeys(METHODS, "nats") | {
 }  # fmt: skip
 #: scores of what a classifier says, not of where the latent lies
 OF_OUTPUT = ("max_prob", "entropy", "energy")
+_PRODUCTS, _FEWEST = 5e11, 2000  # multiplications of knn at most, training rows at least
 _DISTANCES = ("mahalanobis", "relative_mahalanobis", "knn")
 
 
@@ -58,7 +61,8 @@ def score(
         ``"mahalanobis"``: least squared distance from a class mean, min_k (z - m_k)' S^-1 (z - m_k)
         with their pooled covariance S; ``"relative_mahalanobis"``: the same less the squared
         distance from their overall mean, with their overall covariance; ``"knn"``: Euclidean
-        distance to the `neighbours`-th nearest of them
+        distance to the `neighbours`-th nearest of them; to a random sample of them, with a
+        warning that says so, where all would take minutes (more than 5e11 products)
     prior : the anticipated law, for ``"log_marginal"``
     logits : (N, C) array before normalisation, for ``"energy"`` of latents that have none
     train : latents of training rows by the same model, for the distances
@@ -85,12 +89,12 @@ def score(
         if method == "knn":
             return _neighbour_distance(lat, train, neighbours, normalise)
         return _mahalanobis(lat, train, relative=method == "relative_mahalanobis")
-    log_probs = lat.log_probs.astype(np.float64)
-    if method == "max_prob":
-        return _unlikeliness_of_top(log_probs)
-    if method == "entropy":
-        finite = np.where(np.isneginf(log_probs), 0.0, log_probs)
-        return -(np.exp(log_probs) * finite).sum(1)
+    if method in ("max_prob", "entropy"):
+        of_output = _unlikeliness_of_top if method == "max_prob" else _entropy
+        found = np.empty(len(lat))
+        for rows in row_blocks(len(lat), lat.n_classes):
+            found[rows] = of_output(lat.log_probs[rows].astype(np.float64))
+        return found
     if method == "energy":
         return _energy(lat, logits)
     if prior is None:
@@ -124,6 +128,11 @@ def _unlikeliness_of_top(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log1p(odds.sum(1))
 
 
+def _entropy(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    finite = np.where(np.isneginf(log_probs), 0.0, log_probs)
+    return -(np.exp(log_probs) * finite).sum(1)
+
+
 def _energy(lat: LatentSet, logits: ArrayLike | None) -> NDArray[np.float64]:
     if logits is None and lat.energy is not None:
         return lat.energy.astype(np.float64)
@@ -148,23 +157,26 @@ def _checked_train(lat: LatentSet, train: LatentSet | None, method: str) -> Late
 
 
 def _mahalanobis(lat: LatentSet, train: LatentSet, *, relative: bool) -> NDArray[np.float64]:
-    means, counts = class_means(train)
-    pooled = pooled_covariance(train.z, train.y, train.n_classes)
-    nearest = _squared_distance(lat.z, means[counts > 0], pooled).min(1)
+    found = class_moments(train)
+    nearest = _squared_distance(lat.z, found.means[found.counts > 0], found.within)
     if not relative:
         return nearest
-    z = train.z.astype(np.float64)
-    overall = np.atleast_2d(np.cov(z, rowvar=False, bias=True))
-    return nearest - _squared_distance(lat.z, z.mean(0)[None], overall)[:, 0]
+    return nearest - _squared_distance(lat.z, found.centre[None], found.covariance)
 
 
 def _squared_distance(
     z: NDArray, means: NDArray[np.float64], covariance: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return (N, K) squared Mahalanobis distances of rows from means."""
-    tril = np.linalg.cholesky(invertible(covariance))
-    u, m = (solve_triangular(tril, v.astype(np.float64).T, lower=True).T for v in (z, means))
-    return np.stack([((u - centre) ** 2).sum(1) for centre in m], axis=1)
+    """Return (N,) squared Mahalanobis distances of rows from the nearest of (K, D) means."""
+    tril, centre = np.linalg.cholesky(invertible(covariance)), means.mean(0)
+
+    def whitened(rows: NDArray) -> NDArray[np.float64]:
+        return solve_triangular(tril, (rows - centre).T, lower=True, check_finite=False).T
+
+    out, centres = np.empty(len(z)), whitened(means)
+    for rows in row_blocks(len(z), max(z.shape[1], len(means))):
+        out[rows] = squared_distances(whitened(z[rows]), centres).min(1)
+    return out
 
 
 def _neighbour_distance(
@@ -175,10 +187,26 @@ def _neighbour_distance(
     check_count("neighbours", neighbours)
     if neighbours > len(train):
         raise InputError(f"neighbours must be at most the {len(train)} rows of train")
-    reference, z = (v.z.astype(np.float64) for v in (train, lat))
-    if normalise:
-        reference, z = (
-            v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (reference, z)
+    chosen: slice | NDArray[np.int64] = slice(None)
+    most = max(int(_PRODUCTS / (len(lat) * lat.latent_dim)), _FEWEST)
+    if len(train) > most:
+        # The k-th of all is about as far as the k·m/n-th of m of n.
+        rng = np.random.default_rng(0)
+        chosen = np.sort(rng.choice(len(train), most, replace=False))
+        neighbours = max(round(neighbours * most / len(train)), 1)
+        warnings.warn(
+            f"knn: distances to {most:,} of {len(train):,} training rows (neighbour {neighbours} "
+            "of them), drawn at random: all would take minutes",
+            stacklevel=3,
         )
-    found = NearestNeighbors(n_neighbors=neighbours).fit(reference)
-    return found.kneighbors(z)[0][:, -1]
+
+    def prepared(z: NDArray) -> NDArray[np.float64]:
+        z = z.astype(np.float64)
+        length = np.linalg.norm(z, axis=1, keepdims=True) if normalise else 1.0
+        return z / np.maximum(length, 1e-12)
+
+    found = NearestNeighbors(n_neighbors=neighbours).fit(prepared(train.z[chosen]))
+    out = np.empty(len(lat))
+    for rows in row_blocks(len(lat), lat.latent_dim):
+        out[rows] = found.kneighbors(prepared(lat.z[rows]))[0][:, -1]
+    return out

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.densities import empirical_prior
-from vcviz.densities.moments import class_means, invertible
+from vcviz.densities.moments import class_means, class_moments, invertible
 from vcviz.errors import InputError, expect
 from vcviz.options import check_choice, check_count, check_number
 from vcviz.posthoc.mixture import mixture_prior
@@ -115,17 +115,19 @@ def _gaussian(lat: LatentSet, kind: str, shrinkage: float | str | None) -> Laten
     if kind == "full" and shrinkage is None:
         return empirical_prior(lat)
     mean, counts = class_means(lat)
-    z = lat.z.astype(np.float64)
-    residual = z - mean[lat.y]
-    shared = _covariance(residual, shrinkage)
-    own = counts > (np.inf if kind == "shared" else 1)
-    covariance = np.stack(
-        [
-            _covariance(residual[lat.y == k], shrinkage) if own[k] else shared
-            for k in range(lat.n_classes)
-        ]
-    )
-    mean[counts == 0] = z.mean(0)
+    if kind == "shared" and shrinkage != "auto":
+        covariance = _shrunk(class_moments(lat).scatter / len(lat), shrinkage)[None]
+    else:
+        residual = lat.z - mean[lat.y]
+        shared = _covariance(residual, shrinkage)
+        own = counts > (np.inf if kind == "shared" else 1)
+        covariance = np.stack(
+            [
+                _covariance(residual[lat.y == k], shrinkage) if own[k] else shared
+                for k in (range(1) if kind == "shared" else range(lat.n_classes))
+            ]
+        )
+    mean[counts == 0] = class_moments(lat).centre
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())
     if kind in ("full", "shared"):
@@ -142,16 +144,19 @@ def _covariance(
     residual: NDArray[np.float64], shrinkage: float | str | None
 ) -> NDArray[np.float64]:
     """Return the covariance (D, D) of centred rows (n, D), shrunk towards a sphere."""
-    from sklearn.covariance import ledoit_wolf_shrinkage, shrunk_covariance
+    from sklearn.covariance import ledoit_wolf_shrinkage
 
-    found = residual.T @ residual / len(residual)
-    if shrinkage is None:
-        return found
     if shrinkage == "auto":
         one = len(residual) == 1  # whose covariance is zero either way
         shrinkage = 0.0 if one else ledoit_wolf_shrinkage(residual, assume_centered=True)
         shrinkage = min(max(float(shrinkage), 0.0), 1.0)  # rounding leaves it
-    return shrunk_covariance(found, float(shrinkage))
+    return _shrunk(residual.T @ residual / len(residual), shrinkage)
+
+
+def _shrunk(found: NDArray[np.float64], shrinkage: float | str | None) -> NDArray[np.float64]:
+    from sklearn.covariance import shrunk_covariance
+
+    return found if shrinkage is None else shrunk_covariance(found, float(shrinkage))
 
 
 def _mixture(z: NDArray[np.float64], kind: str, components: int, seed: int) -> LatentPrior | None:

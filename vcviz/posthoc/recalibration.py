@@ -19,6 +19,7 @@ from vcviz.errors import InputError
 from vcviz.options import check_choice, check_count, check_number
 from vcviz.posthoc.scaling import FLOOR, minimise
 from vcviz.records import LatentSet, as_float, as_labels, as_log_probs, as_probs
+from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import freeze
 
 Method = Literal["temperature", "vector", "dirichlet"]
@@ -93,17 +94,20 @@ class Recalibration:
 
     def __call__(self, log_probs: ArrayLike) -> NDArray[np.float64]:
         """Return (N, C) recalibrated log-probabilities, in float64."""
-        log_probs = as_log_probs(log_probs)
+        log_probs = as_log_probs(log_probs, dtype=None)
         if log_probs.shape[1] != self.n_classes:
             raise InputError(
                 f"log_probs must have {self.n_classes} classes like those this was fitted to, "
                 f"got {log_probs.shape[1]}"
             )
-        if self.method == "temperature":  # keeps a probability of 0 where there was one
-            return log_softmax(log_probs * self.weight, axis=1)
-        features = np.maximum(log_probs, FLOOR)
-        scores = features * self.weight if self.method == "vector" else features @ self.weight.T
-        return log_softmax(scores + self.bias, axis=1)
+        out = np.empty(log_probs.shape)
+        for rows in row_blocks(*log_probs.shape):
+            part = log_probs[rows].astype(np.float64)
+            if self.method != "temperature":  # which keeps a probability of 0 where there was one
+                part = np.maximum(part, FLOOR)
+            scores = part @ self.weight.T if self.method == "dirichlet" else part * self.weight
+            out[rows] = log_softmax(scores + self.bias, axis=1)
+        return out
 
     def apply(self, lat: LatentSet) -> LatentSet:
         """Return the latents with recalibrated log-probabilities; z and energy stay the model's."""
@@ -168,7 +172,7 @@ def recalibrate(
     check_choice("method", method, METHODS)
     if odir != "auto":
         odir = check_number("odir", odir, least=0)
-    log_probs = as_log_probs(log_probs)
+    log_probs = as_log_probs(log_probs, dtype=None)
     y = as_labels("y", y, len(log_probs), log_probs.shape[1])
     heated = fit_temperature(log_probs, y)
     n_classes, before = log_probs.shape[1], heated.nll_before
@@ -176,12 +180,11 @@ def recalibrate(
     if method == "temperature":
         weight = np.asarray(inverse)
         return Recalibration(method, weight, zero, before, heated.nll_after, len(y))
-    features = np.maximum(log_probs, FLOOR)
-    weight, bias = minimise(features, y, np.full(n_classes, inverse), zero)
+    weight, bias = minimise(log_probs, y, np.full(n_classes, inverse), zero)
     strength = 0.0
     if method == "dirichlet":
         strength = _best_strength(log_probs, y, folds, seed) if odir == "auto" else odir
-        weight, bias = minimise(features, y, np.diag(weight), bias, strength)
+        weight, bias = minimise(log_probs, y, np.diag(weight), bias, strength)
     own = np.bincount(y, minlength=n_classes) / len(y)
     found = Recalibration(method, weight, bias, before, np.nan, len(y), strength, own)
     return replace(found, nll_after=negative_log_likelihood(found(log_probs), y))

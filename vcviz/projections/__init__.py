@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh, solve_triangular
 from tqdm.auto import tqdm
 
-from vcviz.densities import pooled_covariance
+from vcviz.densities.moments import Moments, class_moments, combined, invertible
 from vcviz.errors import InputError, clip, expect, unknown
 from vcviz.records import LatentPrior, LatentSet, Projection, as_array, as_float
 
@@ -22,6 +23,9 @@ __all__ = ["METHODS", "fit_projection", "plane_latents"]
 #: rows that UMAP is fitted to; others take their place among those
 UMAP_ROWS = 5000
 _NEIGHBOURS = 15
+_DRAWS = 10_000  # of a law without a covariance
+_WRITTEN = 2**26  # numbers of all covariances together
+_STEEPEST = 1e29  # largest entry of a map, however little its units vary
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -44,9 +48,9 @@ def fit_projection(
         ``"lda"``: directions that separate the classes best, in units of the within-class
         standard deviation; ``"umap"``: not linear, distances and densities are not to be read
     dims : two or three axes for ``"pair"``, from 0
-    prior : anticipated law; ``"pca"`` and ``"umap"`` then look at as many draws of it as there are
-        latents too (in ``"pca"`` either side counts the same, whatever its spread), so that the
-        map shows where the two differ
+    prior : anticipated law; ``"pca"`` then looks at its mean and covariance too (either side
+        counts the same, whatever its spread) and ``"umap"`` at as many draws of it as there are
+        latents, so that the map shows where the two differ
     n_components : 2 or 3, for all but ``"pair"``
     seed : of the draws of the law and of UMAP
     progress : show a bar for UMAP
@@ -58,7 +62,7 @@ def fit_projection(
         is positive. Where D is less than the number of axes the last ones are zero. With two
         classes there is one discriminant; the further axes of ``"lda"`` are then the principal
         components of what it leaves, and are labelled so. Percentages in the labels are shares
-        of the variance of the latents.
+        of the variance of the latents. Of latents that are all the same the axes are units.
 
     Raises
     ------
@@ -75,21 +79,19 @@ def fit_projection(
     if method not in METHODS:
         raise unknown("projection", method, METHODS)
     sets = [lat] if isinstance(lat, LatentSet) else list(lat)
-    z, y = _together(sets)
+    dim = _dimension(sets)
     if n_components not in (2, 3):
         raise InputError(f"n_components must be 2 or 3, got {n_components!r}")
     if method == "pair":
-        return _pair(z.shape[1], dims)
+        return _pair(dim, dims)
     if method == "lda":
-        return _lda(z, y, n_components)
-    draws = None
-    if prior is not None:
-        if prior.latent_dim != z.shape[1]:
-            raise InputError(f"prior must have {z.shape[1]} dimensions, got {prior.latent_dim}")
-        draws = prior.sample(len(z), np.random.default_rng(seed))[0]
+        return _lda(combined([class_moments(s) for s in sets]), n_components)
+    if prior is not None and prior.latent_dim != dim:
+        raise InputError(f"prior must have {dim} dimensions, got {prior.latent_dim}")
     if method == "pca":
-        return _pca(z, draws, n_components)
-    return _umap(z, draws, n_components, seed, progress)
+        law = None if prior is None else _law_moments(prior, seed)
+        return _pca(combined([class_moments(s) for s in sets]), law, n_components)
+    return _umap(_some(sets, prior, seed), n_components, seed, progress)
 
 
 def plane_latents(
@@ -123,14 +125,30 @@ def plane_latents(
     return point + (grid - projection(point[None])) @ np.linalg.pinv(projection.matrix)
 
 
-def _together(sets: Sequence[LatentSet]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _dimension(sets: Sequence[LatentSet]) -> int:
     if not sets:
         raise InputError("fit_projection needs at least one LatentSet, got none")
     widths = sorted({s.latent_dim for s in sets})
     if len(widths) > 1:
         raise InputError(f"the sets must share one latent dimension, got {widths}")
-    z = np.concatenate([s.z for s in sets]).astype(np.float64)
-    return z, np.concatenate([s.y for s in sets])
+    return widths[0]
+
+
+def _some(sets: Sequence[LatentSet], prior: LatentPrior | None, seed: int) -> NDArray[np.float64]:
+    """Return latents, and as many draws of a law if there is one: all, or `UMAP_ROWS` of them."""
+    n = sum(map(len, sets))
+    total = n if prior is None else 2 * n
+    chosen = np.arange(total)
+    if total > UMAP_ROWS:
+        chosen = np.random.default_rng(seed).choice(total, UMAP_ROWS, replace=False)
+    own, first = np.sort(chosen[chosen < n]), 0
+    parts: list[NDArray[Any]] = []
+    for part in sets:
+        parts.append(part.z[own[(own >= first) & (own < first + len(part))] - first])
+        first += len(part)
+    if prior is not None:
+        parts.append(prior.sample(len(chosen) - len(own), np.random.default_rng(seed))[0])
+    return np.concatenate(parts).astype(np.float64)
 
 
 # ---------------------------------------------------------------- linear maps
@@ -180,55 +198,67 @@ def _upright(directions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _principal(covariance: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Return (D, k) directions of most variance, k the lesser of `size` and D."""
-    return _upright(np.linalg.eigh(covariance)[1][:, ::-1][:, :size])
-
-
-def _covariance(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    mean = z.mean(0)
-    centred = z - mean
-    return mean, centred.T @ centred / len(z)
+    dim = len(covariance)
+    unit = np.abs(covariance).max() or 1.0  # the solver loses variances of 1e-40
+    found = eigh(covariance / unit, subset_by_index=[max(dim - size, 0), dim - 1])[1]
+    return _upright(found[:, ::-1])
 
 
 def _share(directions: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray:
     """Return the share of the total variance along each direction."""
-    along = np.einsum("dk,de,ek->k", directions, covariance, directions)
+    along = ((covariance @ directions) * directions).sum(0)
     return along / (np.trace(covariance) or 1.0)
 
 
-def _pca(z: NDArray[np.float64], draws: NDArray[np.float64] | None, size: int) -> Projection:
-    mean, covariance = _covariance(z)
-    looked_at = covariance
-    if draws is not None:
-        gap, of_law = draws.mean(0) - mean, _covariance(draws)[1]
+def _law_moments(prior: LatentPrior, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean (D,) and covariance (D, D) of all classes of a law.
+
+    Of draws where a class has no covariance, or all together have too many to be written down.
+    """
+    weight = np.exp(prior.log_weight)
+    size = prior.latent_dim**2 * (1 if prior.one_scale else prior.n_classes)
+    within = prior.covariance if size <= _WRITTEN else np.full((1, 1, 1), np.inf)
+    if not np.isfinite(within[: 1 if prior.one_scale else None]).all():
+        z = prior.sample(_DRAWS, np.random.default_rng(seed))[0]
+        return z.mean(0), np.cov(z.T, bias=True)
+    mean = weight @ prior.mean
+    offset = (prior.mean - mean) * np.sqrt(weight)[:, None]
+    own = within[0] if prior.one_scale else np.tensordot(weight, within, 1)
+    return mean, own + offset.T @ offset
+
+
+def _pca(
+    found: Moments, law: tuple[NDArray[np.float64], NDArray[np.float64]] | None, size: int
+) -> Projection:
+    covariance = looked_at = found.covariance
+    if law is not None:
+        gap, of_law = law[0] - found.centre, law[1]
         sides = [c / (np.trace(c) or 1.0) for c in (covariance, of_law)]
         spread = np.trace(covariance) + np.trace(of_law) or 1.0
         looked_at = sides[0] + sides[1] + np.outer(gap, gap) / spread
     directions = _principal(looked_at, size)
     shares = _share(directions, covariance)
     names = [f"PC {i + 1} ({share:.0%})".replace("%", " %") for i, share in enumerate(shares)]
-    return _linear("pca", directions, mean, names, size)
+    return _linear("pca", directions, found.centre, names, size)
 
 
-def _lda(z: NDArray[np.float64], y: NDArray[np.int64], size: int) -> Projection:
-    present = np.unique(y)
-    if len(present) < 2:
+def _lda(found: Moments, size: int) -> Projection:
+    n_present, dim = int((found.counts > 0).sum()), len(found.centre)
+    if n_present < 2:
         raise InputError("lda needs samples of at least two classes; use pca")
-    mean, total = _covariance(z)
-    within = pooled_covariance(z, y, int(present[-1]) + 1)
-    values, vectors = np.linalg.eigh(within)
-    # Directions without within-class variance would be infinitely good: give them a little.
-    floor = 1e-6 * max(values.mean(), 1e-12 * np.trace(total) + 1e-300)
-    whiten = vectors / np.sqrt(np.maximum(values, floor))
-    between = sum(
-        (y == k).mean() * np.outer(offset, offset)
-        for k in present
-        for offset in [z[y == k].mean(0) - mean]
-    )
-    count = min(size, len(present) - 1, z.shape[1])
-    discriminants = whiten @ _principal(whiten.T @ between @ whiten, count)
+    total = found.covariance
+    if not np.trace(total) > 0:
+        names = [f"LD {i + 1} (nothing varies)" for i in range(min(size, dim))]
+        return _linear("lda", np.eye(dim)[:, :size], found.centre, names, size)
+    # Units that are constant within classes would be infinitely good: they get a little variance.
+    root = np.linalg.cholesky(invertible(found.within))
+    half = solve_triangular(root, found.between, lower=True)
+    whitened = solve_triangular(root, half.T, lower=True)
+    count = min(size, n_present - 1, dim)
+    discriminants = solve_triangular(root, _principal(whitened, count), lower=True, trans=1)
+    discriminants = _upright(discriminants / max(np.abs(discriminants).max() / _STEEPEST, 1.0))
     names = [f"LD {i + 1}" for i in range(count)]
-    discriminants = _upright(discriminants)
-    rest = min(size, z.shape[1]) - count
+    rest = min(size, dim) - count
     if rest:
         basis = np.linalg.qr(discriminants)[0]
         left = np.eye(len(total)) - basis @ basis.T
@@ -236,23 +266,13 @@ def _lda(z: NDArray[np.float64], y: NDArray[np.int64], size: int) -> Projection:
         shares = _share(extra, total)
         names += [f"rest PC {i + 1} ({s:.0%})".replace("%", " %") for i, s in enumerate(shares)]
         discriminants = np.hstack([discriminants, extra])
-    return _linear("lda", discriminants, mean, names, size)
+    return _linear("lda", discriminants, found.centre, names, size)
 
 
 # ---------------------------------------------------------------- UMAP
 
 
-def _umap(
-    z: NDArray[np.float64],
-    draws: NDArray[np.float64] | None,
-    size: int,
-    seed: int,
-    progress: bool,
-) -> Projection:
-    rows = z if draws is None else np.concatenate([z, draws])
-    if len(rows) > UMAP_ROWS:
-        chosen = np.random.default_rng(seed).choice(len(rows), UMAP_ROWS, replace=False)
-        rows = rows[np.sort(chosen)]
+def _umap(rows: NDArray[np.float64], size: int, seed: int, progress: bool) -> Projection:
     if len(rows) < size + 3:
         raise InputError(f"umap needs at least {size + 3} latents, got {len(rows)}")
     with tqdm(

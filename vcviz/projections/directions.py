@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.densities.moments import class_means
+from vcviz.densities.moments import class_means, class_moments
 from vcviz.errors import InputError, unknown
 from vcviz.options import check_count
 from vcviz.projections import SUBSCRIPTS, fit_projection
@@ -35,7 +35,9 @@ def natural_directions(
     dim, names = lat.latent_dim, lat.class_names
     present = np.unique(lat.y)
     found: dict[str, Spec] = {}
-    for i in range(min(dim, most)):
+    # Units that never vary have nothing to show.
+    axes = class_moments(lat).varying.columns if dim > most else range(dim)
+    for i in map(int, axes[:most]):
         found[f"z{str(i + 1).translate(SUBSCRIPTS)}"] = ("axis", i)
     if dim > 1:
         found |= {f"PC {i + 1}": ("pca", i) for i in range(min(dim, most, 3))}

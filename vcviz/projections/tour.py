@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.densities.moments import class_moments
 from vcviz.errors import InputError, expect
 from vcviz.options import check_count, check_number
 from vcviz.projections import fit_projection
@@ -91,7 +92,7 @@ def tour_ranges(
         for points in sets
         for frame in frames
     )
-    reach = 1.05 * max(reach, 1e-6)
+    reach = 1.05 * (reach or 1e-6)
     return (-reach, reach), (-reach, reach)
 
 
@@ -148,8 +149,8 @@ def _orthonormal(start: Projection, dim: int) -> Array:
 
 
 def _principal_span(lat: LatentSet, dims: int) -> Array:
-    centred = lat.z.astype(np.float64) - lat.z.mean(0, dtype=np.float64)
-    vectors = np.linalg.eigh(centred.T @ centred)[1]
+    covariance = class_moments(lat).covariance
+    vectors = np.linalg.eigh(covariance / (np.trace(covariance) or 1.0))[1]
     return vectors[:, ::-1][:, :dims]
 
 

@@ -45,12 +45,14 @@ def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[An
 
 
 def as_float(
-    name: str, value: ArrayLike, ndim: int | None = None, dtype: type = np.float32
+    name: str, value: ArrayLike, ndim: int | None = None, dtype: type | None = np.float32
 ) -> NDArray[Any]:
-    """Return `value` as a finite float array of `dtype`."""
+    """Return `value` as a finite float array of `dtype`; None keeps float32 and float64."""
     array = as_array(name, value, ndim)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    if dtype is None:
+        dtype = array.dtype.type if array.dtype in (np.float32, np.float64) else np.float64
     with np.errstate(over="ignore"):  # what overflows float32 is refused below, as infinite
         array = np.asarray(array, dtype=dtype)
     with np.errstate(invalid="ignore"):
@@ -186,16 +188,28 @@ def as_positive(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[
 
 
 def as_factors(name: str, value: ArrayLike, c: int, d: int) -> NDArray[np.float64]:
-    """Return `value` as (C, D, D) lower triangular matrices with a positive diagonal."""
-    tril = as_float(name, value, 3, np.float64)
-    if tril.shape != (c, d, d):
-        raise InputError(f"{name} must have shape ({c}, {d}, {d}), got {tril.shape}")
-    if (
-        np.diagonal(tril, axis1=1, axis2=2).min() <= 1 / LARGEST
-        or np.abs(np.triu(tril, 1)).max() > 0
+    """Return `value` as (C, D, D) lower triangular matrices with a positive diagonal.
+
+    One matrix for all classes, given as (D, D), (1, D, D) or C times over, is kept once: the
+    result is then a view of it whose first axis takes no step.
+    """
+    found = as_array(name, value)
+    found = found[None] if found.ndim == 2 else found
+    if found.ndim != 3 or found.shape not in ((c, d, d), (1, d, d)):
+        raise InputError(f"{name} must have shape ({c}, {d}, {d}), got {found.shape}")
+    tril = as_float(name, found[:1] if _same_throughout(found) else found, 3, np.float64)
+    if np.diagonal(tril, axis1=1, axis2=2).min() <= 1 / LARGEST or any(
+        np.triu(one, 1).any() for one in tril
     ):
         raise InputError(f"{name} must be lower triangular with a positive diagonal")
-    return tril
+    return np.broadcast_to(tril, (c, d, d))
+
+
+def _same_throughout(array: NDArray[Any]) -> bool:
+    """Return whether all entries along the first axis are the same; mostly one look says no."""
+    if array.strides[0] == 0 or len(array) == 1:
+        return True
+    return all(np.array_equal(one, array[0]) for one in reversed(array[1:]))
 
 
 def as_probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]:

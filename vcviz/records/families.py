@@ -14,6 +14,7 @@ from scipy.stats import chi2, f, gamma, vonmises_fisher
 
 from vcviz.errors import InputError
 from vcviz.records import sphere
+from vcviz.records.blocks import row_blocks, squared_distances
 
 if TYPE_CHECKING:
     from vcviz.records.prior import LatentPrior
@@ -50,8 +51,8 @@ class Family(ABC):
         """Return (N, D) draws, one for each label."""
 
     @abstractmethod
-    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
-        """Return (N, D) residuals of latents of class `k`, or (N, D - 1) on a sphere."""
+    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        """Return (N, D) residuals of latents with their labels, or (N, D - 1) on a sphere."""
 
     @abstractmethod
     def covariance(self, p: LatentPrior) -> Array:
@@ -69,15 +70,23 @@ class Family(ABC):
 class _Gaussian(Family):
     """Normal, and the base of what is elliptical: z = mu + L e with e of a law of |e| alone."""
 
-    def log_radial(self, p: LatentPrior, square: Array, k: int) -> Array:
-        """Return the log density of e, from |e|^2."""
+    def log_radial(self, p: LatentPrior, square: Array, k: int | slice) -> Array:
+        """Return the log density of e in class `k`, or in all of them, from |e|^2."""
         return -0.5 * (square + p.latent_dim * np.log(2 * np.pi))
 
     def log_prob(self, p: LatentPrior, z: Array) -> Array:
         out = np.empty((len(z), p.n_classes))
+        if p.one_scale:  # one whitening for all classes; |e|^2 are then plain distances
+            centre = p.mean.mean(0)
+            means = unscaled(p, p.mean - centre, 0)
+            for rows in row_blocks(len(z), max(p.latent_dim, p.n_classes)):
+                square = squared_distances(unscaled(p, z[rows] - centre, 0), means)
+                out[rows] = self.log_radial(p, square, slice(None)) - log_det(p, 0)
+            return out
         for k in range(p.n_classes):
-            square = (standardised(p, z, k) ** 2).sum(1)
-            out[:, k] = self.log_radial(p, square, k) - log_det(p, k)
+            for rows in row_blocks(len(z), p.latent_dim):
+                square = (unscaled(p, z[rows] - p.mean[k], k) ** 2).sum(1)
+                out[rows, k] = self.log_radial(p, square, k) - log_det(p, k)
         return out
 
     def noise(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
@@ -88,12 +97,17 @@ class _Gaussian(Family):
         noise = self.noise(p, y, rng)
         if p.scale is not None:
             return p.mean[y] + p.scale[y] * noise
-        for k in np.unique(y):
-            noise[y == k] = noise[y == k] @ p.scale_tril[k].T
-        return p.mean[y] + noise
+        if p.one_scale:
+            for rows in row_blocks(len(y), p.latent_dim):
+                noise[rows] = noise[rows] @ p.scale_tril[0].T
+        else:
+            for k in np.unique(y):
+                noise[y == k] = noise[y == k] @ p.scale_tril[k].T
+        noise += p.mean[y]
+        return noise
 
-    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
-        return standardised(p, z, k)
+    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        return standardised(p, z, y)
 
     def covariance(self, p: LatentPrior) -> Array:
         return p.dispersion
@@ -110,7 +124,7 @@ class _StudentT(_Gaussian):
 
     fields = ("scale", "scale_tril", "df")
 
-    def log_radial(self, p: LatentPrior, square: Array, k: int) -> Array:
+    def log_radial(self, p: LatentPrior, square: Array, k: int | slice) -> Array:
         df, d = p.df[k], p.latent_dim
         constant = gammaln((df + d) / 2) - gammaln(df / 2) - 0.5 * d * np.log(df * np.pi)
         return constant - 0.5 * (df + d) * np.log1p(square / df)
@@ -120,8 +134,8 @@ class _StudentT(_Gaussian):
         df = p.df[y]
         return normal / np.sqrt(rng.chisquare(df) / df)[:, None]
 
-    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
-        u, df, d = standardised(p, z, k), p.df[k], p.latent_dim
+    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        u, df, d = standardised(p, z, y), p.df[y], p.latent_dim
         square = (u**2).sum(1)
         above = f.sf(square / d, d, df)
         with np.errstate(divide="ignore"):
@@ -137,8 +151,10 @@ class _StudentT(_Gaussian):
         return u * np.sqrt(normal / np.where(square > 0, square, 1))[:, None]
 
     def covariance(self, p: LatentPrior) -> Array:
-        factor = np.where(p.df > 2, p.df / np.maximum(p.df - 2, 1e-300), 1)[:, None, None]
-        return np.where(p.df[:, None, None] > 2, factor * p.dispersion, np.inf)
+        df = p.df[:1] if p.one_scale and (p.df == p.df[0]).all() else p.df
+        factor = np.where(df > 2, df / np.maximum(df - 2, 1e-300), 1)[:, None, None]
+        found = np.where(df[:, None, None] > 2, factor * p.dispersion[: len(df)], np.inf)
+        return np.broadcast_to(found, p.dispersion.shape)
 
     def mass_radius(self, p: LatentPrior, mass: float) -> Array:
         return np.sqrt(p.latent_dim * f.ppf(mass, p.latent_dim, p.df))
@@ -152,18 +168,21 @@ class _Laplace(Family):
     def log_prob(self, p: LatentPrior, z: Array) -> Array:
         out = np.empty((len(z), p.n_classes))
         for k in range(p.n_classes):
-            out[:, k] = -np.abs(standardised(p, z, k)).sum(1) - np.log(2 * p.scale[k]).sum()
+            constant = np.log(2 * p.scale[k]).sum()
+            for rows in row_blocks(len(z), p.latent_dim):
+                out[rows, k] = -np.abs(unscaled(p, z[rows] - p.mean[k], k)).sum(1) - constant
         return out
 
     def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
         return p.mean[y] + p.scale[y] * rng.laplace(size=(len(y), p.latent_dim))
 
-    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
-        u = standardised(p, z, k)
+    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        u = standardised(p, z, y)
         return np.sign(u) * -ndtri_exp(-np.log(2) - np.abs(u))
 
     def covariance(self, p: LatentPrior) -> Array:
-        return 2 * p.dispersion
+        own = p.dispersion[: 1 if p.one_scale else None]
+        return np.broadcast_to(2 * own, (p.n_classes, *own.shape[1:]))
 
     def mass_radius(self, p: LatentPrior, mass: float) -> Array:
         return np.full(p.n_classes, gamma.ppf(mass, p.latent_dim))
@@ -180,7 +199,10 @@ class _VonMisesFisher(Family):
 
     def log_prob(self, p: LatentPrior, z: Array) -> Array:
         constant = sphere.log_normaliser(p.concentration, p.latent_dim)
-        return (sphere.unit_rows(z) @ p.mean.T) * p.concentration + constant
+        out = np.empty((len(z), p.n_classes))
+        for rows in row_blocks(len(z), max(p.latent_dim, p.n_classes)):
+            out[rows] = (sphere.unit_rows(z[rows]) @ p.mean.T) * p.concentration + constant
+        return out
 
     def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
         z = np.empty((len(y), p.latent_dim))
@@ -189,8 +211,12 @@ class _VonMisesFisher(Family):
             z[y == k] = law.rvs(int((y == k).sum()), random_state=rng)
         return z
 
-    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
-        return sphere.normal_residuals(sphere.unit_rows(z), p.mean[k], float(p.concentration[k]))
+    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        z, out = sphere.unit_rows(z), np.empty((len(z), p.latent_dim - 1))
+        for k in np.unique(y):
+            rows = y == k
+            out[rows] = sphere.normal_residuals(z[rows], p.mean[k], float(p.concentration[k]))
+        return out
 
     def covariance(self, p: LatentPrior) -> Array:
         _, along, across = sphere.along_and_across(p.concentration, p.latent_dim)
@@ -209,13 +235,13 @@ class _Custom(Family):
     normal_residuals = False
 
     def log_prob(self, p: LatentPrior, z: Array) -> Array:
-        return np.asarray(p.density.log_prob(z), np.float64)
+        return np.asarray(p.density.log_prob(np.asarray(z, np.float64)), np.float64)
 
     def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
         return np.asarray(p.density.sample(y, rng), np.float64)
 
-    def residuals(self, p: LatentPrior, z: Array, k: int) -> Array:
-        return standardised(p, z, k)
+    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        return standardised(p, z, y)
 
     def covariance(self, p: LatentPrior) -> Array:
         return p.dispersion
@@ -233,11 +259,25 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def standardised(p: LatentPrior, z: Array, k: int) -> Array:
-    """Return (N, D) values L_k^-1 (z - mu_k)."""
+def unscaled(p: LatentPrior, offset: Array, k: int) -> Array:
+    """Return (N, D) values L_k^-1 v of rows v."""
     if p.scale is not None:
-        return (z - p.mean[k]) / p.scale[k]
-    return solve_triangular(p.scale_tril[k], (z - p.mean[k]).T, lower=True).T
+        return offset / p.scale[k]
+    return solve_triangular(p.scale_tril[k], offset.T, lower=True, check_finite=False).T
+
+
+def standardised(p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+    """Return (N, D) values L_y^-1 (z - mu_y) of rows with their labels."""
+    out = np.empty(z.shape)
+    if p.scale is not None or p.one_scale:
+        for rows in row_blocks(len(z), p.latent_dim):
+            offset = z[rows] - p.mean[y[rows]]
+            out[rows] = unscaled(p, offset, 0) if p.one_scale else offset / p.scale[y[rows]]
+        return out
+    for k in np.unique(y):
+        mine = y == k
+        out[mine] = unscaled(p, z[mine] - p.mean[k], k)
+    return out
 
 
 def log_det(p: LatentPrior, k: int) -> float:

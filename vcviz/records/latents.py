@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError
+from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import (
     as_float,
     as_labels,
@@ -155,11 +156,14 @@ class Projection:
 
     def __call__(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return (N, k) projected latents."""
-        z = as_float("z", z, 2, np.float64)
+        z = as_float("z", z, 2, None)
         if self.embed is not None:
-            return np.asarray(self.embed(z), dtype=np.float64)
+            return np.asarray(self.embed(z.astype(np.float64)), dtype=np.float64)
         if z.shape[1] != len(self.matrix):
             raise InputError(
                 f"z must have {len(self.matrix)} columns for this projection, got {z.shape[1]}"
             )
-        return (z - self.offset) @ self.matrix
+        out = np.empty((len(z), self.matrix.shape[1]))
+        for rows in row_blocks(len(z), len(self.matrix)):
+            out[rows] = (z[rows] - self.offset) @ self.matrix
+        return out

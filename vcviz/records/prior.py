@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import logsumexp
 
 from vcviz.errors import InputError, clip, unknown
 from vcviz.options import check_fraction
+from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import (
     LARGEST,
     as_array,
@@ -37,7 +39,8 @@ class LatentPrior:
     mean : (C, D) array; for "von_mises_fisher" the mean directions, divided by their length here
     scale : (C, D) array of scales, one a coordinate: standard deviations of a Gaussian, elsewhere
         the scale of `scipy.stats`. Give this or `scale_tril`
-    scale_tril : (C, D, D) array of lower triangular factors L; z = mean + L e
+    scale_tril : (C, D, D) array of lower triangular factors L; z = mean + L e. One (D, D) for all
+        classes is stored once: the field is then a view of it, C times over
     log_weight : (C,) array, log pi; normalised here; default uniform
     family : "gaussian"; "student_t" (with `df`); "laplace" (independent coordinates, `scale`
         only); "von_mises_fisher" (on the unit sphere, with `concentration` and no scale);
@@ -109,14 +112,37 @@ class LatentPrior:
         """D, the number of latent dimensions."""
         return self.mean.shape[1]
 
+    @cached_property
+    def one_scale(self) -> bool:
+        """Whether all classes have one and the same scale."""
+        if self.scale_tril is not None:
+            return self.n_classes == 1 or self.scale_tril.strides[0] == 0
+        return self.scale is not None and bool((self.scale == self.scale[0]).all())
+
     @property
     def dispersion(self) -> NDArray[np.float64]:
-        """(C, D, D) matrices L L', L the scale: covariances up to a factor of the family."""
-        if self.scale_tril is not None:
-            return self.scale_tril @ self.scale_tril.transpose(0, 2, 1)
-        if self.scale is None:
+        """(C, D, D) matrices L L', L the scale: covariances up to a factor of the family.
+
+        Of one scale for all classes a view of one matrix.
+        """
+        if self.scale is None and self.scale_tril is None:
             raise InputError(f"a {self.family} law has no scale matrix; take its covariance")
-        return np.einsum("cd,de->cde", self.scale**2, np.eye(self.latent_dim))
+        own = slice(1 if self.one_scale else None)
+        if self.scale is None:
+            found = self.scale_tril[own] @ self.scale_tril[own].transpose(0, 2, 1)
+        else:
+            found = self.scale[own, None] ** 2 * np.eye(self.latent_dim)
+        return np.broadcast_to(found, (self.n_classes, *found.shape[1:]))
+
+    def _dispersion_along(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (C, k, k) dispersions along the columns of (D, k); one for all if there is one."""
+        own = slice(1 if self.one_scale else None)
+        half = (
+            matrix.T * self.scale[own, None]
+            if self.scale is not None
+            else matrix.T @ self.scale_tril[own]
+        )
+        return half @ half.transpose(0, 2, 1)
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -139,13 +165,7 @@ class LatentPrior:
         """
         z = self._latents(z)
         y = as_labels("y", y, len(z), self.n_classes)
-        out = None
-        for k in np.unique(y):
-            rows = y == k
-            residuals = self._law.residuals(self, z[rows], k)
-            out = np.empty((len(z), residuals.shape[1])) if out is None else out
-            out[rows] = residuals
-        return np.empty_like(z) if out is None else out
+        return self._law.residuals(self, z, y)
 
     def log_prob(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return (N, C) log densities log p(z|y) in nats; on a sphere with respect to its area."""
@@ -153,12 +173,19 @@ class LatentPrior:
 
     def log_marginal(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return (N,) log p(z) = log sum_y pi_y p(z|y) in nats."""
-        return logsumexp(self.log_prob(z) + self.log_weight, axis=1)
+        z = self._latents(z)
+        out = np.empty(len(z))
+        for rows in row_blocks(len(z), self.n_classes):
+            out[rows] = logsumexp(self._law.log_prob(self, z[rows]) + self.log_weight, axis=1)
+        return out
 
     def log_posterior(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return (N, C) log p(y|z) by Bayes' rule, rows sum to 1 after exp."""
-        joint = self.log_prob(z) + self.log_weight
-        return joint - logsumexp(joint, axis=1, keepdims=True)
+        joint = self.log_prob(z)
+        for rows in row_blocks(len(joint), self.n_classes):
+            joint[rows] += self.log_weight
+            joint[rows] -= logsumexp(joint[rows], axis=1, keepdims=True)
+        return joint
 
     def sample(
         self, n: int | ArrayLike, rng: np.random.Generator
@@ -227,7 +254,7 @@ class LatentPrior:
                 f"a projection must have {self.latent_dim} rows, not all zero, "
                 f"got a matrix of shape {projection.matrix.shape}"
             )
-        dispersion = projection.matrix.T @ self.dispersion @ projection.matrix
+        dispersion = self._dispersion_along(projection.matrix)
         variance = np.diagonal(dispersion, axis1=1, axis2=2).copy()
         axes = np.arange(variance.shape[1])
         variance = np.maximum(variance, 1e-12 * variance.max(1, keepdims=True))
@@ -255,8 +282,9 @@ class LatentPrior:
         check_fraction("mass", mass)
         return self._law.mass_radius(self, mass)
 
-    def _latents(self, z: ArrayLike) -> NDArray[np.float64]:
-        z = as_float("z", z, 2, np.float64)
+    def _latents(self, z: ArrayLike) -> NDArray[Any]:
+        """Return latents in a float type of their own: float64 is made of them block by block."""
+        z = as_float("z", z, 2, None)
         if z.shape[1] != self.latent_dim:
             raise InputError(
                 f"z must have {self.latent_dim} columns to match the prior, got {z.shape[1]}"

@@ -94,12 +94,17 @@ class LatentFit:
     class_names : C strings
     count : samples per class
     kl, kl_interval : moment KL in nats, KL(N(mean, cov of the latents) || p(z|y)), closed form,
-        with its interval (C, 2)
+        with its interval (C, 2); infinite where a class does not vary in a dimension in which
+        others do
+    kl_varying : the same in the dimensions in which each class varies, where none is infinite
+    kl_bias : what `kl` is on average for so few latents that follow the law, nats
     energy, energy_interval, energy_p : energy distance of the whitened residuals from a standard
         normal (0 = equal laws), bootstrap interval (C, 2), Monte-Carlo p-value
     auc, auc_interval : held-out AUC of a classifier that tells latents from draws of p(z|y)
         (0.5 = indistinguishable), interval (C, 2)
     whitened_variance : mean variance of the whitened residuals (1 = as anticipated)
+    left_out : dimensions in which no class varies; all numbers are of the others
+    constant : of these, (C,) dimensions in which the class itself does not vary
     name, level
     """
 
@@ -115,10 +120,21 @@ class LatentFit:
     whitened_variance: NDArray[np.float64]
     name: str = "fit"
     level: float = 0.95
+    kl_bias: NDArray[np.float64] = None  # type: ignore[assignment]
+    kl_varying: NDArray[np.float64] = None  # type: ignore[assignment]
+    left_out: int = 0
+    constant: NDArray[np.int64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         c = len(self.class_names)
-        arrays = {}
+        bias = np.full(c, np.nan) if self.kl_bias is None else self.kl_bias
+        varying = self.kl if self.kl_varying is None else self.kl_varying
+        constant = np.zeros(c, np.int64) if self.constant is None else self.constant
+        arrays = {
+            "kl_bias": as_known("kl_bias", bias, (c,)),
+            "kl_varying": as_known("kl_varying", varying, (c,)),
+            "constant": as_known("constant", constant, (c,)),
+        }
         for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):
             arrays[name] = as_known(name, getattr(self, name), (c,))
         for name in ("kl_interval", "energy_interval", "auc_interval"):
@@ -126,6 +142,11 @@ class LatentFit:
         freeze(self, **arrays)
 
     def mean(self, statistic: str) -> float:
-        """Return the mean of a per-class statistic over the classes that have one."""
+        """Return the mean of a per-class statistic over the classes where it is finite.
+
+        Infinite if it is so in all classes that have one, NaN if none has.
+        """
         values = np.asarray(getattr(self, statistic), dtype=float)
-        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+        if (finite := np.isfinite(values)).any():
+            return float(values[finite].mean())
+        return float("inf") if np.isinf(values).any() else float("nan")

@@ -25,6 +25,8 @@ def law_arrays(prior: LatentPrior, state: Mapping[str, NDArray[Any]]) -> dict[st
         its density is code, which the run's settings bring back
     """
     arrays = {f"{_PRIOR}{k}": v for k in _FIELDS if (v := getattr(prior, k)) is not None}
+    if prior.scale_tril is not None and prior.one_scale:  # one for all classes is kept once
+        arrays[f"{_PRIOR}scale_tril"] = np.array(prior.scale_tril[:1])
     if prior.family != "gaussian":
         arrays[f"{_PRIOR}family"] = np.frombuffer(prior.family.encode(), np.uint8)
     if prior.family == "custom":

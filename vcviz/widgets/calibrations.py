@@ -33,6 +33,7 @@ LOG_T = (-0.7, 1.0)  # temperatures from 1/5 to 10
 TEMPERATURES = np.logspace(*LOG_T, 69)
 FEWEST, MOST = 2, 50  # bins
 _MANY, _FEWER = 100_000, 4  # rows above which only every fourth temperature is tried
+_PROBABILITIES = 2**26  # more are not looked at: half a gigabyte, several times over
 _DRAWS = 100  # of the smooth ECE, which costs more than the bins' do
 
 
@@ -64,6 +65,7 @@ class Calibrations:
     def __init__(self, source: Source, resamples: int) -> None:
         self.source, self._resamples = source, resamples
         # A temperature moved back and forth bins nothing twice; whole arrays are kept for a few.
+        self._some = cache(self._new_some)
         self._scaled = lru_cache(4)(self._new_scaled)
         self.told = lru_cache(4)(self._new_told)
         self.curve = cache(self._new_curve)
@@ -77,7 +79,7 @@ class Calibrations:
     def latents(self, rows: Rows) -> LatentSet:
         """Return the latents of these rows."""
         if rows.corruption is None:
-            return self.source.latents((rows.split, False), None)[0]  # type: ignore[arg-type]
+            return self._some(rows.split)[0]
         return corrupted_latents(self.source.run, rows.corruption, rows.severity)
 
     def bin_of(
@@ -104,6 +106,22 @@ class Calibrations:
 
     # ------------------------------------------------------------ made once
 
+    def _new_some(self, split: str) -> tuple[LatentSet, str]:
+        """Return the clean rows of a split and "", or a random sample of them and how many it has.
+
+        Some copies of all probabilities are made.
+        """
+        lat = self.source.latents((split, False), None)[0]  # type: ignore[arg-type]
+        most = _PROBABILITIES // lat.n_classes
+        if len(lat) <= most:
+            return lat, ""
+        rows = np.sort(np.random.default_rng(0).choice(len(lat), most, replace=False))
+        return lat.take(rows), f" ({most:,} of {len(lat):,} rows, drawn at random)"
+
+    def _name(self, rows: Rows) -> str:
+        """Return the title, and how large a sample of the rows is, if it is one."""
+        return self.source.title + ("" if rows.corruption else self._some(rows.split)[1])
+
     def _new_scaled(self, rows: Rows, temperature: float) -> NDArray[np.float64]:
         return apply_temperature(self.latents(rows).log_probs, temperature)
 
@@ -118,7 +136,7 @@ class Calibrations:
         found = reliability_curve(
             self._scaled(rows, temperature), lat.y, n_bins=bins.n,
             binning=bins.binning, label=bins.label, resamples=self._resamples,
-            name=self.source.title,
+            name=self._name(rows),
         )  # fmt: skip
         return replace(found, label_note=lat.label_note)
 
@@ -145,7 +163,7 @@ class Calibrations:
         step = step or (_FEWER if len(lat) > _MANY else 1)
         return temperature_sweep(
             lat.log_probs, lat.y, TEMPERATURES[::step], n_bins=bins.n, binning=bins.binning,
-            label=bins.label, best=self.fitted(rows), name=self.source.title,
+            label=bins.label, best=self.fitted(rows), name=self._name(rows),
         )  # fmt: skip
 
     def heights(self, rows: Rows, bins: Bins) -> list[TemperatureSweep]:

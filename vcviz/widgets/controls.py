@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,6 +60,78 @@ class Choices(ipw.Box):
         for (_, value), box in zip(self.options, self.boxes, strict=True):
             box.value = value in self.value
         self._following = False
+
+
+class SomeClasses(ipw.Box):
+    """A choice of some of many classes: by a rule, or found by name; `value` is their tuple.
+
+    Parameters
+    ----------
+    names : of all classes
+    choices : (rule in words, classes) pairs; the first is the default
+    """
+
+    value = traitlets.Tuple()
+    _OWN = "chosen by name"
+
+    def __init__(self, names: Sequence[str], choices: Sequence[tuple[str, Sequence[int]]]) -> None:
+        self.description = "Classes"
+        self._rules = {rule: tuple(classes) for rule, classes in choices}
+        twice = {name for name, n in Counter(names).items() if n > 1}
+        self._tags = [f"{n} ({k})" if n in twice else n for k, n in enumerate(names)]
+        self._place = {tag: k for k, tag in enumerate(self._tags)}
+        rules = [*self._rules, self._OWN]
+        told = f"{len(next(iter(self._rules.values())))} of {len(names):,} classes"
+        self.rule = ipw.Dropdown(
+            options=rules, description=told, style=PLAIN, layout=ipw.Layout(width="max-content")
+        )
+        self.found = ipw.TagsInput(
+            allowed_tags=self._tags, allow_duplicates=False, placeholder="a class by name",
+            layout=ipw.Layout(flex="1 1 300px"),
+        )  # fmt: skip
+        super().__init__(
+            [self.rule, self.found], layout=ipw.Layout(flex_flow="row wrap", align_items="center")
+        )
+        self._following = False
+        self.value = self._rules[rules[0]]
+        self._set()
+        self.rule.observe(self._ruled, names="value")
+        self.found.observe(self._named, names="value")
+        self.observe(self._set, names="value")
+
+    @property
+    def told(self) -> str:
+        """By which rule the classes are chosen, in words."""
+        rules = (rule for rule, classes in self._rules.items() if classes == self.value)
+        return next(rules, self._OWN)
+
+    def _ruled(self, _change: Any) -> None:
+        if not self._following and self.rule.value != self._OWN:
+            self.value = self._rules[self.rule.value]
+
+    def _named(self, _change: Any) -> None:
+        if self._following:
+            return
+        if self.found.value:
+            self.value = tuple(sorted(self._place[tag] for tag in self.found.value))
+        else:  # nothing to draw: back to the rule
+            self.value = next(iter(self._rules.values()))
+            self._set()
+
+    def _set(self, _change: Any = None) -> None:
+        self._following = True
+        self.found.value = [self._tags[k] for k in self.value]
+        self.rule.value = self.told
+        self._following = False
+
+
+def class_choice(
+    names: Sequence[str], choices: Sequence[tuple[str, Sequence[int]]]
+) -> Choices | SomeClasses:
+    """Return a box for every class, or the choice of some where `choices` are by a rule."""
+    if choices[0][0]:
+        return SomeClasses(names, choices)
+    return Choices([(name, k) for k, name in enumerate(names)], description="Classes")
 
 
 def row_of(controls: Iterable[ipw.Widget], *, gap: str = "0 18px") -> ipw.Box:

@@ -16,7 +16,14 @@ from vcviz.fit.marginals import marginals
 from vcviz.projections.directions import direction, natural_directions
 from vcviz.records import Direction, Marginals
 from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import Choices, dropdown, epoch_slider, player, reset_button, row_of
+from vcviz.widgets.controls import (
+    class_choice,
+    dropdown,
+    epoch_slider,
+    player,
+    reset_button,
+    row_of,
+)
 from vcviz.widgets.display import Explorer
 from vcviz.widgets.sources import Rows, sources
 
@@ -116,8 +123,8 @@ class DirectionExplorer(Explorer):
             controls["split"] = dropdown("Split", [(s, s) for s in ("test", "train")], value=split)
         if len(epochs) > 1:
             controls["epoch"] = epoch_slider(epochs)
-        names = made[0].class_names
-        controls["classes"] = Choices([(n, k) for k, n in enumerate(names)], description="Classes")
+        rules = [(found.rule, found.classes) for found in made[0].rules(split)]
+        controls["classes"] = class_choice(made[0].class_names, rules)
         return controls
 
     def _draw(self, **values: Any) -> dict[str, Any]:

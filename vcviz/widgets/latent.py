@@ -83,7 +83,6 @@ class LatentExplorer(Explorer):
         backdrops = [Backdrops(s, strangers or {}) for s in self.sources]
         self._max_points, self.theme = max_points, theme
         controls = latent_controls(self.sources, backdrops, strangers or {}, umap=umap, split=split)
-        names = self.sources[0].class_names
         self._defaults = {
             "runs": tuple(range(len(self.sources))),
             "epoch": None,
@@ -91,7 +90,7 @@ class LatentExplorer(Explorer):
             "all_rows": "epoch" not in controls,
             "axes": ("pair", 0, 1),
             "turn": 0,
-            "classes": tuple(range(len(names))),
+            "classes": controls["classes"].value,
             "anticipated": False,
             "boundaries": False,
             "backdrop": "none",
@@ -109,6 +108,7 @@ class LatentExplorer(Explorer):
             mass=tuple(mass),
             max_points=max_points,
             theme=theme,
+            rule=lambda: getattr(controls["classes"], "told", ""),
         )
         slider = "epoch" if "epoch" in controls else None
         bound = Bound(

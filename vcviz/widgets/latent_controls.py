@@ -14,6 +14,7 @@ from vcviz.widgets.controls import (
     PLAIN,
     Choices,
     checkbox,
+    class_choice,
     dropdown,
     epoch_slider,
     player,
@@ -63,8 +64,8 @@ def latent_controls(
         controls["turn"] = ipw.IntSlider(
             0, 0, TOUR - 1, description="Tour", style=PLAIN, layout=ipw.Layout(flex="1 1 auto")
         )
-    names = made[0].class_names
-    controls["classes"] = Choices([(n, k) for k, n in enumerate(names)], description="Classes")
+    rules = [(found.rule, found.classes) for found in made[0].rules(split)]
+    controls["classes"] = class_choice(made[0].class_names, rules)
     if any(getattr(s.run, "anticipates", None) for s in made):
         controls["anticipated"] = checkbox("anticipated p(z|y), solid")
     controls["empirical"] = checkbox("empirical q(z|y), dashed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from vcviz.figures import theme as style
 from vcviz.figures.fields import field_bar
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
-from vcviz.figures.latent_spec import GAP_X, padded_fit_range, spec_of_views
+from vcviz.figures.latent_spec import GAP_X, fit_range_of, spec_of_views
 from vcviz.figures.latent_traces import pin_trace
 from vcviz.figures.outlines import Range
 from vcviz.widgets.backdrops import Backdrop, Backdrops, filled, limits_of, stacked
@@ -33,6 +33,7 @@ class LatentScene:
     sources, backdrops : the runs, and what can lie beneath the points of each
     defaults : control or state -> its value where nothing sets it
     mass, max_points, theme : of the explorer
+    rule : returns by which rule the classes are chosen, in words
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class LatentScene:
         mass: tuple[float, ...],
         max_points: int,
         theme: style.Theme,
+        rule: Callable[[], str] = str,
     ) -> None:
         self.sources, self._backdrops, self._defaults = sources, backdrops, defaults
         self._mass, self._max_points, self._theme = mass, max_points, theme
+        self._rule = rule
         self._live = lru_cache(maxsize=16)(self._new_views)
 
     def views(self, values: Mapping[str, Any]) -> list[View]:
@@ -127,6 +130,7 @@ class LatentScene:
             "empirical": values["empirical"],
             "mass": self._mass,
             "classes": values["classes"],
+            "rule": self._rule(),
             "fit_range": self._fit_range(_rows(values)),
         }
 
@@ -170,15 +174,13 @@ class LatentScene:
 
     def _fit_range(self, rows: Rows) -> Range | None:
         """Return the range of fits over all runs and epochs, so that their axis stays put."""
-        found = [
-            fit[fit > 0]
+        pairs = [
+            (fit, s.fit_bias(rows))
             for s in self.sources
             for e in (s.epochs if rows[1] else [None])
-            if (fit := s.fit(rows, e)) is not None and (fit > 0).any()
+            if (fit := s.fit_varying(rows, e)) is not None
         ]
-        if not found:
-            return None
-        return padded_fit_range(min(f.min() for f in found), max(f.max() for f in found))
+        return fit_range_of(*zip(*pairs, strict=True)) if pairs else None
 
 
 def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:

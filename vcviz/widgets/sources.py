@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.errors import InputError
+from vcviz.figures.classes import (
+    MANY,
+    Chosen,
+    chosen_classes,
+    kl_bias,
+    most_confused,
+    most_frequent,
+)
 from vcviz.figures.latent_panel import LatentPanel
 from vcviz.figures.outlines import Range, latent_ranges
 from vcviz.fit import moment_kl
@@ -67,6 +75,9 @@ class Source:
         self.tour = cache(self._tour)
         self.ranges = cache(self._ranges)
         self.fit = cache(self._fit)
+        self.fit_varying = cache(self._fit_varying)
+        self.fit_bias = cache(self._fit_bias)
+        self.rules = cache(self._rules)
         self.panel = cache(self._panel)
 
     @property
@@ -115,6 +126,33 @@ class Source:
         lat, prior = self.latents(rows, epoch)
         return None if prior is None else moment_kl(lat, prior)
 
+    def _fit_varying(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
+        """Return the fit of each class in the dimensions in which it varies."""
+        fit = self.fit(rows, epoch)
+        lat, prior = self.latents(rows, epoch)
+        if fit is None or prior is None or not np.isinf(fit).any():
+            return fit
+        return moment_kl(lat, prior, varying=True)
+
+    def _fit_bias(self, rows: Rows) -> NDArray[np.float64]:
+        """Return (C,) what the fit is on average for as many latents that follow the law."""
+        lat, prior = self.latents(rows, None)
+        return np.full(lat.n_classes, np.nan) if prior is None else kl_bias(lat, prior)
+
+    def _rules(self, split: str = "test") -> list[Chosen]:
+        """Return the choices of classes on offer, the first of which is the default.
+
+        Of few classes all of them; of many those that some rule picks from the trained model.
+        """
+        rows: Rows = ("train" if split == "train" else "test", False)
+        lat, prior = self.latents(rows, None)
+        first = chosen_classes(
+            lat, prior, self.fit(rows, None) if len(lat.class_names) > MANY else None
+        )
+        others = [found for found in (most_confused(lat), most_frequent(lat))
+                  if found.rule != first.rule]  # fmt: skip
+        return [first, *others]
+
     def _panel(self, axes: Axes, rows: Rows, epoch: int | None) -> LatentPanel:
         """Return what one panel shows."""
         lat, prior = self.latents(rows, epoch)
@@ -126,6 +164,7 @@ class Source:
             subtitle=_LAW.get(getattr(self.run, "anticipates", None)),
             ranges=self.ranges(axes, rows),
             fit=self.fit(rows, epoch),
+            fit_varying=self.fit_varying(rows, epoch),
         )
 
 
