@@ -50,15 +50,17 @@ class Story:
     _runs: dict[str, Run] = field(default_factory=dict)
 
     def runs(self, notebook: str, seed: int = 0, **changed: Any) -> list[Run]:
-        """Return the runs of `vcviz.train_heads` in a notebook, one a head.
+        """Return the runs that a notebook trains, one a head.
 
         Parameters
         ----------
-        notebook : its name; what `train_heads` takes of its parameters is passed on
+        notebook : its name; what `vcviz.train_heads` takes of its parameters is passed on
         changed : settings in place of the notebook's, e.g. ``heads=["variational"]``
         """
         taken = {"heads", *vcviz.RunConfig.model_fields}
         settings = {k: v for k, v in defaults(notebook).items() if k in taken}
+        if (head := settings.pop("head", None)) is not None:
+            settings |= {"heads": [head], "head_options": {head: settings["head_options"]}}
         return self.trained(**settings | {"seed": seed} | changed)
 
     def tour(self, latent_dim: int, seed: int = 0) -> list[Run]:
