@@ -110,7 +110,8 @@ def plane_log_ratio(
     at_own = np.abs(log_ratio(model, own, label=label)) if len(own) else values
     reach = max(float(np.quantile(at_own, 0.9)), 0.1)
     k = "" if label is None else f"|{latents.class_names[label]}"
-    exact = unwrapped(model).head.critic_penalty == 0
+    inner: Any = unwrapped(model)
+    exact = inner.head.critic_penalty == 0
     return PlaneField(
         values.reshape(size, size),
         x,
