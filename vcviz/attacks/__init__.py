@@ -129,7 +129,7 @@ def attack(
     starts = np.random.default_rng(seed).spawn(2)
     total = math.ceil(n / batch_size) * plan.steps
     with (
-        reading(model, layer=layer, device=device) as read,
+        reading(model, layer=layer, device=device, strict=False) as read,
         tqdm(total=total, unit=" steps", desc=method, delay=2, disable=not progress) as bar,
         torch.inference_mode(False),
     ):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
 from vcviz.errors import InputError, unknown
-from vcviz.records import as_array, as_labels, as_log_probs
+from vcviz.records import as_array, as_labels, as_log_probs, is_coarse
 
 Binning = Literal["width", "mass"]
 
@@ -77,6 +77,8 @@ def _top_label(log_probs: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64],
     One pass over the rows makes their probabilities, checks them and takes the largest: nothing
     of the size of `log_probs` is ever written.
     """
+    if is_coarse(log_probs):  # rows that sum to one as well as 16 bits can
+        log_probs = as_log_probs(log_probs, dtype=None)
     array = as_array("log_probs", log_probs)
     if array.ndim != 2 or array.dtype not in (np.float32, np.float64) or array.shape[1] < 2:
         array = as_log_probs(array, dtype=None)

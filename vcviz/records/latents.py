@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from vcviz.records.checks import (
     as_labels,
     as_log_probs,
     as_places,
+    as_table,
     class_names_of,
     freeze,
 )
@@ -35,6 +36,8 @@ class LatentSet:
     name : shown in titles and legends
     energy : (N,) float array, optional; minus the logsumexp of the logits before they were
         normalised, which `log_probs` no longer know
+    table : columns of the user's own by name, one value per row, or a DataFrame; optional. They go
+        with the rows into hovers, selections and exports
     """
 
     z: NDArray[np.float32]
@@ -44,6 +47,7 @@ class LatentSet:
     class_names: tuple[str, ...] = None  # type: ignore[assignment]
     name: str = "latents"
     energy: NDArray[np.float32] | None = None
+    table: Mapping[str, NDArray[Any]] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 2)
@@ -65,6 +69,7 @@ class LatentSet:
             index=index,
             class_names=class_names_of(self.class_names, log_probs.shape[1]),
             energy=energy,
+            table=as_table(self.table, len(z)),
         )
 
     def __len__(self) -> int:
@@ -95,6 +100,7 @@ class LatentSet:
             y=self.y[rows],
             index=self.index[rows],
             energy=None if self.energy is None else self.energy[rows],
+            table=None if self.table is None else {k: v[rows] for k, v in self.table.items()},
         )
 
 
