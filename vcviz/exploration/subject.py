@@ -243,7 +243,9 @@ def _no_gradient(model: Any, rows: Split, layer: str | None) -> str:
     if rows.kind == "text":
         return _NO_INPUTS
     try:
-        attack(model, rows.take([0]), epsilon=1e-3, steps=1, layer=layer, progress=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of operations without a derivative
+            attack(model, rows.take([0]), epsilon=1e-3, steps=1, layer=layer, progress=False)
     except (InputError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
         return f"This model cannot be attacked: {reason}."

@@ -25,6 +25,7 @@ _MOVING = _SAME_VALUE | {
     "t", "transpose", "permute", "unsqueeze", "squeeze", "expand", "select", "slice", "reshape",
     "empty", "zeros", "ones", "full", "arange",
 }  # fmt: skip
+_SCALING = {"mul", "div", "neg", "to_copy"}
 
 
 class Affine(NamedTuple):
@@ -169,6 +170,9 @@ def search(
             return Found(place if place[0] >= 0 else None, None, f"{error}{of}")
         if named is None and _only_picks(weight):
             continue
+        if named is None and (before := _unscaled(flow, place, places)) != place:
+            place, value = before, flow.value(before)
+            weight, bias = solved(flow, place, as_double(value))
         taking = [t for op in steps for t in (*op.tensors, *op.outputs)]
         bits = [8 * t.element_size() for t in (value, scores, *taking) if t.is_floating_point()]
         return Found(place, _map(weight, bias, value, 8 if quantised else min(bits)), "")
@@ -317,6 +321,20 @@ def _only_picks(weight: Tensor) -> bool:
 
 def _centred(scores: Tensor) -> Tensor:
     return scores - scores.mean(1, keepdim=True)
+
+
+def _unscaled(flow: Flow, place: Place, places: list[Place]) -> Place:
+    """Return where a tensor was before it was multiplied by a number, which the map can as well.
+
+    So the latent of a cosine classifier is of length one, wherever its scale is written.
+    """
+    while place[0] >= 0 and flow.ops[place[0]].name in _SCALING:
+        sources = [t for t in flow.ops[place[0]].tensors if t.numel() > 1]
+        before = [p for p in places if p < place and any(flow.value(p) is t for t in sources)]
+        if len(sources) != 1 or not before or flow.value(before[0]).shape != sources[0].shape:
+            break
+        place = before[0]
+    return place
 
 
 def _named(flow: Flow, place: Place) -> str:

@@ -202,7 +202,7 @@ def _of_module(data: Any) -> Any:
                     step(*arguments)
             found = loader()
         except Exception as error:  # of anybody's code: not every module has every loader
-            tried.append(f"{name}: {str(error).strip().splitlines()[0] if str(error) else error!r}")
+            tried.append(f"{name}: {type(error).__name__} {str(error).strip().split(chr(10))[0]}")
             continue
         if isinstance(found, Mapping):
             found = list(found.values())

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -37,6 +38,10 @@ def is_ours(model: nn.Module) -> bool:
     return isinstance(model, Classifier)
 
 
+#: exported program -> the module that stands for it
+_EXPORTED: WeakKeyDictionary[Any, nn.Module] = WeakKeyDictionary()
+
+
 def as_module(model: Any) -> nn.Module:
     """Return a model as a module; an exported program gives the module of its graph.
 
@@ -46,7 +51,9 @@ def as_module(model: Any) -> nn.Module:
         If it is no module, or its weights have no values.
     """
     if type(model).__name__ == "ExportedProgram":  # asking torch.export would import it, in seconds
-        model = model.module()
+        if model not in _EXPORTED:
+            _EXPORTED[model] = model.module()  # another one each time
+        model = _EXPORTED[model]
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if any(t.is_meta for t in _tensors(model)):

@@ -26,7 +26,7 @@ from vcviz.records import (
 )
 from vcviz.runs.folder import data_changed
 from vcviz.runs.laws import stored_law
-from vcviz.runs.settings import build_model, kinds_of, load_splits, shapes_of
+from vcviz.runs.settings import build_model, kinds_of, load_splits, plain_session, shapes_of
 from vcviz.runs.stored import (
     LATENTS,
     Arrays,
@@ -129,6 +129,7 @@ class Run:
         found = (re.fullmatch(r"probe-(\d+)\.safetensors", p.name) for p in self._latents.iterdir())
         return sorted(int(m.group(1)) for m in found if m)
 
+    @plain_session()
     def model(self, device: str = "cpu", *, encoder: nn.Module | None = None) -> Classifier:
         """Return the trained classifier in eval mode.
 
