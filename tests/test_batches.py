@@ -437,3 +437,29 @@ def test_ids_and_columns_of_the_users_own_go_with_the_rows():
     assert list(ui.subject.latents().table) == ["id", "source", "size", "seen"]
     ui = vcviz.explore(latents=X, log_probs=np.zeros((N, C)), y=Y, ids=NAMES)
     assert ui.subject.latents().table["id"].tolist() == NAMES
+
+
+def test_hovers_selections_and_exports_tell_the_users_own_columns():
+    table = {"source": [f"<b>{name}</b>" for name in NAMES], "label": list(NAMES)}
+    ui = vcviz.explore(net(), (X, Y), ids=IDS, table=table, attack_rows=0)
+    lat = ui.subject.latents()
+    flat = vcviz.plot_latents(lat, projection=vcviz.fit_projection(lat, method="pca"))
+    brief = [t for t in ui.latents.figure().data if (t.meta or {}).get("layer") == "points"]
+    for trace in brief:
+        ids = [f"id: {IDS[row]}" for row in trace.customdata[:, 0].astype(int)]
+        assert list(trace.hovertext) == ids
+    for trace in [t for t in flat.data if (t.meta or {}).get("layer") == "points"]:
+        for told, row in zip(trace.hovertext, trace.customdata[:, 0].astype(int), strict=True):
+            assert told.split("<br>")[0] == f"id: {IDS[row]}"
+            assert f"&lt;b&gt;row {row}&lt;/b&gt;" in told
+            assert "%{hovertext}" in trace.hovertemplate
+    solid = vcviz.plot_latents_3d(
+        lat, projection=vcviz.fit_projection(lat, method="pca", n_components=3)
+    )
+    assert any(f"id: {IDS[0]}" in str(t.hovertext) for t in solid.data)
+    ui.latents.chosen.choose([7, 2])
+    for chosen in (ui.latents.selection, ui.calibration.selection):
+        assert chosen["row"].tolist() == [2, 7]
+        assert chosen["id"].tolist() == [IDS[2], IDS[7]]
+        assert chosen["label (own)"].tolist() == [NAMES[2], NAMES[7]]
+    assert lat.told(3) == ["id: 103", "source: <b>row 3</b>", "label: row 3"]

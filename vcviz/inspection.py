@@ -6,7 +6,7 @@ view means the same samples in another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def selection_table(
 
     Columns: ``row`` in the split; ``label`` and ``predicted``, names of classes; ``confidence``,
     the probability of the latter; ``right``; and, with a law, ``log p(z|y)`` of the label and
-    ``log p(z)``, in nats.
+    ``log p(z)``, in nats; then the user's own, `LatentSet.table`.
     """
     import pandas as pd
 
@@ -96,7 +96,13 @@ def selection_table(
     }
     if prior is not None:
         columns["log p(z|y)"], columns["log p(z)"] = _log_densities(chosen, prior)
-    return pd.DataFrame(columns).head(len(places))
+    return pd.DataFrame(with_own(columns, chosen)).head(len(places))
+
+
+def with_own(columns: Mapping[str, Any], lat: LatentSet) -> dict[str, Any]:
+    """Return columns that tell of latents, followed by the user's own; a name is never lost."""
+    own = lat.table or {}
+    return {**columns, **{f"{k} (own)" if k in columns else k: v for k, v in own.items()}}
 
 
 def selection_summary(

@@ -90,6 +90,11 @@ class LatentSet:
         """Share of samples whose most probable class is the label (a fraction)."""
         return float((self.log_probs.argmax(1) == self.y).mean())
 
+    def told(self, place: int, most: int = 6) -> list[str]:
+        """Return what the first columns of the `table` say of one row, "name: value" each."""
+        columns = list((self.table or {}).items())[:most]
+        return [f"{name}: {_plain(values[place])}" for name, values in columns]
+
     def take(self, rows: ArrayLike) -> LatentSet:
         """Return the latents of `rows` (integer positions or a boolean mask)."""
         rows = as_places(rows, len(self))
@@ -102,6 +107,10 @@ class LatentSet:
             energy=None if self.energy is None else self.energy[rows],
             table=None if self.table is None else {k: v[rows] for k, v in self.table.items()},
         )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, np.floating) else str(value)
 
 
 @dataclass(frozen=True, eq=False)
