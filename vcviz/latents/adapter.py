@@ -39,8 +39,19 @@ from vcviz.latents.tape import Spot, Tape
 
 #: rows of the pass that is watched
 _FEW = 8
-#: model -> what was found in it, and the state of its weights then
-_FOUND: WeakKeyDictionary[nn.Module, tuple[Affine, Any]] = WeakKeyDictionary()
+
+
+class _Kept(NamedTuple):
+    """What a reading found: with or without a graph, for a layer, and the state of the weights."""
+
+    layer: str | None
+    affine: Affine
+    found: dict[bool, Found]
+    state: Any
+
+
+#: what the last reading of a model found
+_FOUND: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -135,6 +146,10 @@ class Reader:
         self._read: tuple[Tensor, int] | None = None
         self._tape: Tape | None = None
         self._found: dict[bool, Found] = {}
+        kept = None if self.ours else _FOUND.get(model)
+        if kept is not None and kept.layer == layer and kept.state == _state(model):
+            # What an earlier reading found is held against every batch of this one as well.
+            self._found, self.affine = dict(kept.found), kept.affine
         self._by_pixel = any_layout_does(model)
         self._looked_for_probabilities = False
 
@@ -228,7 +243,8 @@ class Reader:
                     ("the W z + b that was found does not give the model's scores on all rows"),
                 )
             elif fresh:
-                _FOUND[self.model] = self.affine, _state(self.model)
+                found = {k: f for k, f in self._found.items() if f.affine is not None}
+                _FOUND[self.model] = _Kept(self.layer, self.affine, found, _state(self.model))
         if z is None:
             if self._strict:
                 raise InputError(f"{self.told}; {self._advice()}")
@@ -238,11 +254,10 @@ class Reader:
 
     def _look(self, x: Any, graph: bool) -> None:
         """Watch a pass of a few rows, and find in it the latent and the map to the scores."""
-        few = first_rows(x, _FEW)
         try:
-            found = self._searched(few)
+            found = self._searched(first_rows(x, _FEW))
         except InputError:  # of a model that takes one size of batch
-            found = self._searched(x)
+            found = self._searched(first_rows(x))
         before = self.affine
         if self._found and before is not None and found.affine is not None:
             same = before.weight.shape == found.affine.weight.shape and torch.allclose(
@@ -413,7 +428,7 @@ class Reader:
 def found_before(model: nn.Module) -> Affine | None:
     """Return the map that the last reading of a model found, if its weights are still those."""
     kept = _FOUND.get(model)
-    return None if kept is None or kept[1] != _state(model) else kept[0]
+    return None if kept is None or kept.state != _state(model) else kept.affine
 
 
 def _state(model: nn.Module) -> Any:

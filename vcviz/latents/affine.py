@@ -168,7 +168,8 @@ def search(
             known = [names[m] for t in constants if (m := memory_of(t)) in names]
             of = f" with {', '.join(known[:4])}" if known else ""
             return Found(place if place[0] >= 0 else None, None, f"{error}{of}")
-        if named is None and _only_picks(weight):
+        matrices = [t for t in constants if t.ndim > 1 and min(t.shape) > 1]
+        if named is None and not matrices and not quantised and _only_picks(weight):
             continue
         if named is None and (before := _unscaled(flow, place, places)) != place:
             place, value = before, flow.value(before)

@@ -141,8 +141,10 @@ def _slices(x: Any, y: Any, batch_size: int, takes: Signature) -> Iterator[Batch
     if not isinstance(values, Tensor) and values.dtype.kind not in "fiub":
         raise InputError(f"x must be numeric, got dtype {values.dtype}")
     for start in range(0, len(y), batch_size):
-        rows = slice(start, start + batch_size)
-        yield Batch(_tensor("x", values[rows]), y[rows])
+        part = values[start : start + batch_size]
+        # A copy: a model may work in place on its input.
+        x = part.clone() if isinstance(part, Tensor) else _tensor("x", part)
+        yield Batch(x, y[start : start + batch_size])
 
 
 def _hugging_face_batches(data: Any, batch_size: int) -> Iterator[dict[str, Any]]:
@@ -268,6 +270,8 @@ def _of_columns(columns: dict[str, Any], y: Any, takes: Signature) -> Batch:
         chosen = taken
     else:
         chosen = _only_input(usable, takes, list(columns))
+    if not isinstance(chosen, str) and list(chosen) == list(takes.names[:1]):
+        chosen = chosen[0]  # the first argument goes without its name, so it can be attacked
     if isinstance(chosen, str):
         x: Inputs = _tensor(chosen, usable[chosen])
         used = {chosen}

@@ -79,12 +79,15 @@ def tensors_of(x: Inputs) -> list[Tensor]:
     return list(x) if isinstance(x, tuple) else [x]
 
 
-def first_rows(x: Inputs, n: int) -> Inputs:
-    """Return the first `n` rows of a batch; what has no row for each stays as it is."""
+def first_rows(x: Inputs, n: int | None = None) -> Inputs:
+    """Return a copy of the first `n` rows of a batch, of all rows if None.
+
+    What has no row for each stays whole.
+    """
     rows = max((len(t) for t in tensors_of(x) if t.ndim), default=0)
 
     def cut(t: Tensor) -> Tensor:
-        return t[:n] if t.ndim and len(t) == rows else t
+        return (t[:n] if t.ndim and len(t) == rows else t).clone()
 
     if isinstance(x, Mapping):
         return {name: cut(t) for name, t in x.items()}
