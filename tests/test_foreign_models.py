@@ -363,6 +363,44 @@ def test_another_size_of_batch_may_go_another_way(rows):
         np.testing.assert_allclose(lat.z, model.body(rows[0]), atol=1e-6)
 
 
+class LastWord(nn.Module):
+    """Scores every word, then picks those of the last one that is none of the padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.table = nn.Embedding(30, D)
+            self.mixed = nn.TransformerEncoderLayer(D, 2, 8, batch_first=True)
+            self.fc = nn.Linear(D, C)
+
+    def forward(self, input_ids):
+        scores = self.fc(self.hidden(input_ids))
+        return scores[torch.arange(len(input_ids)), self.last(input_ids)]
+
+    def hidden(self, input_ids):
+        return self.mixed(self.table(input_ids))
+
+    def last(self, input_ids):
+        return (input_ids > 0).long().cumsum(1).argmax(1)
+
+
+@pytest.mark.parametrize("layer", [None, "fc"])
+def test_each_row_may_pick_a_word_of_its_own(layer):
+    model = LastWord().eval()
+    ids = torch.randint(1, 30, (N, 7), generator=torch.Generator().manual_seed(0))
+    for k, length in enumerate(np.arange(N) % 7 + 1):
+        ids[k, length:] = 0
+    lat = extract_latents(model, (ids, torch.arange(N) % C), layer=layer, batch_size=9)
+    with torch.no_grad():
+        want = model.hidden(ids)[torch.arange(N), model.last(ids)]
+    np.testing.assert_allclose(lat.z, want, atol=1e-5)
+    layer = last_linear(model)
+    assert layer is model.fc
+    np.testing.assert_allclose(layer(torch.tensor(lat.z)).log_softmax(1).detach(), lat.log_probs,
+                               atol=1e-5)  # fmt: skip
+
+
 # ---------------------------------------------------------------- the state of the session
 
 

@@ -312,7 +312,7 @@ class Reader:
     def _latent(self, value: Any, scores: Tensor) -> Tensor | None:
         """Return (B, D) latents of the tensor's value; None if it has none."""
         if isinstance(value, Tensor) and self.affine is not None and len(value) == len(scores):
-            found = self.affine.latent(value)
+            found = self.affine.latent(value, scores.detach())
             if found is not None:
                 return found
         if self.layer is not None:

@@ -38,6 +38,7 @@ class Affine(NamedTuple):
     share : (P,) weight of each place of the tensor (token, pixel) in z; with `axis` only
     columns : those of the flattened tensor that the map reads, None for all
     bits : of the coarsest number that took part
+    picks : whether each row has a place of its own, that whose map gives its scores
     """
 
     weight: Tensor
@@ -46,10 +47,13 @@ class Affine(NamedTuple):
     share: Tensor | None
     columns: Tensor | None
     bits: int
+    picks: bool = False
 
-    def latent(self, value: Tensor) -> Tensor | None:
+    def latent(self, value: Tensor, scores: Tensor) -> Tensor | None:
         """Return (B, D) latents of the tensor's value, None if that has another shape."""
         dim = self.weight.shape[1]
+        if self.picks and self.axis is not None:
+            return self._picked(value.movedim(self.axis, 1).flatten(2), scores)
         if self.share is not None and self.axis is not None:
             parts = value.movedim(self.axis, 1).flatten(2)
             if parts.shape[1:] != (dim, len(self.share)):
@@ -61,6 +65,18 @@ class Affine(NamedTuple):
                 return None
             flat = flat[:, self.columns.to(flat.device)]
         return flat if flat.shape[1] == dim else None
+
+    def _picked(self, parts: Tensor, scores: Tensor) -> Tensor:
+        """Return (B, D) of each row the one of its P places that the scores are made of."""
+        weight, bias = (t.to(parts.device, scores.dtype) for t in (self.weight, self.bias))
+        best = torch.full_like(scores[:, 0], torch.inf)
+        found = parts[:, :, 0].clone()
+        for p in range(parts.shape[2]):
+            off = parts[:, :, p].to(scores.dtype) @ weight.T + bias - scores
+            off = _centred(off).abs().amax(1)
+            found = torch.where((off < best)[:, None], parts[:, :, p], found)
+            best = torch.minimum(off, best)
+        return found
 
     def gap(self, z: Tensor, scores: Tensor) -> tuple[float, float]:
         """Return by how much log p of W z + b and of the scores differ at most, and what may be.
@@ -144,6 +160,24 @@ def search(
     flow = logits_of(tape, inputs, scores)
     if flow is None:
         return Found(None, None, "the scores do not depend on the inputs by anything that was seen")
+    found = _found(flow, tape, scores, names, named, picks=False)
+    if found.affine is None:
+        flow = Flow(tape, inputs, flow.target, picks=True)
+        other = _found(flow, tape, scores, names, named, picks=True)
+        return found if other.affine is None else other
+    return found
+
+
+def _found(
+    flow: Flow,
+    tape: Tape,
+    scores: Tensor,
+    names: dict[int, str],
+    named: tuple[Tensor, int] | None,
+    *,
+    picks: bool,
+) -> Found:
+    """Return what a flow has to say of the latent; the parameters are those of `search`."""
     places = list(flow.bottlenecks())
     if named is not None:
         places = _places_of(flow, tape.find(named[0]), [p for p in places if p[0] < named[1]])
@@ -163,7 +197,7 @@ def search(
         if value[0].numel() * scores.shape[1] > _MOST_WEIGHTS:
             break
         try:
-            weight, bias = solved(flow, place, as_double(value))
+            weight, bias = solved(flow, place, as_double(value), alike=not picks)
         except NotAffine as error:
             known = [names[m] for t in constants if (m := memory_of(t)) in names]
             of = f" with {', '.join(known[:4])}" if known else ""
@@ -173,10 +207,13 @@ def search(
             continue
         if named is None and (before := _unscaled(flow, place, places)) != place:
             place, value = before, flow.value(before)
-            weight, bias = solved(flow, place, as_double(value))
+            weight, bias = solved(flow, place, as_double(value), alike=not picks)
         taking = [t for op in steps for t in (*op.tensors, *op.outputs)]
         bits = [8 * t.element_size() for t in (value, scores, *taking) if t.is_floating_point()]
-        return Found(place, _map(weight, bias, value, 8 if quantised else min(bits)), "")
+        affine = _map(weight, bias, value, 8 if quantised else min(bits))
+        if picks and (affine.share is None or (affine.share != 0).sum() != 1):
+            break  # more than a place of each row, which the first row's says nothing of
+        return Found(place, affine._replace(picks=picks), "")
     return Found(
         None, None, "no tensor with one row for each input is all that the scores depend on"
     )
@@ -207,11 +244,12 @@ def logits_of(tape: Tape, inputs: list[Tensor], scores: Tensor) -> Flow | None:
     return flow
 
 
-def solved(flow: Flow, place: Place, value: Tensor) -> tuple[Tensor, Tensor]:
+def solved(flow: Flow, place: Place, value: Tensor, *, alike: bool = True) -> tuple[Tensor, Tensor]:
     """Return (C, K) weights and (C,) biases of the scores as a function of a tensor of K numbers.
 
     Scores that are affine but for a number that all classes share, which their softmax does not
-    see, have the mean over the classes taken out.
+    see, have the mean over the classes taken out. Rows that are not `alike` read different
+    parts of the tensor; the map is then that of the first.
 
     Raises
     ------
@@ -238,21 +276,21 @@ def solved(flow: Flow, place: Place, value: Tensor) -> tuple[Tensor, Tensor]:
             break
     else:
         raise NotAffine(f"no affine map of a latent makes the scores, but {_named(flow, place)}")
-    weight = _slopes(flow, place, value, centred)
-    flat = value.reshape(len(value), -1)
-    return weight, (parts[0] - flat @ weight.T).mean(0)
+    weight = _slopes(flow, place, value, centred, alike)
+    offset = parts[0] - value.reshape(len(value), -1) @ weight.T
+    return weight, offset.mean(0) if alike else offset[0]
 
 
 # ---------------------------------------------------------------- parts
 
 
-def _slopes(flow: Flow, place: Place, value: Tensor, centred: bool) -> Tensor:
-    """Return (C, K) derivatives of the scores, of as many classes at a time as there are rows."""
+def _slopes(flow: Flow, place: Place, value: Tensor, centred: bool, alike: bool) -> Tensor:
+    """Return (C, K) derivatives of the scores, of as many classes at a time as rows are alike."""
     with torch.enable_grad():
         leaf = value.clone().requires_grad_()
         scores = flow.replay(place, leaf)
         scores = _centred(scores) if centred else scores
-    rows, classes = scores.shape
+    classes, rows = scores.shape[1], len(scores) if alike else 1
     if not scores.requires_grad:
         weight = _differences(flow, place, value, classes)
         return weight - weight.mean(0) if centred else weight

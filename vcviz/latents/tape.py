@@ -139,9 +139,13 @@ class Flow:
     tape : of one pass
     inputs : tensors that the pass was given
     target : the scores that it gave
+    picks : whether whole numbers and truths that depend on the inputs only pick among other
+        numbers, as the place of the last word does, and are no path from the inputs
     """
 
-    def __init__(self, tape: Tape, inputs: Sequence[Tensor], target: Tensor) -> None:
+    def __init__(
+        self, tape: Tape, inputs: Sequence[Tensor], target: Tensor, *, picks: bool = False
+    ) -> None:
         self.ops = tape.ops
         self.inputs = [tape.find(x) for x in inputs]
         self.target = tape.find(target)
@@ -151,10 +155,11 @@ class Flow:
         self._constants: dict[int, Tensor] = {}
         writes: dict[int, list[Place]] = {}
         for k, op in enumerate(self.ops):
-            reads: set[Place] = set()
-            for tensor in op.tensors:
-                reads |= self._sources(tensor, writes)
-            self._reads[k] = reads
+            sources = [(t.is_floating_point(), self._sources(t, writes)) for t in op.tensors]
+            numbers = set().union(*(found for floating, found in sources if floating))
+            every = set().union(*(found for _, found in sources))
+            # What is looked up in a table, as words are, is all that comes of it.
+            self._reads[k] = numbers if picks and numbers else every
             for tensor in op.written:
                 self._made[id(tensor)] = (k, -1)
                 writes.setdefault(memory_of(tensor), []).append((k, -1))
