@@ -96,13 +96,13 @@ def selection_table(
     }
     if prior is not None:
         columns["log p(z|y)"], columns["log p(z)"] = _log_densities(chosen, prior)
-    return pd.DataFrame(with_own(columns, chosen)).head(len(places))
+    return pd.DataFrame(with_own(columns, chosen, slice(None))).head(len(places))
 
 
-def with_own(columns: Mapping[str, Any], lat: LatentSet) -> dict[str, Any]:
-    """Return columns that tell of latents, followed by the user's own; a name is never lost."""
-    own = lat.table or {}
-    return {**columns, **{f"{k} (own)" if k in columns else k: v for k, v in own.items()}}
+def with_own(columns: Mapping[str, Any], lat: LatentSet, places: Any) -> dict[str, Any]:
+    """Return columns that tell of some latents, then the user's own; a name is never lost."""
+    own = {f"{k} (own)" if k in columns else k: v[places] for k, v in (lat.table or {}).items()}
+    return {**columns, **own}
 
 
 def selection_summary(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -410,7 +411,8 @@ class Reader:
     def _hook(self) -> Any:
         """Return a hook that keeps what a layer takes, in the thread of this reader alone."""
 
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # While another thread removes its own hook, torch may call this one without the keywords.
+        def hook(_module: nn.Module, args: Any, kwargs: Any = MappingProxyType({})) -> None:
             if threading.get_ident() != self._thread:
                 return
             value = args[0] if args else next(iter(kwargs.values()), None)

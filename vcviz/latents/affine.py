@@ -89,9 +89,10 @@ class Affine(NamedTuple):
             weight, bias = weight.float(), bias.float()
         made = z.to(weight.dtype) @ weight.T + bias
         own = scores.to(weight.dtype)
-        off = made.log_softmax(1) - own.log_softmax(1)
-        likely = (made - made.mean(1, keepdim=True)).abs().amax().item()
-        return off.abs().amax().item(), _ALLOWED[self.bits] * (1 + likely)
+        # What has no probability at all, as a class that was masked, is not compared.
+        off = made.log_softmax(1).clamp(_NEVER) - own.log_softmax(1).clamp(_NEVER)
+        largest = -(made - made.amax(1, keepdim=True)).clamp(_NEVER).amin().item()
+        return off.abs().amax().item(), _ALLOWED[self.bits] * (1 + largest)
 
     def layer(self, like: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Linear:
         """Return the map as a layer: one of the model's own if there is one with these numbers."""
@@ -117,6 +118,8 @@ class Affine(NamedTuple):
         return layer.requires_grad_(False)
 
 
+#: log p of what never happens, and the score of a class that is masked by minus infinity
+_NEVER, _MASKED = -100.0, -1e9
 _ALLOWED = {64: 1e-3, 32: 1e-3, 16: 0.02, 8: 0.05}
 
 
@@ -192,18 +195,22 @@ def _found(
             flow.constants(place),
             any("quantized." in str(op.func) for op in steps),
         )
-        if named is None and not constants and not quantised:
-            continue  # nothing was learned of what comes after it
+        learned = bool(constants) or quantised
+        if named is None and (not learned or place[1] < 0):
+            continue  # or what was written into a part of something, which stands behind it
         if value[0].numel() * scores.shape[1] > _MOST_WEIGHTS:
             break
+        matrices = [t for t in constants if t.ndim > 1 and min(t.shape) > 1]
         try:
             weight, bias = solved(flow, place, as_double(value), alike=not picks)
         except NotAffine as error:
+            if named is None and not matrices and not quantised:
+                continue  # as a cap does, before a prior or a mask: the weights come before it
             known = [names[m] for t in constants if (m := memory_of(t)) in names]
             of = f" with {', '.join(known[:4])}" if known else ""
             return Found(place if place[0] >= 0 else None, None, f"{error}{of}")
-        matrices = [t for t in constants if t.ndim > 1 and min(t.shape) > 1]
-        if named is None and not matrices and not quantised and _only_picks(weight):
+        scores_already = not matrices and not quantised and _only_picks(weight)
+        if named is None and (scores_already or not weight.any()):
             continue
         if named is None and (before := _unscaled(flow, place, places)) != place:
             place, value = before, flow.value(before)
@@ -248,7 +255,7 @@ def solved(flow: Flow, place: Place, value: Tensor, *, alike: bool = True) -> tu
     """Return (C, K) weights and (C,) biases of the scores as a function of a tensor of K numbers.
 
     Scores that are affine but for a number that all classes share, which their softmax does not
-    see, have the mean over the classes taken out. Rows that are not `alike` read different
+    see, have those of one class taken out. Rows that are not `alike` read different
     parts of the tensor; the map is then that of the first.
 
     Raises
@@ -269,14 +276,17 @@ def solved(flow: Flow, place: Place, value: Tensor, *, alike: bool = True) -> tu
     except Exception as error:  # any operation of any library
         reason = str(error).strip().split("\n")[0]
         raise NotAffine(f"what makes the scores cannot be computed again ({reason})") from error
-    for centred in (False, True):
-        parts = [_centred(s) if centred else s for s in (here, there, beyond)]
-        off = (parts[2] - 3 * parts[1] + 2 * parts[0]).abs().amax()
-        if off <= _EXACT * (1 + torch.stack(parts).abs().amax()):  # false for NaN
+    # Scores less those of one class, and not their mean: that of masked classes is enormous.
+    first = int(here.mean(0).argmax())
+    for against in (None, first):
+        parts = [_finite(s) if against is None else _finite(s - s[:, first, None])
+                 for s in (here, there, beyond)]  # fmt: skip
+        off = (parts[2] - 3 * parts[1] + 2 * parts[0]).abs().amax(0)
+        if (off <= _EXACT * (1 + torch.cat(parts).abs().amax(0))).all():  # false for NaN
             break
     else:
         raise NotAffine(f"no affine map of a latent makes the scores, but {_named(flow, place)}")
-    weight = _slopes(flow, place, value, centred, alike)
+    weight = _slopes(flow, place, value, against, alike)
     offset = parts[0] - value.reshape(len(value), -1) @ weight.T
     return weight, offset.mean(0) if alike else offset[0]
 
@@ -284,16 +294,16 @@ def solved(flow: Flow, place: Place, value: Tensor, *, alike: bool = True) -> tu
 # ---------------------------------------------------------------- parts
 
 
-def _slopes(flow: Flow, place: Place, value: Tensor, centred: bool, alike: bool) -> Tensor:
+def _slopes(flow: Flow, place: Place, value: Tensor, against: int | None, alike: bool) -> Tensor:
     """Return (C, K) derivatives of the scores, of as many classes at a time as rows are alike."""
     with torch.enable_grad():
         leaf = value.clone().requires_grad_()
         scores = flow.replay(place, leaf)
-        scores = _centred(scores) if centred else scores
+        scores = scores if against is None else scores - scores[:, against, None]
     classes, rows = scores.shape[1], len(scores) if alike else 1
-    if not scores.requires_grad:
+    if not scores.requires_grad or (alike and value[0].numel() < classes):
         weight = _differences(flow, place, value, classes)
-        return weight - weight.mean(0) if centred else weight
+        return weight if against is None else weight - weight[against]
     weight = torch.zeros(classes, value[0].numel(), dtype=torch.float64, device="cpu")
     for first in range(0, classes, rows):
         ks = torch.arange(first, min(first + rows, classes), device="cpu")
@@ -316,7 +326,7 @@ def _differences(flow: Flow, place: Place, value: Tensor, classes: int) -> Tenso
             steps = torch.arange(min(rows, k - first), device="cpu")
             moved[steps, first + steps] += 1
             there = flow.replay(place, moved.reshape(value.shape))
-            weight[:, first + steps] = (there - here)[steps].T
+            weight[:, first + steps] = (_finite(there) - _finite(here))[steps].T
     return weight
 
 
@@ -356,6 +366,11 @@ def _only_picks(weight: Tensor) -> bool:
             return True
     some = weight.abs() > _EXACT * weight.abs().amax()
     return bool((some.sum(0) <= 1).all() and (some.sum(1) <= 1).all())
+
+
+def _finite(scores: Tensor) -> Tensor:
+    """Return scores of which minus infinity is a large negative number."""
+    return torch.where(scores == -torch.inf, _MASKED, scores)
 
 
 def _centred(scores: Tensor) -> Tensor:

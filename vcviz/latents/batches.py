@@ -37,6 +37,8 @@ _MAIN = (
 #: splits of a data set in parts, the likelier to be held out first
 _PARTS = ("test", "validation", "valid", "val", "dev")
 
+_LAST = object()
+
 
 class Batch(NamedTuple):
     """Rows of a batch.
@@ -115,11 +117,26 @@ def batches_of(data: Any, batch_size: int, takes: Signature = ANYTHING) -> Itera
             f"data must be a Split, a pair (x, y) or a loader of batches, got {type(data).__name__}"
         )
     else:
-        for batch in data:
+        for batch in _at_home(data):
             yield _parted(batch, takes)
 
 
 # ---------------------------------------------------------------- forms of data
+
+
+def _at_home(data: Iterable[Any]) -> Iterator[Any]:
+    """Yield the batches of a loader as on the CPU, whatever the session's default device is."""
+    if torch.get_default_device().type == "cpu":
+        yield from data
+        return
+    with torch.device("cpu"):
+        batches = iter(data)
+    while True:
+        with torch.device("cpu"):
+            batch = next(batches, _LAST)
+        if batch is _LAST:
+            return
+        yield batch
 
 
 def _slices(x: Any, y: Any, batch_size: int, takes: Signature) -> Iterator[Batch]:

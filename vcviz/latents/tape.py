@@ -204,9 +204,12 @@ class Flow:
     def constants(self, place: Place) -> list[Tensor]:
         """Return the tensors of more than one real number that come in after a place."""
         found = {}
-        for k in self.after(place):
+        steps = self.after(place)
+        filled = {memory_of(t) for k in steps for t in self.ops[k].written}
+        for k in steps:
             for tensor in self.ops[k].tensors:
                 fixed = self._made.get(id(tensor)) not in self._moving
+                fixed = fixed and memory_of(tensor) not in filled
                 if fixed and tensor.is_floating_point() and tensor.numel() > 1:
                     found[id(tensor)] = tensor
         return list(found.values())

@@ -125,7 +125,7 @@ class CalibrationExplorer(Explorer):
             "right": right[mask],
             "bin": of.bin_of(rows, bins, temperature, mask),
         }
-        return pd.DataFrame(with_own(columns, lat.take(mask)))
+        return pd.DataFrame(with_own(columns, lat, mask))
 
     def figure(
         self,
