@@ -406,6 +406,11 @@ def test_a_deterministic_model_is_passed_once_a_step(table_model, table_split):
     calls = []
     table_model.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     attack(table_model, table_split, steps=6, draws=50)
+    # One of each to find the latent, in a pass with a graph and in one without.
+    assert calls.count(True) == 6 + 1
+    assert calls.count(False) == 3 + 1
+    calls.clear()
+    attack(table_model, table_split, steps=6, draws=50)
     assert calls.count(True) == 6
     assert calls.count(False) == 3
 

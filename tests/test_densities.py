@@ -14,6 +14,7 @@ from vcviz.densities import (
     empirical_prior,
     implied_prior,
     law_contours,
+    makes_scores,
     pooled_covariance,
 )
 from vcviz.errors import InputError
@@ -40,6 +41,29 @@ def inside(points: np.ndarray, xy: np.ndarray) -> np.ndarray:
     return (crosses & (x < at)).sum(1) % 2 == 1
 
 
+class TestMakesScores:
+    def test_weights_of_another_classifier_are_told(self):
+        rng = np.random.default_rng(0)
+        lat, weight = latents(), rng.standard_normal((4, 3))
+        scores = lat.z.astype(float) @ weight.T + 1
+        own = LatentSet(lat.z, log_softmax(scores, axis=1), lat.y)
+        implied_prior(weight, np.ones(4), own)  # without a warning
+        implied_prior(weight, None, own)  # a bias that all classes share says nothing
+        for other, bias in ((weight / 2, None), (weight, np.arange(4.0))):
+            with pytest.warns(UserWarning, match="not what the classifier says of these latents"):
+                implied_prior(other, bias, own)
+            implied_prior(other, bias, own, verify=False)
+
+    def test_scores_of_sixteen_bits_are_near_enough(self):
+        rng = np.random.default_rng(0)
+        lat, weight = latents(), 3 * rng.standard_normal((4, 3))
+        scores = (lat.z.astype(float) @ weight.T).astype(np.float16).astype(float)
+        assert (
+            makes_scores(weight, None, LatentSet(lat.z, log_softmax(scores, axis=1), lat.y)) == ""
+        )
+
+
+@pytest.mark.filterwarnings("ignore:softmax.W z . b. is not:UserWarning")
 class TestImpliedPrior:
     @settings(max_examples=40, deadline=None)
     @given(

@@ -88,19 +88,57 @@ def test_text_is_explored_without_an_attack(monkeypatch):
     assert "text has no gradients" in shown[0].children[2].value
 
 
-def test_a_model_without_a_linear_end_has_no_law(table):
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Linear(F, D), nn.Unflatten(1, (D, 1)), nn.Conv1d(D, C, 1), nn.Flatten()
-    )
-    ui = vcviz.explore(model, table, layer="1")
+def test_a_model_whose_scores_are_no_affine_map_has_no_law(table):
+    class Capped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.body, self.fc = nn.Linear(F, D), nn.Linear(D, C)
+
+        def forward(self, x):
+            return 2 * torch.tanh(self.fc(self.body(x).tanh()) / 2)
+
+    model = Capped()
+    with pytest.warns(UserWarning, match=r"no affine map .* tanh, mul with fc\..*no law is drawn"):
+        ui = vcviz.explore(model, table)
     assert ui.subject.anticipates is None
     assert ui.subject.prior() is None
     assert ui.latents.figure().data
+    with torch.no_grad():
+        z = model.body(torch.tensor(table[0])).tanh()
+    np.testing.assert_allclose(ui.subject.latents().z, z, atol=1e-6)
     # What p(y|z) is anywhere but at these rows, nobody knows.
     assert not {"backdrop", "score", "boundaries"} & set(ui.latents.controls)
     with pytest.raises(InputError, match="takes latents of 5 dimensions, got 4"):
         latent_log_probs(nn.Sequential(nn.Linear(5, C)), ui.subject.latents().z)
+
+
+def test_weights_of_the_users_own_are_held_against_the_scores(table):
+    class Shifted(nn.Module):
+        """Two encoders, so that no tensor of the pass is all that the scores depend on."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.one, self.other = nn.Linear(F, D), nn.Linear(F, 1)
+            self.fc = nn.Linear(D, C)
+
+        def forward(self, x):
+            return self.fc(self.one(x).tanh()) + 0 * self.other(x).tanh()
+
+    model = Shifted()
+    with pytest.warns(UserWarning, match="no law is drawn: where the weights are known pass"):
+        ui = vcviz.explore(model, table, attack_rows=2)
+    assert list(ui.explorers) == ["Calibration", "Attack"]
+    assert "There are no latents to draw: no affine map" in ui.missing["Latents"]
+    own = {"weight": model.fc.weight, "bias": model.fc.bias, "layer": "fc"}
+    ui = vcviz.explore(model, table, attack_rows=2, **own)
+    lat, law = ui.subject.latents(), ui.subject.prior()
+    np.testing.assert_allclose(law.log_posterior(lat.z), lat.log_probs, atol=1e-4)
+    assert list(ui.explorers) == ["Latents", "Calibration", "Attack"]
+    with pytest.warns(UserWarning, match="not what the classifier says.*no law is drawn"):
+        ui = vcviz.explore(model, table, attack_rows=0, **own | {"weight": 2 * model.fc.weight})
+    assert ui.subject.prior() is None
 
 
 def test_arrays_of_any_framework(table):
@@ -131,7 +169,8 @@ def test_latents_on_a_line_have_no_plane(table):
         ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.full((3, 3), 1 / 3)},
          "look like probabilities: pass their log"),
         ({"model": net(), "data": iter([1])}, "an iterator, which can be read once"),
-        ({"model": net(), "data": [], "bias": np.zeros(C)}, "a model and data, or latents="),
+        ({"model": net(), "data": [], "bias": np.zeros(C)}, "bias= goes with weight="),
+        ({"model": net(), "data": [], "y": np.zeros(C)}, "a model and data, or latents="),
         ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.zeros((3, 3)),
           "data": []}, "a model and data, or latents="),
         ({"latents": np.zeros((3, 2)), "y": [0, 1, 2], "log_probs": np.zeros((3, 3)),
@@ -206,7 +245,7 @@ def test_models_that_take_dicts_and_give_objects():
     check_implied(Masked("input_ids", nn.EmbeddingBag(20, D), D), words)
 
 
-def test_a_law_that_the_model_does_not_follow_is_not_drawn(table):
+def test_the_mean_of_two_layers_is_one_map(table):
     class Two(nn.Module):
         """Predicts by the mean of two layers, as a distilled transformer does."""
 
@@ -218,16 +257,19 @@ def test_a_law_that_the_model_does_not_follow_is_not_drawn(table):
             return (self.head(x) + self.second(x)) / 2
 
     torch.manual_seed(0)
-    with pytest.warns(UserWarning, match="not those of its last linear layer .* no law is drawn"):
-        ui = vcviz.explore(Two(), table, attack_rows=0)
+    model = Two()
+    check_implied(model, table, attacked=True)
+    merged = vcviz.last_linear(model)  # of the model that was just read
+    want = (model.head.weight + model.second.weight) / 2
+    np.testing.assert_allclose(merged.weight, want.detach(), atol=1e-6)
+
+
+def test_arrays_whose_weights_do_not_make_the_scores_get_no_law(table):
+    rng = np.random.default_rng(1)
+    z, weight = rng.standard_normal((N, D)), rng.standard_normal((C, D))
+    with pytest.warns(UserWarning, match="not what the classifier says.*no law is drawn"):
+        ui = vcviz.explore(latents=z, log_probs=z @ weight.T, y=table[1], weight=weight / 2)
     assert ui.subject.prior() is None
-    assert ui.subject.anticipates is None
-
-
-def test_a_model_without_any_linear_layer_says_which_layers_there_are(table):
-    model = nn.Sequential(nn.Unflatten(1, (F, 1)), nn.Conv1d(F, C, 1), nn.Flatten())
-    with pytest.raises(InputError, match=r"called no nn.Linear.* layer=, .* one of: 0, 1, 2"):
-        vcviz.explore(model, table)
 
 
 @pytest.mark.oracle

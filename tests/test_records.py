@@ -108,8 +108,22 @@ class TestChecks:
     def test_tensors_are_arrays(self):
         torch = pytest.importorskip("torch")
         np.testing.assert_array_equal(as_array("z", torch.ones(2, requires_grad=True)), [1, 1])
-        with pytest.raises(InputError, match=r"z must be a rectangular array: .*BFloat16"):
-            as_array("z", torch.ones(2, dtype=torch.bfloat16))
+        for dtype in (torch.bfloat16, torch.float16):  # NumPy has no bfloat16
+            values = as_array("z", torch.tensor([1.5, -2], dtype=dtype, requires_grad=True))
+            np.testing.assert_array_equal(values, [1.5, -2])
+        as_labels("y", torch.tensor([0.0, 2], dtype=torch.bfloat16), 2, 3)
+
+    def test_log_probabilities_of_sixteen_bits_are_normalised(self):
+        torch = pytest.importorskip("torch")
+        exact = (
+            torch.randn(50, 100, generator=torch.Generator().manual_seed(0)).mul(6).log_softmax(1)
+        )
+        for dtype in (torch.bfloat16, torch.float16):
+            found = as_log_probs(exact.to(dtype), dtype=None)
+            np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-6)
+            np.testing.assert_allclose(found, exact, atol=0.2)
+            with pytest.raises(InputError, match="must sum to 1"):
+                as_log_probs(exact.to(dtype) + 0.1)
 
     def test_what_is_not_an_array_is_refused(self):
         with pytest.raises(InputError, match="dtype object"):

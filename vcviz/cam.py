@@ -85,7 +85,7 @@ def info_cam(
         for first in range(0, len(x), batch_size):
             rows = slice(first, first + batch_size)
             wanted = None if labels is None else torch.as_tensor(labels[rows], device=read.device)
-            parts.append(_explained(read, found, torch.tensor(x[rows]), wanted, against))
+            parts.append(_explained(read, found, torch.from_numpy(x[rows].copy()), wanted, against))
     cam, info, difference, explained, other = (
         torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True)
     )

@@ -6,7 +6,7 @@ view means the same samples in another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def selection_table(
 
     Columns: ``row`` in the split; ``label`` and ``predicted``, names of classes; ``confidence``,
     the probability of the latter; ``right``; and, with a law, ``log p(z|y)`` of the label and
-    ``log p(z)``, in nats.
+    ``log p(z)``, in nats; then the user's own, `LatentSet.table`.
     """
     import pandas as pd
 
@@ -98,7 +98,13 @@ def selection_table(
     }
     if prior is not None:
         columns["log p(z|y)"], columns["log p(z)"] = _log_densities(chosen, prior)
-    return pd.DataFrame(columns).head(len(places))
+    return pd.DataFrame(with_own(columns, chosen, slice(None))).head(len(places))
+
+
+def with_own(columns: Mapping[str, Any], lat: LatentSet, places: Any) -> dict[str, Any]:
+    """Return columns that tell of some latents, then the user's own; a name is never lost."""
+    own = {f"{k} (own)" if k in columns else k: v[places] for k, v in (lat.table or {}).items()}
+    return {**columns, **own}
 
 
 def selection_summary(

@@ -17,6 +17,7 @@ from vcviz.noise import flip_probs
 from vcviz.optimizers import eager
 from vcviz.options import check_count, check_number
 from vcviz.records import LogitLaw, PixelSplit, Segmentation
+from vcviz.runs.settings import plain_session
 
 _BATCH = 32
 
@@ -47,6 +48,7 @@ class PixelEncoder(nn.Module):
         return self.net(x)
 
 
+@plain_session()
 def train_segmenter(
     split: PixelSplit,
     *,
@@ -104,6 +106,7 @@ def train_segmenter(
     return model.eval()
 
 
+@plain_session()
 @torch.no_grad()
 def segment(
     model: Classifier,

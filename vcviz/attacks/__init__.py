@@ -130,7 +130,7 @@ def attack(
     starts = np.random.default_rng(seed).spawn(2)
     total = math.ceil(n / batch_size) * plan.steps
     with (
-        reading(model, layer=layer, device=device) as read,
+        reading(model, layer=layer, device=device, strict=False) as read,
         tqdm(total=total, unit=" steps", desc=method, delay=2, disable=not progress) as bar,
         torch.inference_mode(False),
     ):
@@ -242,7 +242,7 @@ def look(
     read: Reader, x: NDArray[np.float32], split: Split, seed: int
 ) -> tuple[tuple[str, ...], float]:
     """Return the class names, and how much probabilities change when noise does; 0 = not at all."""
-    few = torch.tensor(x[:8])
+    few = torch.from_numpy(x[:8].copy())
     with torch.no_grad():
         one, other = (read(few, noise(read, s)).log_probs for s in (seed, seed + 1))
     spread = float((one.exp() - other.exp()).abs().max())
@@ -258,6 +258,6 @@ def least_likely(
     found: list[Tensor] = []
     with torch.no_grad():
         for first in range(0, len(x), batch_size):
-            rows = torch.tensor(x[first : first + batch_size])
+            rows = torch.from_numpy(x[first : first + batch_size].copy())
             found.append(read(rows, noise(read, seed)).log_probs.argmin(1).cpu())
     return torch.cat(found).numpy()

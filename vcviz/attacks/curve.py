@@ -117,7 +117,7 @@ def robustness_curve(
     x = as_inputs(split)
     total = len(plans) * math.ceil(len(split) / batch_size) * plans[0].steps
     with (
-        reading(model, layer=layer, device=device) as read,
+        reading(model, layer=layer, device=device, strict=False) as read,
         tqdm(total=total, unit=" steps", desc=method, delay=2, disable=not progress) as bar,
         torch.inference_mode(False),
     ):

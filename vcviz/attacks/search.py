@@ -76,7 +76,7 @@ class Search:
         self.log_probs = self.log_probs.copy()
         drawn = None
         if random_start:  # of all inputs, so that each has its own whoever else is attacked
-            drawn = start_in_ball(plan, torch.tensor(self._x), *starts)
+            drawn = start_in_ball(plan, torch.from_numpy(self._x.copy()), *starts)
         for first in range(0, len(rows), self._size):
             part = rows[first : first + self._size]
             start = None if drawn is None else drawn[part].to(self._read.device)
@@ -180,7 +180,7 @@ class Search:
         self.farthest = max(self.farthest, float(distance.max()) / plan.epsilon)
         was = self._done[rows]
         better = (done & ~was) | ((done == was) & (value > self._value[rows]))
-        rows, which = rows[better], torch.nonzero(which).squeeze(1)[torch.tensor(better)]
+        rows, which = rows[better], torch.nonzero(which).squeeze(1)[torch.from_numpy(better)]
         self._value[rows], self._done[rows] = value[better], done[better]
         self.log_probs[rows] = to_numpy(worst.log_probs[which])
         if self._points is not None:
@@ -191,6 +191,6 @@ class Search:
         found = []
         with torch.no_grad():
             for first in range(0, len(x), self._size):
-                batch = torch.tensor(x[first : first + self._size])
+                batch = torch.from_numpy(x[first : first + self._size].copy())
                 found.append(to_numpy(self._read(batch, noise(self._read, seed)).log_probs))
         return np.concatenate(found)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.errors import InputError, unknown
-from vcviz.records import LatentSet, as_array, as_labels, as_log_probs
+from vcviz.records import LatentSet, as_array, as_labels, as_log_probs, is_coarse
 
 Binning = Literal["width", "mass"]
 #: latents, which hold predictions and labels, or an array of log-probabilities
@@ -95,6 +95,8 @@ def _top_label(
     of the size of `log_probs` is ever written.
     """
     log_probs, y = rows_of(log_probs, y)
+    if is_coarse(log_probs):  # rows that sum to one as well as 16 bits can
+        log_probs = as_log_probs(log_probs, dtype=None)
     array = as_array("log_probs", log_probs)
     if array.ndim != 2 or array.dtype not in (np.float32, np.float64) or array.shape[1] < 2:
         array = as_log_probs(array, dtype=None)

@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.compare.corruptions import ROWS as CORRUPTED_ROWS
-from vcviz.densities import implied_prior
+from vcviz.densities import implied_prior, makes_scores
 from vcviz.errors import InputError
 from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_rows
 from vcviz.records.blocks import row_blocks
 
 if TYPE_CHECKING:
     from torch import nn
+
+_NO_MODEL = "There is nothing to attack: these are arrays, without the model they are from."
+_NO_INPUTS = (
+    "These inputs cannot be attacked: text has no gradients, and images that were normalised a "
+    "range that is not known (pass them in [0, 1], and let the model normalise)."
+)
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a user says of a model in place of what is found in it.
+
+    Attributes
+    ----------
+    layer : name of the module whose input is the latent
+    weight, bias : of the affine map that makes the scores
+    class_names, name : shown in legends and titles
+    ids, table : of the rows, in the order of the data
+    """
+
+    layer: str | None = None
+    weight: Any = None
+    bias: Any = None
+    class_names: Any = None
+    name: str | None = None
+    ids: Any = None
+    table: Any = None
 
 
 class Subject:
@@ -28,8 +55,13 @@ class Subject:
     name, class_names : shown in titles and legends
     anticipates : "stated", "implied" or None, as of a `Run`
     can_attack : whether `attack` can be called
+    why_not : why not, a sentence; "" if it can
     can_corrupt : the kind of rows that `split` gives, or "" if there are none to corrupt
-    layer : name of the module whose input is the latent, None for the last linear layer's
+    has_latents : whether there are latents to draw; else those of `latents` are log-probabilities
+    told : what the scores are, if no affine map of the latents makes them; else ""
+    layer : name of the module whose input is the latent, None for what is found
+    head : the affine map that makes the scores as a module; None if it is the model's own head,
+        or there is none
     model : called, returns the classifier; only there if there is one
     """
 
@@ -41,20 +73,27 @@ class Subject:
         *,
         model: nn.Module | None = None,
         rows: Split | None = None,
-        data: Any = None,
+        data: Split | None = None,
         layer: str | None = None,
+        head: nn.Module | None = None,
+        why_not: str = "",
+        told: str = "",
+        has_latents: bool = True,
     ) -> None:
         self.name, self.class_names = lat.name, lat.class_names
         self.epochs: list[int] = []
         self.anticipates = anticipates
-        self.can_attack = rows is not None
+        self.can_attack = rows is not None and not why_not
+        self.why_not = why_not or ("" if rows is not None else _NO_INPUTS)
+        self.has_latents, self.told = has_latents, told
         self._lat, self._law = lat, law
-        whole = data if isinstance(data, Split) else rows
-        self.can_corrupt: str = "" if whole is None else whole.kind  # type: ignore[assignment]
-        self.layer = layer
+        self.can_corrupt: str = "" if data is None else data.kind
+        self.layer, self.head = layer, head
         self._model, self._rows, self._data = model, rows, data
         if model is not None:
             self.model = lambda: model
+        elif not why_not:
+            self.why_not = _NO_MODEL
 
     def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
         """Return the latents, whatever is asked for."""
@@ -89,104 +128,129 @@ class Subject:
         return self._model, self._rows.take(chosen), chosen
 
     def split(self, name: str = "test") -> Split:
-        """Return the data, whatever is asked for; of a loader the first rows that it gives now."""
-        if isinstance(self._data, Split):
-            return self._data
-        found = _first_rows(self._data, CORRUPTED_ROWS, self.class_names)
-        if found is None:
+        """Return the inputs that the latents are of, whatever is asked for; of a loader the first.
+
+        They are those of the one pass that was made: a loader that shuffles would give others now.
+        """
+        if self._data is None:
             raise InputError("there are no inputs that can be corrupted")
-        return found
+        return self._data
 
 
-def subject_of(
-    model: Any, data: Any, layer: str | None, class_names: Any, name: str | None, n: int
-) -> Subject:
+def subject_of(model: Any, data: Any, own: Own, n: int) -> Subject:
     """Return what is explored of a model and its data; `n` rows of them can be attacked."""
-    from vcviz.latents import extract_latents, last_linear, prior_of
-    from vcviz.latents.modules import is_ours, unwrapped
+    from vcviz.latents import prior_of, read_pass
+    from vcviz.latents.modules import as_module
 
     if not isinstance(data, (Split, list, tuple)) and isinstance(data, Iterator):
         raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
-    lat = extract_latents(model, data, layer=layer, name=name or type(model).__name__)
-    if class_names is not None:
-        lat = replace(lat, class_names=class_names)
-    law = prior_of(model)
+    name = own.name or type(model).__name__
+    model = as_module(model)
+    found = read_pass(
+        model, data, layer=own.layer, name=name, ids=own.ids, table=own.table, strict=False,
+        keep=max(n, CORRUPTED_ROWS),
+    )  # fmt: skip
+    lat = found.latents
+    if own.class_names is not None:
+        lat = replace(lat, class_names=own.class_names)
+    law, told, head = prior_of(model), found.told, found.layer
     anticipates: str | None = "stated"
-    rows = _first_rows(data, n, lat.class_names) if n else None
-    if law is None:
-        try:
-            found = last_linear(model, None if rows is None else _tensor(rows, model), layer=layer)
-            weight, bias = _arrays(found)
-            if is_ours(unwrapped(model)) or _makes_scores(weight, bias, lat):
-                law = implied_prior(weight, bias, lat)
-        except InputError:
-            pass  # no linear layer makes the scores of these latents: there is no law to draw
+    if law is None or own.weight is not None:
+        law, told, head = _implied(model, lat, found, own)
         anticipates = None if law is None else "implied"
-    return Subject(lat, law, anticipates, model=model, rows=rows, data=data, layer=layer)
-
-
-def _arrays(layer: Any) -> tuple[Any, Any]:
-    found = [None if v is None else v.detach().cpu().double().numpy()
-             for v in (layer.weight, layer.bias)]  # fmt: skip
-    return found[0], found[1]
-
-
-def _makes_scores(weight: NDArray[Any], bias: NDArray[Any] | None, lat: LatentSet) -> bool:
-    """Return whether softmax(W z + b) is p(y|x), and warn if not.
-
-    A model may go on after that layer, or take the mean of two, as a distilled DeiT does.
-    """
-    scores = np.asarray(lat.z, np.float64) @ weight.T + (0 if bias is None else bias)
-    from scipy.special import log_softmax
-
-    made = log_softmax(scores, axis=1)
-    off = float(np.abs(made - lat.log_probs).max())
-    # Half precision keeps 8 bits of a score, and scores are as large as they spread.
-    if off <= 1e-3 + 0.02 * float(np.std(lat.log_probs)):
-        return True
-    warnings.warn(
-        f"the model's probabilities are not those of its last linear layer (log p differs by up to "
-        f"{off:.2g}), so no law is drawn; name the layer that makes them with layer=",
-        stacklevel=4,
+    if told:
+        warnings.warn(
+            f"{told}; no law is drawn: where the weights are known pass explore weight= and bias=, "
+            "and the module whose input is the latent as layer=",
+            stacklevel=3,
+        )
+    whole = _inputs(data, lat, found.inputs)
+    rows = None if whole is None or not n else whole.take(np.arange(min(n, len(whole))))
+    return Subject(
+        lat,
+        law,
+        anticipates,
+        model=model,
+        rows=rows,
+        data=whole,
+        layer=own.layer,
+        head=head,
+        why_not=_no_gradient(model, rows, own.layer) if rows is not None else "",
+        told=told,
+        has_latents=found.has_latents,
     )
-    return False
 
 
-def _first_rows(data: Any, n: int, names: tuple[str, ...]) -> Split | None:
-    """Return the first rows as a split that can be attacked; None for text and other mappings."""
-    from vcviz.latents.batches import batches_of
+def _implied(
+    model: Any, lat: LatentSet, found: Any, own: Own
+) -> tuple[LatentPrior | None, str, Any]:
+    """Return the law that the affine map to the scores implies, why there is none, and the map."""
+    from vcviz.latents.modules import is_ours, unwrapped
 
-    if isinstance(data, Split):
-        return None if data.kind == "text" else data.take(np.arange(min(n, len(data))))
-    inputs: list[NDArray[Any]] = []
-    labels: list[NDArray[Any]] = []
-    for batch, y in batches_of(data, n):
-        tensor: Any = batch
-        # Mappings and whole numbers other than bytes stand for words, which have no gradients.
-        if not hasattr(tensor, "detach") or not (
-            tensor.is_floating_point() or tensor.dtype.itemsize == 1
-        ):
-            return None
-        inputs.append(tensor.detach().cpu().numpy())
-        labels.append(np.asarray(y))
-        if sum(map(len, inputs)) >= n:
-            break
-    x = np.concatenate(inputs)[:n]
-    # Normalised images have a range of their own, which an attack would not know.
-    normalised = x.ndim == 4 and x.dtype != np.uint8 and (x.min() < 0 or x.max() > 1)
-    if x.ndim not in (2, 4) or normalised:
-        return None
-    return Split(x, np.concatenate(labels)[:n], class_names=names)
+    inner: Any = unwrapped(model)
+    if own.weight is not None:
+        if found.has_latents and not (told := makes_scores(own.weight, own.bias, lat)):
+            return implied_prior(own.weight, own.bias, lat, verify=False), "", _layer(own)
+        return None, told if found.has_latents else found.told, None
+    if is_ours(inner):
+        layer = inner.head.linear_layer() if own.layer is None else None
+    else:
+        layer = found.layer
+    if layer is None:
+        return None, found.told, None
+    weight, bias = (
+        None if v is None else v.detach().cpu().double().numpy() for v in (layer.weight, layer.bias)
+    )
+    return implied_prior(weight, bias, lat, verify=False), "", layer  # type: ignore[arg-type]
 
 
-def _tensor(rows: Split, model: Any) -> Any:
+def _layer(own: Own) -> Any:
     import torch
 
-    from vcviz.latents.modules import float_type, own_device
+    from vcviz.records import as_float
 
-    x = torch.as_tensor(np.array(rows.x[:2]))
-    x = x / 255 if x.dtype == torch.uint8 else x
-    return x.to(own_device(model), float_type(model))
+    weight = torch.from_numpy(as_float("weight", own.weight, 2).copy())
+    n_classes, dim = weight.shape
+    layer = torch.nn.Linear(dim, n_classes, device="meta").to_empty(device="cpu").float()
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(
+            torch.zeros(len(weight), device="cpu")
+            if own.bias is None
+            else torch.from_numpy(as_float("bias", own.bias, 1).copy())
+        )
+    return layer
+
+
+def _inputs(data: Any, lat: LatentSet, inputs: NDArray[Any] | None) -> Split | None:
+    """Return the inputs of the latents, or the first of them; None for what is no picture or table.
+
+    Text of a `Split` is its own; images that were normalised have a range of their own, which
+    neither an attack nor a corruption would know.
+    """
+    if isinstance(data, Split):
+        return data
+    if inputs is None or inputs.ndim not in (2, 4):
+        return None
+    if inputs.ndim == 4 and inputs.dtype != np.uint8 and (inputs.min() < 0 or inputs.max() > 1):
+        return None
+    return Split(inputs, lat.y[: len(inputs)], class_names=lat.class_names)
+
+
+def _no_gradient(model: Any, rows: Split, layer: str | None) -> str:
+    """Return why a model cannot be attacked, by attacking a row; "" if it can."""
+    from vcviz.attacks import attack
+
+    if rows.kind == "text":
+        return _NO_INPUTS
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of operations without a derivative
+            attack(model, rows.take([0]), epsilon=1e-3, steps=1, layer=layer, progress=False)
+    except (InputError, RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        return f"This model cannot be attacked: {reason}."
+    return ""
 
 
 def normalised(values: NDArray[Any]) -> NDArray[Any]:

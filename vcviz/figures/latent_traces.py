@@ -41,6 +41,11 @@ def point_trace(
     template = "<b>%{fullData.name}</b> · row %{customdata[0]:d}"
     if brief:
         told: Trace = {"customdata": lat.index[mine][:, None].astype(np.int32)}
+        if lat.table is not None:  # one column of them: every frame has its own copy
+            told["hovertext"] = [
+                style.escape(line, 60) for i in mine for line in lat.told(int(i), 1)
+            ]
+            template += "<br>%{hovertext}"
     else:
         probability, names = np.exp(lat.log_probs[mine, predicted]), labels(lat.class_names, 40)
         told = {
@@ -48,14 +53,20 @@ def point_trace(
             "text": [names[c] for c in predicted],
         }
         template += "<br>predicted %{text}, p = %{customdata[1]:.3f}"
-        if texts is not None:
-            told["hovertext"] = [style.escape(texts[i], 160) for i in mine]
+        if texts is not None or lat.table is not None:
+            told["hovertext"] = [_said(lat, int(i), texts) for i in mine]
             template += "<br>%{hovertext}"
     trace = _points(lat, points, mine, k, _size(len(rows)))
     # Widths, not symbols: a byte a point in every frame, and quick for plotly to check.
     width = (predicted != k).astype(np.uint8)
     trace["marker"] |= {"line": {"color": style.NEUTRAL, "width": width}}
     return trace | {"hovertemplate": template + "<extra></extra>"} | told
+
+
+def _said(lat: LatentSet, i: int, texts: Sequence[str] | None) -> str:
+    """Return the lines of a hover that the user's own columns and texts make."""
+    lines = [*lat.told(i), *([] if texts is None else [texts[i]])]
+    return "<br>".join(style.escape(line, 160) for line in lines)
 
 
 def live_point_traces(

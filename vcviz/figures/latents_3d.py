@@ -122,6 +122,8 @@ def _points(lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64]
     mine = rows[of_class]
     predicted = lat.log_probs[mine].argmax(1)
     probability = np.exp(lat.log_probs[mine, predicted])
+    own = ["".join(f"<br>{style.escape(line, 160)}" for line in lat.told(int(i))) for i in mine]
+    more = {} if lat.table is None else {"hovertext": own}
     return _scatter(
         points[of_class],
         "points",
@@ -138,8 +140,11 @@ def _points(lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64]
         text=[style.escape(lat.class_names[c], 40) for c in predicted],
         hovertemplate=(
             "<b>%{fullData.name}</b> · row %{customdata[0]:d}"
-            "<br>predicted %{text}, p = %{customdata[1]:.3f}<extra></extra>"
+            "<br>predicted %{text}, p = %{customdata[1]:.3f}"
+            + ("%{hovertext}" if more else "")
+            + "<extra></extra>"
         ),
+        **more,
     )
 
 

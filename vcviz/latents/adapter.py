@@ -2,78 +2,106 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from vcviz.errors import InputError
+from vcviz.latents.affine import Affine, Found, search, weight_names
 from vcviz.latents.modules import (
     any_layout_does,
+    as_module,
+    evaluating,
     float_type,
     is_ours,
     layer_names,
     move,
+    named_layer,
     own_device,
+    undisturbed,
     unwrapped,
-    watched_layers,
 )
 from vcviz.latents.outputs import (
     Inputs,
     at_least_float,
     described,
+    first_rows,
     refuse_probabilities,
     scores_in,
+    tensors_of,
 )
+from vcviz.latents.tape import Spot, Tape
+
+#: rows of the pass that is watched
+_FEW = 8
+
+
+class _Kept(NamedTuple):
+    """What a reading found: with or without a graph, for a layer, and the state of the weights."""
+
+    layer: str | None
+    affine: Affine
+    found: dict[bool, Found]
+    state: Any
+
+
+#: what the last reading of a model found
+_FOUND: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
 
 @contextmanager
 def reading(
-    model: nn.Module, *, layer: str | None = None, device: torch.device | str | None = None
+    model: nn.Module,
+    *,
+    layer: str | None = None,
+    device: torch.device | str | None = None,
+    strict: bool = True,
 ) -> Iterator[Reader]:
     """Give a `Reader` of `model`; on the way out the model is as it was.
 
-    While the block runs the model is in evaluation mode, on `device`, and watched by forward
-    hooks. Afterwards, also after an error, the hooks are gone, the model is back on its device,
-    and every module has the training flag it had.
+    While the block runs the model is in evaluation mode, and on `device`. Afterwards, also after an
+    error, it is back on its device, and every module has the training flag it had. Several threads
+    may read one model; none sees what another reads.
 
     Parameters
     ----------
     model : a `Classifier`, or any module from a batch to logits or log-probabilities
     layer : name of the module whose input is the latent; default: for our models what `encode`
-        gives, else the input of the last `nn.Linear` called in the forward pass
+        gives, else the last tensor of the forward pass of which the scores are an affine map
     device : default the model's own
+    strict : whether a model without latents is refused; else its log-probabilities stand for them
 
     Raises
     ------
     InputError
         If `model` is no module, or there is no such layer or device.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    model = as_module(model)
     inner = unwrapped(model)
-    watched = watched_layers(inner, layer)
-    flags = [(module, module.training) for module in model.modules()]
+    named = None if layer is None else named_layer(inner, layer)
     home = own_device(inner)
-    handles = []
-    reader = Reader(inner, layer)
+    reader = Reader(inner, layer, strict)
+    handle = None
+    inference = torch.is_inference_mode_enabled()
     try:
-        model.eval()
-        if device is not None:
-            move(inner, device)
-        for name, module in watched.items():
-            hook = _keep_input(reader, name, module)
-            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-        yield reader
+        with evaluating(model), torch.inference_mode(False) if inference else nullcontext():
+            if device is not None:
+                move(inner, device)
+            if named is not None:
+                handle = named.register_forward_pre_hook(reader._hook(), with_kwargs=True)
+            with undisturbed(own_device(inner)):
+                yield reader
     finally:
-        for handle in handles:
+        if handle is not None:
             handle.remove()
         if device is not None and own_device(inner) != home:
             inner.to(home)
-        for module, training in flags:
-            module.training = training
 
 
 class Reading(NamedTuple):
@@ -100,17 +128,31 @@ class Reader:
     model : the module behind wrappers such as `nn.DataParallel`
     layer : name of the module whose input is the latent, None = found by itself
     ours : whether the model is a `Classifier`, whose own methods give all of it
-    last : name and module whose input was read last; None for our models
+    affine : the map W z + b that makes the scores, held against every batch so far; None if there
+        is none, and for our models
+    told : why there is none, "" if there is one
+    has_latents : whether `z` are latents; else they are the log-probabilities
     """
 
-    def __init__(self, model: nn.Module, layer: str | None) -> None:
+    def __init__(self, model: nn.Module, layer: str | None, strict: bool = True) -> None:
         self.model = model
         self.layer = layer
         self.ours = is_ours(model)
-        self.last: tuple[str, nn.Module] | None = None
+        self.affine: Affine | None = None
+        self.told = ""
+        self.has_latents = True
+        self._strict = strict
+        self._thread = threading.get_ident()
         self._input: Any = None
-        self._looked_for_probabilities = False
+        self._read: tuple[Tensor, int] | None = None
+        self._tape: Tape | None = None
+        self._found: dict[bool, Found] = {}
+        kept = None if self.ours else _FOUND.get(model)
+        if kept is not None and kept.layer == layer and kept.state == _state(model):
+            # What an earlier reading found is held against every batch of this one as well.
+            self._found, self.affine = dict(kept.found), kept.affine
         self._by_pixel = any_layout_does(model)
+        self._looked_for_probabilities = False
 
     @property
     def device(self) -> torch.device:
@@ -122,9 +164,10 @@ class Reader:
 
         Parameters
         ----------
-        x : (B, …) batch on any device, or a mapping of keyword arguments for the model (ours takes
-            the first). Token ids become int64. Images in uint8 stay so for our models, which
-            scale them themselves; for other models they become floats in [0, 1].
+        x : (B, …) batch on any device, a mapping of keyword arguments for the model (ours takes
+            the first), or a tuple of its arguments. Token ids become int64. Images in uint8 stay so
+            for our models, which scale them themselves; for other models they become floats in
+            [0, 1].
         generator : source of the noise of a stochastic encoder or head; other models have none
 
         Raises
@@ -133,20 +176,11 @@ class Reader:
             If the model fails on the batch, or its output or latent is not what a classifier gives.
         """
         x = self._prepared(x)
-        self._input = self.last = None
-        try:
-            z, output, energy = self._forward(x, generator)
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, IndexError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise InputError(f"the model failed on a batch of {described(x)}: {reason}") from error
-        if energy is None:
-            logits = self._logits(output)
-            log_probs, energy = logits.log_softmax(1), -logits.logsumexp(1)
+        if not self.ours:
+            z, log_probs, energy = self._foreign(x)
         else:
-            log_probs = output
-        z = (z if z is not None else self._latent(log_probs)).detach()
+            z, log_probs, energy = self._our(x, generator)
+        z = z.detach()
         for what, values in (("latents", z), ("output", log_probs.detach())):
             bad = int(values.isnan().any(1).sum())
             if bad:
@@ -165,26 +199,192 @@ class Reader:
         if self.ours:
             model: Any = self.model
             return model.head.logits(model.encode(x))
-        return self._logits(self._forward(x, None)[1])
+        return self._logits(self._called(x))
 
-    def _forward(
-        self, x: Any, generator: torch.Generator | None
-    ) -> tuple[Tensor | None, Any, Tensor | None]:
-        """Return latents (None where the hooks have them), what the model gave, and energies."""
+    def linear(self) -> nn.Linear | None:
+        """Return the layer that makes a foreign model's scores, or one of the merged numbers."""
+        if self.affine is None:
+            return None
+        return self.affine.layer(self.model, float_type(self.model), self.device)
+
+    # ---------------------------------------------------------- ours
+
+    def _our(self, x: Any, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
         model: Any = self.model
-        if not self.ours:
-            return None, model(**x) if isinstance(x, Mapping) else model(x), None
-        q = model.posterior(x)
-        log_probs, energy = model.predict(q, generator=generator)
+        self._input = None
+
+        def forward(x: Any) -> Any:
+            q = model.posterior(x)
+            return q, *model.predict(q, generator=generator)
+
+        q, log_probs, energy = self._called(x, forward)
+        if self.layer is None:
+            return model.head.place(q.draw(1, generator)), log_probs, energy
+        return self._named_latent(len(log_probs)), log_probs, energy
+
+    # ---------------------------------------------------------- anybody's
+
+    def _foreign(self, x: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Return latents, log-probabilities and energies, and hold the map to the scores."""
+        graph = torch.is_grad_enabled()
+        fresh = graph not in self._found
+        if fresh:
+            self._look(x, graph)
+        value, scores = self._passed(x, self._found[graph])
+        if not fresh and not self._holds(value, scores):
+            # Another length or size of batch may go another way through the model.
+            self._look(x, graph)
+            value, scores = self._passed(x, self._found[graph])
+        log_probs, energy = scores.log_softmax(1), -scores.logsumexp(1)
+        z = self._latent(value, scores)
+        if self.affine is not None:
+            if z is None or not self._within(z, scores):
+                self.affine, self.told = (
+                    None,
+                    ("the W z + b that was found does not give the model's scores on all rows"),
+                )
+            elif fresh:
+                found = {k: f for k, f in self._found.items() if f.affine is not None}
+                _FOUND[self.model] = _Kept(self.layer, self.affine, found, _state(self.model))
+        if z is None:
+            if self._strict:
+                raise InputError(f"{self.told}; {self._advice()}")
+            self.has_latents = False
+            z = log_probs
+        return z, log_probs, energy
+
+    def _look(self, x: Any, graph: bool) -> None:
+        """Watch a pass of a few rows, and find in it the latent and the map to the scores."""
+        try:
+            found = self._searched(first_rows(x, _FEW))
+        except InputError:  # of a model that takes one size of batch
+            found = self._searched(first_rows(x))
+        before = self.affine
+        if self._found and before is not None and found.affine is not None:
+            same = before.weight.shape == found.affine.weight.shape and torch.allclose(
+                before.weight, found.affine.weight, rtol=1e-5, atol=1e-6
+            )
+            if not same:
+                found = Found(
+                    found.place, None, "the map to the scores changes from batch to batch"
+                )
+        elif self._found and before is None:
+            found = Found(found.place, None, self.told)
+        self._found[graph] = found
+        self.affine, self.told = found.affine, found.told
+
+    def _searched(self, x: Any) -> Found:
+        inputs = tensors_of(x)
+        tape = self._tape = Tape()
+        self._input = self._read = None
+        for tensor in inputs:
+            tape.know(tensor)
+        try:
+            with tape:
+                output = self._called(x)
+        except InputError as error:
+            self._called(x)  # raises by itself, if it is not the watching that the model fails at
+            return Found(None, None, f"the forward pass cannot be watched ({error})")
+        finally:
+            self._tape = None
+        scores = scores_in(output)
+        if self.layer is not None and self._read is None:
+            self._named_latent(len(scores))  # raises
+        return search(tape, inputs, scores, weight_names(self.model), self._read)
+
+    def _passed(self, x: Any, found: Found) -> tuple[Tensor | None, Tensor]:
+        """Return the value of the latent's tensor in a pass, and the logits."""
+        self._input = None
         if self.layer is not None:
-            return None, log_probs, energy
-        return model.head.place(q.draw(1, generator)), log_probs, energy
+            output = self._called(x)
+            return self._input, self._logits(output)
+        if found.place is None:
+            return None, self._logits(self._called(x))
+        if found.place[0] < 0:
+            value = tensors_of(x)[found.place[1]].detach().clone()
+            return value, self._logits(self._called(x))
+        with Spot(found.place) as spot:
+            output = self._called(x)
+        value = spot.found
+        if value is not None and value.is_quantized:
+            value = value.dequantize()
+        return value, self._logits(output)
+
+    def _latent(self, value: Any, scores: Tensor) -> Tensor | None:
+        """Return (B, D) latents of the tensor's value; None if it has none."""
+        if isinstance(value, Tensor) and self.affine is not None and len(value) == len(scores):
+            found = self.affine.latent(value, scores.detach())
+            if found is not None:
+                return found
+        if self.layer is not None:
+            return self._named_latent(len(scores))
+        return None if value is None else _one_vector(value, (1, -1), len(scores))
+
+    def _holds(self, value: Tensor | None, scores: Tensor) -> bool:
+        """Return whether a pass went as the one did that was watched."""
+        if self.layer is not None or self._found[torch.is_grad_enabled()].place is None:
+            return True
+        z = self._latent(value, scores)
+        return z is not None and (self.affine is None or self._within(z, scores))
+
+    def _within(self, z: Tensor, scores: Tensor) -> bool:
+        if self.affine is None:
+            return False
+        off, allowed = self.affine.gap(z.detach(), scores.detach())
+        return off <= allowed
+
+    def _named_latent(self, rows: int) -> Tensor:
+        """Return the input of the layer that was named, which must be a vector for each row."""
+        value = self._input
+        if value is None:
+            raise InputError(
+                f"layer {self.layer!r} was not called in the forward pass; name another"
+            )
+        if not isinstance(value, Tensor):
+            raise InputError(f"layer {self.layer!r} takes a {type(value).__name__}, not a tensor")
+        module = named_layer(self.model, str(self.layer))
+        z = _one_vector(value, (-1,) if isinstance(module, nn.Linear) else (1,), rows)
+        if z is None:
+            raise InputError(
+                f"layer {self.layer!r} takes {tuple(value.shape)}; a latent is one vector for each "
+                f"of the {rows} rows: name another module with layer="
+            )
+        return z
+
+    def _advice(self) -> str:
+        return (
+            "name the module whose input is the latent with layer=, for example one of: "
+            f"{layer_names(self.model)}"
+        )
+
+    # ---------------------------------------------------------- both
+
+    def _called(self, x: Any, forward: Any = None) -> Any:
+        """Return what a model gives for prepared inputs; its failure is a line of ours."""
+        call = forward or self.model
+        try:
+            if isinstance(x, Mapping):
+                return call(**x)
+            return call(*x) if isinstance(x, tuple) else call(x)
+        except torch.OutOfMemoryError:
+            raise
+        except InputError:
+            raise
+        except Exception as error:  # of anybody's code
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise InputError(f"the model failed on a batch of {described(x)}: {reason}") from error
 
     def _prepared(self, x: Any) -> Any:
         if isinstance(x, Mapping):
             if not self.ours:
                 return {name: self._prepared(value) for name, value in x.items()}
             x = next(iter(x.values()))
+        if isinstance(x, tuple):
+            if not self.ours:
+                return tuple(self._prepared(value) for value in x)
+            x = x[0]
+        if x.is_inference() and not torch.is_inference_mode_enabled():
+            x = x.clone()  # else nothing could be computed in place, nor with a gradient
         x = x.to(self.device)
         if x.dtype == torch.uint8 and x.ndim == 4:
             return x if self.ours else self._laid_out(x.to(float_type(self.model)) / 255)
@@ -208,44 +408,39 @@ class Reader:
             self._looked_for_probabilities = True
         return at_least_float(logits)
 
-    def _latent(self, log_probs: Tensor) -> Tensor:
-        if self.last is None:
-            raise InputError(
-                f"layer {self.layer!r} was not called in the forward pass; name another"
-                if self.layer is not None
-                else "the model called no nn.Linear, so its latents cannot be found; name the "
-                "module whose input they are with layer=, for example one of: "
-                f"{layer_names(self.model)}"
-            )
-        name, module = self.last
-        z, n_classes = self._input, log_probs.shape[1]
-        if self.layer is None and module.out_features != n_classes:
-            raise InputError(
-                f"the last nn.Linear called, {name!r}, has {module.out_features} outputs but the "
-                f"model has {n_classes} classes, so its input is not the latent; name the module "
-                "whose input is with layer="
-            )
-        if not isinstance(z, Tensor):
-            raise InputError(f"layer {name!r} takes a {type(z).__name__}, not a tensor")
-        features = -1 if isinstance(module, nn.Linear) else 1
-        if z.ndim > 2 and z[0].numel() == z.shape[features]:
-            z = z.flatten(1)
-        if z.ndim != 2 or len(z) != len(log_probs):
-            raise InputError(
-                f"layer {name!r} takes {tuple(z.shape)}; a latent is one vector for each of the "
-                f"{len(log_probs)} rows: name another module with layer="
-            )
-        return z
+    def _hook(self) -> Any:
+        """Return a hook that keeps what a layer takes, in the thread of this reader alone."""
+
+        # While another thread removes its own hook, torch may call this one without the keywords.
+        def hook(_module: nn.Module, args: Any, kwargs: Any = MappingProxyType({})) -> None:
+            if threading.get_ident() != self._thread:
+                return
+            value = args[0] if args else next(iter(kwargs.values()), None)
+            if self._tape is not None and isinstance(value, Tensor):
+                self._read = value, len(self._tape.ops)
+            # A copy: the layer itself, or a later one, may work in place.
+            self._input = value.detach().clone() if isinstance(value, Tensor) else value
+
+        return hook
 
 
 # ---------------------------------------------------------------- parts
 
 
-def _keep_input(reader: Reader, name: str, module: nn.Module) -> Any:
-    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        value = args[0] if args else next(iter(kwargs.values()), None)
-        # A copy: the layer itself, or a later one, may work in place.
-        reader._input = value.detach().clone() if isinstance(value, Tensor) else value
-        reader.last = name, module
+def found_before(model: nn.Module) -> Affine | None:
+    """Return the map that the last reading of a model found, if its weights are still those."""
+    kept = _FOUND.get(model)
+    return None if kept is None or kept.state != _state(model) else kept.affine
 
-    return hook
+
+def _state(model: nn.Module) -> Any:
+    """Return what changes when the weights of a model do."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return [(id(t), None if t.is_inference() else t._version) for t in tensors]
+
+
+def _one_vector(value: Tensor, axes: tuple[int, ...], rows: int) -> Tensor | None:
+    """Return a tensor as one vector a row, if all but one of its other axes have size 1."""
+    if value.ndim > 2 and any(value[0].numel() == value.shape[axis] for axis in axes):
+        value = value.flatten(1)
+    return value if value.ndim == 2 and len(value) == rows else None

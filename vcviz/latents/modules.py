@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import random
+import threading
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -40,27 +46,140 @@ def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
     return None if found is None else found.detach().cpu().double().numpy()
 
 
+#: exported program -> the module that stands for it
+_EXPORTED: WeakKeyDictionary[Any, nn.Module] = WeakKeyDictionary()
+
+
+def as_module(model: Any) -> nn.Module:
+    """Return a model as a module; an exported program gives the module of its graph.
+
+    Raises
+    ------
+    InputError
+        If it is no module, or its weights have no values.
+    """
+    if type(model).__name__ == "ExportedProgram":  # asking torch.export would import it, in seconds
+        if model not in _EXPORTED:
+            _EXPORTED[model] = model.module()  # another one each time
+        model = _EXPORTED[model]
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if any(t.is_meta for t in _tensors(model)):
+        raise InputError(
+            "the model's weights are on the meta device, which keeps no values; "
+            "load them before, for example model.load_state_dict(weights, assign=True)"
+        )
+    return model
+
+
 def linears(model: nn.Module) -> dict[str, nn.Module]:
     """Return the linear layers by name, in the order in which they were registered."""
     return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
 
 
-def watched_layers(model: nn.Module, layer: str | None) -> dict[str, nn.Module]:
-    """Return the modules by name whose input may be the latent: that named, or the linear ones.
-
-    None of our own models, which say themselves what their latent is.
+def named_layer(model: nn.Module, layer: str) -> nn.Module:
+    """Return the module of a name.
 
     Raises
     ------
     InputError
-        If there is no layer of that name.
+        If there is none.
     """
-    if layer is None:
-        return {} if is_ours(model) else linears(model)
     modules = {name: module for name, module in model.named_modules() if name}
     if layer not in modules:
         raise unknown("layer", layer, modules)
-    return {layer: modules[layer]}
+    return modules[layer]
+
+
+class Signature(NamedTuple):
+    """What the forward pass of a model takes.
+
+    Attributes
+    ----------
+    names : its arguments, in their order
+    required : how many of them have no default
+    anything : whether it takes arguments of any name
+    """
+
+    names: tuple[str, ...] = ()
+    required: int = 0
+    anything: bool = True
+
+
+#: of a model that does not say
+ANYTHING = Signature()
+
+
+def signature_of(model: nn.Module) -> Signature:
+    """Return what the forward pass of a model takes, as far as it says so."""
+    forward: Any = unwrapped(model).forward
+    if isinstance(model, torch.jit.ScriptModule):
+        arguments = forward.schema.arguments[1:]
+        return Signature(
+            tuple(a.name for a in arguments),
+            sum(not a.has_default_value() for a in arguments),
+            False,
+        )
+    try:
+        found = inspect.signature(forward).parameters.values()
+    except (TypeError, ValueError):
+        return ANYTHING
+    kind = inspect.Parameter
+    named = [p for p in found if p.kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)]
+    anything = any(p.kind is kind.VAR_KEYWORD for p in found)
+    bare = not named and any(p.kind is kind.VAR_POSITIONAL for p in found)
+    required = sum(p.default is kind.empty for p in named)
+    return Signature(tuple(p.name for p in named), required, anything or bare)
+
+
+#: id -> module, its training flag before, and how many readings of it are open
+_OPEN: dict[int, list[Any]] = {}
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode; the last of several readings, in whatever threads, undoes it.
+
+    An exported program keeps the mode that it was exported in.
+    """
+    modules = [m for m in model.modules() if isinstance(getattr(m, "training", None), bool)]
+    with _LOCK:
+        for module in modules:
+            entry = _OPEN.setdefault(id(module), [module, module.training, 0])
+            entry[2] += 1
+    try:
+        with suppress(NotImplementedError):
+            model.eval()
+        yield
+    finally:
+        with _LOCK:
+            for module in modules:
+                entry = _OPEN[id(module)]
+                entry[2] -= 1
+                if not entry[2]:
+                    del _OPEN[id(module)]
+                    if module.training != entry[1]:
+                        module.training = entry[1]
+
+
+def read_elsewhere(model: nn.Module) -> bool:
+    """Return whether more than one reading of a model is open."""
+    with _LOCK:
+        return any(_OPEN.get(id(m), (0, 0, 0))[2] > 1 for m in model.modules())
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Leave the random numbers of the session as they are: torch's, NumPy's and Python's."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - that of the session
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def layer_names(model: nn.Module, n: int = 5) -> str:
@@ -86,6 +205,8 @@ def move(model: nn.Module, device: torch.device | str) -> None:
     InputError
         If it is spread over several now, or the device cannot be used.
     """
+    if read_elsewhere(model) and torch.device(device) != own_device(model):
+        raise InputError("the model is being read elsewhere; leave device= out, or wait")
     homes = {str(t.device) for t in _tensors(model)}
     if len(homes) > 1:
         raise InputError(f"the model is spread over {sorted(homes)}; leave device= out")

@@ -23,6 +23,8 @@ from vcviz.records.checks import as_log_probs as as_log_probs
 from vcviz.records.checks import as_places as as_places
 from vcviz.records.checks import as_probs as as_probs
 from vcviz.records.checks import as_rows as as_rows
+from vcviz.records.checks import columns_of as columns_of
+from vcviz.records.checks import is_coarse as is_coarse
 from vcviz.records.directions import Direction as Direction
 from vcviz.records.directions import Marginals as Marginals
 from vcviz.records.inspection import Inspection as Inspection

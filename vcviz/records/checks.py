@@ -13,6 +13,8 @@ from vcviz.errors import InputError, clip
 from vcviz.options import check_count
 
 _BLOCK = 8192
+#: by how much the sum of probabilities of 16 bits may be off one
+_COARSE = 0.05
 #: a label beyond is a mistake, such as a row number, unless the classes have names
 _MOST_CLASSES = 1_000_000
 #: larger numbers are refused: squares and ratios of what is left stay finite
@@ -26,9 +28,13 @@ def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[An
     torch could not take (negative strides, another byte order, long doubles) is copied.
     """
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
+        tensor: Any = value.detach().cpu()
+        # NumPy has no bfloat16.
+        value = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
     try:
         array = np.asarray(value)
+        if array.dtype.name == "bfloat16":  # of JAX's arrays
+            array = array.astype(np.float32)
     except (ValueError, TypeError) as error:  # torch refuses bfloat16 with the latter
         raise InputError(f"{name} must be a rectangular array: {error}") from None
     if array.dtype == object:
@@ -141,14 +147,21 @@ def as_places(value: ArrayLike, n: int) -> NDArray[np.int64]:
     return rows.astype(np.int64)
 
 
+def is_coarse(value: Any) -> bool:
+    """Return whether an array or tensor holds floating-point numbers of 16 bits."""
+    return str(getattr(value, "dtype", "")).endswith("float16")
+
+
 def as_log_probs(
     value: ArrayLike, name: str = "log_probs", dtype: type | None = np.float64
 ) -> NDArray[Any]:
     """Return `value` as (N, C) natural-log probabilities whose rows sum to one.
 
     Minus infinity is a legal log-probability; NaN and plus infinity are not. A `dtype` of None
-    keeps float32 and float64 as they are.
+    keeps float32 and float64 as they are. Those of 16 bits sum to one as well as 16 bits can: they
+    are normalised here.
     """
+    coarse = is_coarse(value)
     array = as_array(name, value, 2)
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
@@ -162,8 +175,10 @@ def as_log_probs(
         for start in range(0, len(array), _BLOCK):  # in cache: a million rows in 20 ms
             total = np.einsum("nc->n", np.exp(array[start : start + _BLOCK]))
             worst = float(np.maximum(worst, np.abs(total - 1).max()))
-    if worst < 1e-2:  # false for NaN too
+    if worst < 1e-2 and not coarse:  # false for NaN too
         return array
+    if worst < _COARSE and coarse:
+        return array - logsumexp(array, axis=1, keepdims=True).astype(array.dtype)
     if np.isnan(array).any() or np.isposinf(array).any():
         raise InputError(f"{name} holds NaN or +inf values; they are not log-probabilities")
     hint = (
@@ -238,6 +253,43 @@ def as_log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
     log_weight = log_weight.astype(np.float64)
     log_weight -= log_weight.max()  # else the logsumexp of large ones rounds to their maximum
     return log_weight - logsumexp(log_weight)
+
+
+def as_table(value: Any, n: int) -> dict[str, NDArray[Any]] | None:
+    """Return `value`, a DataFrame or columns by name, as a dict of (N,) arrays; None if empty.
+
+    Numbers, truths, words and dates stay what they are; anything else is told in words.
+    """
+    if value is None:
+        return None
+    found = {}
+    for name, column in columns_of(value).items():
+        array = np.asarray(column)
+        if array.shape[:1] != (n,) or array.ndim != 1:
+            raise InputError(
+                f"column {name!r} of the table must have {n} values, one per row, got {array.shape}"
+            )
+        # Words as Python's strings: NumPy's would all be as wide as the longest.
+        plain = array.dtype.kind in "fiubMm"
+        array = array.copy() if plain else np.array([_word(v) for v in array], dtype=object)
+        array.flags.writeable = False
+        found[str(name)] = array
+    return found or None
+
+
+def columns_of(table: Any) -> dict[str, Any]:
+    """Return the columns of a DataFrame or a mapping; an index with a name is the first of them."""
+    if not hasattr(table, "items"):
+        raise InputError(f"table must be a DataFrame or columns by name, got {clip(table)}")
+    columns = {str(name): column for name, column in table.items()}
+    index = getattr(table, "index", None)
+    if getattr(index, "name", None) is not None:
+        columns = {str(index.name): np.asarray(index)} | columns  # type: ignore[union-attr]
+    return columns
+
+
+def _word(value: Any) -> str:
+    return "" if value is None or value != value else str(value)  # NaN is not itself
 
 
 def class_names_of(names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from vcviz.records.checks import (
     as_log_probs,
     as_places,
     as_probs,
+    as_table,
     class_names_of,
     freeze,
 )
@@ -40,6 +41,8 @@ class LatentSet:
         normalised, which `log_probs` no longer know
     label_prior : (C,) float array, optional; the label frequencies that `log_probs` are for, see
         `vcviz.shift_prior`; None: those of the data, whatever they are
+    table : columns of the user's own by name, one value per row, or a DataFrame; optional. They go
+        with the rows into hovers, selections and exports
     """
 
     z: NDArray[np.float32]
@@ -50,6 +53,7 @@ class LatentSet:
     name: str = "latents"
     energy: NDArray[np.float32] | None = None
     label_prior: NDArray[np.float64] | None = None
+    table: Mapping[str, NDArray[Any]] | None = None
 
     def __post_init__(self) -> None:
         z = as_float("z", self.z, 2)
@@ -73,6 +77,7 @@ class LatentSet:
             class_names=class_names_of(self.class_names, n_classes),
             energy=energy,
             label_prior=None if prior is None else as_probs("label_prior", prior, n_classes),
+            table=as_table(self.table, len(z)),
         )
 
     def __len__(self) -> int:
@@ -98,6 +103,11 @@ class LatentSet:
         """For which label frequencies `log_probs` are, in words; "" where it is those of `y`."""
         return label_note(self.label_prior, self.y)
 
+    def told(self, place: int, most: int = 6) -> list[str]:
+        """Return what the first columns of the `table` say of one row, "name: value" each."""
+        columns = list((self.table or {}).items())[:most]
+        return [f"{name}: {_plain(values[place])}" for name, values in columns]
+
     def take(self, rows: ArrayLike) -> LatentSet:
         """Return the latents of `rows` (integer positions or a boolean mask)."""
         rows = as_places(rows, len(self))
@@ -108,7 +118,12 @@ class LatentSet:
             y=self.y[rows],
             index=self.index[rows],
             energy=None if self.energy is None else self.energy[rows],
+            table=None if self.table is None else {k: v[rows] for k, v in self.table.items()},
         )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, np.floating) else str(value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.config import RunConfig
 from vcviz.records import LatentPrior
+from vcviz.runs.settings import plain_session
 
 _FIELDS = ("mean", "scale", "scale_tril", "log_weight", "df", "concentration")
 _PRIOR, _STATE = "prior.", "law."
@@ -43,6 +44,7 @@ def stored_law(arrays: Mapping[str, NDArray[Any]], config: RunConfig) -> LatentP
     return LatentPrior(**stated, family=family)
 
 
+@plain_session()
 def _custom_law(arrays: Mapping[str, NDArray[Any]], config: RunConfig) -> LatentPrior:
     import torch
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,29 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vcviz.model import Classifier
+
+
+@contextmanager
+def plain_session() -> Iterator[None]:
+    """Be as torch is when it starts: float32, on the CPU, with gradients; then as it was before.
+
+    What a run is must not hang on what else the session does. Also a decorator.
+    """
+    import torch
+
+    kind, elsewhere = torch.get_default_dtype(), torch.get_default_device().type != "cpu"
+    inference = torch.is_inference_mode_enabled()
+    with (
+        torch.device("cpu") if elsewhere else nullcontext(),
+        torch.inference_mode(False) if inference else nullcontext(),
+        torch.enable_grad(),
+        torch.random.fork_rng(devices=[]),  # weights are drawn before they are loaded
+    ):
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(kind)
 
 
 def build_model(

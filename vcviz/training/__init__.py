@@ -18,7 +18,7 @@ from vcviz.errors import InputError, clip, expect, unknown
 from vcviz.heads import HEADS
 from vcviz.laws import describe as describe_law
 from vcviz.options import check_path
-from vcviz.records import Split
+from vcviz.records import Split, as_array
 from vcviz.runs import folder as run_folder
 from vcviz.training.jobs import Job, train_job, train_jobs
 
@@ -179,7 +179,7 @@ def _with_own_splits(config: RunConfig, splits: tuple[Split, Split]) -> RunConfi
 def _with_own_encoder(config: RunConfig, encoder: nn.Module) -> RunConfig:
     digest = hashlib.sha256()
     for key, value in sorted(encoder.state_dict().items()):
-        digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(key.encode() + as_array(key, value).tobytes())
     options = {"class": type(encoder).__qualname__, "initial_weights": digest.hexdigest()[:16]}
     return RunConfig(**config.model_dump() | {"encoder": "custom", "encoder_options": options})
 

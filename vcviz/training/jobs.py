@@ -26,7 +26,7 @@ from vcviz.locks import held
 from vcviz.model import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
-from vcviz.runs.settings import build_model, load_splits
+from vcviz.runs.settings import build_model, load_splits, plain_session
 from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
@@ -77,6 +77,7 @@ class Job:
         _check_splits(*self.data)
         with _seeded(self.config.seed):
             model = build_model(self.config, self.description, encoder=self.encoder)
+            model.float()  # an encoder of one's own may come from a session of another type
         _check_shapes(model, self.data[0], self.config)
         return model
 
@@ -105,6 +106,7 @@ class Job:
         return runs.load_run(final)
 
 
+@plain_session()
 def train_job(job: Job, checkpoint_every: float, progress: bool) -> runs.Run:
     """Return the run of a job, trained now unless it is already there.
 
@@ -131,6 +133,7 @@ def _train(job: Job, checkpoint_every: float, progress: bool) -> runs.Run:
         return job.finish(trainer)
 
 
+@plain_session()
 def train_jobs(jobs: Sequence[Job], checkpoint_every: float, progress: bool) -> list[runs.Run]:
     """Return the runs of jobs; new ones that differ in the seed alone are trained together.
 

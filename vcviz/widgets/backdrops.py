@@ -96,6 +96,10 @@ class Backdrops:
     def _load(self) -> Any:
         return self._source.run.model()
 
+    def _asked(self) -> Any:
+        """Return what says p(y|z): the map that was found in somebody's model, or the model."""
+        return getattr(self._source.run, "head", None) or self._model()
+
     def _train(self) -> LatentSet | None:
         source = self._source
         return source.latents(("train", False), None)[0] if source.epochs else None
@@ -135,7 +139,7 @@ class Backdrops:
             return Backdrop(told=("regions: of the trained model only",))
         from vcviz.latents.planes import plane_log_probs
 
-        return Backdrop((region_trace(plane_log_probs(self._model(), lat, **frame)),))
+        return Backdrop((region_trace(plane_log_probs(self._asked(), lat, **frame)),))
 
     def _ratio(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
         """Return the critic's T under the latents."""
@@ -168,7 +172,7 @@ class Backdrops:
         if not frame["projection"].linear:
             return Backdrop(over=tuple(over), told=("no threshold: the axes are not linear",))
         field = score_plane(
-            self._model() if self.can_ask else None,
+            self._asked() if self.can_ask else None,
             _thinned(lat),
             method,
             prior=prior,

@@ -17,6 +17,7 @@ from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
 from vcviz.figures.reliability import panel_of
 from vcviz.figures.temperature import temperature_spec
+from vcviz.inspection import with_own
 from vcviz.widgets.bind import Bound
 from vcviz.widgets.calibration_controls import (
     calibration_controls,
@@ -103,7 +104,8 @@ class CalibrationExplorer(Explorer):
         """The chosen rows of the run in which they were chosen, else of the first one shown.
 
         Columns: ``row`` (its number in the split), ``label``, ``predicted``, ``confidence`` (at
-        the temperature now, of the top label or the class shown), ``right`` and ``bin`` (from 0).
+        the temperature now, of the top label or the class shown), ``right`` and ``bin`` (from 0);
+        then the user's own, `LatentSet.table`.
         """
         import pandas as pd
 
@@ -115,16 +117,15 @@ class CalibrationExplorer(Explorer):
         lat = of.latents(rows)
         mask = self._mask(i, rows)
         confidence, right = of.told(rows, bins.label, temperature)
-        return pd.DataFrame(
-            {
-                "row": lat.index[mask],
-                "label": names[lat.y[mask]],
-                "predicted": names[lat.log_probs[mask].argmax(1)],
-                "confidence": confidence[mask],
-                "right": right[mask],
-                "bin": of.bin_of(rows, bins, temperature, mask),
-            }
-        )
+        columns = {
+            "row": lat.index[mask],
+            "label": names[lat.y[mask]],
+            "predicted": names[lat.log_probs[mask].argmax(1)],
+            "confidence": confidence[mask],
+            "right": right[mask],
+            "bin": of.bin_of(rows, bins, temperature, mask),
+        }
+        return pd.DataFrame(with_own(columns, lat, mask))
 
     def figure(
         self,

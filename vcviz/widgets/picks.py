@@ -14,7 +14,7 @@ from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.inspection import inspection_spec
 from vcviz.figures.latent_panel import View
-from vcviz.inspection import inspect_row, selection_summary, selection_table
+from vcviz.inspection import inspect_row, places_of, selection_summary, selection_table
 from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary
 from vcviz.widgets.controls import prose
 from vcviz.widgets.plot import Plot
@@ -81,6 +81,7 @@ class Picks:
             f"row {lat.index[place]}, {lat.class_names[lat.y[place]]}",
             f"predicted {lat.class_names[predicted]}, "
             f"p = {np.exp(float(lat.log_probs[place, predicted])):.3f}",
+            *(line[:160] for line in lat.told(place)),
         ]
         text = sample.text[:160] if sample else ""
         self._explorer.view.tip(
@@ -125,6 +126,9 @@ class Picks:
         run, split = self._number(number), self._explorer.split
         title = html.escape(self._explorer.sources[run].title)
         own = _sample_html(self._samples(run)(split, one.row), 112)
+        lat = self._explorer.views()[number].lat
+        lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
+        own = "<br>".join([*lines, own])
         near = zip(one.neighbours, one.distances, one.neighbour_labels, strict=True)
         items = []
         for row, distance, label in near:
