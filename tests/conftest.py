@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from vcviz.records import Split
+
+if TYPE_CHECKING:
+    from story import Story
 
 # Before a test imports torch or numba: on a busy machine two threads can be far slower than one.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -43,6 +47,15 @@ def _same_draws() -> None:
     import torch
 
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The runs of the notebooks at their own parameters; processes of one session share them."""
+    from story import Story
+
+    base = tmp_path_factory.getbasetemp()
+    return Story((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "story")
 
 
 @pytest.fixture
