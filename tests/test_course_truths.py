@@ -137,10 +137,11 @@ def test_each_objective_wants_what_the_lesson_says():
         name: terms.optimum(likelihood=a, entropy=b, rate=c, **shared)
         for name, (a, b, c) in terms.OBJECTIVES.items()
     }
-    ce, mixture, elbo, vc = found.values()
+    ce, mixture, bottleneck, vc = found.values()
     assert ce.m == 6.0
     assert ce.runs_away
-    assert (mixture.s, elbo.s) == pytest.approx((0.1, 0.1), rel=0.05)
+    assert (bottleneck.m, bottleneck.s) == (mixture.m, mixture.s)
+    assert mixture.s == pytest.approx(0.1, rel=0.05)
     assert not vc.runs_away
     assert 0.8 < vc.s < 1.0
     strong = terms.optimum(likelihood=True, entropy=True, rate=False, **shared | {"weight": 50})
@@ -271,6 +272,7 @@ def test_a_classifier_too_sharp_knows_less_by_its_kl():
         ("3.2", stats.chi2(2).ppf(0.9) ** 0.5),
         ("4.1", stats.norm(0, 0.5).entropy()),
         ("4.2", np.log(2) + 0.125 - 0.5),
+        ("4.3", stats.norm(0, 0.1).entropy()),
         ("5.1", 0.35),
         ("5.2", 2.5),
         ("6.1", 0.5),

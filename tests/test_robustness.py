@@ -88,14 +88,35 @@ def test_every_gate_sees_what_it_is_there_for(model, split):
     assert wrong(path, "a larger ε never helps", weaker)[0] is False
     moved = replace(path, epsilon=0.0)
     assert wrong(path, "ε = 0 is the identity", moved)[0] is False
-    assert wrong(replace(path, noise=0.2), "output does not vary") == (False, 0.2)
-    assert wrong(replace(path, noise=0.2, draws=10), "output does not vary") == (True, 0.2)
+    assert wrong(replace(path, noise=0.2), "noise is averaged out") == (False, 0.2)
+    assert wrong(replace(path, noise=0.2, draws=9), "noise is averaged out") == (False, 0.2)
+    assert wrong(replace(path, noise=0.2, draws=10), "noise is averaged out") == (True, 0.2)
     twice = replace(path, log_probs=path.log_probs + 1)
     assert wrong(twice, "output is log-probabilities")[0] is False
     images = trajectory()
     bright = images.x_adv.copy()
     bright[0] = 1.5
     assert wrong(replace(images, x_adv=bright), "stays in the input range") == (False, 0.5)
+
+
+def test_a_reading_of_a_stochastic_encoder_is_a_mean_over_draws(split):
+    def gate(predict_draws: int, draws: int) -> tuple[bool | None, str]:
+        head = vcviz.build_head("gaussian_mixture", latent_dim=2, n_classes=C)
+        model = vcviz.Classifier(
+            nn.Linear(FEATURES, 4), head, stochastic=True, predict_draws=predict_draws
+        )
+        path = attack(model, split, epsilon=0.2, steps=2, draws=draws)
+        curve = robustness_curve(model, split, [0.2], steps=2, draws=draws, calibration=False)
+        found, again = attack_gates(path)["noise is averaged out"], curve.gates
+        assert again["noise is averaged out"].passed is found.passed
+        return found.passed, found.text
+
+    assert gate(16, 1) == (True, "largest change of a probability when inputs are read again; "
+                                 "each gradient is a mean over 16 draws of the noise")  # fmt: skip
+    assert gate(4, 3)[0] is True
+    passed, text = gate(4, 2)
+    assert passed is False
+    assert text.endswith("a mean over 8 draws of the noise, 10 or more are needed: see draws=")
 
 
 def test_gates_of_a_target_look_at_the_inputs_that_are_not_there(model, split):
@@ -270,7 +291,7 @@ def test_points_of_a_stochastic_model_are_judged_by_noise_that_chose_nothing(spl
         torch.manual_seed(0)
         curve = robustness_curve(Noisy(), split, [0.1, 0.2], steps=10)
     assert (np.abs(curve.accuracy - 1 / 3) < 0.25).all()
-    assert curve.gates["output does not vary"].passed is False
+    assert curve.gates["noise is averaged out"].passed is False
 
 
 def test_a_run_is_asked_for_its_own_curve(split):

@@ -78,10 +78,13 @@ def attack(
     random_start : begin uniformly in the ball; step 0 of the record stays the clean input
     targeted : class, or one per row, whose probability is raised instead; "least_likely" for the
         class that each clean input is least likely to have
-    seed : of the random start and of the noise of a stochastic head
-    draws : for a stochastic head, the gradients of so many draws are averaged at every step
-        (expectation over transformation), fresh noise each time. What is recorded has one fixed
-        noise at all steps, so that it changes along the way only because the input does.
+    seed : of the random start and of the noise of a stochastic model
+    draws : for a stochastic model, the gradients of so many readings are averaged at every step
+        (expectation over transformation), fresh noise each time. One reading of a stochastic
+        encoder is a mean over draws already, `Classifier.predict_draws` of them, so that 1 will
+        do; a stochastic head wants 10 or more. What is recorded has one fixed noise at all steps,
+        so that it changes along the way only because the input does: the probabilities of a
+        reading, and one latent drawn from q(z|x).
     keep_inputs : keep the inputs of every step too, as `Trajectory.change`, 2 bytes a value
     checks : so many of the first rows are attacked at radii 0 and 2 epsilon too, so that
         `attack_gates` can say whether these make sense
@@ -186,7 +189,7 @@ def attack(
         loss=loss,
         target=None if targeted is None else goal,
         noise=spread,
-        draws=plan.draws,
+        draws=plan.draws * read.draws,
         change=path.change,
         checks=tuple(others),
         label_prior=label_prior_of(model),

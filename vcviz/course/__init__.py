@@ -70,7 +70,7 @@ KEYS: dict[str, Callable[..., Key]] = {
     "3.3": training.key_softmax,
     "4.1": objective.key_entropy,
     "4.2": objective.key_kl,
-    "4.3": objective.key_term,
+    "4.3": objective.key_constant,
     "5.1": confidence.key_ece,
     "5.2": confidence.key_temperature,
     "5.3": confidence.key_floor,

@@ -61,6 +61,13 @@ def at_flip(path: Trajectory, inside: NDArray[np.bool_]) -> float:
     return float(inside[path.first_flip[rows], rows].mean())
 
 
+def unlikely(path: Trajectory, prior: LatentPrior) -> NDArray[np.bool_]:
+    """Return (T+1, N) whether p(z) is lower than for 95 % of the clean inputs: an alarm."""
+    steps, n, dim = path.z.shape
+    density = prior.log_marginal(path.z.reshape(-1, dim)).reshape(steps, n)
+    return density < np.quantile(density[0], 1 - MASS)
+
+
 def attacked(
     runs: Sequence[Run], *, rows: int = 100, epsilon: float = 0.15, steps: int = 15
 ) -> list[Trajectory]:
@@ -112,14 +119,24 @@ def predict_region(path: Trajectory, prior: LatentPrior) -> Prediction:
         nowhere = at_flip(path, ~in_region(path, prior) & ~in_region(path, prior, of="predicted"))
         shares = [own, other, nowhere]
         rows = flipped(path)
-        ends = in_region(path, prior, of="predicted")[-1, rows].mean() if rows.any() else 0.0
+        low, sure = unlikely(path, prior), np.exp(path.log_probs.max(2))
+        steps, at = path.first_flip[rows], np.flatnonzero(rows)
+        ends = "Nothing flipped."
+        if rows.any():
+            ends = (
+                f"At that moment the classifier is not sure (median confidence "
+                f"{np.median(sure[steps, at]):.2f}), at the last step it is "
+                f"({np.median(sure[-1, at]):.2f}). p(z) is lower than for 95 % of the clean digits "
+                f"in {low[steps, at].mean():.0%} when they flip and in {low[-1, at].mean():.0%} at "
+                f"the last step, when "
+                f"{in_region(path, prior, of='predicted')[-1, at].mean():.0%} are in a wrong "
+                "class's region."
+            )
         return Reveal(
             int(np.nanargmax(shares)) if rows.any() else 2,
             f"Of {int(rows.sum())} flipped samples {own:.0%} were still in the region of "
             f"95 % of their own class when they flipped, {other:.0%} in that of the class they "
-            f"were taken for, {nowhere:.0%} in neither. Bayes' rule divides one small density by "
-            "another and is as sure as ever: only p(z) itself tells that nobody lives there. And "
-            f"even that passes: at the last step {ends:.0%} are in a wrong class's region.",
+            f"were taken for (regions may overlap), {nowhere:.0%} in neither. {ends}",
         )
 
     return Prediction(
@@ -189,7 +206,7 @@ def key_share(path: Trajectory, prior: LatentPrior) -> Key:
     }
     return Key(
         float(inside[-1, rows].mean()),
-        "for those p(z) is as large as for honest digits: a density is a late and partial alarm",
+        "they lie where honest digits do, and p(z) says nothing of them any more",
         mistakes,
         unit="fraction",
         tolerance=0.005,

@@ -1,4 +1,4 @@
-"""Lesson 4: from cross-entropy to an ELBO to variational classification, term by term."""
+"""Lesson 4: from cross-entropy to a bottleneck to variational classification, term by term."""
 
 from __future__ import annotations
 
@@ -247,15 +247,19 @@ def key_kl() -> Key:
     )
 
 
-def key_term() -> Key:
-    """Return the term that tells VC from the mixture."""
+def key_constant() -> Key:
+    """Return entropy and rate of an encoder with noise N(0, 0.1²), as the bottleneck has both."""
+    parts = terms(1.5, 0.5, mean=1.5, noise=0.1)
     return Key(
-        "entropy",
-        "it cannot be computed from single samples, which is why VC needs a critic",
+        float(parts["entropy"] + parts["rate"]),
+        "the entropy of q(z|x), whatever the encoder does: both objectives have one optimum",
         {
-            "both have it": "likelihood",
-            "both have it, it is the cross-entropy": "posterior",
-            "neither has it; the ELBO does": "rate",
+            "that is the rate at s = 1 alone": float(np.log(0.1)),
+            "0.1 is the standard deviation; the formula has the variance": float(
+                0.5 * (1 + np.log(2 * np.pi * 0.1))
+            ),
+            "it has no entropy of its own, but (3) and (4) depend on s; their sum does not": 0.0,
         },
-        hint='choose "posterior", "likelihood", "entropy" or "rate"',
+        unit="nats",
+        hint="(3) − I(x;z|y) = H(q(z|x)): the entropy of a class minus what tells of x",
     )

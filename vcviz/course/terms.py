@@ -19,7 +19,7 @@ DISTANCES, SPREADS = np.linspace(0, 6, 97), np.geomspace(0.05, 4, 97)
 OBJECTIVES = {
     "cross-entropy": (False, False, False),
     "mixture": (True, False, False),
-    "ELBO": (True, True, True),
+    "bottleneck": (True, True, True),
     "VC": (True, True, False),
 }
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HEADS = ("softmax", "gaussian_mixture", "variational")
 N_CLASSES, EPOCHS = 5, 200
+#: more than there are, so that figures over epochs end with the numbers of the trained model
+_ALL_ROWS = 1_000
 
 
 def course_runs(
@@ -36,7 +38,7 @@ def course_runs(
     Parameters
     ----------
     out : folder of the runs; three notebooks share them
-    epochs : default 200, some ten seconds in all
+    epochs : default 200, half a minute or so in all
     seed : of data split, weights and batches
     progress : show a bar
     """
@@ -52,6 +54,7 @@ def course_runs(
         batch_size=100,
         seed=seed,
         probe_every=max(1, epochs // 20),
+        probe_size=_ALL_ROWS,
         out=out,
         progress=progress,
     )

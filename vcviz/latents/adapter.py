@@ -159,6 +159,12 @@ class Reader:
         """The device the model is on."""
         return own_device(self.model)
 
+    @property
+    def draws(self) -> int:
+        """Latents whose probabilities one call averages; 1 for a point encoder."""
+        model: Any = self.model
+        return model.predict_draws if self.ours and model.stochastic else 1
+
     def __call__(self, x: Inputs, generator: torch.Generator | None = None) -> Reading:
         """Return what the model says of a batch.
 

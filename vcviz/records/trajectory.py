@@ -39,7 +39,8 @@ class Trajectory:
     target : (N,) classes that a targeted attack aims at; None if it has no target
     noise : largest change of a probability when the same inputs are read again with other noise;
         0 for a deterministic model, None if it was not tried
-    draws : noises over which the gradients were averaged
+    draws : noises over which each gradient was averaged, those of a stochastic encoder's
+        prediction included
     change : (T+1, N, …) inputs minus the clean ones at each step in half precision, for pictures;
         None if they were not asked for
     checks : the same attack on some of the first rows at other radii, for `vcviz.attack_gates`

@@ -8,6 +8,8 @@ from scipy.special import logsumexp
 from vcviz.errors import expect
 from vcviz.records import Gate, Gates, Trajectory
 
+#: noises over which the gradient of a stochastic model must be averaged
+_DRAWS = 10
 #: share of inputs without a gradient, and of inputs whose loss did not rise, that is allowed
 _FEW = 0.05
 #: sums of float32 probabilities are off by no more
@@ -82,6 +84,11 @@ def checked(
     slack = max(0.01, 1.5 / n)
     told = f"at most {slack:.2g} is allowed"
     random = noise is not None and noise > 0
+    averaged = ""
+    if random:
+        averaged = f"; each gradient is a mean over {draws} draws of the noise"
+        if draws < _DRAWS:
+            averaged += f", {_DRAWS} or more are needed: see draws="
     return Gates(
         (
             _gate("ε = 0 is the identity", identity, 1e-6, "largest change of a probability"),
@@ -96,11 +103,9 @@ def checked(
                   f"how much worse the model was at an earlier step, fraction; {told}"),
             _gate("a larger ε never helps", larger, slack,
                   f"rise of accuracy at a larger radius, fraction; {told}"),
-            Gate("output does not vary", None if noise is None else not random or draws > 1,
+            Gate("noise is averaged out", None if noise is None else not random or draws >= _DRAWS,
                  float("nan") if noise is None else noise,
-                 "largest change of a probability when inputs are read again"
-                 + (f"; gradients are averaged over {draws} draws" if random else "")
-                 + ("; average gradients with draws=10 or more" if random and draws < 2 else "")),
+                 "largest change of a probability when inputs are read again" + averaged),
             _gate("output is log-probabilities", output, _SUM,
                   "how far probabilities are from summing to one"),
         )
