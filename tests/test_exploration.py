@@ -338,7 +338,8 @@ def test_runs_are_explored_together_and_what_is_chosen_is_shown_in_both(tmp_path
 
 @pytest.mark.parametrize("lost", ["encoder", "splits"])
 def test_a_run_whose_encoder_or_data_were_in_memory_is_explored_without_an_attack(lost, tmp_path):
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    # Means and scales: the variational head has a stochastic encoder.
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2 * 3))
     own = {
         "encoder": {"dataset": "digits", "n_train": 100, "encoder": net},
         "splits": {"splits": vcviz.load_data("digits", n_train=100)},

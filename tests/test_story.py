@@ -44,7 +44,7 @@ def spacing(run: Run) -> float:
     assert law is not None
     apart = np.linalg.norm(law.mean[:, None] - law.mean, axis=2)
     np.fill_diagonal(apart, np.inf)
-    return apart.min(1).mean() / np.sqrt(np.trace(law.cov, axis1=1, axis2=2) / 2).mean()
+    return apart.min(1).mean() / law.scale.mean()
 
 
 # ---------------------------------------------------------------- the tour, in the plane

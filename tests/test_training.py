@@ -48,16 +48,45 @@ def test_learns_digits_and_keeps_what_the_explorers_need(tmp_path: Path) -> None
     assert [row["epoch"] for row in run.history] == list(range(1, 16))
 
 
-@pytest.mark.parametrize("head", ["softmax", "gaussian_mixture", "variational"])
-def test_stored_latents_are_what_the_loaded_model_gives(tmp_path: Path, head: str) -> None:
-    run = vcviz.train(head=head, out=tmp_path, **QUICK)
-    stored = run.latents("test")
-    again = vcviz.extract_latents(run.model(), run.split("test"), progress=False)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"head": "softmax"},
+        {"head": "gaussian_mixture"},
+        {"head": "variational", "stochastic": False},
+        {"head": "variational"},
+    ],
+    ids=["softmax", "gaussian_mixture", "variational of a point", "variational"],
+)
+def test_stored_latents_are_what_the_loaded_model_gives(tmp_path: Path, settings: dict) -> None:
+    run = vcviz.train(**settings, out=tmp_path, **QUICK)
+    stored, model, law = run.latents("test"), run.model(), run.prior()
+    again = vcviz.extract_latents(model, run.split("test"), progress=False)
     np.testing.assert_allclose(again.z, stored.z, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(again.log_probs, stored.log_probs, rtol=1e-4, atol=1e-4)
-    # The law the run reports must give the classifier's own posterior back.
-    posterior = run.prior().log_posterior(stored.z)
-    np.testing.assert_allclose(posterior, stored.log_probs, rtol=1e-3, atol=2e-3)
+    # The law the run reports must give the classifier's own posterior back: that of the latents
+    # where they are points, and elsewhere its mean over q(z|x), as well as so many draws know it.
+    if not run.config.stochastic:
+        posterior = law.log_posterior(stored.z)
+        np.testing.assert_allclose(posterior, stored.log_probs, rtol=1e-3, atol=2e-3)
+        return
+    with torch.no_grad():
+        q = model.posterior(torch.as_tensor(run.split("test").x.copy()))
+        z = q.draw(400, torch.Generator().manual_seed(1)).numpy()
+    p = np.exp(law.log_posterior(z)).reshape(400, *stored.log_probs.shape)
+    error = (np.exp(stored.log_probs) - p.mean(0)) ** 2
+    expected = p.var(0, ddof=1) * (1 / run.config.predict_draws + 1 / 400)
+    assert error.mean() == pytest.approx(expected.mean(), rel=0.15)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_an_own_encoder_of_the_wrong_width_is_told_what_a_stochastic_one_gives(width) -> None:
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, width))
+    with pytest.raises(InputError, match=rf"\(B, 4\) numbers.*gave \(B, {width}\).*stochastic=F"):
+        vcviz.train(head="variational", latent_dim=2, encoder=encoder, **QUICK)
+    if width == 3:
+        with pytest.raises(InputError, match=r"should give \(B, 2\) latents, gave \(2, 3\)"):
+            vcviz.train(head="softmax", latent_dim=2, encoder=encoder, **QUICK)
 
 
 def test_same_settings_give_the_same_run_and_train_once(tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def _check_shapes(model: Classifier, split: Split, config: RunConfig) -> None:
     model.eval()
     try:
         with torch.no_grad():
-            z = model.encode(torch.as_tensor(np.array(split.x[:2])))
+            found = model.posterior(torch.as_tensor(np.array(split.x[:2])))
     except (RuntimeError, TypeError, IndexError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -305,7 +305,16 @@ def _check_shapes(model: Classifier, split: Split, config: RunConfig) -> None:
     model.train(was_training)
     if config.batch_size == 1 and has_batch_norm(model):
         raise InputError("batch_size must be at least 2 for an encoder with batch norm, got 1")
-    if z.shape != (len(split.x[:2]), config.latent_dim):
+    wanted = (len(split.x[:2]), config.latent_dim)
+    widths = [part.shape[-1] for part in found if part is not None]
+    if config.stochastic and widths != 2 * [config.latent_dim]:
         raise InputError(
-            f"the encoder should give (B, {config.latent_dim}) latents, gave {tuple(z.shape)}"
+            f"a stochastic encoder should give (B, {2 * config.latent_dim}) numbers, the means of "
+            f"q(z|x) and then its scales before a softplus; gave (B, {sum(widths)}). "
+            "For one that gives a point: stochastic=False"
+        )
+    if found.mean.shape != wanted:
+        raise InputError(
+            f"the encoder should give (B, {config.latent_dim}) latents, gave "
+            f"{tuple(found.mean.shape)}"
         )
