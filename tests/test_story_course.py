@@ -186,10 +186,10 @@ def notices_some(story: Story, seed: int) -> None:
     assert flip.mean() > 0.5 > last.mean()
 
 
-def sixteen_draws(story: Story, seed: int) -> None:
+def draws_of_a_reading(story: Story, seed: int) -> None:
     path, _ = paths_of(story, seed)[2]
     assert path.noise
-    assert path.draws == 16
+    assert path.draws == 32
 
 
 # ---------------------------------------------------------------- calibration
@@ -249,7 +249,7 @@ def all_below_a_tenth(story: Story, seed: int) -> None:
     assert max(path.accuracy[-1] for path, _ in in_the_notebook(story, seed)) < 0.1
 
 
-def sixteen_are_enough(story: Story, seed: int) -> None:
+def more_draws_do_no_more(story: Story, seed: int) -> None:
     run = story.runs("adversarial", seed)[2]
     one, ten = (
         run.attack(200, epsilon=0.05, steps=20, draws=n, progress=False).accuracy[-1]
@@ -278,7 +278,7 @@ CLAIMS = (
           all_noise, 0),
     Claim(L4, "far below 1 for the mixture, and nearer to 1 for the variational head in every "
               "class", spreads_of_networks),
-    Claim(L6, "the mean over 16 draws", sixteen_draws, 0),
+    Claim(L6, "the mean over 32 draws", draws_of_a_reading, 0),
     Claim(L6, "most of them to leave their circle before they flip", leaves_before_it_flips),
     Claim(L6, "of all classes together falls and recovers", falls_and_recovers, 0),
     Claim(L6, "**Expect** all of them to fall", all_fall),
@@ -295,7 +295,7 @@ CLAIMS = (
     Claim("adversarial", "less than one in ten is still read rightly at the end",
           all_below_a_tenth, 0),
     Claim("docs/attacks.md", "ten times as many left accuracy where it was within 0.02",
-          sixteen_are_enough, 0),
+          more_draws_do_no_more, 0),
 )  # fmt: skip
 
 
