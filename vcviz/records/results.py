@@ -127,18 +127,19 @@ class LatentFit:
 
     def __post_init__(self) -> None:
         c = len(self.class_names)
-        bias = np.full(c, np.nan) if self.kl_bias is None else self.kl_bias
-        varying = self.kl if self.kl_varying is None else self.kl_varying
-        constant = np.zeros(c, np.int64) if self.constant is None else self.constant
-        arrays = {
-            "kl_bias": as_known("kl_bias", bias, (c,)),
-            "kl_varying": as_known("kl_varying", varying, (c,)),
-            "constant": as_known("constant", constant, (c,)),
-        }
+        arrays = {}
         for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):
             arrays[name] = as_known(name, getattr(self, name), (c,))
         for name in ("kl_interval", "energy_interval", "auc_interval"):
             arrays[name] = as_known(name, getattr(self, name), (c, 2))
+        optional = {
+            "kl_bias": np.full(c, np.nan),
+            "kl_varying": arrays["kl"],
+            "constant": np.zeros(c, np.int64),
+        }
+        for name, absent in optional.items():
+            value = getattr(self, name)
+            arrays[name] = as_known(name, absent if value is None else value, (c,))
         freeze(self, **arrays)
 
     def mean(self, statistic: str) -> float:
