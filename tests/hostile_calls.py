@@ -468,8 +468,8 @@ for _function, _options in {
     "expected_calibration_error": {"n_bins": 4},
     "expected_calibration_error:mass": {"n_bins": 4, "binning": "mass"},
     "expected_calibration_error:class": {"label": 0},
-    # Enough for what the draws are in the mean: their order hangs on the last digit.
-    "smooth_calibration_error": {"resamples": 300},
+    # Without draws: of eight rows their order, and with it a quantile, hangs on the last digit.
+    "smooth_calibration_error": {"resamples": 0},
     "brier_score": {},
     "brier_decomposition": {},
     "negative_log_likelihood": {},
