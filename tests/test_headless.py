@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
+from nbclient.exceptions import CellTimeoutError
 from nbformat.v4 import new_output
 from tiny_notebooks import code, notebook, save, text
 
@@ -146,6 +148,19 @@ def test_a_killed_kernel_an_exit_and_a_timeout_are_told_apart(tmp_path, cell, ki
     assert said is None or failure.last_output == said
     assert caught.value.result.page is None
     assert read_notebook(caught.value.result.path).cells[0].execution_count == 1
+
+
+def test_a_kernel_that_does_not_answer_is_told_without_a_limit_of_ours(tmp_path, monkeypatch):
+    ran = papermill.execute_notebook
+
+    def silent(*args, **options):
+        ran(*args, **options)
+        raise CellTimeoutError("no answer")
+
+    monkeypatch.setattr(papermill, "execute_notebook", silent)
+    with pytest.raises(NotebookError, match="did not answer") as caught:
+        run(save(tmp_path / "n.ipynb", "1"), html=False)
+    assert caught.value.result.failure.kind == "timeout"
 
 
 def test_a_kernel_that_does_not_start_says_why(tmp_path, monkeypatch):

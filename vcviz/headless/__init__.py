@@ -205,7 +205,9 @@ def _execute(
             nb = read_notebook(partial)
             return nb, find_failure(nb)
         except CellTimeoutError:
-            kind, reason = "timeout", f"took longer than {timeout:g} s"
+            # Without a limit of ours one of the client's own, for a kernel that does not answer.
+            reason = "did not answer" if timeout is None else f"took longer than {timeout:g} s"
+            kind = "timeout"
         except DeadKernelError:
             kind, reason = "died", started[-1].ending()
         except RuntimeError as error:
