@@ -46,9 +46,9 @@ def train_rates(
 
     Parameters
     ----------
-    rates : weights of KL(q(z|x) || r) in the loss. With a softmax head r is N(0, I): the variational
-        information bottleneck (Alemi et al., ICLR 2017); a head that states a law has that, unless
-        ``rate_to="normal"``
+    rates : weights of KL(q(z|x) || r) in the loss. With a softmax head r is N(0, I), as in the
+        variational information bottleneck (Alemi et al., ICLR 2017); a head that states a law has
+        that, unless ``rate_to="normal"``
     heads : names of heads
     head_options : options by head, as for `train_heads`
     settings : as for `train`
