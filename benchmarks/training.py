@@ -23,29 +23,30 @@ ROWS, BATCH = 4000, 200
 def pairs() -> Iterator[Pair]:
     """Yield every comparison."""
     with tempfile.TemporaryDirectory() as root:
-        yield _against_softmax(Path(root))
+        for encoder, side, goal in (("cnn", 28, 1 / 1.2), ("mlp", 8, 1 / 2)):
+            yield _against_softmax(Path(root) / encoder, encoder, side, goal)
         yield _against_plain(Path(root))
 
 
-def trainer(root: Path, head: str, rows: int = ROWS, **options: object) -> Trainer:
-    """Return what trains a CNN on images of MNIST's size, in bytes."""
+def trainer(
+    root: Path, head: str, rows: int = ROWS, encoder: str = "cnn", side: int = 28, **options: object
+) -> Trainer:
+    """Return what trains an encoder on images in bytes, by default a CNN on MNIST's size."""
     rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (rows, 1, 28, 28), dtype=np.uint8)
+    x = rng.integers(0, 256, (rows, 1, side, side), dtype=np.uint8)
     splits = vcviz.Split(x, rng.integers(0, 10, rows)), vcviz.Split(x[:99], np.arange(99) % 10)
     config = RunConfig(
-        dataset="custom", encoder="cnn", head=head, batch_size=BATCH, device="cpu", **options
+        dataset="custom", encoder=encoder, head=head, batch_size=BATCH, device="cpu", **options
     )
     job = Job(config, root, head, splits)
     return job.trainer(job.model(), torch.device("cpu"))
 
 
-def _against_softmax(root: Path) -> Pair:
+def _against_softmax(root: Path, encoder: str, side: int, goal: float) -> Pair:
     """A step is forward, backward and optimiser of the classifier, and those of the critic."""
-    ours, other = trainer(root, "variational", 2000), trainer(root, "softmax", 2000)
-    return pair(
-        f"10 training steps of {BATCH}, CNN, variational", lambda: ours._epoch(1),
-        "softmax", lambda: other._epoch(1), goal=1 / 1.15,
-    )  # fmt: skip
+    ours, other = (trainer(root, head, 2000, encoder, side) for head in ("variational", "softmax"))
+    what = f"10 training steps of {BATCH}, {side} x {side}, {encoder.upper()}, variational"
+    return pair(what, lambda: ours._epoch(1), "softmax", lambda: other._epoch(1), goal=goal)
 
 
 def _against_plain(root: Path) -> Pair:
