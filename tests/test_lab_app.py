@@ -60,7 +60,10 @@ def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
         assert page.get_by_text("latent_dim").count() == 0  # the parameters
         # The figures that no control moves are drawn too.
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 4")
-        first = "Array.from(document.querySelector('.js-plotly-plot[data-drawn]').data[2].x)"
+        first = (
+            "Array.from(document.querySelector('.js-plotly-plot[data-drawn]')"
+            ".data.find(t => t.meta.layer === 'points').x)"
+        )
         before = page.evaluate(first)
         page.locator(".widget-slider .noUi-handle").first.focus()
         page.keyboard.press("Home")
