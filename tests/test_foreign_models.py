@@ -164,7 +164,6 @@ OUTPUTS = {
     "named tuple": lambda a: Named(a, None),
     "dataclass": lambda a: Answer(a),
     "maps of one pixel": lambda a: a[..., None, None],
-    "one place": lambda a: a[:, None],
     "nested": lambda a: ({"logits": a}, 1),
 }
 DTYPES = {

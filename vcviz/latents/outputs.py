@@ -29,8 +29,8 @@ def scores_in(output: Any) -> Tensor:
     if hasattr(scores, "full_tensor"):  # of a model that is sharded over devices
         scores = scores.full_tensor()
     scores = scores.dequantize() if scores.is_quantized else scores
-    if scores.ndim > 2 and scores[0].numel() == max(scores.shape[1:]):
-        scores = scores.flatten(1)  # (B, C, 1, 1) and (B, 1, C)
+    if scores.ndim == 4 and scores.shape[2:] == (1, 1):
+        scores = scores.flatten(1)  # of a network of convolutions alone, maps of one pixel
     if scores.ndim != 2 or scores.shape[1] < 2:
         hint = (
             "; give a binary classifier two outputs, for example torch.cat([0 * a, a], 1)"
