@@ -119,6 +119,14 @@ BATCHES = {
     "dataclass": lambda x, y, i: Record(x, y, i),
     "object": lambda x, y, i: SimpleNamespace(idx=i, x=x, y=y),
     "tuple in a tuple": lambda x, y, i: ((x,), y, i),
+    "rows in a list": lambda x, y, i: list(zip(x, y.tolist(), strict=True)),
+    "rows of tensors in a list": lambda x, y, i: [(a, b) for a, b in zip(x, y, strict=True)],
+    "rows by name in a list": lambda x, y, i: [
+        {"x": a, "label": b} for a, b in zip(x, y, strict=True)
+    ],
+    "labels in a column": lambda x, y, i: (x, y[:, None]),
+    "labels in a column, by name": lambda x, y, i: {"x": x, "label": y[:, None].float()},
+    "ones among zeros": lambda x, y, i: (x, nn.functional.one_hot(y, C)),
     "truth": lambda x, y, i: {"flag": y > 0, "x": x, "label": y},
 }
 
@@ -175,6 +183,29 @@ def test_several_inputs_in_their_order_or_by_name():
     ):
         lat = extract_latents(Two(), [batch], progress=False)
         np.testing.assert_allclose(lat.z, latents_of(), atol=1e-6)
+
+
+def test_a_mask_in_a_tuple_is_an_input():
+    ids, mask = torch.arange(N * 4).reshape(N, 4) % 30, torch.ones(N, 4).long()
+    mask[:, 2:] = 0
+    lat = extract_latents(Words(), [(ids, mask, torch.tensor(Y))], progress=False)
+    want = Words().table.weight.detach()[ids[:, :2]].sum(1)
+    np.testing.assert_allclose(lat.z, want, atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [Y[:, None], np.eye(C)[Y], np.eye(C, dtype=int)[Y]])
+def test_labels_of_two_axes(labels):
+    lat = extract_latents(net(), (X, labels), progress=False)
+    np.testing.assert_array_equal(lat.y, Y)
+    with pytest.raises(InputError, match=r"one label per row|same N"):
+        extract_latents(net(), (X, np.full((N, C), 1 / C)), progress=False)
+
+
+def test_single_rows_are_asked_for_in_batches():
+    rows = [(torch.tensor(X[k]), int(Y[k])) for k in range(N)]
+    for data in (rows, DataLoader(rows, batch_size=None)):
+        with pytest.raises(InputError, match="data gives single rows; put them into batches"):
+            extract_latents(net(), data, progress=False)
 
 
 def test_what_cannot_be_told_apart_is_asked_for():

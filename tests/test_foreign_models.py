@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torch.optim.swa_utils import AveragedModel
 
 import vcviz
@@ -23,7 +23,7 @@ from vcviz.densities import implied_prior
 from vcviz.errors import InputError
 from vcviz.latents import extract_latents, last_linear
 
-N, FEATURES, D, C = 20, 5, 6, 4
+N, FEATURES, D, C = 40, 5, 6, 4
 
 
 class Model(nn.Module):
@@ -41,6 +41,7 @@ class Model(nn.Module):
         self.normed, self.after = weight_norm(nn.Linear(D, C)), nn.BatchNorm1d(C)
         self.conv, self.temperature = nn.Conv1d(D, C, 1), nn.Parameter(torch.tensor(0.4))
         self.register_buffer("order", torch.tensor([2, 0, 3, 1]))
+        self.centres = nn.Parameter(torch.randn(D, D))
         self.scores, self.wrap = scores, wrap
 
     def forward(self, x):
@@ -106,6 +107,10 @@ HEADS = {
         lambda m, h: m.fc(h) + torch.tensor([0, 0, -torch.inf, 0]).to(h), same),
     "classes masked by a number": (
         lambda m, h: (m.fc(h).double() + torch.tensor([0, 0, -1e9, 0])).log_softmax(1), same),
+    "classes masked by the least number": (
+        lambda m, h: m.fc(h) + torch.tensor([0, 0, torch.finfo(h.dtype).min, 0]).to(h), same),
+    "radial": (lambda m, h: m.fc((-(torch.cdist(h, m.centres) ** 2)).exp()),
+               lambda h: None),  # of more than 25 rows torch computes distances otherwise
     "classes in another order": (lambda m, h: m.fc(h)[:, m.order], same),
     "scores less their mean": (lambda m, h: (a := m.fc(h)) - a.mean(1, keepdim=True), same),
     "log-softmax": (lambda m, h: m.fc(h).log_softmax(1), same),
@@ -158,6 +163,7 @@ OUTPUTS = {
     "list": lambda a: [a],
     "named tuple": lambda a: Named(a, None),
     "dataclass": lambda a: Answer(a),
+    "maps of one pixel": lambda a: a[..., None, None],
     "nested": lambda a: ({"logits": a}, 1),
 }
 DTYPES = {
@@ -269,7 +275,8 @@ def test_latents_scores_and_the_map_between_them(head, output, dtype, wrapper, r
     before = state_of(model)
     coarse = 0.1 if dtype in ("bfloat16", "float16") or wrapper == "autocast" else 1e-5
 
-    lat = extract_latents(model, (x, y), batch_size=7, progress=False)
+    lat = extract_latents(
+        model, (x, y), batch_size=30 if head == "radial" else 7, progress=False)  # fmt: skip
     layer = last_linear(model)
     example = last_linear(model, x)
 
@@ -358,6 +365,56 @@ def test_weights_that_changed_since_are_looked_for_again(rows):
         model.weight.add_(1)
     assert last_linear(model) is model.conv or isinstance(last_linear(model), nn.Linear)
     assert torch.equal(last_linear(model, rows[0]).weight, model.weight)
+
+
+def test_a_flag_or_number_that_changed_since_is_seen(rows):
+    class Tasks(Model):
+        task, scale = "fc", 1.0
+
+        def forward(self, x):
+            return getattr(self, self.task)(self.body(x)) * self.scale
+
+    model = Tasks(None).eval()
+    for model.task, model.scale in (("fc", 1.0), ("second", 1.0), ("second", 3.0)):
+        lat = extract_latents(model, rows, progress=False)  # without a warning
+        weight = getattr(model, model.task).weight * model.scale
+        np.testing.assert_allclose(last_linear(model).weight.detach(), weight.detach(), atol=1e-6)
+        np.testing.assert_allclose(lat.log_probs, model(rows[0]).log_softmax(1).detach(), atol=1e-5)
+
+
+def test_a_layer_that_changes_when_it_is_read_stays_as_it_was(rows):
+    model = nn.Sequential(nn.Linear(FEATURES, D), nn.Tanh(), spectral_norm(nn.Linear(D, C)))
+    before = {name: value.clone() for name, value in model.train().state_dict().items()}
+    ui = vcviz.explore(model, rows, attack_rows=3)
+    last_linear(model)
+    lat = extract_latents(model, rows, progress=False)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    np.testing.assert_allclose(ui.subject.prior().log_posterior(lat.z), lat.log_probs, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("head", ["cosine", "written cosine", "temperature", "log-softmax"])
+def test_few_rows_are_read_as_many_are(head, n, rows):
+    def written(m, h):
+        return (m.down(h) / m.down(h).norm(dim=1, keepdim=True)) @ m.up.weight.T * 4
+
+    model = made(written if head == "written cosine" else HEADS[head][0])
+    lat = extract_latents(model, (rows[0][:n], rows[1][:n]), progress=False)
+    layer = last_linear(model)
+    np.testing.assert_allclose(
+        layer(torch.tensor(lat.z)).log_softmax(1).detach(), lat.log_probs, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("wrap", [tuple, lambda a: dict(zip("ab", a, strict=True))])
+def test_latents_that_stand_before_their_scores_are_not_read_as_scores(wrap, rows):
+    model = made(lambda m, h: (h, m.fc(h)), wrap)
+    with pytest.raises(InputError, match=r"gives \(B, 6\) first, of which weights make the \(B, 4"):
+        extract_latents(model, rows, progress=False)
+    model = made(lambda m, h: (m.fc(h), h), wrap)
+    np.testing.assert_allclose(
+        extract_latents(model, rows, progress=False).z, model.body(rows[0]).detach(), atol=1e-5
+    )
 
 
 def test_another_size_of_batch_may_go_another_way(rows):

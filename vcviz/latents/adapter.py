@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vcviz.errors import InputError
-from vcviz.latents.affine import Affine, Found, search, weight_names
+from vcviz.latents.affine import Affine, Found, made_of, search, weight_names
 from vcviz.latents.modules import (
     any_layout_does,
     as_module,
@@ -34,12 +34,17 @@ from vcviz.latents.outputs import (
     first_rows,
     refuse_probabilities,
     scores_in,
+    scores_like,
     tensors_of,
 )
 from vcviz.latents.tape import Spot, Tape
 
-#: rows of the pass that is watched
-_FEW = 8
+#: rows of the pass that is watched, and of the next if a pass of more rows computes otherwise
+_FEW, _MORE = 8, 64
+
+
+class _OtherScores(InputError):
+    """What was read as scores is what the scores are made of."""
 
 
 class _Kept(NamedTuple):
@@ -151,6 +156,7 @@ class Reader:
         if kept is not None and kept.layer == layer and kept.state == _state(model):
             # What an earlier reading found is held against every batch of this one as well.
             self._found, self.affine = dict(kept.found), kept.affine
+        self._inherited = bool(self._found)
         self._by_pixel = any_layout_does(model)
         self._looked_for_probabilities = False
 
@@ -237,10 +243,14 @@ class Reader:
         if fresh:
             self._look(x, graph)
         value, scores = self._passed(x, self._found[graph])
-        if not fresh and not self._holds(value, scores):
+        if not self._holds(value, scores):
+            if self._inherited:
+                # Something that is no tensor changed since the last reading, as a flag does.
+                self._found, self.affine, fresh = {}, None, True
             # Another length or size of batch may go another way through the model.
-            self._look(x, graph)
+            self._look(x, graph, _MORE)
             value, scores = self._passed(x, self._found[graph])
+        self._inherited = False
         log_probs, energy = scores.log_softmax(1), -scores.logsumexp(1)
         z = self._latent(value, scores)
         if self.affine is not None:
@@ -259,10 +269,12 @@ class Reader:
             z = log_probs
         return z, log_probs, energy
 
-    def _look(self, x: Any, graph: bool) -> None:
+    def _look(self, x: Any, graph: bool, rows: int = _FEW) -> None:
         """Watch a pass of a few rows, and find in it the latent and the map to the scores."""
         try:
-            found = self._searched(first_rows(x, _FEW))
+            found = self._searched(first_rows(x, rows))
+        except _OtherScores:
+            raise
         except InputError:  # of a model that takes one size of batch
             found = self._searched(first_rows(x))
         before = self.affine
@@ -288,14 +300,23 @@ class Reader:
         try:
             with tape:
                 output = self._called(x)
+                scores = scores_in(output)
         except InputError as error:
-            self._called(x)  # raises by itself, if it is not the watching that the model fails at
+            scores_in(
+                self._called(x)
+            )  # raises by itself, if it is not the watching that the model fails at
             return Found(None, None, f"the forward pass cannot be watched ({error})")
         finally:
             self._tape = None
-        scores = scores_in(output)
         if self.layer is not None and self._read is None:
             self._named_latent(len(scores))  # raises
+        for other in scores_like(output, len(scores)):
+            if other is not scores and made_of(tape, inputs, scores, other):
+                raise _OtherScores(
+                    f"the model gives (B, {scores.shape[1]}) first, of which weights make the "
+                    f"(B, {other.shape[1]}) that it gives too: the first are a latent; give the "
+                    "scores first, or under the name 'logits'"
+                )
         return search(tape, inputs, scores, weight_names(self.model), self._read)
 
     def _passed(self, x: Any, found: Found) -> tuple[Tensor | None, Tensor]:

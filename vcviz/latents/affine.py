@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from vcviz.latents.outputs import raise_probabilities
 from vcviz.latents.tape import Flow, Place, Tape, as_double, memory_of
@@ -95,9 +96,15 @@ class Affine(NamedTuple):
         return off.abs().amax().item(), _ALLOWED[self.bits] * (1 + largest)
 
     def layer(self, like: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Linear:
-        """Return the map as a layer: one of the model's own if there is one with these numbers."""
+        """Return the map as a layer: one of the model's own if there is one with these numbers.
+
+        A parametrised layer makes its weight anew each time that it is read, and one of spectral
+        norm another one in training: such a layer is never returned.
+        """
         for module in like.modules():
-            if isinstance(module, nn.Linear) and module.weight.shape == self.weight.shape:
+            if not isinstance(module, nn.Linear) or is_parametrized(module):
+                continue
+            if module.weight.shape == self.weight.shape:
                 own = [as_double(module.weight)]
                 own.append(
                     torch.zeros(len(self.bias)).double()
@@ -224,6 +231,19 @@ def _found(
     return Found(
         None, None, "no tensor with one row for each input is all that the scores depend on"
     )
+
+
+def made_of(tape: Tape, inputs: list[Tensor], latent: Tensor, scores: Tensor) -> bool:
+    """Return whether weights make one output of a pass of another one by an affine map."""
+    flow = Flow(tape, inputs, scores)
+    places = _places_of(flow, tape.find(latent), list(flow.bottlenecks()))
+    if not places or not any(t.ndim > 1 for t in flow.constants(places[0])):
+        return False
+    try:
+        solved(flow, places[0], as_double(flow.value(places[0])))
+    except NotAffine:
+        return False
+    return True
 
 
 def weight_names(model: nn.Module) -> dict[int, str]:
@@ -369,8 +389,8 @@ def _only_picks(weight: Tensor) -> bool:
 
 
 def _finite(scores: Tensor) -> Tensor:
-    """Return scores of which minus infinity is a large negative number."""
-    return torch.where(scores == -torch.inf, _MASKED, scores)
+    """Return scores of which minus infinity, or what stands for it, is a large negative number."""
+    return torch.where(scores < _MASKED, _MASKED, scores)
 
 
 def _centred(scores: Tensor) -> Tensor:
@@ -383,7 +403,8 @@ def _unscaled(flow: Flow, place: Place, places: list[Place]) -> Place:
     So the latent of a cosine classifier is of length one, wherever its scale is written.
     """
     while place[0] >= 0 and flow.ops[place[0]].name in _SCALING:
-        sources = [t for t in flow.ops[place[0]].tensors if t.numel() > 1]
+        # The norm of a single row is one number too, but no constant.
+        sources = [t for t in flow.ops[place[0]].tensors if t.numel() > 1 or flow.moves(t)]
         before = [p for p in places if p < place and any(flow.value(p) is t for t in sources)]
         if len(sources) != 1 or not before or flow.value(before[0]).shape != sources[0].shape:
             break

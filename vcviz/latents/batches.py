@@ -141,7 +141,7 @@ def _at_home(data: Iterable[Any]) -> Iterator[Any]:
 
 def _slices(x: Any, y: Any, batch_size: int, takes: Signature) -> Iterator[Batch]:
     """Yield the batches of arrays."""
-    y = as_array("y", y)
+    y = _labels(as_array("y", y))
     if isinstance(x, Mapping):
         columns = {str(name): _tensor(str(name), value) for name, value in x.items()}
         for start in range(0, len(y), batch_size):
@@ -241,6 +241,8 @@ def _of_module(data: Any) -> Any:
 
 def _parted(batch: Any, takes: Signature) -> Batch:
     """Return inputs, labels and the rest of what a loader gave."""
+    if isinstance(batch, list) and batch and all(map(_is_row, batch)):
+        batch = _collated(batch)  # as a loader gives that does not collate
     if (columns := _columns(batch)) is not None:
         return _of_columns(columns, None, takes)
     if not isinstance(batch, (tuple, list)) or len(batch) < 2:
@@ -252,18 +254,24 @@ def _parted(batch: Any, takes: Signature) -> Batch:
     if isinstance(first, (tuple, list)) and first and all(_is_array(part) for part in first):
         several_x = tuple(_tensor("x", part) for part in first)
         rest = _told(batch, 2, len(several_x[0]))
-        return Batch(several_x if len(several_x) > 1 else several_x[0], _bare(batch[1]), rest)
+        return Batch(several_x if len(several_x) > 1 else several_x[0], _labels(batch[1]), rest)
     if len(batch) == 2:
-        return Batch(_tensor("x", first), _bare(batch[1]))
+        return Batch(_tensor("x", first), _labels(batch[1]))
     # (x, y, …) or, with row numbers before them, (index, x, y).
     at = next((k for k, part in enumerate(batch) if not _one_number(part)), 0)
     labels = [k for k in range(at + 1, len(batch)) if _one_number(batch[k])]
     y = labels[0] if labels else min(at + 1, len(batch) - 1)
     several = takes.required if not takes.anything else 1
+    if (
+        y - at == 2
+        and "mask" in "".join(takes.names[1:2])
+        and getattr(batch[at + 1], "shape", None) == getattr(batch[at], "shape", 0)
+    ):
+        several = 2  # which words are padding, or else the model would read those too
     inputs = range(at, y) if 1 < several == y - at else (at,)
     parts = tuple(_tensor("x", batch[k]) for k in inputs)
     rest = _told(batch, 0, len(parts[0]), {*inputs, y})
-    return Batch(parts if len(parts) > 1 else parts[0], _bare(batch[y]), rest)
+    return Batch(parts if len(parts) > 1 else parts[0], _labels(batch[y]), rest)
 
 
 def _of_columns(columns: dict[str, Any], y: Any, takes: Signature) -> Batch:
@@ -299,7 +307,7 @@ def _of_columns(columns: dict[str, Any], y: Any, takes: Signature) -> Batch:
     rows = len(y) if hasattr(y, "__len__") else 0
     more = {n: found for n, v in rest.items()
             if n not in used and (found := _as_column(v, rows)) is not None}  # fmt: skip
-    return Batch(x, _bare(y), more)
+    return Batch(x, _labels(y), more)
 
 
 def _only_input(usable: dict[str, Any], takes: Signature, columns: list[str]) -> str:
@@ -329,6 +337,17 @@ def _columns(batch: Any) -> dict[str, Any] | None:
     if names and any(name in _LABELS for name in names):
         return {name: getattr(batch, name) for name in names}
     return None
+
+
+def _is_row(value: Any) -> bool:
+    """Return whether a part of a list is a row with its label, and not a column of many."""
+    if isinstance(value, Mapping):
+        return True
+    if not isinstance(value, (tuple, list)) or len(value) < 2:
+        return False
+    if not (_is_array(value[0]) or _is_picture(value[0])):
+        return False
+    return any(isinstance(v, int) or (_is_array(v) and np.ndim(v) == 0) for v in value[1:])
 
 
 def _told(batch: Any, start: int, rows: int, used: Any = ()) -> dict[str, NDArray[Any]]:
@@ -402,6 +421,22 @@ def _tensor(name: str, value: Any) -> Tensor:
 
 def _bare(values: Any) -> Any:
     return as_array("y", values) if isinstance(values, Tensor) else values
+
+
+def _labels(values: Any) -> Any:
+    """Return labels as one number a row, if they are truths, a column, or ones among zeros."""
+    if isinstance(values, (Tensor, np.ndarray)) or np.ndim(values) == 0:
+        values = as_array("y", values)
+        if values.ndim == 0:
+            raise InputError("data gives single rows; put them into batches: DataLoader(data, 64)")
+        if values.dtype == bool:
+            values = values.astype(np.int64)
+        if values.ndim == 2 and values.shape[1] == 1:
+            return values[:, 0]
+        ones = values.ndim == 2 and values.dtype.kind in "iuf"
+        if ones and ((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all():
+            return values.argmax(1)
+    return values
 
 
 def _is_array(value: Any) -> bool:

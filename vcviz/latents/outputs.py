@@ -29,6 +29,8 @@ def scores_in(output: Any) -> Tensor:
     if hasattr(scores, "full_tensor"):  # of a model that is sharded over devices
         scores = scores.full_tensor()
     scores = scores.dequantize() if scores.is_quantized else scores
+    if scores.ndim == 4 and scores.shape[2:] == (1, 1):
+        scores = scores.flatten(1)  # of a network of convolutions alone, maps of one pixel
     if scores.ndim != 2 or scores.shape[1] < 2:
         hint = (
             "; give a binary classifier two outputs, for example torch.cat([0 * a, a], 1)"
@@ -40,6 +42,17 @@ def scores_in(output: Any) -> Tensor:
             f"got shape {tuple(scores.shape)}{hint}"
         )
     return scores
+
+
+def scores_like(output: Any, rows: int) -> list[Tensor]:
+    """Return all in what a model gave that could be (B, C) scores of so many rows."""
+    if isinstance(output, Tensor):
+        fits = output.ndim == 2 and output.is_floating_point() and len(output) == rows
+        return [output] if fits and output.shape[1] > 1 else []
+    parts = output.values() if isinstance(output, Mapping) else output
+    if not isinstance(output, (tuple, list, Mapping)):
+        parts = vars(output).values() if hasattr(output, "__dict__") else ()
+    return [found for part in parts for found in scores_like(part, rows)]
 
 
 def refuse_probabilities(scores: Tensor) -> None:

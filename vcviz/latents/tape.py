@@ -196,6 +196,10 @@ class Flow:
             return self.inputs[j]
         return self.ops[k].written[0] if j < 0 else self.ops[k].outputs[j]
 
+    def moves(self, tensor: Tensor) -> bool:
+        """Return whether a tensor depends on the inputs."""
+        return self._made.get(id(tensor)) in self._moving
+
     def after(self, place: Place) -> list[int]:
         """Return the positions of the operations between a place and the scores."""
         between = self._dependent({place})
