@@ -132,7 +132,7 @@ def ece(run: Run) -> float:
 def lowest_ece_in_the_plane(story: Story, seed: int) -> None:
     plane, space = story.tour(2, seed), story.tour(16, seed)
     assert ece(plane[VARIATIONAL]) == min(map(ece, plane))
-    assert ece(space[VARIATIONAL]) > min(map(ece, space))
+    assert max(map(ece, space)) - min(map(ece, space)) < 0.025
 
 
 # ---------------------------------------------------------------- the tour, in 16 dimensions
@@ -275,7 +275,12 @@ def accuracies_stay(story: Story, seed: int) -> None:
     before = table["run"].map({r.config.head: r.metrics["accuracy"] for r in runs})
     # Two deviations of an accuracy of this size; the rows are the same, so this is generous.
     noise = 2 * np.sqrt(before * (1 - before) / len(runs[0].latents()))
-    assert ((table["accuracy"] - before).abs() < noise).mean() > 0.85
+    moved = table["accuracy"] - before
+    recalibrated = table["method"].isin(["temperature", "vector", "dirichlet"])
+    assert (moved.abs() < noise)[recalibrated].all()
+    lost = moved[~recalibrated & (table["run"] == "variational")]
+    assert len(lost) == 5
+    assert lost.between(-0.045, -0.02).all()
 
 
 # ---------------------------------------------------------------- what is said, and where
@@ -308,7 +313,7 @@ CLAIMS = (
     Claim("tour", "**Expect** small differences", small_differences_of_calibration),
     Claim("tour", "an ECE above 0.01", small_differences_of_calibration),
     Claim(
-        "tour", "In the plane the variational head has the lowest ECE, here it has not",
+        "tour", "In the plane the variational head has the lowest ECE, here the three are close",
         lowest_ece_in_the_plane,
     ),
     Claim("tour", "is above 1 even where they follow their law", few_points_have_a_kl),
@@ -333,8 +338,9 @@ CLAIMS = (
 #: of runs that take longer, at the notebooks' own seed
 SLOW_CLAIMS = (
     Claim("posthoc", "NLLs that all methods lower", little_is_left_to_mend),
+    Claim("posthoc", "costs the variational head two to four points", accuracies_stay),
     Claim("posthoc", "leaves little to mend", little_is_left_to_mend),
-    Claim("posthoc", "hardly any method moves beyond their noise", accuracies_stay),
+    Claim("posthoc", "no recalibration moves beyond their noise", accuracies_stay),
     Claim(
         "priors", "the mixture farther from its law in energy, in every family",
         mixture_is_farther_under_every_law,

@@ -183,7 +183,8 @@ def least_sure(story: Story, seed: int) -> None:
 def notices_some(story: Story, seed: int) -> None:
     path, prior = paths_of(story, seed)[2]
     flip, last = at_flip(path, lesson.unlikely(path, prior))
-    assert flip.mean() > 0.5 > last.mean()
+    assert 0.2 < flip.mean() < 0.9
+    assert last.mean() < flip.mean()
 
 
 def draws_of_a_reading(story: Story, seed: int) -> None:
@@ -283,8 +284,8 @@ CLAIMS = (
     Claim(L6, "of all classes together falls and recovers", falls_and_recovers, 0),
     Claim(L6, "**Expect** all of them to fall", all_fall),
     Claim(L6, "there it is least sure", least_sure),
-    Claim(L6, "more than half of the flips of the variational head, and fewer at the last step",
-          notices_some),
+    Claim(L6, "from a fifth to nine tenths of the flips of the variational head, by its seed, and "
+          "fewer at the last step", notices_some),
     Claim("calibration", "bars below the diagonal for softmax and the mixture", too_sure),
     Claim("calibration", "its ECE is the lowest of the three", lowest_ece, 0),
     Claim("calibration", "It grows, because fewer predictions in a bin", grows_with_bins),
