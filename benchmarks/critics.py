@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.pairs import Pair, pair
-from vcviz.heads import build_head
-from vcviz.heads.critics import TanhCritics
+from vcviz.models.heads import build_head
+from vcviz.models.heads.critics import TanhCritics
 
 CLASSES, DIM, BATCH, WIDTH = 200, 2048, 256, 512
 #: MB of the gradient of all matrices, which every form must hold

@@ -23,8 +23,9 @@ import torch
 
 import vcviz
 from benchmarks.claims.tables import difference, table
-from vcviz.data import load_data, stratified_split
-from vcviz.laws.means import separation_for
+from vcviz.data import load_data
+from vcviz.data.subsets import stratified_split
+from vcviz.models.laws.means import separation_for
 from vcviz.records import Split
 
 SEEDS = {"sift": (100,), "final": (0, 1, 2, 3, 4), "test": (5, 6, 7, 8, 9)}

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 import vcviz
 from benchmarks.pairs import Pair, pair
-from vcviz.fit.energy import energy_distance
+from vcviz.metrics.fit.energy import energy_distance
 from vcviz.records.prior import LatentPrior
 
 N = 100_000

@@ -17,8 +17,8 @@ import torch
 import vcviz
 from benchmarks.claims.tables import table
 from benchmarks.defaults import TASKS, splits
-from vcviz.calibration import expected_calibration_error, negative_log_likelihood
-from vcviz.posterior import LatentPosterior
+from vcviz.metrics.calibration import expected_calibration_error, negative_log_likelihood
+from vcviz.models.posterior import LatentPosterior
 
 DRAWS = (1, 2, 4, 8, 16, 32, 64)
 REFERENCE, REPEATS = 1024, 10

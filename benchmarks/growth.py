@@ -21,8 +21,8 @@ import vcviz
 from benchmarks.pairs import clock
 from benchmarks.reading import images, small_cnn
 from vcviz.figures import theme
-from vcviz.fit.energy import energy_distance
-from vcviz.heads import build_head
+from vcviz.metrics.fit.energy import energy_distance
+from vcviz.models.heads import build_head
 
 OUT = Path(__file__).with_name("growth.png")
 ROUNDS = 3

@@ -73,9 +73,9 @@ def made(n: int, dim: int, classes: int, folder: Path | None) -> tuple[Any, ...]
 def steps(z: Any, log_probs: Any, y: Any, weight: Any, bias: Any) -> Iterator[tuple[str, Any]]:
     """Yield name and work of every step; each may use what those before it left."""
     import vcviz
-    from vcviz import ood
-    from vcviz.calibration import fit_temperature
-    from vcviz.posthoc import recalibrate
+    from vcviz.metrics import ood
+    from vcviz.metrics.calibration import fit_temperature
+    from vcviz.metrics.posthoc import recalibrate
 
     kept: dict[str, Any] = {}
 

@@ -19,7 +19,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import vcviz
 from benchmarks.pairs import Pair, heading, line, pair
-from vcviz.headless import RENDERER, run_notebook
+from vcviz.headless import run_notebook
+from vcviz.headless.notebooks import RENDERER
 
 
 def _fresh(root: Path) -> Callable[[], Path]:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import vcviz
 from benchmarks.pairs import Pair, pair
-from vcviz.config import RunConfig
+from vcviz.runs.config import RunConfig
 from vcviz.training.jobs import Job
 from vcviz.training.loop import Trainer
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import atheris
 import fuzz
 
+sys.path.append(str(Path(__file__).parent / "data"))
 with atheris.instrument_imports(include=["vcviz"]):
     import test_fuzz_readers as readers
 
@@ -49,6 +50,6 @@ def change(data: bytes, longest: int, seed: int) -> bytes:
 
 
 warnings.simplefilter("error")
-warnings.simplefilter("ignore", vcviz.errors.RunWarning)
+warnings.simplefilter("ignore", vcviz.base.errors.RunWarning)
 atheris.Setup([sys.argv[0], str(corpus), *options], try_one, custom_mutator=change)
 atheris.Fuzz()

@@ -113,9 +113,9 @@ def tiny_model():
     """Untrained softmax classifier of `image_split` with D=2, its weights from a fixed seed."""
     import torch
 
-    from vcviz.encoders import build_encoder
-    from vcviz.heads import build_head
-    from vcviz.model import Classifier
+    from vcviz.models.classifier import Classifier
+    from vcviz.models.encoders import build_encoder
+    from vcviz.models.heads import build_head
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -66,8 +66,8 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
 
+    from vcviz.base.errors import InputError
     from vcviz.data import load_data
-    from vcviz.errors import InputError
 
     def attempt(name: str, **options: str) -> None:
         start = time.perf_counter()

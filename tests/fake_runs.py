@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.special import log_softmax
 
+from vcviz.metrics.robustness.gates import checked
 from vcviz.records import (
     LatentFit,
     LatentPrior,
@@ -15,7 +16,6 @@ from vcviz.records import (
     RobustnessCurve,
     Trajectory,
 )
-from vcviz.robustness.gates import checked
 
 NAMES = ("ant", "<b>bee</b>", "cat $x$")
 

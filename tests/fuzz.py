@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import vcviz
-from vcviz.errors import InputError, RunWarning
+from vcviz.base.errors import InputError, RunWarning
 
 _PACKAGE = str(Path(vcviz.__file__).parent)
 #: values that readers tend to trust

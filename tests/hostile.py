@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import torch
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 
 Arrays = dict[str, Any]
 Change = Callable[[NDArray[Any], np.random.Generator], Any]

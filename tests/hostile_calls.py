@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import fake_runs
 import numpy as np
 import torch
+from front_doors import by_last_name
 from scipy.special import log_softmax
 
 import vcviz
-from vcviz.encoders import build_encoder
 from vcviz.figures.latent_spec import LatentPanel
+from vcviz.metrics.robustness.gates import checked
+from vcviz.models.encoders import build_encoder
 from vcviz.records import LatentPrior, LatentSet, LogitLaw, PixelSplit, Projection, Split
-from vcviz.robustness.gates import checked
 
 Arrays = dict[str, Any]
 
@@ -282,7 +283,7 @@ def _(z: Any) -> Any:
 
 @case("Direction", lambda s: {"vector": 1 + s.rng.random(s.d)})
 def _(vector: Any) -> Any:
-    return vcviz.Direction(vector)
+    return vcviz.records.Direction(vector)
 
 
 case("LogitLaw", utilities)(LogitLaw)
@@ -304,7 +305,7 @@ def _(x: Any, y: Any, label_probs: Any) -> Any:
     "flips": np.full((s.n, 3, 4), 0.5), "y": np.ones((s.n, 3, 4), int),
 }, unknown=True)  # fmt: skip
 def _(log_probs: Any, noise: Any, flips: Any, y: Any) -> Any:
-    seen = vcviz.Segmentation(log_probs, noise, flips)
+    seen = vcviz.records.Segmentation(log_probs, noise, flips)
     return seen, seen.accuracy(y), seen.nll(y)
 
 
@@ -313,17 +314,17 @@ def _(log_probs: Any, noise: Any, flips: Any, y: Any) -> Any:
     "x": np.linspace(0, 1, 3), "y": np.linspace(-1, 1, 4),
 })  # fmt: skip
 def _(log_probs: Any, x: Any, y: Any) -> Any:
-    return vcviz.LatentPlane(log_probs, x, y)
+    return vcviz.records.LatentPlane(log_probs, x, y)
 
 
 @case("PlaneField", field_of)
 def _(values: Any, x: Any, y: Any) -> Any:
-    return vcviz.PlaneField(values, x, y, "q")
+    return vcviz.records.PlaneField(values, x, y, "q")
 
 
 @case("RetainSet", lambda s: {"rho": s.rng.random((5, 3)), "posterior": s.rng.random((5, 3))})
 def _(rho: Any, posterior: Any) -> Any:
-    found = vcviz.RetainSet(fake_runs.latents(5), rho, posterior)
+    found = vcviz.records.RetainSet(fake_runs.latents(5), rho, posterior)
     return found, found.difficulty
 
 
@@ -367,7 +368,7 @@ def _(rows: Any) -> Any:
     "y": np.arange(s.n) % 2,
 })  # fmt: skip
 def _(**arrays: Any) -> Any:
-    return vcviz.ActivationMaps(**arrays, class_names=("a", "b"))
+    return vcviz.records.ActivationMaps(**arrays, class_names=("a", "b"))
 
 
 @case("LatentFit", lambda s: {
@@ -376,7 +377,7 @@ def _(**arrays: Any) -> Any:
     "auc": np.ones(3), "auc_interval": np.ones((3, 2)), "whitened_variance": np.ones(3),
 }, unknown=True)  # fmt: skip
 def _(**arrays: Any) -> Any:
-    fit = vcviz.LatentFit(class_names=tuple("abc"), **arrays)
+    fit = vcviz.records.LatentFit(class_names=tuple("abc"), **arrays)
     return fit.mean("kl"), fit.mean("auc")
 
 
@@ -395,7 +396,7 @@ def _(**arrays: Any) -> Any:
 
 @case("Scoreboard", only("values", lambda s: np.arange(3.0)), unknown=True)
 def _(values: Any) -> Any:
-    board = vcviz.Scoreboard(
+    board = vcviz.records.Scoreboard(
         "t", {"a": "A"}, {"h": "H"}, {"a": {"h": {"x": values}}}, (0, 1, 2), {}, {}, ()
     )
     return board.estimate("a", "h", "x"), board.numbers("a")
@@ -403,7 +404,7 @@ def _(values: Any) -> Any:
 
 @case("Separation", two_scores)
 def _(a: Any, b: Any) -> Any:
-    return vcviz.Separation("m", a, b, 0.9, (0.8, 1), 0.9, (0.8, 1), 0.1, (0, 0.2), 1.0)
+    return vcviz.records.Separation("m", a, b, 0.9, (0.8, 1), 0.9, (0.8, 1), 0.1, (0, 0.2), 1.0)
 
 
 @case("RobustnessCurve", lambda s: {
@@ -424,7 +425,7 @@ def _(**arrays: Any) -> Any:
     "distances": np.ones(3), "neighbour_labels": np.zeros(3, int),
 }, unknown=True)  # fmt: skip
 def _(**arrays: Any) -> Any:
-    one = vcviz.Inspection(
+    one = vcviz.records.Inspection(
         row=0, label=0, log_marginal=0.0, score=None, method=None, class_names=("a", "b"), **arrays
     )
     return one.predicted, one.confidence, one.agreement
@@ -432,7 +433,7 @@ def _(**arrays: Any) -> Any:
 
 @case("SelectionSummary", only("counts", lambda s: np.arange(3)), unknown=True)
 def _(counts: Any) -> Any:
-    return vcviz.SelectionSummary(
+    return vcviz.records.SelectionSummary(
         3, 9, counts, 0.5, (0.1, 0.9), 0.5, 0.1, 0.1, 0.1, (0.0, 0.2), 0.0, 0.1, 0.0, 0.0, (*"abc",)
     )
 
@@ -445,15 +446,15 @@ def _(counts: Any) -> Any:
     "count": np.ones(2, int), "used": np.ones(2, int), "distance_interval": np.ones((2, 2)),
 }, unknown=True)  # fmt: skip
 def _(**arrays: Any) -> Any:
-    u = vcviz.Direction(np.array([1.0, 0.0]))
-    return vcviz.Marginals(u, ("a", "b"), (0, 1), **arrays).has_law
+    u = vcviz.records.Direction(np.array([1.0, 0.0]))
+    return vcviz.records.Marginals(u, ("a", "b"), (0, 1), **arrays).has_law
 
 
 @case("Recalibration", lambda s: {
     "weight": np.eye(3), "bias": np.zeros(3), "log_probs": predictions(s._replace(c=3))["log_probs"]
 })  # fmt: skip
 def _(weight: Any, bias: Any, log_probs: Any) -> Any:
-    return vcviz.Recalibration("dirichlet", weight, bias, 1.0, 0.9, 10)(log_probs)
+    return vcviz.metrics.Recalibration("dirichlet", weight, bias, 1.0, 0.9, 10)(log_probs)
 
 
 # ---------------------------------------------------------------- numbers of predictions
@@ -485,14 +486,14 @@ for _function, _options in {
     def _(
         log_probs: Any, y: Any, name: str = _function.split(":")[0], options: Any = _options
     ) -> Any:
-        return getattr(vcviz, name)(log_probs, y, **options)
+        return by_last_name()[name](log_probs, y, **options)
 
 
 @case("mean_kl", lambda s: {
     "label_probs": s.rng.dirichlet(np.ones(s.c), s.n), "log_probs": predictions(s)["log_probs"]
 })  # fmt: skip
 def _(label_probs: Any, log_probs: Any) -> Any:
-    return vcviz.mean_kl(label_probs, log_probs)
+    return vcviz.metrics.mean_kl(label_probs, log_probs)
 
 
 @case("shift_prior", lambda s: {
@@ -500,20 +501,20 @@ def _(label_probs: Any, log_probs: Any) -> Any:
     "after": probs(s._replace(seed=s.seed + 1))["p"],
 })  # fmt: skip
 def _(log_probs: Any, before: Any, after: Any) -> Any:
-    return vcviz.shift_prior(log_probs, before, after)
+    return vcviz.metrics.shift_prior(log_probs, before, after)
 
 
 for _function in ("mutual_information", "pointwise_information", "class_information"):
 
     @case(_function, lambda s: {**latents(s), **probs(s)}, unknown=_function.startswith("class"))
     def _(z: Any, log_probs: Any, y: Any, p: Any, name: str = _function) -> Any:
-        lat, function = lat_of(z, log_probs, y), getattr(vcviz, name)
+        lat, function = lat_of(z, log_probs, y), by_last_name()[name]
         return function(replace(lat, label_prior=p), prior_probs=p), function(lat)
 
 
 @case("class_accuracy", latents, unknown=True)
 def _(z: Any, log_probs: Any, y: Any) -> Any:
-    return vcviz.class_accuracy(lat_of(z, log_probs, y))
+    return vcviz.metrics.class_accuracy(lat_of(z, log_probs, y))
 
 
 @case("auroc", two_scores)
@@ -549,19 +550,19 @@ for _covariance in ("full", "shared", "diagonal", "isotropic"):
     @case(f"refit_prior:{_covariance}", latents)
     def _(z: Any, log_probs: Any, y: Any, covariance: Any = _covariance) -> Any:
         lat = lat_of(z, log_probs, y)
-        return vcviz.refit_prior(lat, covariance), vcviz.refit_prior(
+        return vcviz.metrics.refit_prior(lat, covariance), vcviz.metrics.refit_prior(
             lat, covariance, shrinkage="auto"
         )
 
 
 @case("refit_prior", latents, same=False, slow=True)
 def _(z: Any, log_probs: Any, y: Any) -> Any:
-    return vcviz.refit_prior(lat_of(z, log_probs, y), "diagonal", components=2)
+    return vcviz.metrics.refit_prior(lat_of(z, log_probs, y), "diagonal", components=2)
 
 
 @case("reclassify", with_law)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
-    return vcviz.reclassify(lat_of(z, log_probs, y), law_of(**law))
+    return vcviz.metrics.reclassify(lat_of(z, log_probs, y), law_of(**law))
 
 
 @case("latent_fit", with_law, tolerance=1e-2, unknown=True, slow=True)
@@ -572,7 +573,7 @@ def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
 @case("marginals", lambda s: {**with_law(s), "u": 1 + s.rng.random(s.d)}, tolerance=1e-2,
       unknown=True)  # fmt: skip
 def _(z: Any, log_probs: Any, y: Any, u: Any, **law: Any) -> Any:
-    return vcviz.marginals(lat_of(z, log_probs, y), law_of(**law), u, draws=20)
+    return vcviz.metrics.marginals(lat_of(z, log_probs, y), law_of(**law), u, draws=20)
 
 
 for _spec in (("axis", 0), ("pca", 0), ("lda", 0), ("means", 0, 1), ("weights", 0, 1)):
@@ -581,14 +582,14 @@ for _spec in (("axis", 0), ("pca", 0), ("lda", 0), ("means", 0, 1), ("weights", 
         **latents(s), "weight": s.rng.standard_normal((s.c, s.d))
     }, tolerance=1e-2)  # fmt: skip
     def _(z: Any, log_probs: Any, y: Any, weight: Any, spec: Any = _spec) -> Any:
-        return vcviz.direction(lat_of(z, log_probs, y), spec, weight=weight)
+        return vcviz.geometry.direction(lat_of(z, log_probs, y), spec, weight=weight)
 
 
 @case("natural_directions", lambda s: {
     **latents(s), "weight": s.rng.standard_normal((s.c, s.d))
 })  # fmt: skip
 def _(z: Any, log_probs: Any, y: Any, weight: Any) -> Any:
-    return vcviz.natural_directions(lat_of(z, log_probs, y), weight=weight)
+    return vcviz.geometry.natural_directions(lat_of(z, log_probs, y), weight=weight)
 
 
 for _method in ("pair", "pca", "lda"):
@@ -607,7 +608,7 @@ def _(dims: Any) -> Any:
 
 @case("grand_tour", latents, tolerance=1e-2)
 def _(z: Any, log_probs: Any, y: Any) -> Any:
-    return [frame.matrix for frame in vcviz.grand_tour(lat_of(z, log_probs, y), 3)]
+    return [frame.matrix for frame in vcviz.geometry.grand_tour(lat_of(z, log_probs, y), 3)]
 
 
 for _method in ("max_prob", "entropy", "log_marginal", "mahalanobis", "knn"):
@@ -616,7 +617,7 @@ for _method in ("max_prob", "entropy", "log_marginal", "mahalanobis", "knn"):
     def _(z: Any, log_probs: Any, y: Any, method: Any = _method, **law: Any) -> Any:
         lat = lat_of(z, log_probs, y)
         known = LatentSet(lat.z + 1, lat.log_probs, lat.y)
-        return vcviz.separate_strangers(
+        return vcviz.studies.separate_strangers(
             known, lat, [method], prior=law_of(**law), train=known, neighbours=1, resamples=3,
             progress=False,
         )  # fmt: skip
@@ -625,28 +626,30 @@ for _method in ("max_prob", "entropy", "log_marginal", "mahalanobis", "knn"):
 @case("inspect_row", with_law)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
     lat = lat_of(z, log_probs, y)
-    return vcviz.inspect_row(lat, law_of(**law), 0, method="log_marginal")
+    return vcviz.metrics.inspect_row(lat, law_of(**law), 0, method="log_marginal")
 
 
 @case("selection_summary", lambda s: {**with_law(s), "rows": s.rng.permutation(s.n)[:3]},
       unknown=True)  # fmt: skip
 def _(z: Any, log_probs: Any, y: Any, rows: Any, **law: Any) -> Any:
-    return vcviz.selection_summary(lat_of(z, log_probs, y), law_of(**law), rows, resamples=3)
+    return vcviz.metrics.selection_summary(
+        lat_of(z, log_probs, y), law_of(**law), rows, resamples=3
+    )
 
 
 @case("selection_table", lambda s: {**with_law(s), "rows": s.rng.permutation(s.n)[:3]})
 def _(z: Any, log_probs: Any, y: Any, rows: Any, **law: Any) -> Any:
-    return vcviz.selection_table(lat_of(z, log_probs, y), law_of(**law), rows)
+    return vcviz.metrics.selection_table(lat_of(z, log_probs, y), law_of(**law), rows)
 
 
 @case("crossings", lambda s: {**attacked(s), **means(s)})
 def _(mean: Any, scale: Any, log_weight: Any, **arrays: Any) -> Any:
-    return vcviz.crossings(path_of(**arrays), law_of(mean, scale, log_weight))
+    return vcviz.metrics.crossings(path_of(**arrays), law_of(mean, scale, log_weight))
 
 
 @case("attack_gates", attacked)
 def _(**arrays: Any) -> Any:
-    return vcviz.attack_gates(path_of(**arrays))
+    return vcviz.metrics.attack_gates(path_of(**arrays))
 
 
 # ---------------------------------------------------------------- noise
@@ -654,19 +657,19 @@ def _(**arrays: Any) -> Any:
 
 @case("argmax_probs", own_noise)
 def _(mean: Any, scale: Any) -> Any:
-    return vcviz.argmax_probs(LogitLaw(mean, scale))
+    return vcviz.metrics.argmax_probs(LogitLaw(mean, scale))
 
 
 @case("argmax_probs:gumbel", lambda s: {
     "mean": s.rng.standard_normal((s.n, s.c)), "scale": np.full((s.n, s.c), 0.7)
 })  # fmt: skip
 def _(mean: Any, scale: Any) -> Any:
-    return vcviz.argmax_probs(LogitLaw(mean, scale, noise="gumbel"))
+    return vcviz.metrics.argmax_probs(LogitLaw(mean, scale, noise="gumbel"))
 
 
 @case("noisy_log_probs", utilities)
 def _(mean: Any, scale: Any, factor: Any) -> Any:
-    return vcviz.noisy_log_probs(LogitLaw(mean, scale, factor), draws=7)
+    return vcviz.metrics.noisy_log_probs(LogitLaw(mean, scale, factor), draws=7)
 
 
 def tensor(value: Any) -> Any:
@@ -680,12 +683,12 @@ def tensor(value: Any) -> Any:
       unknown=True, same=False)  # fmt: skip
 def _(**arrays: Any) -> Any:
     torch.manual_seed(0)
-    return vcviz.noisy_log_softmax(**{k: tensor(v) for k, v in arrays.items()}, draws=5)
+    return vcviz.models.noisy_log_softmax(**{k: tensor(v) for k, v in arrays.items()}, draws=5)
 
 
 @case("input_grid", lambda s: {"x": s.rng.standard_normal((s.n, 2))})
 def _(x: Any) -> Any:
-    return vcviz.input_grid(x, 3)
+    return vcviz.metrics.input_grid(x, 3)
 
 
 # ---------------------------------------------------------------- models
@@ -698,7 +701,9 @@ def model(head: str = "softmax", kind: str = "table", encoder: str = "mlp") -> A
         torch.manual_seed(0)
         shape = (3,) if kind == "table" else (1, 4, 5)
         net = build_encoder(encoder, kind=kind, input_shape=shape, latent_dim=2)
-        return vcviz.Classifier(net, vcviz.build_head(head, latent_dim=2, n_classes=3)).eval()
+        return vcviz.models.Classifier(
+            net, vcviz.build_head(head, latent_dim=2, n_classes=3)
+        ).eval()
 
 
 def table(n: int = 6) -> Split:
@@ -719,12 +724,12 @@ def _(x: Any, y: Any) -> Any:
 
 @case("latent_log_probs", lambda s: {"z": s.rng.standard_normal((s.n, 2))})
 def _(z: Any) -> Any:
-    return vcviz.latent_log_probs(model(), z)
+    return vcviz.latents.latent_log_probs(model(), z)
 
 
 @case("latent_log_probs:generative", lambda s: {"z": s.rng.standard_normal((s.n, 2))})
 def _(z: Any) -> Any:
-    return vcviz.latent_log_probs(model("gaussian_mixture"), z)
+    return vcviz.latents.latent_log_probs(model("gaussian_mixture"), z)
 
 
 @case("plane_log_probs", lambda s: {
@@ -734,14 +739,14 @@ def _(z: Any) -> Any:
 def _(z: Any, through: Any, ranges: Any) -> Any:
     lat = fake_runs.latents(5)
     lat = LatentSet(z, lat.log_probs, lat.y)
-    return vcviz.plane_log_probs(model(), lat, through=through, ranges=ranges, size=3)
+    return vcviz.latents.plane_log_probs(model(), lat, through=through, ranges=ranges, size=3)
 
 
 @case("plane_log_ratio", lambda s: {"z": s.rng.standard_normal((5, 2)), "through": np.ones(2)})
 def _(z: Any, through: Any) -> Any:
     lat = fake_runs.latents(5)
     lat = LatentSet(z, lat.log_probs, lat.y)
-    return vcviz.plane_log_ratio(model("variational"), lat, through=through, size=3)
+    return vcviz.latents.plane_log_ratio(model("variational"), lat, through=through, size=3)
 
 
 @case("score_plane", lambda s: {"z": s.rng.standard_normal((5, 2)), "through": np.ones(2)})
@@ -749,7 +754,9 @@ def _(z: Any, through: Any) -> Any:
     lat = fake_runs.latents(5)
     lat = LatentSet(z, lat.log_probs, lat.y)
     return [
-        vcviz.score_plane(model(), lat, method, train=lat, through=through, size=3, neighbours=2)
+        vcviz.latents.score_plane(
+            model(), lat, method, train=lat, through=through, size=3, neighbours=2
+        )
         for method in ("max_prob", "mahalanobis", "knn")
     ]
 
@@ -757,19 +764,19 @@ def _(z: Any, through: Any) -> Any:
 @case("retain_set", lambda s: {"z": s.rng.standard_normal((5, 2))})
 def _(z: Any) -> Any:
     lat = fake_runs.latents(5)
-    return vcviz.retain_set(model("dropmax"), LatentSet(z, lat.log_probs, lat.y))
+    return vcviz.latents.retain_set(model("dropmax"), LatentSet(z, lat.log_probs, lat.y))
 
 
 @case("logit_law", lambda s: {"x": s.rng.standard_normal((s.n, 3))})
 def _(x: Any) -> Any:
-    return vcviz.logit_law(model("heteroscedastic"), x)
+    return vcviz.latents.logit_law(model("heteroscedastic"), x)
 
 
 @case("info_cam", lambda s: {
     "x": s.rng.random((s.n, 1, 4, 5)).astype(np.float32), "label": s.rng.integers(0, 3, s.n)
 }, slow=True)  # fmt: skip
 def _(x: Any, label: Any) -> Any:
-    return vcviz.info_cam(model(kind="image", encoder="cnn"), x, label=label)
+    return vcviz.latents.info_cam(model(kind="image", encoder="cnn"), x, label=label)
 
 
 @case("attack", lambda s: {**images(s), "target": s.rng.integers(0, 3, s.n)}, slow=True,
@@ -794,14 +801,14 @@ def _(epsilons: Any) -> Any:
 def _(x: Any, y: Any) -> Any:
     torch.manual_seed(0)
     split = PixelSplit(x, y, tuple("abcd"))
-    return vcviz.segment(segmenter(), split, draws=2)
+    return vcviz.training.segment(segmenter(), split, draws=2)
 
 
 @lru_cache
 def segmenter() -> Any:
-    train, _ = vcviz.load_shapes(n_train=4, n_test=2, size=8)
+    train, _ = vcviz.data.load_shapes(n_train=4, n_test=2, size=8)
     split = PixelSplit(train.x[:, :1], train.y, tuple("abcd"))
-    return vcviz.train_segmenter(split, width=2, latent_dim=2, epochs=1)
+    return vcviz.training.train_segmenter(split, width=2, latent_dim=2, epochs=1)
 
 
 # ---------------------------------------------------------------- data
@@ -811,7 +818,7 @@ def segmenter() -> Any:
 def _(x: Any) -> Any:
     truth = {"slope": 1.0, "quiet": 0.5, "loud": 1.0, "dim": 2, "n_classes": 3}
     split = Split(np.zeros((3, 2), np.float32), np.arange(3), kind="table", truth=truth)
-    return vcviz.true_utilities(split, x)
+    return vcviz.data.true_utilities(split, x)
 
 
 @case("apply_preprocessing:table", lambda s: {"rows": s.rng.standard_normal((s.n, 2))},
@@ -819,13 +826,13 @@ def _(x: Any) -> Any:
 def _(rows: Any) -> Any:
     how = {"kind": "table", "columns": ["a", "b"], "categories": {}, "features": ["a", "b"],
            "mean": [0.0, 0.0], "scale": [1.0, 2.0]}  # fmt: skip
-    return vcviz.apply_preprocessing(how, rows)
+    return vcviz.data.apply_preprocessing(how, rows)
 
 
 @case("apply_preprocessing:image", only("rows", lambda s: bytes_images(s)["x"][:, 0]),
       same=False)  # fmt: skip
 def _(rows: Any) -> Any:
-    return vcviz.apply_preprocessing({"kind": "image", "size": [4, 4], "channels": 1}, rows)
+    return vcviz.data.apply_preprocessing({"kind": "image", "size": [4, 4], "channels": 1}, rows)
 
 
 for _function, _options in {
@@ -839,12 +846,12 @@ for _function, _options in {
     @case(_function, labelled, same=False)
     def _(x: Any, y: Any, name: str = _function, options: Any = _options) -> Any:
         split = Split(x, y, ("a", "b"))
-        return getattr(vcviz, name)(split, **options)
+        return by_last_name()[name](split, **options)
 
 
 @case("hold_out_classes", lambda s: {"classes": np.arange(1)})
 def _(classes: Any) -> Any:
-    return vcviz.hold_out_classes(table(), table(), classes)
+    return vcviz.data.hold_out_classes(table(), table(), classes)
 
 
 # ---------------------------------------------------------------- figures
@@ -857,12 +864,12 @@ def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
 
 @case("plot_latents_3d", with_law, slow=True)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
-    return vcviz.plot_latents_3d(lat_of(z, log_probs, y), law_of(**law))
+    return vcviz.figures.plot_latents_3d(lat_of(z, log_probs, y), law_of(**law))
 
 
 @case("compare_latents", with_law, slow=True)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
-    return vcviz.compare_latents([LatentPanel(lat_of(z, log_probs, y), law_of(**law))])
+    return vcviz.figures.compare_latents([LatentPanel(lat_of(z, log_probs, y), law_of(**law))])
 
 
 @case("plot_reliability", predictions, slow=True)
@@ -872,7 +879,7 @@ def _(log_probs: Any, y: Any) -> Any:
 
 @case("plot_class_accuracy", latents, slow=True)
 def _(z: Any, log_probs: Any, y: Any) -> Any:
-    return vcviz.plot_class_accuracy(vcviz.class_accuracy(lat_of(z, log_probs, y)))
+    return vcviz.figures.plot_class_accuracy(vcviz.metrics.class_accuracy(lat_of(z, log_probs, y)))
 
 
 @case("plot_trajectory", lambda s: {**attacked(s), **means(s)}, slow=True)
@@ -882,12 +889,12 @@ def _(mean: Any, scale: Any, log_weight: Any, **arrays: Any) -> Any:
 
 @case("plot_attack_accuracy", attacked, slow=True)
 def _(**arrays: Any) -> Any:
-    return vcviz.plot_attack_accuracy(path_of(**arrays))
+    return vcviz.figures.plot_attack_accuracy(path_of(**arrays))
 
 
 @case("plot_field", field_of, slow=True)
 def _(values: Any, x: Any, y: Any) -> Any:
-    return vcviz.plot_field(vcviz.PlaneField(values, x, y, "q"))
+    return vcviz.figures.plot_field(vcviz.records.PlaneField(values, x, y, "q"))
 
 
 @case("plot_regions", lambda s: {
@@ -895,31 +902,35 @@ def _(values: Any, x: Any, y: Any) -> Any:
     "x": np.linspace(0, 1, 3), "y": np.linspace(-1, 1, 4),
 }, slow=True)  # fmt: skip
 def _(log_probs: Any, x: Any, y: Any) -> Any:
-    return vcviz.plot_regions(vcviz.LatentPlane(log_probs, x, y))
+    return vcviz.figures.plot_regions(vcviz.records.LatentPlane(log_probs, x, y))
 
 
 @case("plot_retain", lambda s: {
     "rho": s.rng.random((5, 3)), "posterior": s.rng.random((5, 3))
 }, slow=True)  # fmt: skip
 def _(rho: Any, posterior: Any) -> Any:
-    return vcviz.plot_retain(vcviz.RetainSet(fake_runs.latents(5), rho, posterior))
+    return vcviz.figures.plot_retain(vcviz.records.RetainSet(fake_runs.latents(5), rho, posterior))
 
 
 @case("plot_direction", with_law, slow=True)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
     lat = lat_of(z, log_probs, y)
-    return vcviz.plot_direction(vcviz.marginals(lat, law_of(**law), np.ones(lat.latent_dim)))
+    return vcviz.figures.plot_direction(
+        vcviz.metrics.marginals(lat, law_of(**law), np.ones(lat.latent_dim))
+    )
 
 
 @case("plot_inspection", with_law, slow=True)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
-    return vcviz.plot_inspection(vcviz.inspect_row(lat_of(z, log_probs, y), law_of(**law), 0))
+    return vcviz.figures.plot_inspection(
+        vcviz.metrics.inspect_row(lat_of(z, log_probs, y), law_of(**law), 0)
+    )
 
 
 @case("plot_ood", two_scores, slow=True)
 def _(a: Any, b: Any) -> Any:
     return vcviz.plot_ood(
-        vcviz.Separation("max_prob", a, b, 0.9, (0.8, 1), 0.9, (0.8, 1), 0.1, (0, 0.2), 1.0)
+        vcviz.records.Separation("max_prob", a, b, 0.9, (0.8, 1), 0.9, (0.8, 1), 0.1, (0, 0.2), 1.0)
     )
 
 
@@ -928,20 +939,20 @@ def _(a: Any, b: Any) -> Any:
 }, slow=True)  # fmt: skip
 def _(at: Any, truth: Any, entropy: Any) -> Any:
     one = vcviz.mutual_information(fake_runs.latents())
-    return vcviz.plot_information(at, {"one": [one, one]}, truth=truth, entropy=entropy)
+    return vcviz.figures.plot_information(at, {"one": [one, one]}, truth=truth, entropy=entropy)
 
 
 @case("plot_info_cam", only("rows", lambda s: np.arange(2)), slow=True)
 def _(rows: Any) -> Any:
     net = model(kind="image", encoder="cnn")
     x = np.random.default_rng(0).random((4, 1, 4, 5)).astype(np.float32)
-    return vcviz.plot_info_cam(vcviz.info_cam(net, x), rows)
+    return vcviz.figures.plot_info_cam(vcviz.latents.info_cam(net, x), rows)
 
 
-@case("plot_noise_maps", lambda s: {"x": vcviz.input_grid(np.eye(2), 3)}, slow=True)
+@case("plot_noise_maps", lambda s: {"x": vcviz.metrics.input_grid(np.eye(2), 3)}, slow=True)
 def _(x: Any) -> Any:
     law = LogitLaw(np.arange(18.0).reshape(9, 2) % 5, np.ones((9, 2)))
-    return vcviz.plot_noise_maps({"law": law}, x)
+    return vcviz.figures.plot_noise_maps({"law": law}, x)
 
 
 @case("plot_segmentation", lambda s: {
@@ -949,7 +960,7 @@ def _(x: Any) -> Any:
 }, slow=True)  # fmt: skip
 def _(x: Any, y: Any, label_probs: Any, log_probs: Any) -> Any:
     split = PixelSplit(x, y, label_probs=label_probs)
-    return vcviz.plot_segmentation(split, vcviz.Segmentation(log_probs))
+    return vcviz.figures.plot_segmentation(split, vcviz.records.Segmentation(log_probs))
 
 
 @case("explore", lambda s: {

@@ -42,7 +42,7 @@ _ASSISTANT = """
 import inspect as _inspect
 import ipywidgets as _ipw
 import numpy as _np
-from vcviz.widgets.display import Explorer as _Explorer
+from vcviz.explorers.display import Explorer as _Explorer
 
 _explorers = [v for v in Out.values() if isinstance(v, _Explorer)]
 
@@ -98,7 +98,7 @@ def _shown(i):
 # A page takes over all widgets that a kernel holds, so those of other notebooks go before it opens.
 _FORGET = """
 import ipywidgets as _ipw
-from vcviz.widgets.plot import _library
+from vcviz.explorers.plot import _library
 Out.clear()
 _ipw.Widget.close_all()
 _library.cache_clear()

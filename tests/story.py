@@ -65,7 +65,7 @@ class Story:
 
     def tour(self, latent_dim: int, seed: int = 0) -> list[Run]:
         """Return the tour's runs in so many latent dimensions."""
-        from vcviz.tour import EPOCHS, HEADS
+        from vcviz.cli.tour import EPOCHS, HEADS
 
         n = EPOCHS[latent_dim]
         return self.trained(

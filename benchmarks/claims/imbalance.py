@@ -125,8 +125,8 @@ def _recalls(settings: dict[str, Any], seed: int, runs_folder: str) -> dict[str,
     predicted = {
         PLAIN: plain,
         PC: pc,
-        POST_HOC: vcviz.shift_prior(plain, to_prior=np.full(len(pi), 1 / len(pi))),
-        PC_TRAIN: vcviz.shift_prior(pc, to_prior=pi),
+        POST_HOC: vcviz.metrics.shift_prior(plain, to_prior=np.full(len(pi), 1 / len(pi))),
+        PC_TRAIN: vcviz.metrics.shift_prior(pc, to_prior=pi),
     }
-    found = {name: vcviz.class_accuracy(lat).accuracy for name, lat in predicted.items()}
+    found = {name: vcviz.metrics.class_accuracy(lat).accuracy for name, lat in predicted.items()}
     return {**found, "pi": pi}

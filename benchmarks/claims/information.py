@@ -100,7 +100,7 @@ def _information(run: Run, weights: np.ndarray) -> float:
 
 def _plus_log_k(run: Run) -> float:
     lat = run.latents("test")
-    return np.log(lat.n_classes) - vcviz.negative_log_likelihood(lat.log_probs, lat.y)
+    return np.log(lat.n_classes) - vcviz.metrics.negative_log_likelihood(lat.log_probs, lat.y)
 
 
 def _verdict(errors: Sequence[Estimate]) -> str:

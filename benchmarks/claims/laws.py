@@ -2,7 +2,7 @@
 
 Claimed: whatever law p(z|y) a user states, latents trained against a critic follow it, where those
 of the same mixture without a critic collapse towards its modes. Each fit is to the law of the run
-itself; the numbers compare across families (`vcviz.fit`).
+itself; the numbers compare across families (`vcviz.metrics.fit`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from benchmarks.claims.tables import difference, table
-from vcviz import LatentFit, Run, latent_fit, train
-from vcviz.records import Estimate
+from vcviz import Run, latent_fit, train
+from vcviz.records import Estimate, LatentFit
 
 EPOCHS = 500
 HEADS = {"VC": "variational", "mixture": "gaussian_mixture"}

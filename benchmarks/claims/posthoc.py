@@ -14,11 +14,11 @@ import numpy as np
 
 import vcviz
 from benchmarks.claims.tables import data, difference, table
-from vcviz.compare.strangers import separate_strangers
-from vcviz.ood import METHODS
-from vcviz.posthoc import REVISIONS, PosthocScores
-from vcviz.posthoc.revision import LAWS
+from vcviz.metrics.ood import METHODS
+from vcviz.metrics.posthoc import REVISIONS, PosthocScores
+from vcviz.metrics.posthoc.revision import LAWS
 from vcviz.records import Estimate
+from vcviz.studies.compare.strangers import separate_strangers
 
 HEADS = ("softmax", "gaussian_mixture", "variational")
 SETTINGS = {
@@ -56,9 +56,11 @@ def report(seeds: Iterable[int], runs_folder: str) -> str:
 
 def _revised(run: vcviz.Run) -> Iterator[tuple[str, PosthocScores]]:
     """Yield the scores of every method, laws also fitted to held-out rows."""
-    for one in vcviz.revise_runs(run, resamples=0, progress=False):
+    for one in vcviz.studies.revise_runs(run, resamples=0, progress=False):
         yield "", one
-    for one in vcviz.revise_runs(run, list(LAWS), laws="validation", resamples=0, progress=False):
+    for one in vcviz.studies.revise_runs(
+        run, list(LAWS), laws="validation", resamples=0, progress=False
+    ):
         yield HELD_OUT, one
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from torch import nn
 
 from benchmarks.claims.tables import difference, table
-from vcviz import mean_kl, train
+from vcviz import train
+from vcviz.metrics import mean_kl
 from vcviz.records import Estimate
 
 TEMPERATURES = {

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.claims.tables import difference, table
-from vcviz import LatentFit, Run, latent_fit, train
-from vcviz.records import Estimate
+from vcviz import Run, latent_fit, train
+from vcviz.records import Estimate, LatentFit
 
 EPOCHS = 600
 #: training rows -> epochs: few rows make few steps an epoch

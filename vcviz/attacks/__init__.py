@@ -18,10 +18,10 @@ from vcviz.attacks.options import METHODS as METHODS
 from vcviz.attacks.options import NORMS as NORMS
 from vcviz.attacks.options import Plan, check_loss, goals, planned
 from vcviz.attacks.steps import Step, noise, walk
-from vcviz.latents import class_names, to_numpy
+from vcviz.base.options import check_count
 from vcviz.latents.adapter import Reader, reading
+from vcviz.latents.extraction import class_names, to_numpy
 from vcviz.latents.modules import label_prior_of
-from vcviz.options import check_count
 from vcviz.records import Split, Trajectory, as_labels
 
 

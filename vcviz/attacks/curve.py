@@ -15,14 +15,14 @@ from tqdm.auto import tqdm
 from vcviz.attacks import as_inputs, look
 from vcviz.attacks.options import Plan, check_loss, planned
 from vcviz.attacks.search import Search
-from vcviz.calibration import reliability_curve
-from vcviz.errors import InputError, clip
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_count, check_flag
 from vcviz.latents.adapter import reading
 from vcviz.latents.modules import label_prior_of
-from vcviz.options import check_count, check_flag
+from vcviz.metrics.calibration import reliability_curve
+from vcviz.metrics.robustness import wilson
+from vcviz.metrics.robustness.gates import checked
 from vcviz.records import RobustnessCurve, Split, as_array, label_note
-from vcviz.robustness import wilson
-from vcviz.robustness.gates import checked
 
 #: radii of images in [0, 1] and standardised tables where nobody names others
 EPSILONS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from vcviz.attacks.options import Plan
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 
 _TINY = 1e-12
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError, clip
-from vcviz.options import check_choice, check_count
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_choice, check_count
 from vcviz.records import Split, as_array, as_labels
 from vcviz.records.checks import LARGEST
 

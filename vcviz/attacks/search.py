@@ -12,8 +12,8 @@ from torch import Tensor
 from vcviz.attacks.ball import start_in_ball
 from vcviz.attacks.options import Plan
 from vcviz.attacks.steps import Step, noise, walk, worse
-from vcviz.latents import to_numpy
 from vcviz.latents.adapter import Reader
+from vcviz.latents.extraction import to_numpy
 
 #: inputs of the attack of radius 0
 _FEW = 64

@@ -12,10 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from vcviz import __version__
+from vcviz.base.errors import InputError, RunWarning, SweepError, TrainingError
 from vcviz.cli.scoreboard import scoreboard
 from vcviz.cli.sweep import sweep
 from vcviz.cli.train import train
-from vcviz.errors import InputError, RunWarning, SweepError, TrainingError
 from vcviz.headless.outcomes import NotebookError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def tour(
 ) -> None:
     """Train three heads on digits and compare them: start here."""
     from vcviz.cli.table import text_table
-    from vcviz.tour import run_tour
+    from vcviz.cli.tour import run_tour
 
     given = {} if epochs is None else {"epochs": epochs}
     made = run_tour(out=out, reports=reports, seed=seed, device=device, progress=not quiet, **given)
@@ -119,8 +119,8 @@ def runs(
     from vcviz.runs import list_runs
 
     if diff is not None:
-        from vcviz.compare import differences
         from vcviz.runs import load_run
+        from vcviz.studies.compare import differences
 
         pair = [path if path.is_dir() else folder / path for path in diff]
         table = differences(*map(load_run, pair))
@@ -141,7 +141,7 @@ def runs(
         for row in rows:  # all numbers are for the label frequencies of their own test rows
             del row["labels"]
     if fit and found:
-        from vcviz.compare import summarise
+        from vcviz.studies.compare import summarise
 
         for row, values in zip(rows, summarise(found, rows=0).to_dict("records"), strict=True):
             row |= {key: values.get(key) for key in ("KL train", "KL test")}
@@ -176,7 +176,7 @@ def report(
     ] = False,
 ) -> None:
     """Summarise runs or a scoreboard as a page or table."""
-    from vcviz.reports import report as write_report
+    from vcviz.studies.reports import report as write_report
 
     typer.echo(write_report(folder, format=format_, out=out, per_run=per_run))  # type: ignore[arg-type]
 
@@ -274,8 +274,8 @@ def lab(
     Arguments after -- go to JupyterLab.
     """
     from vcviz.headless.files import list_notebooks
-    from vcviz.lab import APP_ENVIRONMENT, app_command, copy_notebooks, lab_command, start
-    from vcviz.lab.doors import open_doors
+    from vcviz.headless.lab import APP_ENVIRONMENT, app_command, copy_notebooks, lab_command, start
+    from vcviz.headless.lab.origins import open_doors
 
     for line in open_doors(ctx.args):
         typer.echo(f"vcviz: warning: {line}", err=True)

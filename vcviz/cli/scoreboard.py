@@ -30,8 +30,8 @@ def scoreboard(
 ) -> None:
     """Compare heads by a plan of tasks and claims."""
     from vcviz.cli.table import text_table
-    from vcviz.reports import report
-    from vcviz.scoreboard import count_runs, read_scoreboard_plan, run_scoreboard
+    from vcviz.studies.reports import report
+    from vcviz.studies.scoreboards import count_runs, read_scoreboard_plan, run_scoreboard
 
     plan = read_scoreboard_plan(file, profile, data=data, tasks=task)
     tuning, compared = count_runs(plan)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 
 
 def sweep(
@@ -49,8 +49,8 @@ def sweep(
     from vcviz.headless.assignments import read_assignments
     from vcviz.headless.files import find_notebook, read_notebook
     from vcviz.headless.parameters import notebook_parameters
-    from vcviz.sweeps.grid import Plan, expand, parse_grid, read_plan
-    from vcviz.sweeps.tasks import tasks_of
+    from vcviz.studies.sweeps.grid import Plan, expand, parse_grid, read_plan
+    from vcviz.studies.sweeps.tasks import tasks_of
 
     if file is None and not grid:
         raise InputError("give a sweep file or a grid, for example -g head=softmax,variational")
@@ -77,7 +77,7 @@ def sweep(
         for task in tasks_of(expand(plan.grid, shared), folder, which, plan.measures):
             typer.echo(task.command)
         return
-    from vcviz.sweeps import sweep as run_sweep
+    from vcviz.studies.sweeps import sweep as run_sweep
 
     result = run_sweep(
         plan.grid,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 
 
 def _setting(text: str, default: object = None, *names: str) -> Any:
@@ -91,7 +91,7 @@ def train(
             raise InputError(f"{key} is given twice, by an option of its own and by --set")
         settings[key] = value
     # Settings are checked before torch is imported, which takes seconds.
-    from vcviz.config import RunConfig
+    from vcviz.runs.config import RunConfig
 
     config = RunConfig(**settings)
     from vcviz.training import train as train_run

@@ -10,7 +10,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from vcviz.base.errors import unknown
 from vcviz.course import attack, bayes, bits, confidence, gauge, noise, objective, training
+from vcviz.course.answer_field import APP, AnswerField
 from vcviz.course.answers import AnswerError, Key, Verdict, judge
 from vcviz.course.attack import (
     at_flip,
@@ -23,13 +25,11 @@ from vcviz.course.attack import (
 from vcviz.course.bayes import BayesExplorer
 from vcviz.course.bits import BitsExplorer
 from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
-from vcviz.course.fields import APP, AnswerField
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
 from vcviz.course.predictions import Prediction
 from vcviz.course.training import course_runs, fit_figure
-from vcviz.errors import unknown
 
 __all__ = [
     "KEYS",

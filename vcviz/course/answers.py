@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError, clip
+from vcviz.base.errors import InputError, clip
 
 #: with this set to 1 a check that is not passed raises, so that a run of the notebook fails
 STRICT = "VCVIZ_COURSE_STRICT"

@@ -10,13 +10,13 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from vcviz.base.errors import InputError
+from vcviz.base.titles import run_titles
 from vcviz.course.answers import Key
 from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
-from vcviz.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.records import LatentPrior, Trajectory
-from vcviz.titles import run_titles
 
 if TYPE_CHECKING:
     from vcviz.runs import Run
@@ -72,7 +72,7 @@ def attacked(
     runs: Sequence[Run], *, rows: int = 100, epsilon: float = 0.15, steps: int = 15
 ) -> list[Trajectory]:
     """Return the same L∞ attack (PGD, in steps of ε/10) on the first test rows of each run."""
-    from vcviz.compare import attack_runs
+    from vcviz.studies.compare import attack_runs
 
     return attack_runs(
         runs, rows, epsilon=epsilon, steps=steps, step_size=epsilon / 10, progress=False

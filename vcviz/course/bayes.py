@@ -20,13 +20,13 @@ from vcviz.course.two_classes import (
     log_odds,
     two_classes,
 )
-from vcviz.densities.contours import law_contours, level_line
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import dropdown, reset_button
+from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import region_pixels
-from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import dropdown, reset_button
-from vcviz.widgets.display import Explorer
+from vcviz.geometry.contours import law_contours, level_line
 
 _REACH, _GRID = 7.0, 71
 #: how far out a centre can be, and the steps it moves in

@@ -16,10 +16,10 @@ from scipy.stats import norm
 from vcviz.course.answers import Key
 from vcviz.course.drawing import Panel, axis, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import PLAIN, reset_button
+from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
-from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, reset_button
-from vcviz.widgets.display import Explorer
 
 N_CLASSES = 4
 RATIOS = (1, 2, 5, 10, 30, 100)

@@ -9,12 +9,6 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy.special import expit
 
-from vcviz.calibration import (
-    expected_calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-    reliability_curve,
-)
 from vcviz.course.answers import Key
 from vcviz.course.drawing import Panel, axis, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
@@ -27,11 +21,17 @@ from vcviz.course.sharpness import (
     sample,
     true_error,
 )
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import PLAIN, reset_button
+from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
+from vcviz.metrics.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability_curve,
+)
 from vcviz.records import ReliabilityCurve
-from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, reset_button
-from vcviz.widgets.display import Explorer
 
 _POINT, _TRUE, _IF = style.CLASS_COLORS[0], style.CLASS_COLORS[3], style.NEUTRAL
 

@@ -10,9 +10,9 @@ import ipywidgets as ipw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.explorers.controls import PLAIN, row_of
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, text_above
-from vcviz.widgets.controls import PLAIN, row_of
 
 Trace = dict[str, Any]
 _LINE_PX = 17

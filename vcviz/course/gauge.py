@@ -15,14 +15,14 @@ from scipy.special import log_softmax
 from vcviz.course.answers import Key
 from vcviz.course.drawing import Panel, axis, bars, columns, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
-from vcviz.densities.contours import law_contours
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import reset_button
+from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import region_pixels
+from vcviz.geometry.contours import law_contours
 from vcviz.records import LatentPrior, as_float
-from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import reset_button
-from vcviz.widgets.display import Explorer
 
 #: a softmax layer of three classes in the plane
 WEIGHT = np.array([[1.2, 0.4], [-0.9, 0.9], [-0.2, -1.3]])

@@ -24,12 +24,12 @@ from vcviz.course.noisy_labels import (
     utilities,
 )
 from vcviz.course.predictions import Prediction, Reveal
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import PLAIN, reset_button
+from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
-from vcviz.noise import argmax_probs, noisy_log_probs
+from vcviz.metrics.noisy_scores import argmax_probs, noisy_log_probs
 from vcviz.records import LogitLaw
-from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import PLAIN, reset_button
-from vcviz.widgets.display import Explorer
 
 NAMES = ("A", "B", "C")
 _TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import entr, expit, log_expit, log_softmax, softmax
 from scipy.stats import norm
 
-from vcviz.noise import argmax_probs, noisy_log_probs
+from vcviz.metrics.noisy_scores import argmax_probs, noisy_log_probs
 from vcviz.records import LogitLaw
 
 #: half the distance of two unit Gaussians, and the means of three utilities

@@ -22,11 +22,11 @@ from vcviz.course.terms import (
     optimum,
     terms,
 )
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import checkbox, reset_button
+from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import data_uri
-from vcviz.widgets.bind import Bound
-from vcviz.widgets.controls import checkbox, reset_button
-from vcviz.widgets.display import Explorer
 
 _STEPS, _DEEPEST = 10, 3.0
 _P, _Q, _SAME = style.CLASS_COLORS[0], style.CLASS_COLORS[3], style.CLASS_COLORS[1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import ipywidgets as ipw
 
-from vcviz.widgets.controls import PLAIN, prose
+from vcviz.explorers.controls import PLAIN, prose
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 from scipy.stats import norm
 
-from vcviz.calibration import expected_calibration_error
+from vcviz.metrics.calibration import expected_calibration_error
 
 #: half the distance of two unit Gaussians: the classifier's task
 HALF = 0.75

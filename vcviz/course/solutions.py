@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.headless.files import notebook_folder
 
 if TYPE_CHECKING:

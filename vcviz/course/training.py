@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from vcviz.base.titles import run_titles
 from vcviz.course.answers import Key
 from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.figures import theme as style
-from vcviz.fit import latent_fit
-from vcviz.titles import run_titles
+from vcviz.metrics.fit import latent_fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,5 +176,5 @@ def key_softmax(runs: Sequence[Run]) -> Key:
         "and the predictions are as good as the others': accuracy says nothing of it",
         {"that is of the test latents": fits["test"]},
         unit="nats",
-        hint="vcviz.latent_fits(runs, split='train')[0].mean('kl') is that number",
+        hint="vcviz.studies.latent_fits(runs, split='train')[0].mean('kl') is that number",
     )

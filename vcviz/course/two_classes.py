@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, expit, log_expit
 
-from vcviz.errors import InputError, unknown
-from vcviz.options import check_fraction, check_number
-from vcviz.posthoc.mixture import MixtureDensity, mixture_prior
+from vcviz.base.errors import InputError, unknown
+from vcviz.base.options import check_fraction, check_number
+from vcviz.metrics.posthoc.mixture import MixtureDensity, mixture_prior
 from vcviz.records import LatentPrior
 
 LAWS = ("gaussian", "heavy tails", "two clumps")

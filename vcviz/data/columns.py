@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vcviz.base.errors import InputError, clip, nearest
 from vcviz.data.rows import Column, Rows, missing
 from vcviz.data.tree import kind_of
-from vcviz.errors import InputError, clip, nearest
 from vcviz.records import Kind
 
 #: names of labels, without spaces, points and underscores: the usual, and else these
@@ -25,7 +25,7 @@ _ROW_NAMES = ("index", "idx", "id", "row", "row_id", "unnamed: 0", "__index_leve
 #: a column with more distinct values than this, or than half its rows, is hardly a label
 _MOST_CLASSES = 1000
 _LABELS = ("integer", "string", "bool")
-_NONE_NEEDED = "; out-of-distribution inputs need none: vcviz.load_strangers"
+_NONE_NEEDED = "; out-of-distribution inputs need none: vcviz.data.load_strangers"
 _Columns = dict[str, Column]
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vcviz.errors import InputError, clip, expect, unknown
-from vcviz.options import check_count
+from vcviz.base.errors import InputError, clip, expect, unknown
+from vcviz.base.options import check_count
 from vcviz.records import Split
 
 Floats = NDArray[np.float32]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_count
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
-from vcviz.errors import InputError
-from vcviz.options import check_count
 from vcviz.records import Split
 
 

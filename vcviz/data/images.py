@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from vcviz.base.errors import InputError, MissingError, clip
+from vcviz.base.options import check_count
 from vcviz.data.room import check_memory
-from vcviz.errors import InputError, MissingError, clip
-from vcviz.options import check_count
 
 #: formats that hold pixels: PIL hands others, such as EPS, to programs of the system (Ghostscript)
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "AVIF")

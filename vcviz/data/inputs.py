@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.errors import InputError
 from vcviz.data.columns import Roles
 from vcviz.data.documents import Documents
 from vcviz.data.images import decode_images
@@ -16,7 +17,6 @@ from vcviz.data.places import Places
 from vcviz.data.rows import Rows, Values, missing
 from vcviz.data.tables import apply_table, fit_table
 from vcviz.data.text import check_ngrams, encode_texts, hash_ngrams, pad, usual_length
-from vcviz.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.errors import InputError
 from vcviz.data.rows import Beside, Rows, missing
-from vcviz.errors import InputError
 
 _KEY = "index"
 

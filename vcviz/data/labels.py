@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.errors import InputError, clip
 from vcviz.data.rows import Values, missing
-from vcviz.errors import InputError, clip
 
 
 def encode_labels(
@@ -54,7 +54,7 @@ def encode_labels(
         raise InputError(
             f"label column {name!r} of the train split holds one class "
             f"({values[0][0]!s}); a classifier needs at least 2 (out-of-distribution inputs need "
-            "none: vcviz.load_strangers)"
+            "none: vcviz.data.load_strangers)"
         )
     return codes[0], codes[1] if len(codes) > 1 else None, classes
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist
 
+from vcviz.base.errors import InputError, unknown
+from vcviz.base.options import check_count, check_fraction, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
 from vcviz.data.truth import noisy, true_numbers
-from vcviz.errors import InputError, unknown
-from vcviz.options import check_count, check_fraction, check_number
 from vcviz.records import LatentPrior, Split, as_float
 
 ARRANGEMENTS = ("circle", "diagonal", "random")

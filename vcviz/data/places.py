@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from vcviz.errors import InputError, clip
+from vcviz.base.errors import InputError, clip
 
 
 class Places:

@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from vcviz.base.errors import unknown
 from vcviz.data.images import decode_images
 from vcviz.data.tables import apply_table
 from vcviz.data.text import encode_texts
-from vcviz.errors import unknown
 
 _KINDS = ("image", "text", "table")
 

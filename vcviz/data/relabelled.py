@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from vcviz.errors import InputError, unknown
-from vcviz.options import check_count, check_fraction
+from vcviz.base.errors import InputError, unknown
+from vcviz.base.options import check_count, check_fraction
 from vcviz.records import Split
 
 #: name under which the labels are kept that were replaced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 
 _GROUP = Path("/sys/fs/cgroup/memory.max")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.errors import InputError, shorten
 from vcviz.data.room import check_memory
-from vcviz.errors import InputError, shorten
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from vcviz.errors import InputError
-from vcviz.options import check_count, check_number
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_count, check_number
 from vcviz.records import PixelSplit
 
 CLASSES = ("background", "disc", "square")

@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vcviz.base.errors import InputError, MissingError, clip, nearest, shorten
+from vcviz.base.json_files import inside, read_json
 from vcviz.data.documents import read_documents
 from vcviz.data.rows import OnDisk, Rows
 from vcviz.data.table_files import PLAIN, Layout, read_tables
 from vcviz.data.tree import File, kind_of, list_files, refusal, unpack
-from vcviz.errors import InputError, MissingError, clip, nearest, shorten
-from vcviz.json_files import inside, read_json
 
 if TYPE_CHECKING:
     from datasets import Dataset

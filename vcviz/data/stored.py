@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.errors import InputError, unknown
+from vcviz.base.options import check_count
 from vcviz.data.columns import assign_roles
 from vcviz.data.inputs import Part, apply_inputs, read_inputs
 from vcviz.data.joins import join_labels
@@ -17,8 +19,6 @@ from vcviz.data.rows import Column, Rows
 from vcviz.data.sources import open_source, source_folder, source_title
 from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
 from vcviz.data.table_files import Layout
-from vcviz.errors import InputError, unknown
-from vcviz.options import check_count
 from vcviz.records import Split, as_float
 
 _TRAIN_NAMES = ("train", "training")

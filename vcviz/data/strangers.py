@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError, expect, unknown
-from vcviz.options import check_count
+from vcviz.base.errors import InputError, expect, unknown
+from vcviz.base.options import check_count
 from vcviz.records import Split, as_array, as_labels
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
-from vcviz.options import check_choice, check_count, check_fraction, check_number
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_count, check_fraction, check_number
 from vcviz.records import Split
 
 #: share of the rows that become the test split where the data has none of its own

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from vcviz.base.errors import InputError, clip, shorten
 from vcviz.data.columns import usual_labels
 from vcviz.data.room import check_memory
 from vcviz.data.rows import Column, InMemory, OnDisk, Rows, explained
 from vcviz.data.tree import File, arrange, exact_split, split_of
-from vcviz.errors import InputError, clip, shorten
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_count
 from vcviz.data.room import check_memory
-from vcviz.errors import InputError, clip
-from vcviz.options import check_count
 
 #: texts longer than this are cut when no length is asked for
 LONGEST = 256

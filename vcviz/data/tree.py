@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
+from vcviz.base.errors import InputError, clip, shorten
 from vcviz.data.room import size
-from vcviz.errors import InputError, clip, shorten
 
 #: suffix -> how a table is read; a CSV or JSON file may be packed, as in ``.csv.gz``
 TABLES = {

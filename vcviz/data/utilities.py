@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, expit
 
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_count, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
-from vcviz.errors import InputError
-from vcviz.noise import argmax_probs
-from vcviz.options import check_count, check_number
+from vcviz.metrics.noisy_scores import argmax_probs
 from vcviz.records import LogitLaw, Split, as_float
 
 #: half the side of the cube that x fills evenly

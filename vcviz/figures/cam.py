@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import EDGE, data_uri, rgba
 from vcviz.records import ActivationMaps, as_array

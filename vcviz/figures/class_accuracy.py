@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.accuracy import ClassAccuracy
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
+from vcviz.metrics.accuracy import ClassAccuracy
 
 #: share of the distance between two classes that their bars fill
 _FILLED = 0.82

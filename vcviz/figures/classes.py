@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.densities.moments import class_moments
 from vcviz.figures import theme as style
-from vcviz.fit import moment_kl, moment_kl_bias
+from vcviz.geometry.moments import class_moments
+from vcviz.metrics.fit import moment_kl, moment_kl_bias
 from vcviz.records import LatentPrior, LatentSet
 
 #: more classes than this are not drawn all: colours repeat, and nobody reads so long a legend

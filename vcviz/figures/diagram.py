@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.calibration import BrierParts, SmoothError
 from vcviz.figures import theme as style
+from vcviz.metrics.calibration import BrierParts, SmoothError
 from vcviz.records import ReliabilityCurve
 
 ACCURACY, GAP, CHOSEN = style.CLASS_COLORS[0], style.CLASS_COLORS[3], style.CLASS_COLORS[1]

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
 from vcviz.figures.grid import Cell, cells, text_below
@@ -50,7 +50,7 @@ def plot_direction(
 
     Parameters
     ----------
-    found : see `vcviz.marginals`; several stand above one another, with the same axes
+    found : see `vcviz.metrics.marginals`; several stand above one another, with the same axes
     ranges : of the axes; default what all need, `direction_ranges`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 

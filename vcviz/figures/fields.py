@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.densities.contours import level_line
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
 from vcviz.figures.latent_traces import Trace, legend_traces
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import plane_axes, plane_image, plane_points
+from vcviz.geometry.contours import level_line
 from vcviz.records import LatentSet, PlaneField
 
 #: fewer latents than anticipated, more: apart for every kind of colour vision, no class has them
@@ -37,7 +37,7 @@ def plot_field(
 
     Parameters
     ----------
-    fields : see `vcviz.plane_log_ratio` and `vcviz.score_plane`
+    fields : see `vcviz.latents.plane_log_ratio` and `vcviz.latents.score_plane`
     strangers : latents of strangers, drawn as crosses
     columns : panels in a row
     max_points : most latents drawn in a panel, evenly from the classes, and most strangers

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError, unknown
+from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Places, class_places, labels
 from vcviz.records import LatentFit

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vcviz.options import check_count
+from vcviz.base.options import check_count
 
 
 @dataclass(frozen=True)

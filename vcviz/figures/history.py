@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError, clip
+from vcviz.base.errors import InputError, clip
+from vcviz.base.titles import run_titles
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
-from vcviz.titles import run_titles
 
 History = Sequence[Mapping[str, Any]]
 

@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError, clip
+from vcviz.base.errors import InputError, clip
 from vcviz.figures import theme as style
-from vcviz.information import Information
+from vcviz.metrics.information import Information
 from vcviz.records import as_float
 
 _BINS = 40

@@ -8,11 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import expect
+from vcviz.base.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
 from vcviz.figures.latent_traces import Trace
-from vcviz.ood import METHODS
+from vcviz.metrics.ood import METHODS
 from vcviz.records import Inspection, SelectionSummary
 
 #: classes that get a bar: the most probable, and the label
@@ -22,7 +22,7 @@ _BAR_PX = 21
 
 
 def plot_inspection(one: Inspection, *, theme: style.Theme = "auto") -> go.Figure:
-    """Return bars of p(y|x) and of log p(z|y) of one sample; see `vcviz.inspect_row`.
+    """Return bars of p(y|x) and of log p(z|y) of one sample; see `vcviz.metrics.inspect_row`.
 
     Notes
     -----

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.densities.binned import Window
-from vcviz.densities.moments import class_moments
-from vcviz.errors import InputError, expect
+from vcviz.base.errors import InputError, expect
+from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.classes import (
     MANY,
@@ -24,8 +23,9 @@ from vcviz.figures.classes import (
 )
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
-from vcviz.options import check_count
-from vcviz.projections import fit_projection
+from vcviz.geometry import fit_projection
+from vcviz.geometry.binned import Window
+from vcviz.geometry.moments import class_moments
 from vcviz.records import LatentPrior, LatentSet, Projection, as_indices
 
 

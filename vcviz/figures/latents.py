@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vcviz.errors import expect
+from vcviz.base.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel
 from vcviz.figures.latent_spec import latent_spec

@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.densities.ellipsoids import Ellipsoid, empirical_ellipsoids, law_ellipsoids
-from vcviz.errors import InputError, expect
+from vcviz.base.errors import InputError, expect
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Chosen, chosen_classes, labels, shown_note
 from vcviz.figures.latent_panel import checked_classes, stratified
 from vcviz.figures.latent_traces import Trace
-from vcviz.projections import fit_projection
+from vcviz.geometry import fit_projection
+from vcviz.geometry.ellipsoids import Ellipsoid, empirical_ellipsoids, law_ellipsoids
 from vcviz.records import LatentPrior, LatentSet, Projection
 
 #: markers that every font has, which plotly takes them from in three dimensions

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vcviz.errors import InputError, unknown
+from vcviz.base.errors import InputError, unknown
 from vcviz.figures.theme import escape
 
 _STEP_MS = 350

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
 from vcviz.figures.noise_maps import COLORS, grid_axes, grid_values
-from vcviz.noise import draw_utilities
+from vcviz.metrics.noisy_scores import draw_utilities
 from vcviz.records import LogitLaw
 
 _TOP_PX, _BOTTOM_PX, _GAP_PX = 270, 270, 104

@@ -9,10 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
-from vcviz.noise import relative_noise
+from vcviz.metrics.noisy_scores import relative_noise
 from vcviz.records import LogitLaw, as_float, as_labels
 
 COLORS = "Viridis"
@@ -32,15 +32,16 @@ def plot_noise_maps(
     Parameters
     ----------
     laws : title -> law of the utilities at the inputs `x`
-    x : (N, 2) inputs that fill a grid, see `vcviz.input_grid`
+    x : (N, 2) inputs that fill a grid, see `vcviz.metrics.input_grid`
     classes : k and j; default the two of largest mean at each input, of the first law
     columns : maps in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
     Notes
     -----
-    What is drawn is `vcviz.noise.relative_noise`: the standard deviation of u_k - u_j over the root
-    mean square of its mean, since mean, noise and temperature have no scale of their own.
+    What is drawn is `vcviz.metrics.noisy_scores.relative_noise`: the standard deviation of u_k -
+    u_j over the root mean square of its mean, since mean, noise and temperature have no scale of
+    their own.
     """
     if not laws:
         raise InputError("plot_noise_maps needs at least one law")
@@ -122,7 +123,7 @@ def grid_axes(x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not full or len(axes[0]) * len(axes[1]) != len(points):
         raise InputError(
             f"x must hold every point of a grid of two inputs, got shape {points.shape}; "
-            "see vcviz.input_grid"
+            "see vcviz.metrics.input_grid"
         )
     return axes[0], axes[1]
 

@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells, grid_of
-from vcviz.ood import METHODS, UNITS, roc_curve
-from vcviz.options import check_count
+from vcviz.metrics.ood import METHODS, UNITS, roc_curve
 from vcviz.records import Separation
 
 KNOWN, STRANGE = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
@@ -32,7 +32,7 @@ def plot_ood(
 
     Parameters
     ----------
-    separations : one or several, see `vcviz.separate_strangers`
+    separations : one or several, see `vcviz.studies.separate_strangers`
     columns : panels in a row
     roc : draw the ROC curve beneath each histogram
     bins : bars along each axis

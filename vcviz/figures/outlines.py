@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.densities.contours import Contour, empirical_contours, law_contours
+from vcviz.geometry.contours import Contour, empirical_contours, law_contours
 from vcviz.records import LatentPrior, LatentSet, Projection
 
 Range = tuple[float, float]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
-from vcviz.posthoc import REVISIONS, PosthocScores
+from vcviz.metrics.posthoc import REVISIONS, PosthocScores
 
 #: attribute -> (title, axis title, whether more is better)
 PANELS = {
@@ -28,7 +28,7 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
 
     Parameters
     ----------
-    scores : see `vcviz.revise_runs`
+    scores : see `vcviz.studies.revise_runs`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
     Notes

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.densities.binned import BinnedCloud, Cloud, Window
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import palette_uri
+from vcviz.geometry.binned import BinnedCloud, Cloud, Window
 
 _FAINTEST = 0.5  # opacity of a pixel with one point
 _NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0))

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
 from vcviz.figures.latent_panel import stratified
@@ -35,7 +35,7 @@ def plot_regions(
     Parameters
     ----------
     planes : one plane, or several of the same classes to draw side by side, see
-        `vcviz.plane_log_probs`
+        `vcviz.latents.plane_log_probs`
     columns : panels in a row
     max_points : most latents drawn in a panel, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background

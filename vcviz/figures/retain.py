@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
 from vcviz.figures.latent_panel import stratified
-from vcviz.options import check_count
 from vcviz.records import RetainSet
 
 #: where the regulariser alone would hold rho: log rho/(1 - rho) = 1/rho for the target
@@ -30,7 +30,7 @@ def plot_retain(
 
     Parameters
     ----------
-    retained : see `vcviz.retain_set`
+    retained : see `vcviz.latents.retain_set`
     max_rows : most inputs in the heat map, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 

@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.gates import LINE_PX, gates_beneath
 from vcviz.figures.grid import Cell, cells
 from vcviz.figures.trajectory_parts import norm_name
+from vcviz.metrics.robustness import attack_gates, wilson
 from vcviz.records import RobustnessCurve, Trajectory
-from vcviz.robustness import attack_gates, wilson
 
 #: pixels of tick labels and title beneath an axis
 _AXIS_PX = 62

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.errors import InputError, unknown
+from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
 from vcviz.records import Scoreboard, Verdict

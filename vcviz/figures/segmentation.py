@@ -9,10 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
-from vcviz.options import check_count
 from vcviz.records import PixelSplit, Segmentation
 
 _PANEL_PX, _GAP_PX = 190, 44

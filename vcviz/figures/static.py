@@ -16,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 from tqdm.auto import tqdm
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.figures.differences import differences
 from vcviz.figures.native import Menu, frame_name, place
 from vcviz.figures.theme import escape

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy.stats import t
 
-from vcviz.errors import InputError, unknown
+from vcviz.base.errors import InputError, unknown
+from vcviz.base.options import check_fraction
 from vcviz.figures import theme as style
-from vcviz.options import check_fraction
 
 Table = Mapping[str, Any]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vcviz.calibration import TemperatureSweep
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
 from vcviz.figures.grid import beside, room_beneath
 from vcviz.figures.reliability import reliability_spec
 from vcviz.figures.severity import SeveritySweep, severity_panels
+from vcviz.metrics.calibration import TemperatureSweep
 from vcviz.records import ReliabilityCurve
 
 _SWEEP_PX, _GAP_PX = 190, 110

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from vcviz.errors import unknown
+from vcviz.base.errors import unknown
 from vcviz.records import LatentSet
 
 Theme = Literal["auto", "light", "dark"]

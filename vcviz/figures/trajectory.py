@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vcviz.errors import expect
+from vcviz.base.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.native import Menu
 from vcviz.figures.static import lay_out

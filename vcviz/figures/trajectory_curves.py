@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell
 from vcviz.figures.trajectory_parts import Traces, of_class
+from vcviz.metrics.robustness import Crossing
 from vcviz.records import Trajectory
-from vcviz.robustness import Crossing
 
 
 class Curves:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vcviz.densities.contours import shares_of
-from vcviz.errors import InputError, clip, expect
+from vcviz.base.errors import InputError, clip, expect
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY
 from vcviz.figures.gates import gate_lines
@@ -30,8 +29,9 @@ from vcviz.figures.trajectory_parts import (
     places,
 )
 from vcviz.figures.trajectory_paths import Paths
+from vcviz.geometry.contours import shares_of
+from vcviz.metrics.robustness import attack_gates, crossings
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
-from vcviz.robustness import attack_gates, crossings
 
 _LINE_PX, _BOTTOM_PX = 16, 56
 #: characters in a line of a narrow page

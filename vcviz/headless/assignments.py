@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vcviz.errors import InputError, clip
+from vcviz.base.errors import InputError, clip
 from vcviz.headless.parameters import Parameter, check_parameters
 
 _WORDS = {

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcviz.errors import InputError, MissingError, unknown
-from vcviz.json_files import inside, read_json
-from vcviz.options import check_path
+from vcviz.base.errors import InputError, MissingError, unknown
+from vcviz.base.json_files import inside, read_json
+from vcviz.base.options import check_path
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -13,7 +13,7 @@ from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from vcviz.errors import unknown
+from vcviz.base.errors import unknown
 
 
 class SameInterpreter(KernelSpecManager):

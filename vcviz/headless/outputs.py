@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcviz.errors import MissingError, unknown
+from vcviz.base.errors import MissingError, unknown
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

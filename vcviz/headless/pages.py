@@ -15,11 +15,11 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from vcviz import __version__
+from vcviz.base.replacing import replacing
 from vcviz.headless.files import notebook_title
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.outputs import FIGURE
 from vcviz.headless.parts import ASSETS, page_scripts, page_style
-from vcviz.replacing import replacing
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

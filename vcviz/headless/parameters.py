@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vcviz.errors import InputError, clip, nearest, shorten, unknown
+from vcviz.base.errors import InputError, clip, nearest, shorten, unknown
 from vcviz.headless.annotations import build_type, describe_type, type_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from vcviz.headless import RENDERER
+from vcviz.headless.notebooks import RENDERER
 from vcviz.headless.outputs import FIGURE
 
 if TYPE_CHECKING:

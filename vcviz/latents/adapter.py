@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.latents.affine import Affine, Found, made_of, search, weight_names
 from vcviz.latents.modules import (
     any_layout_does,

@@ -20,7 +20,7 @@ from torch.utils.data import (
     default_collate,
 )
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.latents.modules import ANYTHING, Signature
 from vcviz.latents.outputs import Inputs
 from vcviz.records import Split, as_array

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from torch import nn
 
-from vcviz.errors import InputError
-from vcviz.latents import to_numpy
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice
+from vcviz.latents.extraction import to_numpy
 from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
 from vcviz.latents.planes import latent_outputs, plane_grid
-from vcviz.ood import METHODS, OF_OUTPUT, UNITS, score, separation, threshold_at_tpr
-from vcviz.options import check_choice
+from vcviz.metrics.ood import METHODS, OF_OUTPUT, UNITS, score, separation, threshold_at_tpr
 from vcviz.records import LatentPrior, LatentSet, PlaneField, Projection, as_float, as_labels
 
 _ROWS = 65_536
@@ -148,7 +148,7 @@ def score_plane(
     ----------
     model : asked for ``"max_prob"``, ``"entropy"`` and ``"energy"``; may be None for the others
     latents : known latents, which set the threshold and where the plane lies
-    method, prior, train, neighbours : as for `vcviz.ood.score`
+    method, prior, train, neighbours : as for `vcviz.metrics.ood.score`
     strangers : latents of strangers by the same model; with them `separation` holds FPR at `tpr`
     tpr : share of the known latents that is accepted
     projection, ranges, size, through : as for `plane_log_probs`

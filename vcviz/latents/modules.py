@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from vcviz.errors import InputError, unknown
-from vcviz.model import Classifier
+from vcviz.base.errors import InputError, unknown
+from vcviz.models.classifier import Classifier
 
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 

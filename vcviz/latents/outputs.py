@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 
 #: a batch, keyword arguments of a model, or its arguments in their order
 Inputs = Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from vcviz.errors import InputError, clip, expect
-from vcviz.latents import last_linear, to_numpy
+from vcviz.base.errors import InputError, clip, expect
+from vcviz.base.options import check_count
+from vcviz.geometry import fit_projection
+from vcviz.geometry.projections import plane_latents
+from vcviz.latents.extraction import last_linear, to_numpy
 from vcviz.latents.modules import float_type, is_ours, label_prior_of, own_device, unwrapped
-from vcviz.options import check_count
-from vcviz.projections import fit_projection, plane_latents
 from vcviz.records import LatentPlane, LatentSet, Projection, as_float
 
 _ROWS = 16_384

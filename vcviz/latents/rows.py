@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError, MissingError
+from vcviz.base.errors import InputError, MissingError
 
 #: rows that take more bytes than this go to a file instead of memory
 MEMORY_LIMIT = 2**30

@@ -33,7 +33,6 @@ from vcviz.records.label_law import label_note as label_note
 from vcviz.records.latents import LatentSet as LatentSet
 from vcviz.records.latents import Projection as Projection
 from vcviz.records.logit_law import LogitLaw as LogitLaw
-from vcviz.records.masks import RetainSet as RetainSet
 from vcviz.records.pixels import PixelSplit as PixelSplit
 from vcviz.records.pixels import Segmentation as Segmentation
 from vcviz.records.planes import LatentPlane as LatentPlane
@@ -41,6 +40,7 @@ from vcviz.records.planes import PlaneField as PlaneField
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit
 from vcviz.records.results import ReliabilityCurve as ReliabilityCurve
+from vcviz.records.retain_set import RetainSet as RetainSet
 from vcviz.records.robustness import Gate as Gate
 from vcviz.records.robustness import Gates as Gates
 from vcviz.records.robustness import RobustnessCurve as RobustnessCurve
@@ -51,3 +51,31 @@ from vcviz.records.separation import Separation as Separation
 from vcviz.records.split import Kind as Kind
 from vcviz.records.split import Split as Split
 from vcviz.records.trajectory import Trajectory as Trajectory
+
+__all__ = [
+    "ActivationMaps",
+    "Direction",
+    "Estimate",
+    "Gate",
+    "Gates",
+    "Inspection",
+    "LatentFit",
+    "LatentPlane",
+    "LatentPrior",
+    "LatentSet",
+    "LogitLaw",
+    "Marginals",
+    "PixelSplit",
+    "PlaneField",
+    "Projection",
+    "ReliabilityCurve",
+    "RetainSet",
+    "RobustnessCurve",
+    "Scoreboard",
+    "Segmentation",
+    "SelectionSummary",
+    "Separation",
+    "Split",
+    "Trajectory",
+    "Verdict",
+]

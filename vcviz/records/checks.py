@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from vcviz.errors import InputError, clip
-from vcviz.options import check_count
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_count
 
 _BLOCK = 8192
 #: by how much the sum of probabilities of 16 bits may be off one

@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import betaincinv, chdtri, gammaincinv, gammaln, ndtri_exp
 from scipy.stats import chi2, f, gamma, vonmises_fisher
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.records import sphere
 from vcviz.records.blocks import row_blocks, squared_distances
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import (
     as_float,
@@ -40,7 +40,7 @@ class LatentSet:
     energy : (N,) float array, optional; minus the logsumexp of the logits before they were
         normalised, which `log_probs` no longer know
     label_prior : (C,) float array, optional; the label frequencies that `log_probs` are for, see
-        `vcviz.shift_prior`; None: those of the data, whatever they are
+        `vcviz.metrics.shift_prior`; None: those of the data, whatever they are
     table : columns of the user's own by name, one value per row, or a DataFrame; optional. They go
         with the rows into hovers, selections and exports
     """

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError
-from vcviz.options import check_choice, check_number
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_number
 from vcviz.records.checks import as_float, as_labels, as_places, class_names_of, freeze
 
 #: standard deviation of each noise at scale 1

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from vcviz.errors import InputError, clip, unknown
-from vcviz.options import check_fraction
+from vcviz.base.errors import InputError, clip, unknown
+from vcviz.base.options import check_fraction
 from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import (
     LARGEST,

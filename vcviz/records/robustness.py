@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError, unknown
+from vcviz.base.errors import InputError, unknown
 from vcviz.records.checks import as_float, as_known, freeze
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.records.checks import as_float, as_known, freeze
 
 Outcome = Literal["held", "not held", "undecided"]

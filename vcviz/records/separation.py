@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.records.checks import as_known, freeze
 
 

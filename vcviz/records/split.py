@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.errors import InputError, unknown
+from vcviz.base.errors import InputError, unknown
 from vcviz.records.checks import as_array, as_float, as_labels, as_places, class_names_of, freeze
 
 Kind = Literal["image", "text", "table"]

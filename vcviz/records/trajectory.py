@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.records.checks import (
     as_array,
     as_float,
@@ -43,7 +43,8 @@ class Trajectory:
         prediction included
     change : (T+1, N, …) inputs minus the clean ones at each step in half precision, for pictures;
         None if they were not asked for
-    checks : the same attack on some of the first rows at other radii, for `vcviz.attack_gates`
+    checks : the same attack on some of the first rows at other radii, for
+        `vcviz.metrics.attack_gates`
     label_prior : (C,) label frequencies that `log_probs` are for, as of a `LatentSet`
     """
 

@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from vcviz import json_files
-from vcviz.config import RunConfig
-from vcviz.errors import InputError, clip
-from vcviz.options import check_count
-from vcviz.replacing import replacing
+from vcviz.base import json_files
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_count
+from vcviz.base.replacing import replacing
+from vcviz.runs.config import RunConfig
 from vcviz.runs.stored import (
     ADVICE,
     CHECKPOINT,

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.config import RunConfig
-from vcviz.densities import implied_prior
-from vcviz.errors import InputError, MissingError, unknown
+from vcviz.base.errors import InputError, MissingError, unknown
+from vcviz.geometry import implied_prior
 from vcviz.records import (
     LatentPrior,
     LatentSet,
@@ -27,8 +26,8 @@ from vcviz.records import (
     as_rows,
     label_note,
 )
+from vcviz.runs.config import RunConfig
 from vcviz.runs.folder import data_changed
-from vcviz.runs.laws import stored_law
 from vcviz.runs.settings import build_model, kinds_of, load_splits, plain_session, shapes_of
 from vcviz.runs.stored import (
     LATENT_ARRAYS,
@@ -38,11 +37,12 @@ from vcviz.runs.stored import (
     read_shapes,
     reading,
 )
+from vcviz.runs.stored_laws import stored_law
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vcviz.model import Classifier
+    from vcviz.models.classifier import Classifier
 
 SPLITS = ("train", "test")
 KEPT = (*SPLITS, "validation")

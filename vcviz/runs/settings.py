@@ -10,14 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcviz.config import RunConfig
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.records import Split
+from vcviz.runs.config import RunConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vcviz.model import Classifier
+    from vcviz.models.classifier import Classifier
 
 
 @contextmanager
@@ -47,9 +47,9 @@ def build_model(
     config: RunConfig, data: Mapping[str, Any], *, encoder: nn.Module | None = None
 ) -> Classifier:
     """Return the untrained classifier of a config for data of that shape."""
-    from vcviz.encoders import build_encoder
-    from vcviz.heads import build_head
-    from vcviz.model import Classifier
+    from vcviz.models.classifier import Classifier
+    from vcviz.models.encoders import build_encoder
+    from vcviz.models.heads import build_head
 
     if encoder is None:
         if config.encoder == "custom":

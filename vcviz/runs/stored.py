@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from vcviz import json_files
-from vcviz.config import RunConfig
-from vcviz.errors import InputError, MissingError, clip
-from vcviz.options import check_count
+from vcviz.base import json_files
+from vcviz.base.errors import InputError, MissingError, clip
+from vcviz.base.options import check_count
+from vcviz.runs.config import RunConfig
 
 FORMAT = "vcviz.run/1"
 LATENTS, CHECKPOINT = "latents", "checkpoint"

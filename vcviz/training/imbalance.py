@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vcviz.errors import InputError
+from vcviz.base.errors import InputError
 from vcviz.runs import Run
-from vcviz.training import train_heads
+from vcviz.training.train_runs import train_heads
 
 
 def train_imbalanced(

@@ -19,13 +19,14 @@ import torch
 from torch import nn
 
 from vcviz import __version__, runs
-from vcviz.config import RunConfig
+from vcviz.base.errors import InputError, TrainingError, clip
+from vcviz.base.locks import held
 from vcviz.data import fingerprint
-from vcviz.errors import InputError, TrainingError, clip
-from vcviz.locks import held
-from vcviz.model import Classifier
+from vcviz.models.classifier import Classifier
 from vcviz.records import Split
 from vcviz.runs import folder as run_folder
+from vcviz.runs.config import RunConfig
+from vcviz.runs.finding import finished_run
 from vcviz.runs.settings import build_model, load_splits, plain_session
 from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
@@ -62,7 +63,7 @@ class Job:
 
     def finished(self) -> runs.Run | None:
         """Return the run if it is there, with these settings and these data."""
-        done = runs.finished_run(self.out, self.name, self.config)
+        done = finished_run(self.out, self.name, self.config)
         if done is not None:
             done.check_data(*self.data)
         return done

@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vcviz.accuracy import balanced_accuracy
-from vcviz.calibration import (
+from vcviz.metrics.accuracy import balanced_accuracy
+from vcviz.metrics.calibration import (
     brier_score,
     expected_calibration_error,
     negative_log_likelihood,
     reliability_curve,
 )
-from vcviz.model import Classifier
+from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPrior, LatentSet, Split
-from vcviz.runs.laws import law_arrays
 from vcviz.runs.stored import LATENT_ARRAYS
+from vcviz.runs.stored_laws import law_arrays
 
 
 def quick_scores(latents: LatentSet) -> dict[str, float]:

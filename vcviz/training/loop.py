@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vcviz.config import RunConfig
-from vcviz.data import stratified_split
-from vcviz.errors import InputError, TrainingError
+from vcviz.base.errors import InputError, TrainingError
+from vcviz.base.progress import bar_interval
+from vcviz.data.subsets import stratified_split
 from vcviz.latents import extract_latents
-from vcviz.model import Classifier
-from vcviz.progress import bar_interval
+from vcviz.models.classifier import Classifier
 from vcviz.records import LatentSet, Split
 from vcviz.runs import folder as run_folder
+from vcviz.runs.config import RunConfig
 from vcviz.runs.stored import Arrays
 from vcviz.training import distributed
 from vcviz.training.kept import (

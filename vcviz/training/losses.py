@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vcviz.errors import TrainingError
-from vcviz.heads import LossTerms
+from vcviz.base.errors import TrainingError
+from vcviz.models.heads import LossTerms
 
 # Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
 _LOSS_BLOCK = 100

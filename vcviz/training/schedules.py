@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vcviz.config import RunConfig
-from vcviz.errors import InputError
-from vcviz.optimizers import eager
+from vcviz.base.errors import InputError
+from vcviz.runs.config import RunConfig
+from vcviz.training.optimizers import eager
 
 
 def optimizers_of(

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from vcviz.config import RunConfig
-from vcviz.encoders.mlp import MLPEncoder
-from vcviz.errors import TrainingError
-from vcviz.heads import HEADS, Head
-from vcviz.heads.pc_softmax import PCSoftmaxHead
+from vcviz.base.errors import TrainingError
+from vcviz.base.progress import bar_interval
 from vcviz.latents.modules import label_prior_of
-from vcviz.model import Classifier
-from vcviz.progress import bar_interval
+from vcviz.models.classifier import Classifier
+from vcviz.models.encoders.mlp import MLPEncoder
+from vcviz.models.heads import HEADS, Head
+from vcviz.models.heads.pc_softmax import PCSoftmaxHead
 from vcviz.records import LatentSet, Split
 from vcviz.runs import folder as run_folder
+from vcviz.runs.config import RunConfig
 from vcviz.training.loop import Trainer, epoch_seed
 from vcviz.training.schedules import optimizers_of
 

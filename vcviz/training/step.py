@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vcviz.config import RunConfig
-from vcviz.heads import LossTerms
-from vcviz.model import Classifier
+from vcviz.models.classifier import Classifier
+from vcviz.models.heads import LossTerms
+from vcviz.runs.config import RunConfig
 
 
 class TrainingStep(nn.Module):

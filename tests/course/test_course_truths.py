@@ -1,0 +1,289 @@
+"""The course's numbers against closed forms, quadrature and other packages."""
+
+import numpy as np
+import pytest
+from fake_runs import prior, trajectory
+from numpy.testing import assert_allclose
+from scipy import integrate, optimize, stats
+from scipy.special import expit, log_softmax
+
+from vcviz import course
+from vcviz.base.errors import InputError
+from vcviz.course import attack, bits, gauge, noisy_labels, sharpness, terms, two_classes
+from vcviz.data import load_data
+from vcviz.metrics.calibration import expected_calibration_error
+
+
+def on_a_grid(law, reach=16.0, n=241):
+    """Return grid points (N, 2) and the weight of each in an integral over p(z)."""
+    at = np.linspace(-reach, reach, n)
+    points = np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2)
+    return points, np.exp(law.log_marginal(points)) * (at[1] - at[0]) ** 2
+
+
+# ---------------------------------------------------------------- 1
+
+
+@pytest.mark.parametrize("share_b", [0.5, 0.2])
+def test_with_equal_covariances_the_best_softmax_is_bayes_rule(share_b):
+    law = two_classes.two_classes(mean_b=(1.0, 2.0), share_b=share_b)
+    best = two_classes.best_softmax(law)
+    assert_allclose(best.weight, law.mean[1] - law.mean[0], atol=1e-6)
+    bias = np.log(share_b / (1 - share_b)) + 0.5 * (1.5**2 - 5)
+    assert best.bias == pytest.approx(bias, abs=1e-6)
+    assert best.excess == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("options", [{"spread": 2.6}, {"law": "two clumps"}, {"correlation": 0.8}])
+def test_what_softmax_lacks_is_that_of_a_quadrature(options):
+    law = two_classes.two_classes(**options)
+    best = two_classes.best_softmax(law)
+    z, weight = on_a_grid(law)
+    p = np.exp(law.log_posterior(z))
+
+    def nll(theta):
+        odds = z @ theta[:2] + theta[2]
+        said = log_softmax(np.stack([np.zeros_like(odds), odds], axis=1), axis=1)
+        return -(weight[:, None] * p * said).sum()
+
+    found = optimize.minimize(nll, [0.5, 0.0, 0.0], method="BFGS", options={"gtol": 1e-7})
+    least = -(weight[:, None] * p * law.log_posterior(z)).sum()
+    assert best.excess == pytest.approx(found.fun - least, rel=0.005)
+    assert best.least == pytest.approx(least, rel=0.005)
+
+
+def test_the_decision_line_has_the_shape_that_the_posterior_shows_far_out():
+    angle = np.linspace(0, 2 * np.pi, 60)
+    far = 500 * np.column_stack([np.cos(angle), np.sin(angle)])
+    for options, shape, shares in (
+        ({}, "line", (0.3, 0.7)),
+        ({"spread": 2.0}, "ellipse", (1, 1)),
+        ({"spread": 0.5}, "ellipse", (0, 0)),
+        ({"correlation": 0.5}, "hyperbola", (0.1, 0.9)),
+    ):
+        law = two_classes.two_classes(**options)
+        assert two_classes.boundary_shape(law) == shape
+        share_b = (two_classes.log_odds(law, far) > 0).mean()
+        assert shares[0] <= share_b <= shares[1]
+
+
+def test_laws_keep_their_frequencies_and_a_clump_on_either_side():
+    law = two_classes.two_classes("two clumps", mean_b=(1.0, 1.0), share_b=0.3)
+    assert_allclose(np.exp(law.log_weight), [0.7, 0.3])
+    left, right = law.log_prob([[-1.5, 0.0], [3.5, 2.0]])[:, 0]
+    assert left == pytest.approx(right)
+    tails = two_classes.two_classes("heavy tails")
+    assert abs(two_classes.log_odds(tails, [[1e6, 0.0]])[0]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"law": "gausian"}, "unknown law 'gausian'; did you mean 'gaussian'"),
+        ({"mean_b": (1.0,)}, "mean_b must hold two numbers"),
+        ({"correlation": 1.0}, "correlation must lie between -1 and 1"),
+    ],
+)
+def test_a_law_that_makes_no_sense_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        two_classes.two_classes(**options)
+
+
+# ---------------------------------------------------------------- 2
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2)])
+def test_every_reading_is_the_same_classifier(shift):
+    rng = np.random.default_rng(0)
+    z = 5 * rng.standard_normal((40, 2))
+    law = gauge.reading(gauge.WEIGHT, gauge.BIAS, gauge.ellipse(0.7, 3.0, 40), shift)
+    layer = log_softmax(z @ gauge.WEIGHT.T + gauge.BIAS, axis=1)
+    assert_allclose(law.log_posterior(z), layer, atol=1e-10)
+    assert_allclose(law.covariance[0], law.covariance[2])
+
+
+def test_an_ellipse_has_its_scale_ratio_and_turn():
+    values, vectors = np.linalg.eigh(gauge.ellipse(0.5, 4.0, 90.0))
+    assert_allclose(np.sqrt(values), [0.25, 1.0])
+    assert_allclose(np.abs(vectors[:, 1]), [0, 1], atol=1e-12)
+
+
+# ---------------------------------------------------------------- 4
+
+
+def test_the_terms_are_the_integrals_that_they_say():
+    m, s, mean, sd = 1.2, 0.7, 1.5, 0.3
+    q, p = stats.norm(m, s), stats.norm(mean, 1)
+    found = terms.terms(m, s, mean=mean, noise=sd)
+
+    def under_q(f):
+        return integrate.quad(lambda z: q.pdf(z) * f(z), m - 12 * s, m + 12 * s)[0]
+
+    assert found["posterior"] == pytest.approx(under_q(lambda z: np.log(expit(2 * mean * z))))
+    assert found["likelihood"] == pytest.approx(under_q(p.logpdf))
+    assert found["entropy"] == pytest.approx(q.entropy())
+    kl = under_q(lambda z: q.logpdf(z) - p.logpdf(z))
+    assert found["likelihood"] + found["entropy"] == pytest.approx(-kl)
+    # E_x KL(q(z|x) || p(z|y)) with q(z|x) = N(f, sd^2), f ~ N(m, s^2 - sd^2)
+    spread = s**2 - sd**2
+    sample_kl = 0.5 * (sd**2 + spread + (m - mean) ** 2 - 1 - np.log(sd**2))
+    total = found["likelihood"] + found["entropy"] + found["rate"]
+    assert total == pytest.approx(-sample_kl)
+
+
+def test_each_objective_wants_what_the_lesson_says():
+    shared = {"weight": 1.0, "mean": 1.5, "noise": 0.1}
+    found = {
+        name: terms.optimum(likelihood=a, entropy=b, rate=c, **shared)
+        for name, (a, b, c) in terms.OBJECTIVES.items()
+    }
+    ce, mixture, bottleneck, vc = found.values()
+    assert ce.m == 6.0
+    assert ce.runs_away
+    assert (bottleneck.m, bottleneck.s) == (mixture.m, mixture.s)
+    assert mixture.s == pytest.approx(0.1, rel=0.05)
+    assert not vc.runs_away
+    assert 0.8 < vc.s < 1.0
+    strong = terms.optimum(likelihood=True, entropy=True, rate=False, **shared | {"weight": 50})
+    assert (strong.m, strong.s) == pytest.approx((1.5, 1.0), abs=0.05)
+    forgets = terms.optimum(likelihood=True, entropy=True, rate=True, **shared | {"noise": 1.0})
+    assert forgets.s == pytest.approx(1.0, abs=0.05)
+
+
+# ---------------------------------------------------------------- 5
+
+
+@pytest.mark.parametrize("value", [1.0, 2.5])
+def test_the_true_calibration_error_is_that_of_a_large_sample(value):
+    log_probs, y = sharpness.sample(value, 400_000, 0)
+    found = expected_calibration_error(log_probs, y, n_bins=40)
+    assert found == pytest.approx(sharpness.true_error(value), abs=0.003)
+    assert (log_probs.argmax(1) == y).mean() == pytest.approx(sharpness.accuracy(), abs=0.003)
+
+
+def test_sharpness_moves_no_decision():
+    (one, y), (two, again) = (sharpness.sample(s, 300, 4) for s in (1.0, 3.0))
+    np.testing.assert_array_equal(y, again)
+    np.testing.assert_array_equal(one.argmax(1), two.argmax(1))
+
+
+# ---------------------------------------------------------------- 6
+
+
+def test_density_and_regions_along_an_attack():
+    path, law = trajectory(9, 4), prior()
+    own = attack.own_log_density(path, law)
+    assert own.shape == (5, 9)
+    law_of_7 = stats.multivariate_normal(law.mean[path.y[7]], np.eye(2))
+    assert_allclose(own[3, 7], law_of_7.logpdf(path.z[3, 7]), rtol=1e-6)
+    inside = attack.in_region(path, law)
+    distance = np.linalg.norm(path.z - law.mean[path.y], axis=2)
+    np.testing.assert_array_equal(inside, distance <= np.sqrt(-2 * np.log(0.05)))
+    predicted = attack.in_region(path, law, of="predicted")
+    means = law.mean[path.log_probs.argmax(2)]
+    np.testing.assert_array_equal(
+        predicted, np.linalg.norm(path.z - means, axis=2) <= np.sqrt(-2 * np.log(0.05))
+    )
+    rows = [i for i in range(9) if path.first_flip[i] > 0]
+    share = np.mean([inside[path.first_flip[i], i] for i in rows]) if rows else np.nan
+    assert attack.at_flip(path, inside) == pytest.approx(share, nan_ok=True)
+    with pytest.raises(InputError, match="of must be 'own' or 'predicted', got 'other'"):
+        attack.in_region(path, law, of="other")
+
+
+# ---------------------------------------------------------------- 7
+
+
+def test_turned_labels_and_the_softmax_for_them():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200_000)
+    z = rng.normal(np.where(y == 1, noisy_labels.HALF, -noisy_labels.HALF))
+    seen = np.where(rng.random(len(y)) < 0.2, 1 - y, y)
+    near = np.abs(z - 0.4) < 0.05
+    wanted = noisy_labels.flipped(np.array([2 * noisy_labels.HALF * 0.4]), 0.2)[0]
+    assert seen[near].mean() == pytest.approx(wanted, abs=0.02)
+
+    def nll(slope):
+        return np.logaddexp(0, np.where(seen == 1, -slope, slope) * z).mean()
+
+    found = optimize.minimize_scalar(nll, bounds=(0, 5), method="bounded")
+    slope, value, least = noisy_labels.fitted_slope(0.2)
+    assert slope == pytest.approx(found.x, rel=0.03)
+    assert value == pytest.approx(found.fun, abs=0.005)
+    assert least < value
+    assert noisy_labels.fitted_slope(0.0)[0] == pytest.approx(2 * noisy_labels.HALF, abs=1e-5)
+
+
+def test_bias_rises_and_noise_falls_with_the_temperature():
+    bias, spread = noisy_labels.smoothing(1.0).T
+    assert bias[0] == pytest.approx(0, abs=2e-3)
+    assert (np.diff(bias[4:]) > 0).all()
+    assert spread[0] > 2 * spread[-1]
+
+
+def test_the_plain_temperature_is_the_best():
+    t, kl = noisy_labels.plain_temperature(1.0)
+    truth = noisy_labels.argmax_probs(noisy_labels.utilities(1.0))[0]
+    others = [
+        stats.entropy(truth, np.exp(log_softmax(noisy_labels.UTILITIES / other)))
+        for other in (t / 1.1, 1.1 * t)
+    ]
+    assert kl < min(others)
+
+
+# ---------------------------------------------------------------- 8
+
+
+@pytest.mark.parametrize("ratio", [1, 10])
+def test_information_is_that_of_the_mixture_data(ratio):
+    found = bits.known(2.0, ratio)
+    means = (2.0 * (np.arange(4)[:, None] - 1.5)).tolist()
+    weights = bits.frequencies(ratio).tolist()
+    truth = load_data("mixture", means=means, weights=weights, n=20)[0].truth
+    assert found.information == pytest.approx(truth["mutual_information"], abs=1e-6)
+    assert found.entropy == pytest.approx(truth["label_entropy"])
+    assert found.bound == pytest.approx(found.information, abs=1e-9)
+    assert found.trap - found.bound == pytest.approx(np.log(4) - found.entropy)
+
+
+def test_a_classifier_too_sharp_knows_less_by_its_kl():
+    rng = np.random.default_rng(0)
+    prior = bits.frequencies(5)
+    y = rng.choice(4, 200_000, p=prior)
+    z = rng.normal(2.0 * (y - 1.5))
+    joint = stats.norm.logpdf(z[:, None], 2.0 * (np.arange(4) - 1.5)) + np.log(prior)
+    right, said = log_softmax(joint, axis=1), log_softmax(2.0 * joint, axis=1)
+    kl = (np.exp(right) * (right - said)).sum(1).mean()
+    found = bits.known(2.0, 5, 2.0)
+    assert found.information - found.bound == pytest.approx(kl, rel=0.02)
+
+
+# ---------------------------------------------------------------- answers, by hand
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("1.1", (3.0, 2.0)),
+        ("1.2", -2 + np.log(0.25)),
+        ("2.1", 9),
+        ("2.2", 0.2 + 0.5 * (1.6 - 1.62)),
+        ("3.1", 0.5 * (0.01 - 1) + np.log(10)),
+        ("3.2", stats.chi2(2).ppf(0.9) ** 0.5),
+        ("4.1", stats.norm(0, 0.5).entropy()),
+        ("4.2", np.log(2) + 0.125 - 0.5),
+        ("4.3", stats.norm(0, 0.1).entropy()),
+        ("5.1", 0.35),
+        ("5.2", 2.5),
+        ("6.1", 0.5),
+        ("6.2", stats.norm.logpdf(3) - stats.norm.logpdf(0)),
+        ("7.1", np.log(9)),
+        ("7.2", stats.norm.cdf(1 / np.sqrt(2))),
+        ("7.3", 1.0),
+        ("8.1", stats.entropy([0.5, 0.25, 0.125, 0.125], base=2)),
+        ("8.2", np.log2(10) - 0.5 / np.log(2)),
+        ("8.3", 0.25 * np.log(2)),
+    ],
+)
+def test_the_truth_of_a_check_is_that_of_paper_and_pencil(question, value):
+    assert_allclose(course.KEYS[question]().truth, value, rtol=1e-6)

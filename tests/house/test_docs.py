@@ -1,0 +1,70 @@
+"""The documentation knows every name there is, and its links lead somewhere."""
+
+import collections
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from front_doors import public
+
+import vcviz
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+
+def listed() -> list[str]:
+    """Return the full names of what the reference lists."""
+    found, module = [], ""
+    for line in "\n".join(page.read_text() for page in REFERENCE).splitlines():
+        if match := re.fullmatch(r"\.\. (currentmodule|py:data):: (\S+)", line):
+            if match[1] == "currentmodule":
+                module = match[2]
+            else:
+                found.append(match[2])
+        elif match := re.fullmatch(r" {3}([\w.]+)", line):
+            found.append(f"{module}.{match[1]}")
+    return found
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    listed_once = collections.Counter(listed())
+    missing = [name for name in public() if listed_once[name] != 1]
+    assert not missing
+
+
+@pytest.mark.parametrize("registry", ["HEADS", "LAWS"])
+def test_the_reference_has_every_class_that_can_be_chosen(registry: str) -> None:
+    classes = getattr(vcviz.models, registry).values()
+    assert {f"{kind.__module__}.{kind.__name__}" for kind in classes} <= set(listed())
+
+
+def test_the_reference_has_every_measure() -> None:
+    assert {f"vcviz.studies.measures.{name}" for name in vcviz.studies.MEASURES} <= set(listed())
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_to_files_lead_somewhere(text: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)", text.read_text()):
+        if "://" not in link:
+            assert (text.parent / link).exists(), f"{text.name} links to {link}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
+    for module in ("sphinx", "furo", "myst_parser", "numpydoc"):
+        pytest.importorskip(module, reason="the extra `docs` is not installed")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
+    done = subprocess.run(
+        [*command, str(ROOT / "docs"), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "reference" / "generated" / "vcviz.attack.html").is_file()
+    assert "Plotly.newPlot" in (tmp_path / "gallery.html").read_text()

@@ -1,0 +1,55 @@
+"""What is held of every exported page."""
+
+from html.parser import HTMLParser
+
+from vcviz.headless.files import notebook_title, read_notebook
+from vcviz.headless.pages import FIGURE
+
+
+def code_cells(nb):
+    return [c for c in nb.cells if c.cell_type == "code"]
+
+
+class Fetches(HTMLParser):
+    """Collect everything in a page that a browser would fetch, and its scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.data: dict[str, str] = {}
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag != "a":
+            self.addresses += [values[k] for k in ("src", "href", "srcset", "data") if k in values]
+        self._inside = values.get("id", tag) if tag in ("script", "style", "title") else ""
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside:
+            self.data[self._inside] = self.data.get(self._inside, "") + data
+
+
+def check_page(nb, path, page):
+    """A run of a notebook that went well, and its page."""
+    executed = read_notebook(path)
+    outputs = [o for c in code_cells(executed) for o in c.outputs]
+    assert [o for o in outputs if o.output_type == "error"] == []
+    figures = [o for o in outputs if FIGURE in o.get("data", {})]
+    assert figures
+    assert "widgets" not in executed.metadata
+    text = page.read_text(encoding="utf-8")
+    assert f"<title>{notebook_title(nb)}</title>" in text
+    assert text.count('data-figure="') == len(figures)
+    assert Fetches(text).addresses == []
+    check_sizes(path, page)
+
+
+def check_sizes(path, page):
+    """A page is mostly plotly.js; what the notebook adds should still open at once."""
+    assert path.stat().st_size < 3e6
+    assert page.stat().st_size < 8e6

@@ -1,0 +1,1 @@
+"""What stands on nothing: errors, checks of options, JSON, files, locks, progress."""

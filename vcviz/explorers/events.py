@@ -1,0 +1,314 @@
+"""What a person points at, clicks and lassoes in a LatentExplorer, and what is told of it."""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.base.errors import InputError
+from vcviz.explorers.controls import prose
+from vcviz.explorers.plot import Plot
+from vcviz.explorers.samples import Sample, Samples
+from vcviz.figures import theme as style
+from vcviz.figures.inspection import inspection_spec
+from vcviz.figures.latent_panel import View
+from vcviz.metrics.inspection import inspect_row, places_of, selection_summary, selection_table
+from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vcviz.explorers.latent_explorer import LatentExplorer
+
+_FEW = 20  # rows that "least sure" and "least likely" choose
+_NEIGHBOURS = 6
+_HINT = (
+    "Point at a latent to see it, click it to keep it here; lasso some (or choose them from the "
+    "list) to see how right and how sure they are, in every panel."
+)
+
+
+class Picks:
+    """Pointing, clicking and lassoing in an explorer's figure.
+
+    Attributes
+    ----------
+    widget : what was clicked, and what is told of the chosen rows
+    """
+
+    def __init__(self, explorer: LatentExplorer) -> None:
+        self._explorer = explorer
+        self._theme = explorer.theme
+        self._samples = cache(lambda i: Samples(explorer.sources[i].run))
+        self._bars: Plot | None = None
+        self._told = ipw.HTML(_note(_HINT))
+        self._picture = ipw.HTML()
+        self._close = ipw.Button(
+            description="Close",
+            icon="times",
+            tooltip="put the kept latent away",
+            layout=ipw.Layout(width="auto"),
+        )
+        self._close.on_click(lambda _: self.unpin())
+        self._pin = ipw.HBox(layout=ipw.Layout(display="none", flex_flow="row wrap"))
+        self.widget = ipw.VBox([self._told, self._pin])
+        self._following = False
+
+    def attach(self) -> None:
+        """Listen to the figure and to the list of choices."""
+        bound = self._explorer.bound
+        bound.on("hover", self._hovered)
+        bound.on("click", self._clicked)
+        bound.on("select", self._lassoed)
+        self._explorer.controls["choose"].observe(self._listed, names="value")
+
+    # ---------------------------------------------------------- one latent
+
+    def _hovered(self, event: dict[str, Any]) -> None:
+        found = self._at(event)
+        if found is None:
+            return
+        number, view, place = found
+        sample = self._sample(number, view, place)
+        lat = view.lat
+        predicted = int(lat.log_probs[place].argmax())
+        lines = [
+            f"row {lat.index[place]}, {lat.class_names[lat.y[place]]}",
+            f"predicted {lat.class_names[predicted]}, "
+            f"p = {np.exp(float(lat.log_probs[place, predicted])):.3f}",
+            *(line[:160] for line in lat.told(place)),
+        ]
+        text = sample.text[:160] if sample else ""
+        self._explorer.view.tip(
+            image=sample.image if sample else None, text="\n".join([*lines, text]).strip()
+        )
+
+    def _clicked(self, event: dict[str, Any]) -> None:
+        found = self._at(event)
+        if found is not None:
+            number, view, place = found
+            self.pin(number, int(view.lat.index[place]))
+
+    def pin(self, number: int, row: int) -> None:
+        """Keep a row of the shown run `number` beneath the figure.
+
+        Raises
+        ------
+        InputError
+            If the run has no latent of this row.
+        """
+        view = self._explorer.views()[number]
+        one = inspect_row(view.lat, view.prior, row, neighbours=_NEIGHBOURS)
+        spec = style.themed(inspection_spec(one), self._theme)
+        if self._bars is None:
+            self._bars = Plot(spec["data"], spec["layout"], label="the kept latent")
+            self._beside = ipw.VBox([self._bars], layout=ipw.Layout(flex="1 1 480px"))
+        else:
+            self._bars.show(spec["data"], spec["layout"])
+        self._picture.value = self._described(number, one)
+        left = ipw.VBox([self._picture, self._close], layout=ipw.Layout(align_items="flex-start"))
+        self._pin.children = (left, self._beside)
+        self._pin.layout.display = None
+        self._explorer.bound.set_state(pinned=row)
+
+    def unpin(self) -> None:
+        """Put the kept row away."""
+        self._pin.layout.display = "none"
+        self._explorer.bound.set_state(pinned=-1)
+
+    def _described(self, number: int, one: Inspection) -> str:
+        """Return picture, labels and neighbours of a row as HTML."""
+        run, split = self._number(number), self._explorer.split
+        title = html.escape(self._explorer.sources[run].title)
+        own = _sample_html(self._samples(run)(split, one.row), 112)
+        lat = self._explorer.views()[number].lat
+        lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
+        own = "<br>".join([*lines, own])
+        near = zip(one.neighbours, one.distances, one.neighbour_labels, strict=True)
+        items = []
+        for row, distance, label in near:
+            told = f"row {row}, {one.class_names[label]}, at {distance:.3g}"
+            sample = self._samples(run)(split, int(row))
+            items.append(f"<li>{_sample_html(sample, 32)} {html.escape(told)}</li>")
+        return (
+            f"<div style='width:300px;line-height:1.4'><b>row {one.row}</b> of {title}<br>{own}<br>"
+            f"nearest latents:<ul style='margin:0;padding-left:18px'>{''.join(items)}</ul></div>"
+        )
+
+    # ---------------------------------------------------------- several
+
+    def _lassoed(self, event: dict[str, Any]) -> None:
+        explorer = self._explorer
+        if event["polygon"] is None:
+            explorer.chosen.clear()
+            return
+        number = explorer.panel_at(event["axes"][0])
+        if number is None:
+            return
+        view = explorer.views()[number]
+        inside = within(view.points, event["polygon"]) & np.isin(view.lat.y, view.shown)
+        self._choose(number, view.lat.index[inside], "lasso")
+
+    def _listed(self, change: Any) -> None:
+        """Choose the rows that the list names, of the first run shown."""
+        if self._following or change["new"] == "lasso":
+            return
+        view = self._explorer.views()[0]
+        self._choose(0, named_rows(view, change["new"]), change["new"])
+
+    def _choose(self, number: int, rows: NDArray[np.int64], how: str) -> None:
+        explorer = self._explorer
+        source = explorer.sources[self._number(number)].title
+        self._following = True
+        explorer.controls["choose"].value = how
+        self._following = False
+        explorer.chosen.choose(rows, split=explorer.split, source=source)
+
+    def show_chosen(self) -> None:
+        """Tell how right, how sure and how likely the chosen rows are, in every run shown."""
+        explorer = self._explorer
+        chosen = explorer.chosen
+        if not len(chosen):
+            self._following = True
+            explorer.controls["choose"].value = "none"
+            self._following = False
+            self._told.value = _note(_HINT)
+            return
+        if chosen.split != explorer.split:
+            told = (
+                f"{len(chosen):,} rows of the {chosen.split} split are chosen, which is not shown"
+            )
+            self._told.value = _note(told)
+            return
+        lines = []
+        for number, view in enumerate(explorer.views()):
+            rows = here(view.lat, chosen.rows)
+            summary = selection_summary(view.lat, view.prior, rows)
+            title = explorer.sources[self._number(number)].title
+            lines.append(_row_html(title, summary))
+        self._told.value = _TABLE.format(rows="".join(lines))
+
+    def table(self) -> pd.DataFrame:
+        """Return the chosen rows in each run shown."""
+        import pandas as pd
+
+        explorer = self._explorer
+        chosen = explorer.chosen
+        rows = chosen.rows if chosen.split == explorer.split else np.empty(0, np.int64)
+        parts = []
+        for number, view in enumerate(explorer.views()):
+            table = selection_table(view.lat, view.prior, here(view.lat, rows))
+            table.insert(0, "run", explorer.sources[self._number(number)].title)
+            parts.append(table)
+        return pd.concat(parts, ignore_index=True)
+
+    # ---------------------------------------------------------- parts
+
+    def _at(self, event: dict[str, Any]) -> tuple[int, View, int] | None:
+        """Return (number of the panel, its view, place in its latents) of what is pointed at."""
+        meta, point = event["meta"], event.get("point")
+        if meta.get("layer") != "points" or not isinstance(point, int):
+            return None
+        number = self._explorer.panel_at(event["axes"][0])
+        if number is None:
+            return None
+        view = self._explorer.views()[number]
+        mine = view.of_class(meta["class"])
+        return (number, view, int(mine[point])) if point < len(mine) else None
+
+    def _sample(self, number: int, view: View, place: int) -> Sample | None:
+        row = int(view.lat.index[place])
+        return self._samples(self._number(number))(self._explorer.split, row)
+
+    def _number(self, panel: int) -> int:
+        return self._explorer.shown_runs()[panel]
+
+
+def named_rows(view: View, name: str) -> NDArray[np.int64]:
+    """Return the rows (`LatentSet.index`) of a choice from the list, of the classes shown."""
+    lat = view.lat
+    places = np.flatnonzero(np.isin(lat.y, view.shown))
+    own = lat.log_probs[places]
+    if name == "wrong":
+        places = places[own.argmax(1) != lat.y[places]]
+    elif name == "unsure":
+        places = places[np.argsort(own.max(1), kind="stable")[:_FEW]]
+    elif name == "strange":
+        places = places[np.argsort(_likelihood(lat, view.prior, places), kind="stable")[:_FEW]]
+    else:
+        places = places[:0]
+    return lat.index[places]
+
+
+def _likelihood(lat: LatentSet, prior: LatentPrior | None, places: NDArray[np.int64]) -> Any:
+    if prior is None:
+        raise InputError("there is no law p(z|y) to judge the latents by")
+    return prior.log_marginal(lat.z[places])
+
+
+def here(lat: LatentSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the rows that there are latents of."""
+    return rows[np.isin(rows, lat.index)]
+
+
+def within(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N,) whether each point (N, 2) lies in a polygon (P, 2): crossed oddly often."""
+    inside = np.zeros(len(points), bool)
+    low, high = polygon.min(0), polygon.max(0)
+    near = np.flatnonzero(((points >= low) & (points <= high)).all(1))
+    x, y = points[near].T
+    odd = np.zeros(len(near), bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y0 != y1:
+            crosses = (y0 > y) != (y1 > y)
+            odd ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+    inside[near] = odd
+    return inside
+
+
+# ---------------------------------------------------------------- HTML
+
+_PIXELS = "style='image-rendering:pixelated;vertical-align:middle;margin:1px'"
+_CELL = "style='padding:1px 14px 1px 0;text-align:left'"
+_TABLE = (
+    "<table style='line-height:1.4'><tr>"
+    + "".join(
+        f"<th {_CELL}>{name}</th>"
+        for name in ("run", "chosen", "accuracy", "mean confidence", "ECE", "mean log p(z|y)")
+    )
+    + "</tr>{rows}</table>"
+)
+
+
+def _row_html(title: str, summary: SelectionSummary) -> str:
+    low, high = summary.accuracy_interval
+    law = summary.label_note and f" ({summary.label_note})"
+    told = [
+        title,
+        f"{summary.n:,} of {summary.of:,}",
+        f"{summary.accuracy:.3f} [{low:.3f}, {high:.3f}]",
+        f"{summary.confidence:.3f}{law}",
+        f"{summary.ece:.3f} ({summary.ece_if_calibrated:.3f} if calibrated)",
+        f"{summary.log_density:.3g} ± {summary.log_density_error:.2g} nats "
+        f"(all {summary.log_density_all:.3g})",
+    ]
+    if np.isnan(summary.log_density):
+        told[-1] = "–"
+    return "<tr>" + "".join(f"<td {_CELL}>{html.escape(t)}</td>" for t in told) + "</tr>"
+
+
+def _sample_html(sample: Sample | None, width: int) -> str:
+    if sample is None:
+        return ""
+    if sample.image:
+        return f"<img src='{sample.image}' alt='' {_PIXELS} width={width}>"
+    return html.escape(sample.text[: 5 * width])
+
+
+def _note(text: str) -> str:
+    return prose(f"<span style='opacity:.75'>{html.escape(text)}</span>")

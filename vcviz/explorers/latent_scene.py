@@ -1,0 +1,208 @@
+"""What a LatentExplorer draws for the values of its controls: panels, what lies beneath, a bar."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from vcviz.explorers.backdrops import Backdrop, Backdrops, filled, limits_of, stacked
+from vcviz.explorers.latent_controls import TOUR
+from vcviz.explorers.panel_data import Axes, Rows, Source
+from vcviz.explorers.static_layers import still_backdrops
+from vcviz.figures import theme as style
+from vcviz.figures.fields import field_bar
+from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
+from vcviz.figures.latent_spec import GAP_X, fit_range_of, spec_of_views
+from vcviz.figures.latent_traces import pin_trace
+from vcviz.figures.outlines import Range
+
+#: a backdrop that is all of them at once, of which a list in a static figure shows one
+EVERY = "every"
+_BAR_PX = 96  # beside the panels
+
+
+class LatentScene:
+    """Runs side by side, as values of controls ask for them.
+
+    Parameters
+    ----------
+    sources, backdrops : the runs, and what can lie beneath the points of each
+    defaults : control or state -> its value where nothing sets it
+    mass, max_points, theme : of the explorer
+    rule : returns by which rule the classes are chosen, in words
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        backdrops: Sequence[Backdrops],
+        defaults: Mapping[str, Any],
+        *,
+        mass: tuple[float, ...],
+        max_points: int,
+        theme: style.Theme,
+        rule: Callable[[], str] = str,
+    ) -> None:
+        self.sources, self._backdrops, self._defaults = sources, backdrops, defaults
+        self._mass, self._max_points, self._theme = mass, max_points, theme
+        self._rule = rule
+        self._live = lru_cache(maxsize=16)(self._new_views)
+
+    def views(self, values: Mapping[str, Any]) -> list[View]:
+        """Return what the panels of the live figure show, from the left; the last are kept."""
+        return self._live(tuple(values.items()))
+
+    def shown(self, values: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return the numbers of the runs that are shown, from the left."""
+        return tuple(values.get("runs", self._defaults["runs"]))
+
+    def spec(
+        self, values: Mapping[str, Any], options: LatentOptions | None = None
+    ) -> dict[str, Any]:
+        """Return the figure; with `options` of a static one, else of the live one."""
+        bars: list[dict[str, Any]] = []
+        if options is None:
+            views = self.views(values)
+            options = self._options(values, len(views))
+        else:
+            options = dataclasses.replace(options, **self._shared(values))
+            every = None
+            if values.get("backdrop") == EVERY:
+                every, bars = self._still({**self._defaults, **values})
+            views = self._laid_open(values, options, every)
+        spec = spec_of_views(views, options)
+        values = {**self._defaults, **values}
+        low, high = spec["layout"]["yaxis"]["domain"]
+        place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
+        if values["backdrop"] == EVERY:
+            spec["data"] += [bar | {"xaxis": "x", "yaxis": "y"} for bar in bars]
+            for bar in bars:
+                bar["marker"]["colorbar"] |= {"y": place["y"], "len": place["length"]}
+            return style.themed(spec, self._theme)
+        fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
+        if fields and values["backdrop"] in ("log_ratio", "ood"):
+            limits = limits_of(fields)
+            bar = field_bar(fields[0], limits=limits, **place) | {"xaxis": "x", "yaxis": "y"}
+            spec["data"].append(bar)
+            margin = spec["layout"]["margin"]
+            spec["layout"] |= {"margin": margin | {"r": _BAR_PX}}
+            if "width" in spec["layout"]:
+                spec["layout"]["width"] += _BAR_PX
+        return style.themed(spec, self._theme)
+
+    def _new_views(self, values: tuple[tuple[str, Any], ...]) -> list[View]:
+        found = dict(values)
+        return self._laid_open(found, self._options(found, len(self.shown(found))))
+
+    def _laid_open(
+        self,
+        values: Mapping[str, Any],
+        options: LatentOptions,
+        backdrops: Sequence[Backdrop] | None = None,
+    ) -> list[View]:
+        values = {**self._defaults, **values}
+        backdrops = self._backdrops_of(values) if backdrops is None else backdrops
+        fields = [b.field for b in backdrops if b.field is not None]
+        beneath = values["backdrop"] in ("log_ratio", "ood")
+        limits = limits_of(fields) if fields else None
+        classes = checked_classes(values["classes"], len(self.sources[0].class_names))
+        views = []
+        for i, (k, backdrop) in enumerate(zip(self.shown(values), backdrops, strict=True)):
+            panel = self.sources[k].panel(_axes(values), _rows(values), values["epoch"])
+            if beneath:
+                backdrop = filled(backdrop, limits)
+            over = [*backdrop.over, *_pinned(panel, values["pinned"])]
+            if i:  # one legend for all panels
+                over = [trace | {"showlegend": False} for trace in over]
+            under, told = backdrop.under, backdrop.told
+            views.append(View(panel, classes, options, i, under=under, over=over, told=told))
+        return views
+
+    def _shared(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that live and static figures share."""
+        values = {**self._defaults, **values}
+        return {
+            "anticipated": values["anticipated"],
+            "empirical": values["empirical"],
+            "mass": self._mass,
+            "classes": values["classes"],
+            "rule": self._rule(),
+            "fit_range": self._fit_range(_rows(values)),
+        }
+
+    def _options(self, values: Mapping[str, Any], panels: int) -> LatentOptions:
+        values = {**self._defaults, **values}
+        chosen = np.frombuffer(values["chosen"], np.int64)
+        return LatentOptions(
+            live=True,
+            picture_above=max(self._max_points // panels, 1),
+            **_room(values["width"], panels, bar=values["backdrop"] in ("log_ratio", "ood")),
+            windows=dict(values["windows"]),
+            chosen=chosen if len(chosen) else None,
+            **self._shared(values),
+        )
+
+    def _backdrops_of(self, values: Mapping[str, Any]) -> list[Backdrop]:
+        axes, rows, epoch = _axes(values), _rows(values), values["epoch"]
+        kind, against = values["backdrop"], values["strangers"] or None
+        found = []
+        for k in self.shown(values):
+            source, parts = self.sources[k], self._backdrops[k]
+            at = source.kept(epoch) if rows[1] else None
+            layers = [parts.boundaries(axes, rows, at)] if values["boundaries"] else []
+            if kind == "regions":
+                layers.append(parts.regions(axes, rows, at))
+            if kind == "log_ratio":
+                layers.append(parts.ratio(axes, rows, at))
+            if kind == "ood" or against:
+                scored = parts.scored(axes, rows, at, values["score"], against)
+                layers.append(scored if kind == "ood" else scored._replace(field=None))
+            found.append(stacked(layers))
+        return found
+
+    def _still(self, values: Mapping[str, Any]) -> tuple[list[Backdrop], list[dict[str, Any]]]:
+        """Return every backdrop of each panel of a static figure, and the bars of their colours."""
+        shown = [(self.sources[k], self._backdrops[k]) for k in self.shown(values)]
+        axes, rows = _axes(values), _rows(values)
+        found, bars = still_backdrops(shown, axes, rows, values["epoch"], values["score"])
+        lines = self._backdrops_of({**values, "backdrop": "none"})
+        return [stacked(pair) for pair in zip(lines, found, strict=True)], bars
+
+    def _fit_range(self, rows: Rows) -> Range | None:
+        """Return the range of fits over all runs and epochs, so that their axis stays put."""
+        pairs = [
+            (fit, s.fit_bias(rows))
+            for s in self.sources
+            for e in (s.epochs if rows[1] else [None])
+            if (fit := s.fit_varying(rows, e)) is not None
+        ]
+        return fit_range_of(*zip(*pairs, strict=True)) if pairs else None
+
+
+def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:
+    """Return a mark around the kept latent, where the panel has it."""
+    place = np.flatnonzero(panel.lat.index == row)
+    return [pin_trace(panel.points[place])] if row >= 0 and len(place) else []
+
+
+def _room(width: int, panels: int, *, bar: bool) -> dict[str, Any]:
+    """Return how many panels stand in a row, and how high they are where there is little room."""
+    width -= 62 + 12 + (_BAR_PX if bar else 0)
+    columns = 3 if width > 600 else 2 if width > 380 else 1
+    across = min(columns, panels)
+    across = -(-panels // -(-panels // across))
+    cell = width * (1 - GAP_X / across * (across - 1)) / across
+    return {"columns": columns, "panel_px": int(np.clip(cell, 180, 320))}
+
+
+def _axes(values: Mapping[str, Any]) -> Axes:
+    axes: Axes = values["axes"]
+    return ("tour", values["turn"], TOUR) if axes == ("tour",) else axes
+
+
+def _rows(values: Mapping[str, Any]) -> Rows:
+    return values["split"], not values["all_rows"]

@@ -1,0 +1,212 @@
+"""Where an explorer's latents come from: a run, or latents with their law; what is slow is kept."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.base.errors import InputError
+from vcviz.base.titles import run_titles
+from vcviz.figures.classes import (
+    MANY,
+    Chosen,
+    chosen_classes,
+    kl_bias,
+    most_confused,
+    most_frequent,
+)
+from vcviz.figures.latent_panel import LatentPanel
+from vcviz.figures.outlines import Range, latent_ranges
+from vcviz.geometry import fit_projection
+from vcviz.geometry.grand_tour import grand_tour, tour_ranges
+from vcviz.metrics.fit import moment_kl
+from vcviz.records import LatentPrior, LatentSet, Projection
+
+#: ("test", True) = the probe rows of the test split that were kept at every epoch,
+#: ("test", False) = all its rows, of the trained model
+Rows = tuple[Literal["train", "test"], bool]
+#: ("pair", 0, 1), ("pca",), ("lda",), ("umap",) or ("tour", frame, of how many)
+Axes = tuple[Any, ...]
+
+_TOURED = 10  # frames of a tour between two that set its axes
+
+_LAW = {
+    "stated": "p(z|y) stated by the head",
+    "implied": "p(z|y) implied by the weights",
+    None: "no p(z|y)",
+}
+
+
+class PairSource:
+    """Latents with their law, made to look like a run that kept no epochs."""
+
+    def __init__(self, lat: LatentSet, prior: LatentPrior | None) -> None:
+        self.name, self.class_names = lat.name, lat.class_names
+        self.epochs: list[int] = []
+        self.anticipates = "stated" if prior is not None else None
+        self._lat, self._prior = lat, prior
+
+    def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
+        """Return the latents."""
+        return self._lat
+
+    def prior(self, epoch: int | None = None) -> LatentPrior | None:
+        """Return the law."""
+        return self._prior
+
+
+class Source:
+    """Panels of one run at any epoch, on axes that stay put.
+
+    The projection is fitted once, on the trained model's latents of the split, so that axes mean
+    the same at every epoch; ranges show the latents of all epochs.
+    """
+
+    def __init__(self, run: Any, title: str) -> None:
+        self.run, self.title = run, title
+        self.class_names: tuple[str, ...] = tuple(run.class_names)
+        self.epochs: list[int] = list(run.epochs)
+        # One cache per source: an explorer that is dropped takes them along.
+        self.latents = cache(self._latents)
+        self.projection = cache(self._projection)
+        self.tour = cache(self._tour)
+        self.ranges = cache(self._ranges)
+        self.fit = cache(self._fit)
+        self.fit_varying = cache(self._fit_varying)
+        self.fit_bias = cache(self._fit_bias)
+        self.rules = cache(self._rules)
+        self.panel = cache(self._panel)
+
+    @property
+    def latent_dim(self) -> int:
+        """D of the run's latents."""
+        return self.latents(("test", False), None)[0].latent_dim
+
+    def kept(self, epoch: int | None) -> int | None:
+        """Return the last epoch with kept latents that is not after `epoch`."""
+        if epoch is None or not self.epochs:
+            return None
+        return max((e for e in self.epochs if e <= epoch), default=self.epochs[0])
+
+    def _latents(self, rows: Rows, epoch: int | None) -> tuple[LatentSet, LatentPrior | None]:
+        """Return latents and law; `epoch` is ignored where all rows are asked for."""
+        split, probe = rows
+        at = self.kept(epoch) if probe else None
+        return self.run.latents(split, at), self.run.prior(at)
+
+    def _projection(self, axes: Axes, split: str) -> Projection:
+        """Return the map to the plane, the same at every epoch."""
+        if axes[0] == "tour":
+            return self.tour(split, axes[2])[axes[1]]
+        lat, prior = self.latents((split, False), None)
+        return projected(lat, prior, axes)
+
+    def _tour(self, split: str, n_frames: int) -> list[Projection]:
+        """Return the planes of a grand tour through the trained model's latents."""
+        lat, prior = self.latents((split, False), None)
+        return grand_tour(lat, n_frames, prior=prior)
+
+    def _ranges(self, axes: Axes, rows: Rows) -> tuple[Range, Range]:
+        """Return axis ranges that show the latents of every epoch and the final law."""
+        split, probe = rows
+        if axes[0] == "tour":  # the same axes all the way around
+            lat, prior = self.latents(rows, None)
+            return tour_ranges(lat, self.tour(split, axes[2])[::_TOURED], prior)
+        projection = self.projection(axes, split)
+        epochs = self.epochs if probe and projection.linear and self.epochs else [None]
+        points = np.concatenate([projection(self.latents(rows, e)[0].z)[:, :2] for e in epochs])
+        prior = self.latents(rows, epochs[-1])[1]
+        return latent_ranges(points, prior, projection)
+
+    def _fit(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
+        """Return (C,) moment KL in nats, or None without a law."""
+        lat, prior = self.latents(rows, epoch)
+        return None if prior is None else moment_kl(lat, prior)
+
+    def _fit_varying(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
+        """Return the fit of each class in the dimensions in which it varies."""
+        fit = self.fit(rows, epoch)
+        lat, prior = self.latents(rows, epoch)
+        if fit is None or prior is None or not np.isinf(fit).any():
+            return fit
+        return moment_kl(lat, prior, varying=True)
+
+    def _fit_bias(self, rows: Rows) -> NDArray[np.float64]:
+        """Return (C,) what the fit is on average for as many latents that follow the law."""
+        lat, prior = self.latents(rows, None)
+        return np.full(lat.n_classes, np.nan) if prior is None else kl_bias(lat, prior)
+
+    def _rules(self, split: str = "test") -> list[Chosen]:
+        """Return the choices of classes on offer, the first of which is the default.
+
+        Of few classes all of them; of many those that some rule picks from the trained model.
+        """
+        rows: Rows = ("train" if split == "train" else "test", False)
+        lat, prior = self.latents(rows, None)
+        first = chosen_classes(
+            lat, prior, self.fit(rows, None) if len(lat.class_names) > MANY else None
+        )
+        others = [found for found in (most_confused(lat), most_frequent(lat))
+                  if found.rule != first.rule]  # fmt: skip
+        return [first, *others]
+
+    def _panel(self, axes: Axes, rows: Rows, epoch: int | None) -> LatentPanel:
+        """Return what one panel shows."""
+        lat, prior = self.latents(rows, epoch)
+        return LatentPanel(
+            lat,
+            prior,
+            self.projection(axes, rows[0]),
+            title=self.title,
+            subtitle=_LAW.get(getattr(self.run, "anticipates", None)),
+            ranges=self.ranges(axes, rows),
+            fit=self.fit(rows, epoch),
+            fit_varying=self.fit_varying(rows, epoch),
+        )
+
+
+def projected(lat: LatentSet, prior: LatentPrior | None, axes: Axes) -> Projection:
+    """Return the map to the plane that `axes` name, fitted to `lat`."""
+    method, *dims = axes
+    return fit_projection(lat, method=method, dims=tuple(dims) or (0, 1), prior=prior)
+
+
+def sources(runs: Any) -> list[Source]:
+    """Return a source for a run, a (latents, law) pair, or each of a sequence of them."""
+    if _is_pair(runs) or not isinstance(runs, (list, tuple)):
+        runs = [runs]
+    if not runs:
+        raise InputError("nothing to explore: pass a run, several runs, or (latents, prior) pairs")
+    found = [_as_run(run) for run in runs]
+    made = [Source(run, title) for run, title in zip(found, run_titles(found), strict=True)]
+    for other in made[1:]:
+        if other.class_names != made[0].class_names:
+            raise InputError(
+                f"runs side by side must have the same classes: {made[0].title!r} and "
+                f"{other.title!r} differ; explore them one by one"
+            )
+    return made
+
+
+def _is_pair(item: Any) -> bool:
+    return (
+        isinstance(item, tuple)
+        and len(item) == 2
+        and isinstance(item[0], LatentSet)
+        and (item[1] is None or isinstance(item[1], LatentPrior))
+    )
+
+
+def _as_run(item: Any) -> Any:
+    if isinstance(item, LatentSet):
+        return PairSource(item, None)
+    if _is_pair(item):
+        return PairSource(*item)
+    if all(hasattr(item, name) for name in ("latents", "prior", "epochs", "class_names")):
+        return item
+    raise InputError(
+        f"an explorer takes runs or (LatentSet, LatentPrior) pairs, got {type(item).__name__}"
+    )

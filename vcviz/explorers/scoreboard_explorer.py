@@ -1,0 +1,74 @@
+"""ScoreboardExplorer: the numbers of all heads, task by task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets as ipw
+import plotly.graph_objects as go
+
+from vcviz.base.errors import InputError, expect
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import dropdown, reset_button, row_of
+from vcviz.explorers.display import Explorer
+from vcviz.figures import theme as style
+from vcviz.figures.scoreboard import scores_spec
+from vcviz.figures.static import MAX_VIEWS
+from vcviz.records import Scoreboard
+
+#: what is shown together -> names of numbers
+GROUPS = {
+    "accuracy and calibration": ("accuracy", "ece", "nll", "ece_scaled"),
+    "classes and people": (
+        "balanced_accuracy", "balanced_accuracy_shifted", "information", "human_kl",
+    ),
+    "shift and attacks": (
+        "corrupted_accuracy", "corrupted_ece", "pgd_accuracy", "apgd_accuracy",
+    ),
+    "strangers": ("near_auroc", "near_auroc_density", "far_auroc", "near_fpr95"),
+    "latents": ("train_energy", "test_energy", "train_variance", "test_variance"),
+}  # fmt: skip
+
+
+class ScoreboardExplorer(Explorer):
+    """Numbers of all heads on a task: every seed a dot, the mean with its interval.
+
+    Parameters
+    ----------
+    board : what `run_scoreboard` or `load_scoreboard` returned
+    theme : "auto", "light" or "dark"
+
+    Attributes
+    ----------
+    controls : name -> control: ``task``, and ``numbers``, what is shown together
+    view, widget : the live figure; controls and figure
+    """
+
+    def __init__(self, board: Scoreboard, *, theme: style.Theme = "auto") -> None:
+        expect("board", board, Scoreboard, "see vcviz.studies.load_scoreboard")
+        self._board, self._theme = board, theme
+        had = {number for task in board.tasks for number in board.numbers(task)}
+        self._groups = {
+            name: found
+            for name, numbers in GROUPS.items()
+            if (found := [n for n in numbers if n in had])
+        }
+        if not self._groups:
+            raise InputError("this scoreboard has no numbers yet; run it: vcviz scoreboard")
+        tasks = [(style.escape(text, 60), task) for task, text in board.tasks.items()]
+        controls: dict[str, ipw.Widget] = {
+            "task": dropdown("Task", tasks),
+            "numbers": dropdown("Numbers", [(name, name) for name in self._groups]),
+        }
+        panel = row_of([*controls.values(), reset_button(self.reset)])
+        super().__init__(Bound(self._draw, controls, panel=panel))
+
+    def figure(self) -> go.Figure:
+        """Return the numbers that are shown now as one static figure with a list of tasks."""
+        shown = self.controls["task"].value
+        tasks = [value for _, value in self.controls["task"].options]
+        first = max(0, min(tasks.index(shown), len(tasks) - MAX_VIEWS))
+        return self.bound.figure(menus={"task": tasks[first : first + MAX_VIEWS]})
+
+    def _draw(self, *, task: Any, numbers: str) -> dict[str, Any]:
+        return style.themed(scores_spec(self._board, task, self._groups[numbers]), self._theme)

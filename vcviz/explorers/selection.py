@@ -1,0 +1,97 @@
+"""Rows that a person chose, shared by the explorers that show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import traitlets
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.base.errors import InputError
+
+
+class Selection(traitlets.HasTraits):
+    """Chosen rows of a split.
+
+    Attributes
+    ----------
+    rows : (M,) rising int64 row numbers in the split (`LatentSet.index`); observe this trait
+    split : "test" or "train", what the rows are numbers of
+    source : title of the run in which they were chosen, or None
+    """
+
+    rows: Any = traitlets.Any()
+    split = traitlets.Unicode("test")
+    source = traitlets.Unicode(None, allow_none=True)
+
+    def __init__(self) -> None:
+        super().__init__(rows=np.empty(0, np.int64))
+
+    def choose(self, rows: ArrayLike, *, split: str = "test", source: str | None = None) -> None:
+        """Choose these rows, none to clear; observers of ``rows`` hear of it once.
+
+        Raises
+        ------
+        InputError
+            If `rows` are not whole numbers from 0.
+        """
+        chosen = _checked(rows)
+        if np.array_equal(chosen, self.rows) and split == self.split:
+            return
+        # The rows last: who hears of them finds the rest in place.
+        self.split, self.source = split, source
+        self.rows = chosen
+
+    def clear(self) -> None:
+        """Choose nothing."""
+        self.choose([], split=self.split)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        return True  # an empty selection is still one
+
+    @traitlets.validate("rows")
+    def _rows(self, proposal: Any) -> NDArray[np.int64]:
+        return _checked(proposal["value"])
+
+
+def link(*explorers: Any) -> None:
+    """Make explorers share what is chosen: rows chosen in one are shown in all.
+
+    Parameters
+    ----------
+    explorers : those that have ``chosen``, of the same data; what is chosen in the first stays
+
+    Raises
+    ------
+    InputError
+        If fewer than two are given, or one cannot choose rows.
+
+    Examples
+    --------
+    >>> import vcviz  # doctest: +SKIP
+    >>> latents, calibration = vcviz.LatentExplorer(run), vcviz.CalibrationExplorer(run)
+    >>> vcviz.link(latents, calibration)
+    """
+    if len(explorers) < 2:
+        raise InputError(f"link takes at least two explorers, got {len(explorers)}")
+    for explorer in explorers:
+        if not isinstance(getattr(explorer, "chosen", None), Selection):
+            raise InputError(f"{type(explorer).__name__} has no rows to choose, so nothing to link")
+    for explorer in explorers[1:]:
+        explorer.share(explorers[0].chosen)
+
+
+def _checked(rows: ArrayLike) -> NDArray[np.int64]:
+    found = np.asarray(rows)
+    if found.size == 0:
+        return np.empty(0, np.int64)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or found.min() < 0:
+        raise InputError(
+            f"rows must be whole numbers from 0 in one dimension, got {found.dtype} of shape "
+            f"{found.shape}"
+        )
+    return np.unique(found).astype(np.int64)

@@ -1,0 +1,29 @@
+"""Records in, plotly figures out; see DESIGN in CONTRIBUTING."""
+
+from .cam import plot_info_cam as plot_info_cam
+from .class_accuracy import plot_class_accuracy as plot_class_accuracy
+from .direction import plot_direction as plot_direction
+from .fields import plot_field as plot_field
+from .fit import plot_latent_fit as plot_latent_fit
+from .history import plot_history as plot_history
+from .information import plot_information as plot_information
+from .inspection import plot_inspection as plot_inspection
+from .latent_panel import LatentOptions as LatentOptions
+from .latent_panel import LatentPanel as LatentPanel
+from .latents import compare_latents as compare_latents
+from .latents import plot_latents as plot_latents
+from .latents_3d import plot_latents_3d as plot_latents_3d
+from .noise_maps import plot_noise_maps as plot_noise_maps
+from .ood import plot_ood as plot_ood
+from .posthoc import plot_posthoc as plot_posthoc
+from .regions import plot_regions as plot_regions
+from .reliability import plot_reliability as plot_reliability
+from .retain import plot_retain as plot_retain
+from .robustness import plot_attack_accuracy as plot_attack_accuracy
+from .robustness import plot_robustness as plot_robustness
+from .scoreboard import plot_claims as plot_claims
+from .scoreboard import plot_score_curves as plot_score_curves
+from .scoreboard import plot_scores as plot_scores
+from .segmentation import plot_segmentation as plot_segmentation
+from .sweep import plot_sweep as plot_sweep
+from .trajectory import plot_trajectory as plot_trajectory

@@ -1,0 +1,60 @@
+"""What the masks of a DropMax head retain, as NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from vcviz.base.errors import InputError
+from vcviz.latents.extraction import to_numpy
+from vcviz.latents.modules import unwrapped
+from vcviz.models.heads.dropmax import DropMaxHead
+from vcviz.records import LatentSet, RetainSet, as_array, as_float
+
+
+def retain_set(model: nn.Module, latents: LatentSet) -> RetainSet:
+    """Return the retain probabilities that a DropMax classifier gives to latents of its own.
+
+    Raises
+    ------
+    InputError
+        If the model's head is not DropMax.
+    """
+    head = _dropmax(model)
+    z, y = (
+        _tensor(head, latents.z),
+        torch.from_numpy(latents.y.copy()).to(head.log_class_prior.device),
+    )
+    with torch.no_grad():
+        return RetainSet(
+            latents, to_numpy(head.retain_probs(z)), to_numpy(head.posterior_retain_probs(z, y))
+        )
+
+
+def masked_log_probs(model: nn.Module, z: ArrayLike, masks: ArrayLike) -> NDArray[np.float32]:
+    """Return (S, N, C) log p(y|z, m) of latents (N, D) under each of the masks (S, C).
+
+    A class that a mask drops has the smallest positive probability; a mask that retains none
+    counts as one that retains all.
+    """
+    head = _dropmax(model)
+    kept = torch.from_numpy(as_array("masks", masks, 2).astype(bool))[:, None]
+    with torch.no_grad():
+        found = head.masked_log_probs(_tensor(head, z), kept.to(head.log_class_prior.device))
+    return to_numpy(found)
+
+
+def _dropmax(model: nn.Module) -> DropMaxHead:
+    head: Any = getattr(unwrapped(model), "head", None)
+    if not isinstance(head, DropMaxHead):
+        raise InputError(f"a DropMax head is needed, this model has {type(head).__name__}")
+    return head
+
+
+def _tensor(head: DropMaxHead, z: ArrayLike) -> torch.Tensor:
+    values = torch.from_numpy(as_float("z", z, 2).copy())
+    return values.to(head.log_class_prior)

@@ -1,0 +1,96 @@
+"""Accuracy class by class, and their mean, which imbalanced data cannot flatter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.metrics.intervals import normal_quantile, wilson
+from vcviz.records import LatentSet, as_labels, as_log_probs
+
+__all__ = ["ClassAccuracy", "balanced_accuracy", "class_accuracy"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassAccuracy:
+    """Accuracy (recall) of each class, fractions; arrays of length C.
+
+    Attributes
+    ----------
+    accuracy : share of a class's samples whose most probable class is theirs; NaN without samples
+    interval : (C, 2) Wilson score intervals at `level`
+    count : samples of each class
+    balanced, balanced_interval : mean over the classes that occur, with its normal interval
+    overall : share of all samples
+    class_names, name, level : names of the classes; title; mass of the intervals
+    label_note : for which label frequencies the predictions are, "" if for those of the samples
+    """
+
+    accuracy: NDArray[np.float64]
+    interval: NDArray[np.float64]
+    count: NDArray[np.int64]
+    balanced: float
+    balanced_interval: tuple[float, float]
+    overall: float
+    class_names: tuple[str, ...]
+    name: str = "accuracy"
+    level: float = 0.95
+    label_note: str = ""
+
+
+def class_accuracy(
+    lat: LatentSet, *, level: float = 0.95, name: str | None = None
+) -> ClassAccuracy:
+    """Return the accuracy of each class and their mean, with intervals.
+
+    Parameters
+    ----------
+    lat : latents with log p(y|x) and labels
+    level : mass of the intervals
+    name : title; default that of `lat`
+
+    Notes
+    -----
+    The variance of the balanced accuracy is sum_k a_k (1 - a_k) / (n_k C^2), with
+    (hits + 1) / (n_k + 2) for a_k, so that a class without a miss keeps some noise.
+    """
+    z = normal_quantile(level)
+    right = lat.log_probs.argmax(1) == lat.y
+    count = np.bincount(lat.y, minlength=lat.n_classes)
+    hits = np.bincount(lat.y[right], minlength=lat.n_classes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy = hits / count
+    seen = count > 0
+    smoothed = (hits[seen] + 1) / (count[seen] + 2)
+    error = np.sqrt((smoothed * (1 - smoothed) / count[seen]).sum()) / seen.sum()
+    balanced = float(accuracy[seen].mean())
+    return ClassAccuracy(
+        accuracy=accuracy,
+        interval=wilson(accuracy, count, level),
+        count=count,
+        balanced=balanced,
+        balanced_interval=(max(balanced - z * error, 0.0), min(balanced + z * error, 1.0)),
+        overall=float(right.mean()),
+        class_names=lat.class_names,
+        name=lat.name if name is None else name,
+        level=level,
+        label_note=lat.label_note,
+    )
+
+
+def balanced_accuracy(log_probs: ArrayLike, y: ArrayLike) -> float:
+    """Return the mean over the classes that occur of the share of their samples that are right.
+
+    A fraction; the macro-averaged recall. Chance is 1 / C whatever the class frequencies.
+
+    References
+    ----------
+    Brodersen et al., The Balanced Accuracy and Its Posterior Distribution, ICPR 2010.
+    """
+    log_probs = as_log_probs(log_probs, dtype=None)
+    y = as_labels("y", y, len(log_probs), log_probs.shape[1])
+    count = np.bincount(y)
+    hits = np.bincount(y[log_probs.argmax(1) == y], minlength=len(count))
+    return float((hits[count > 0] / count[count > 0]).mean())

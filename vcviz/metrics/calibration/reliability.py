@@ -1,0 +1,208 @@
+"""Reliability curves and the calibration errors of their bins, all fractions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vcviz.base.options import check_count, check_fraction
+from vcviz.metrics.calibration.binning import (
+    Binning,
+    Predicted,
+    bin_edges,
+    bins_of,
+    bootstrap,
+    calibration_error,
+    cells_of,
+    column_quantiles,
+    confidences,
+    draws_if_calibrated,
+    each_class,
+    outwards,
+)
+from vcviz.metrics.calibration.debiased import debiased_error
+from vcviz.metrics.intervals import wilson
+from vcviz.records import LatentSet, ReliabilityCurve
+
+
+def reliability_curve(
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
+    label: int | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    name: str = "reliability",
+) -> ReliabilityCurve:
+    """Return accuracy against confidence in bins, with their ECE and what noise alone would do.
+
+    Parameters
+    ----------
+    log_probs : a `LatentSet`; or (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C), of an array
+    n_bins : number of bins K; see the module for their edges
+    binning : "width" (equal widths of [0, 1]) or "mass" (equal counts)
+    label : None for the top label (confidence max_k p_k, right if it is the label); k for the
+        curve of class k (confidence p_k, "accuracy" is the share of samples of class k)
+    resamples : draws for each interval; 0 leaves the intervals NaN
+    level : mass of the intervals
+    seed : of the draws
+    name : title of the curve
+
+    Returns
+    -------
+    ReliabilityCurve
+        Empty bins have count 0 and NaN heights, and add nothing to `ece`.
+
+    Raises
+    ------
+    InputError
+        If `y` is not one label per row, rows are not log-probabilities, or an option is unknown.
+
+    Notes
+    -----
+    ``ece`` = sum_k (n_k / N) |accuracy_k - confidence_k|.
+
+    *Bands* (`band_*`). Wilson's interval of the share of a bin's samples that are right.
+
+    *Bootstrap* (`ece_interval`). Drawing N samples with replacement makes the counts of the 2K
+    cells (bin, right or wrong) multinomial; they are drawn as such, at a cost that does not grow
+    with N. The sum of the confidences in a cell of m drawn samples is drawn from the normal law
+    with the same mean and variance as m draws from the cell: exact in its first two moments. The
+    edges stay fixed. Resampling adds the noise of sampling a second time, which biases every
+    resampled ECE upwards; the percentiles are shifted down by that bias (to no less than 0), so
+    that the interval is about the estimate: about the ECE that samples of this size have on
+    average. That is more than the error of the population, for a calibrated model above all, whose
+    own error of 0 it hardly ever holds.
+
+    *Debiased* (`ece_debiased`, `ece_debiased_interval`). What the ECE of these bins would be with
+    rows without end: a median-unbiased estimate, 0 for about half of the samples of a calibrated
+    model, and an interval that holds the population's error. `vcviz.metrics.calibration.debiased`
+    says how.
+
+    *If calibrated* (`consistency_*`, `ece_if_calibrated`). Every sample keeps its confidence and
+    is right with that probability. The number right in a bin is then Poisson-binomial; it is drawn
+    as a binomial of the bin's mean confidence, its deviations shrunk to the exact variance
+    sum_i p_i (1 - p_i). Shrunk numbers are not whole: the bars reach outwards to the next
+    accuracies that a bin can have, so that they hold `level` at least.
+
+    References
+    ----------
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, eq. 3.
+    Broecker & Smith, Increasing the Reliability of Reliability Diagrams, Weather and
+    Forecasting 22, 2007 (consistency bars).
+    """
+    check_count("resamples", resamples, minimum=0)
+    check_fraction("level", level)
+    rng = np.random.default_rng(check_count("seed", seed, minimum=0))
+    confidence, right = confidences(log_probs, y, label)
+    edges = bin_edges(confidence, n_bins, binning)
+    cells = cells_of(confidence, right, edges)
+    count = cells.counts.sum(1)
+    filled = count > 0
+    tails = ((1 - level) / 2, (1 + level) / 2)
+
+    ece = calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence))
+    boot_right, _, boot_total = bootstrap(cells, resamples, rng)
+    boot_ece = calibration_error(boot_right, boot_total, len(confidence))
+    with np.errstate(invalid="ignore"):
+        accuracy = cells.counts[:, 1] / count
+    band = np.full((2, len(count)), np.nan)
+    if resamples:
+        band = wilson(accuracy, count, level).T
+        shifted = np.quantile(boot_ece, tails) - (boot_ece.mean() - ece)
+        ece_interval = (max(0.0, float(shifted[0])), float(shifted[1]))
+    else:
+        ece_interval = (np.nan, np.nan)
+
+    null_right = draws_if_calibrated(cells, resamples, rng)
+    null_ece = calibration_error(null_right, cells.totals.sum(1), len(confidence))
+    consistency = outwards(column_quantiles(null_right, tails), np.where(filled, count, np.nan))
+    null_interval = np.quantile(null_ece, tails) if resamples else (np.nan, np.nan)
+    unknown = (np.nan, (np.nan, np.nan))
+    debiased, debiased_interval = (
+        debiased_error(cells, resamples, level, rng) if resamples else unknown
+    )
+    with np.errstate(invalid="ignore"):
+        return ReliabilityCurve(
+            edges=edges,
+            count=count,
+            confidence=cells.totals.sum(1) / count,
+            accuracy=accuracy,
+            band_low=band[0],
+            band_high=band[1],
+            consistency_low=consistency[0],
+            consistency_high=consistency[1],
+            ece=float(ece),
+            ece_interval=ece_interval,
+            ece_if_calibrated=float(null_ece.mean()) if resamples else np.nan,
+            ece_if_calibrated_interval=(float(null_interval[0]), float(null_interval[1])),
+            ece_debiased=debiased,
+            ece_debiased_interval=debiased_interval,
+            n=len(confidence),
+            binning=binning,
+            level=level,
+            name=name,
+            label=label,
+            label_note=log_probs.label_note if isinstance(log_probs, LatentSet) else "",
+        )
+
+
+def expected_calibration_error(
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
+    label: int | None = None,
+) -> float:
+    """Return the ECE, sum_k (n_k / N) |accuracy_k - confidence_k|, a fraction.
+
+    The parameters are those of `reliability_curve`, whose `ece` this equals; nothing is resampled.
+    """
+    confidence, right = confidences(log_probs, y, label)
+    return binned_error(confidence, right, n_bins, binning)
+
+
+def classwise_calibration_error(
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
+) -> float:
+    """Return the mean over the C classes of the ECE of p(y=k|x), a fraction.
+
+    References
+    ----------
+    Kull et al., Beyond Temperature Scaling, NeurIPS 2019, eq. 3.
+    """
+    return float(np.mean([binned_error(*of, n_bins, binning) for of in each_class(log_probs, y)]))
+
+
+def maximum_calibration_error(
+    log_probs: Predicted,
+    y: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
+    label: int | None = None,
+) -> float:
+    """Return the largest |accuracy_k - confidence_k| over the bins with samples, a fraction."""
+    confidence, right = confidences(log_probs, y, label)
+    cells = cells_of(confidence, right, bin_edges(confidence, n_bins, binning))
+    count = cells.counts.sum(1)
+    gap = np.abs(cells.counts[:, 1] - cells.totals.sum(1))[count > 0] / count[count > 0]
+    return float(gap.max())
+
+
+def binned_error(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int, binning: Binning
+) -> float:
+    """Return the ECE of confidences that came true or not."""
+    edges = bin_edges(confidence, n_bins, binning)
+    gaps = np.bincount(bins_of(confidence, edges), right - confidence, len(edges) - 1)
+    return float(np.abs(gaps).sum() / len(confidence))

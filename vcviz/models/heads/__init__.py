@@ -1,0 +1,48 @@
+"""The heads, by name. Adding one: a file here and a line in `HEADS`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vcviz.base.errors import unknown
+from vcviz.base.options import check_options
+from vcviz.models.heads.base import Head, LossTerms, head_options
+from vcviz.models.heads.dropmax import DropMaxHead
+from vcviz.models.heads.gaussian_mixture import GaussianMixtureHead
+from vcviz.models.heads.heteroscedastic import HeteroscedasticHead
+from vcviz.models.heads.noisy_softmax import noisy_log_softmax
+from vcviz.models.heads.pc_softmax import PCSoftmaxHead
+from vcviz.models.heads.softmax import SoftmaxHead
+from vcviz.models.heads.variational import VariationalHead
+
+HEADS: dict[str, type[Head]] = {
+    "softmax": SoftmaxHead,
+    "gaussian_mixture": GaussianMixtureHead,
+    "pc_softmax": PCSoftmaxHead,
+    "variational": VariationalHead,
+    "dropmax": DropMaxHead,
+    "heteroscedastic": HeteroscedasticHead,
+}
+
+__all__ = ["HEADS", "Head", "LossTerms", "build_head", "noisy_log_softmax"]
+
+
+def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) -> Head:
+    """Return a new head.
+
+    Parameters
+    ----------
+    name : one of `HEADS`
+    latent_dim : D
+    n_classes : C
+    options : keyword options of that head, see its docstring
+
+    Raises
+    ------
+    InputError
+        For an unknown name or option, with the nearest known one.
+    """
+    if name not in HEADS:
+        raise unknown("head", name, HEADS)
+    check_options(f"head {name!r}", options, head_options(HEADS[name]))
+    return HEADS[name](latent_dim=latent_dim, n_classes=n_classes, **options)

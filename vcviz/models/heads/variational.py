@@ -1,0 +1,271 @@
+"""Variational classification (VC): a mixture head whose law the latents are trained to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_count, check_flag, check_fraction, check_number
+from vcviz.models.heads.base import LossTerms
+from vcviz.models.heads.critics import Critic, LinearCritics, SharedCritic, TanhCritics
+from vcviz.models.heads.generative import GenerativeHead
+from vcviz.models.laws import Law
+from vcviz.models.posterior import LatentPosterior
+
+
+class VariationalHead(GenerativeHead):
+    """Bayes' rule over Gaussian classes, with a critic that holds the latents to their law.
+
+    With q(z|y) the law of the latents that the encoder produces, the objective is
+
+        -E log p(y|z) + beta E_y KL(q(z|y) || p(z|y)),     KL = E_q log q(z|y) / p(z|y),
+
+    where a critic T stands for the log ratio. It learns to tell latents (real) from draws of the
+    law with the same label (fake):
+
+        critic loss = E softplus(-T(z, y)) + E softplus(T(z', y)),    z' ~ p(z|y),
+
+    which is 2 log 2 = 1.386 when the two laws are equal, and whose best T is the log ratio. In
+    training (`critic_terms`) a penalty gamma/2 E |grad T|^2 on the critic's slope over both is
+    added. It vanishes where T = 0, so it leaves the solution where it is, but it keeps the game
+    from diverging on the way. As grad_theta KL = -E_q grad_theta log p(z|y), the law itself learns
+    from the likelihood of the latents. Who learns from what:
+
+        term            weight   encoder            law              critic
+        cross_entropy   1        yes                yes              no
+        likelihood      lambda   `mle_to_encoder`   yes              no
+        critic          beta     yes                no (detached)    no (frozen)
+        rate            rho      yes                no (frozen)      no
+        critic_loss     -        no (detached)      no (detached)    yes
+
+    The rate is that of a stochastic encoder, KL(q(z|x) || p(z|y)), see `GenerativeHead.rate`;
+    rho is `RunConfig.rate_weight` times `rate_scale`.
+
+    **What T is.** Without penalty an estimate of the log ratio in nats, and its mean over latents
+    one of the KL divergence. With the penalty a smoothed witness of the difference, in the same
+    direction and much smaller while the laws differ: at gamma = 1 about a ninth for latents half
+    as wide as their law in the plane, and less in more dimensions. It is 0 where the laws are
+    equal. So ``critic`` in a history is no KL, and beta no weight of one; how far latents are
+    from their law says `vcviz.latent_fit`. A critic with the right scale was tried and is worse
+    to train with, see docs/defaults.md.
+
+    Parameters
+    ----------
+    latent_dim, n_classes : D, C
+    likelihood_weight : lambda >= 0. The paper's algorithm has lambda = beta, as the defaults here;
+        its code has 0.01 for both.
+    critic_weight : beta >= 0; with 0 the critic only looks on
+    mle_to_encoder : let the likelihood term reach the encoder too, as in the authors' code (that
+        counts -log p(z|y) twice). With `critic_weight` 0 this is the mixture head without margin.
+    critic : "shared", one network on the whitened residual (z - mu_y) / sigma_y and the label; or
+        "per_class", the authors' one set of parameters a class on raw z
+    critic_layers : for "shared" the hidden layers (LeakyReLU 0.2; default 1); for "per_class" 1 is
+        linear (the default) and 2 has one hidden tanh layer
+    critic_penalty : gamma >= 0, weight of the slope penalty. The authors have none (0), with which
+        the critic wins beyond a few latent dimensions and accuracy collapses
+    critic_init : initial weights of a critic "per_class": "uniform", or "normal" as the authors
+        have them, N(0, 1) whatever the width
+    critic_width : units of each hidden layer, default 64 ("shared") or 512 ("per_class")
+    law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
+        unit sphere), see `vcviz.models.laws`; or a `torch.distributions` object of your own with
+        batch_shape (C,) and event_shape (D,)
+    law_options : what one family alone has, e.g. ``{"df": 3}`` or ``{"concentration": 50}``
+    covariance : "isotropic", "diagonal" or (Gaussian and Student-t) "full"
+    shared_scale : one scale for all classes rather than one a class
+    learn_mean, learn_scale : whether the law is trained or fixed
+    separation : smallest distance between initial means, in units of `initial_scale`; default by
+        `overlap`
+    overlap : how much classes overlap under the initial law: an upper bound of the error of Bayes'
+        rule there, which sets the separation by C and D (3.9 for ten classes in the plane, 5.1 in
+        nine dimensions or more, 6.5 for 150 in 32); for other families where neighbours overlap
+        as much. The less, the surer a fresh posterior, and the worse when it errs
+    initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
+        families that at which neighbouring means lie as far apart as those of Gaussians
+    use_class_prior : take pi from the training labels; the authors' code leaves pi out
+    rectified : latents are max(z, 0) of what the encoder gives, as the authors' are, whose encoder
+        ends in a ReLU. The law is not cut off at 0, so that they cannot follow it
+
+    Notes
+    -----
+    Terms of the loss: ``cross_entropy``, ``likelihood`` (with its constant D/2 log 2 pi) and
+    ``critic`` (mean T over the latents).
+
+    Options not given here are settings of the run: `RunConfig` trains this head with a stochastic
+    encoder, and its law at ten times the learning rate of the encoder, unless told otherwise.
+
+    References
+    ----------
+    Dhuliawala, Sachan and Allen, Variational Classification: A Probabilistic Generalization of
+    the Softmax Classifier, TMLR 2024, arXiv:2305.10406, algorithm 1.
+
+    The penalty: Mescheder, Geiger and Nowozin, Which Training Methods for GANs do actually
+    Converge?, ICML 2018, arXiv:1801.04406, section 4.1 (there on one of the two at a time).
+    """
+
+    summary = "Gaussian classes by Bayes' rule, the latents held to their law by a critic (VC)"
+    critic: Critic
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int,
+        n_classes: int,
+        likelihood_weight: float = 0.3,
+        critic_weight: float = 0.3,
+        mle_to_encoder: bool = False,
+        critic: str = "shared",
+        critic_layers: int | None = None,
+        critic_width: int | None = None,
+        critic_penalty: float = 1.0,
+        critic_init: str = "uniform",
+        law: str | Mapping[str, Any] | Distribution = "gaussian",
+        law_options: Mapping[str, Any] | None = None,
+        covariance: str = "isotropic",
+        shared_scale: bool = False,
+        learn_mean: bool = True,
+        learn_scale: bool = False,
+        separation: float | None = None,
+        overlap: float = 0.05,
+        initial_scale: float | None = None,
+        use_class_prior: bool = True,
+        rectified: bool = False,
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            n_classes,
+            law=law,
+            law_options=law_options,
+            likelihood_weight=likelihood_weight,
+            use_class_prior=use_class_prior,
+            covariance=covariance,
+            shared_scale=shared_scale,
+            learn_mean=learn_mean,
+            learn_scale=learn_scale,
+            separation=separation,
+            # A distribution of one's own has means of its own.
+            overlap=check_fraction("overlap", overlap) if isinstance(law, str) else None,
+            initial_scale=initial_scale,
+        )
+        self.critic_weight = check_number("critic_weight", critic_weight, least=0)
+        self.critic_penalty = check_number("critic_penalty", critic_penalty, least=0)
+        self.mle_to_encoder = check_flag("mle_to_encoder", mle_to_encoder)
+        self.rectified = check_flag("rectified", rectified)
+        if self.rectified and type(self.law).place is not Law.place:
+            raise InputError(f"law {law!r} has a place of its own for latents; leave rectified out")
+        self.critic = _build_critic(
+            critic, latent_dim, n_classes, critic_layers, critic_width, critic_init
+        )
+
+    def place(self, z: Tensor) -> Tensor:
+        """Return latents (B, D) on the support of the law, or their positive parts."""
+        return z.relu() if self.rectified else super().place(z)
+
+    def rate(self, q: LatentPosterior, z: Tensor, y: Tensor) -> Tensor:
+        """Return the rate, see `GenerativeHead`; what is rectified has none."""
+        if self.rectified:
+            raise InputError("rectified latents have no density, so no rate; use rate_weight=0")
+        return super().rate(q, z, y)
+
+    def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
+        """Return the terms ``cross_entropy``, ``likelihood`` and ``critic``."""
+        z = self.checked(z, y)
+        return LossTerms(
+            {
+                "cross_entropy": F.cross_entropy(self.logits(z), y).to(z.dtype),
+                "likelihood": self.likelihood(z if self.mle_to_encoder else z.detach(), y),
+                "critic": self._frozen_critic(self._critic_input(z, y), y).mean(),
+            },
+            {"likelihood": self.likelihood_weight, "critic": self.critic_weight},
+        )
+
+    @property
+    def rate_scale(self) -> float:
+        """Return sqrt(10 / C) for more than ten classes: noise mixes up more of them.
+
+        With 150 classes a weight that suits ten leaves a posterior that is right and unsure, see
+        docs/defaults.md.
+        """
+        return min(1.0, (10 / self.n_classes) ** 0.5)
+
+    def critic_loss(
+        self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the scalar loss of the critic in nats, of one draw z' ~ p(z|y) for each latent.
+
+        No gradient reaches `z` or the law.
+        """
+        inputs, y = self._real_and_drawn(z, y, generator)
+        return _telling_apart(self.critic(inputs, y).to(inputs.dtype))
+
+    def critic_terms(
+        self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
+    ) -> LossTerms:
+        """Return the terms ``loss``, see `critic_loss`, and ``slope``, E |grad T|^2 / 2."""
+        inputs, y = self._real_and_drawn(z, y, generator)
+        values, slope = self.critic.value_and_slope(inputs, y)
+        terms = {"loss": _telling_apart(values.to(inputs.dtype))}
+        if self.critic_penalty > 0:
+            terms["slope"] = 0.5 * slope.square().sum(1).mean()
+        return LossTerms(terms, {"slope": self.critic_penalty})
+
+    def _real_and_drawn(
+        self, z: Tensor, y: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the critic's inputs and labels: the latents, then as many draws of the law."""
+        z = self.checked(z.detach(), y)
+        with torch.no_grad():
+            drawn = self.law.sample(y, generator=generator).to(z.dtype)
+        y = torch.cat([y, y])
+        return self._critic_input(torch.cat([z, drawn]), y), y
+
+    def log_ratio(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return (B,) the critic's T(z, y): of the sign of log q(z|y) / p(z|y), see the class.
+
+        With `critic_penalty` 0 an estimate of that ratio in nats.
+        """
+        z = self.checked(z, y)
+        return self.critic(self._critic_input(z, y), y).to(z.dtype)
+
+    def _critic_input(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.law.whiten(z, y, frozen=True) if self.critic.whitened else z
+
+    def _frozen_critic(self, inputs: Tensor, y: Tensor) -> Tensor:
+        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        return functional_call(self.critic, frozen, (inputs, y)).to(inputs.dtype)
+
+
+def _telling_apart(values: Tensor) -> Tensor:
+    """Return E softplus(-T) over the first half of `values` plus E softplus(T) over the second."""
+    real, fake = values.chunk(2)
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def _build_critic(
+    kind: str, latent_dim: int, n_classes: int, layers: int | None, width: int | None, init: str
+) -> Critic:
+    check_choice("critic", kind, ("shared", "per_class"))
+    check_choice("critic_init", init, ("uniform", "normal"))
+    if layers is not None:
+        check_count("critic_layers", layers)
+    if width is not None:
+        check_count("critic_width", width)
+    if kind == "shared":
+        if init != "uniform":
+            raise InputError(f"critic_init={init!r} is for critic='per_class'; leave it out")
+        return SharedCritic(latent_dim, n_classes, layers or 1, width or 64)
+    if layers in (None, 1):
+        if width is not None:
+            raise InputError(
+                f"a linear critic has no width, got critic_width={width}; leave it out"
+            )
+        return LinearCritics(latent_dim, n_classes, init)
+    if layers == 2:
+        return TanhCritics(latent_dim, n_classes, width or 512, init)
+    raise InputError(f"critic_layers must be 1 or 2 for critic='per_class', got {layers}")

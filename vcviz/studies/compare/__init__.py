@@ -1,0 +1,193 @@
+"""Several runs side by side: their fits, reliability curves, attacks, and one table of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from vcviz.base.errors import InputError, unknown
+from vcviz.base.titles import law_of, run_titles
+from vcviz.metrics.calibration import reliability_curve
+from vcviz.metrics.fit import latent_fit
+from vcviz.metrics.robustness import attack_gates
+from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve
+from vcviz.runs import Run
+from vcviz.studies.compare.attacks import CHECKS
+from vcviz.studies.compare.attacks import attack_runs as attack_runs
+from vcviz.studies.compare.attacks import robustness_curves as robustness_curves
+from vcviz.studies.compare.attacks import robustness_table as robustness_table
+from vcviz.studies.compare.corruptions import corrupted_latents as corrupted_latents
+from vcviz.studies.compare.corruptions import corruption_table as corruption_table
+from vcviz.studies.compare.labels import with_labels
+from vcviz.studies.compare.rates import rate_table as rate_table
+from vcviz.studies.compare.revisions import posthoc_table as posthoc_table
+from vcviz.studies.compare.revisions import revise_runs as revise_runs
+from vcviz.studies.compare.strangers import ood_table as ood_table
+from vcviz.studies.compare.strangers import separate_strangers as separate_strangers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: column -> what it means and its unit, in the order of the table
+COLUMNS = {
+    "head": "name of the head",
+    "law": "p(z|y): its family, or 'implied' by a softmax layer, or none",
+    "D": "latent dimensions",
+    "accuracy": "test accuracy, fraction",
+    "ECE": "test expected calibration error, 15 equal-width bins, fraction",
+    "ECE if calibrated": "ECE that a perfectly calibrated model of this size would show, fraction",
+    "NLL": "test negative log-likelihood, nats",
+    "KL train": "moment KL of the training latents from p(z|y), mean over classes, nats",
+    "KL test": "the same on the test split, nats",
+    "variance train": "variance of whitened training latents; 1 = as anticipated",
+    "energy train": "energy distance of whitened training latents from the law, 0 = equal",
+    "PGD accuracy": "accuracy under the attack named in the table's attrs, fraction",
+    "PGD gates": "how many sanity gates of that attack hold, and which do not",
+}
+
+
+def pick_run(runs: Sequence[Run], *, head: str) -> Run:
+    """Return the first run with that head; an unknown one is refused with the nearest name."""
+    by_head = {run.config.head: run for run in reversed(runs)}
+    if head not in by_head:
+        raise unknown("head among these runs", head, by_head)
+    return by_head[head]
+
+
+def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> list[LatentFit]:
+    """Return the latent fit of each run that anticipates a law; `options` as for `latent_fit`."""
+    return [
+        replace(latent_fit(run.latents(split), prior, **options), name=f"{name}, {split}")
+        for run, name in zip(runs, run_titles(runs), strict=True)
+        if (prior := run.prior()) is not None
+    ]
+
+
+def reliability_curves(
+    runs: Sequence[Run], *, split: str = "test", epoch: int | None = None, **options: Any
+) -> list[ReliabilityCurve]:
+    """Return the reliability curve of each run; `options` as for `reliability_curve`.
+
+    With an `epoch`, one of `Run.epochs`, it is that of the rows whose latents were kept then.
+    """
+    latents = [run.latents(split, epoch) for run in runs]
+    when = split if epoch is None else f"{split}, epoch {epoch}"
+    return [
+        reliability_curve(lat, name=f"{name}, {when}", **options)
+        for lat, name in zip(latents, run_titles(runs), strict=True)
+    ]
+
+
+def decision_planes(
+    runs: Sequence[Run], *, split: str = "test", **options: Any
+) -> list[LatentPlane]:
+    """Return what each run says on a plane through its latents; `options`: `plane_log_probs`."""
+    from vcviz.latents.planes import plane_log_probs
+
+    return [
+        plane_log_probs(run.model(), run.latents(split), name=name, **options)
+        for run, name in zip(runs, run_titles(runs), strict=True)
+    ]
+
+
+def differences(one: Run, other: Run) -> pd.DataFrame:
+    """Return what differs between two runs: one row each, with the value in both.
+
+    The column ``what`` says where it is from: a setting, the data, the software, the device, or a
+    number on the test split. Nothing differing gives no rows.
+    """
+    import pandas as pd
+
+    sides = [_described(run) for run in (one, other)]
+    names = [one.name, other.name]
+    if names[0] == names[1]:
+        names = [str(one.path), str(other.path) + " (itself)" * (one.path == other.path)]
+    rows = [
+        {"what": what, "name": name, names[0]: values[0], names[1]: values[1]}
+        for what, name in dict.fromkeys(key for side in sides for key in side)
+        if (values := [side.get((what, name)) for side in sides])[0] != values[1]
+    ]
+    return pd.DataFrame(rows, columns=["what", "name", *names])
+
+
+def _described(run: Run) -> dict[tuple[str, str], Any]:
+    record = run.record
+    device = record.get("device") or {}
+    found: dict[tuple[str, str], Any] = {
+        ("setting", name): value for name, value in run.config.model_dump().items()
+    }
+    for which in ("train", "test"):
+        for name in ("rows", "fingerprint"):
+            found["data", f"{which} {name}"] = run.data[which][name]
+    for name, version in (record.get("versions") or {}).items():
+        found["software", name] = version
+    found["software", "commit"] = record.get("commit")
+    found["device", "type"], found["device", "name"] = device.get("type"), device.get("name")
+    for name, value in run.metrics.items():
+        found["number", name] = value
+    return found
+
+
+def summarise(
+    runs: Sequence[Run],
+    *,
+    epsilon: float = 0.1,
+    steps: int = 20,
+    rows: int = 200,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Return one row per run; `COLUMNS` says what each column is, without those of no run.
+
+    A column ``labels`` is added where accuracy, ECE and NLL of some run are not for the label
+    frequencies of its test rows, and says for which they are (`Run.label_note`).
+
+    Parameters
+    ----------
+    runs : finished runs
+    epsilon, steps, rows : the L-infinity PGD attack: radius (inputs in [0, 1], or standardised
+        units for tables), steps, and how many test rows are attacked; rows 0 leaves it out.
+        What cannot be attacked (`Run.can_attack`), such as text, gets NaN.
+    progress : show bars where it takes more than 2 s
+    """
+    import pandas as pd
+
+    if not runs:
+        raise InputError("no runs to summarise; train some first: vcviz train")
+    table = []
+    for run in tqdm(runs, desc="summarising", unit="run", disable=not progress, delay=2):
+        prior = run.prior()
+        row = {
+            "head": run.config.head,
+            "law": law_of(run),
+            "D": run.config.latent_dim,
+            "accuracy": run.metrics["accuracy"],
+            "ECE": run.metrics["ece"],
+            "ECE if calibrated": run.metrics["ece_if_calibrated"],
+            "NLL": run.metrics["nll"],
+        }
+        for split in ("train", "test"):
+            fit = (
+                None
+                if prior is None
+                else latent_fit(run.latents(split), prior, resamples=0, progress=progress)
+            )
+            row[f"KL {split}"] = np.nan if fit is None else fit.mean("kl")
+            if split == "train":
+                row["variance train"] = np.nan if fit is None else fit.mean("whitened_variance")
+                row["energy train"] = np.nan if fit is None else fit.mean("energy")
+        path = None
+        if rows > 0 and run.can_attack:
+            options = {"epsilon": epsilon, "steps": steps, "checks": CHECKS}
+            path = run.attack(rows, progress=False, **options)
+        row["PGD accuracy"] = np.nan if path is None else path.accuracy[-1]
+        row["PGD gates"] = "" if path is None else attack_gates(path).short
+        table.append(row)
+    frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
+    frame = frame.loc[:, [bool((frame[c].notna() & (frame[c] != "")).any()) for c in frame]]
+    frame = with_labels(frame, [run.label_note for run in runs])
+    frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"
+    return frame

@@ -1,0 +1,102 @@
+"""The same attacks on several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
+
+from vcviz.base.errors import InputError
+from vcviz.base.titles import run_titles
+from vcviz.records import RobustnessCurve, Trajectory
+from vcviz.runs import Run
+from vcviz.studies.compare.labels import with_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: rows that are attacked at other radii too, for the gates
+CHECKS = 50
+
+#: column of `robustness_table` -> what it means
+ROBUSTNESS_COLUMNS = {
+    "run": "title of the run",
+    "epsilon": "radius of the attack in its norm; 0 = clean inputs",
+    "accuracy": "share of inputs that no attack up to this radius got misread, with its interval",
+    "ECE": "calibration error of the worst points found, fraction; interval: of its mean over "
+    "samples of this size",
+    "bins": "equal-width bins that it is of",
+    "ECE if calibrated": "ECE that a calibrated model with these confidences would show, fraction",
+    "gates": "how many sanity gates hold, and which do not",
+}
+
+
+def attack_runs(
+    runs: Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
+) -> list[Trajectory]:
+    """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`."""
+    bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
+    return [
+        replace(run.attack(n, progress=False, **{"checks": CHECKS} | options), name=name)
+        for run, name in zip(bar, run_titles(runs), strict=True)
+    ]
+
+
+def robustness_curves(
+    runs: Sequence[Run],
+    n: int = 200,
+    epsilons: Sequence[float] | None = None,
+    *,
+    progress: bool = True,
+    **options: Any,
+) -> list[RobustnessCurve]:
+    """Return accuracy and ECE against the radius of the same attack on each run.
+
+    Parameters
+    ----------
+    runs : finished runs
+    n : how many test rows are attacked, the first
+    epsilons, options : as for `vcviz.robustness_curve`
+    progress : show a bar if it takes more than 2 s
+    """
+    radii = {} if epsilons is None else {"epsilons": epsilons}
+    bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
+    return [
+        run.robustness(n, name=name, progress=False, **radii, **options)
+        for run, name in zip(bar, run_titles(runs), strict=True)
+    ]
+
+
+def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
+    """Return a row for each curve and radius; `ROBUSTNESS_COLUMNS` says what each column is.
+
+    A column ``labels`` is added where some predictions are not for the label frequencies of the
+    inputs (`LatentSet.label_note`).
+    """
+    import pandas as pd
+
+    listed = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
+    if not listed or not all(isinstance(c, RobustnessCurve) for c in listed):
+        raise InputError("robustness_table takes RobustnessCurve records, at least one")
+    table = pd.DataFrame(
+        [
+            {
+                "run": curve.name,
+                "epsilon": curve.epsilon[k],
+                "accuracy": curve.accuracy[k],
+                "accuracy low": curve.accuracy_interval[k, 0],
+                "accuracy high": curve.accuracy_interval[k, 1],
+                "ECE": curve.ece[k],
+                "ECE low": curve.ece_interval[k, 0],
+                "ECE high": curve.ece_interval[k, 1],
+                "ECE if calibrated": curve.ece_if_calibrated[k],
+                "bins": curve.n_bins,
+                "gates": curve.gates.short,
+            }
+            for curve in listed
+            for k in range(len(curve.epsilon))
+        ]
+    )
+    return with_labels(table, [c.label_note for c in listed for _ in c.epsilon])

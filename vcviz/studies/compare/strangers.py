@@ -1,0 +1,143 @@
+"""How well runs tell strangers from test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from vcviz.base.errors import InputError, expect
+from vcviz.base.titles import run_titles
+from vcviz.metrics.ood import separations
+from vcviz.records import LatentSet, Separation, Split
+from vcviz.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: column of `ood_table` -> what it means
+OOD_COLUMNS = {
+    "run": "title of the run or the latents",
+    "strangers": "what the test rows are told from",
+    "score": "out-of-distribution score, see vcviz.metrics.ood.score",
+    "AUROC": "chance that a stranger scores higher than a test row; 0.5 by chance",
+    "AUPR": "average precision with strangers as positives; their share by chance",
+    "FPR95": "share of strangers accepted where 95 % of the test rows are; 0.95 by chance",
+    "note": "'worse than chance' where the interval of the AUROC lies below 0.5; absent if nowhere",
+}
+
+
+def separate_strangers(
+    known: Run | LatentSet | Sequence[Run],
+    strangers: Split | LatentSet | Sequence[Split],
+    methods: Sequence[str] | None = None,
+    *,
+    train: LatentSet | None = None,
+    prior: Any = None,
+    device: str = "cpu",
+    progress: bool = True,
+    **options: Any,
+) -> list[Separation]:
+    """Return how well each score of each run tells each kind of stranger from its test rows.
+
+    Parameters
+    ----------
+    known : a run, several, or a `LatentSet` of known rows
+    strangers : a `Split` of inputs of the same shape, or several, which the models of the runs
+        encode; a `LatentSet` by the same model where `known` is one. Their labels play no part.
+    methods : names of scores, see `vcviz.metrics.ood.score`; default all that a run has
+    train, prior : latents of training rows and the law, where `known` is a `LatentSet`; runs have
+        their own
+    device : where models compute
+    progress : show a bar if it takes more than 2 s
+    options : as for `vcviz.metrics.ood.separations`, e.g. ``neighbours=50``, ``tpr=0.95``,
+        ``seed=0``
+
+    Raises
+    ------
+    InputError
+        If inputs do not have the shape that a run was trained on, or a score lacks what it needs.
+    """
+    if isinstance(known, LatentSet):
+        expect("strangers", strangers, LatentSet, "latents are compared with latents")
+        assert isinstance(strangers, LatentSet)
+        return separations(known, strangers, methods, train=train, prior=prior, **options)
+    if train is not None or prior is not None:
+        raise InputError("runs have their own training latents and law; leave out train and prior")
+    runs = [known] if isinstance(known, Run) else list(known)
+    splits: list[Any] = (
+        [strangers] if isinstance(strangers, (Split, LatentSet)) else list(strangers)
+    )
+    if not runs or not splits:
+        raise InputError("pass at least one run and one Split of strangers")
+    for split in splits:
+        expect("strangers", split, Split, "see vcviz.strangers, or build one from arrays")
+    found = []
+    bar = tqdm(runs, desc="judging strangers", unit="run", disable=not progress, delay=2)
+    for run, title in zip(bar, run_titles(runs), strict=True):
+        model, own = run.model(device), run.latents("test")
+        for split in splits:
+            found += separations(
+                own,
+                _encoded(run, model, split, device),
+                methods,
+                prior=run.prior(),
+                train=run.latents("train"),
+                **{"name": title, "against": split.name} | options,
+            )
+    return found
+
+
+def ood_table(
+    known: Run | LatentSet | Sequence[Run] | Sequence[Separation],
+    strangers: Split | LatentSet | Sequence[Split] | None = None,
+    methods: Sequence[str] | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Return AUROC, AUPR and FPR95 with their intervals, one row per run, strangers and score.
+
+    Parameters
+    ----------
+    known, strangers, methods, options : as for `separate_strangers`; or only the list that it
+        returned
+
+    Returns
+    -------
+    DataFrame
+        `OOD_COLUMNS` says what each column is; the ends of an interval follow its number as, e.g.,
+        ``AUROC low`` and ``AUROC high``.
+    """
+    import pandas as pd
+
+    if strangers is None:
+        found: Any = list(known) if isinstance(known, (list, tuple)) else []
+        if not found or not all(isinstance(s, Separation) for s in found):
+            raise InputError("pass runs and strangers, or what separate_strangers returned")
+    else:
+        found = separate_strangers(known, strangers, methods, **options)  # type: ignore[arg-type]
+    rows = []
+    for one in found:
+        row: dict[str, Any] = {"run": one.name, "strangers": one.against, "score": one.method}
+        for name, key in (("AUROC", "auroc"), ("AUPR", "aupr"), (f"FPR{100 * one.tpr:g}", "fpr")):
+            low, high = getattr(one, f"{key}_interval")
+            row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
+        rows.append({**row, "note": "worse than chance" if one.worse_than_chance else ""})
+    table = pd.DataFrame(rows)
+    return table if table["note"].any() else table.drop(columns="note")
+
+
+def _encoded(run: Run, model: Any, split: Split, device: str) -> LatentSet:
+    """Return the latents of a split whatever its labels are."""
+    from vcviz.latents import extract_latents
+
+    shape = tuple(run.data["input_shape"])
+    if split.kind != run.data["kind"] or split.x.shape[1:] != shape:
+        raise InputError(
+            f"strangers {split.name!r} are {split.kind} rows of shape {split.x.shape[1:]}, "
+            f"run {run.name!r} takes {run.data['kind']} rows of shape {shape}"
+        )
+    blank = Split(split.x, np.zeros(len(split), int), run.class_names, split.name, split.kind)
+    seed = run.config.seed
+    return extract_latents(model, blank, device=device, seed=seed, progress=False)

@@ -1,0 +1,72 @@
+"""The file of a run's folder that holds what was measured of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vcviz.base.errors import InputError
+from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_json
+
+FORMAT = "vcviz.scores/1"
+FILE = "scores.json"
+
+
+def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return measure -> its ``options``, ``values`` and ``seconds``; nothing if none was taken.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or not ours.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    found = read_json(path)
+    measures = found.get("measures")
+    if (
+        found.get("format") != FORMAT
+        or not isinstance(measures, dict)
+        or not all(map(_is_measure, measures.values()))
+    ):
+        raise InputError(f"{path} is damaged or not ours; remove it, it will be measured again")
+    return measures
+
+
+def write_scores(folder: Path, measures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write what was measured, at once or not at all; a number that is none becomes null."""
+    plain = {
+        name: {**part, "values": {k: _plain(v) for k, v in part["values"].items()}}
+        for name, part in measures.items()
+    }
+    write_json(folder / FILE, {"format": FORMAT, "measures": plain})
+
+
+def scores_of(folder: Path) -> dict[str, float]:
+    """Return all numbers that were measured of the run in a folder, by name."""
+    values = (measure["values"] for measure in read_scores(folder).values())
+    return {name: _number(value) for part in values for name, value in part.items()}
+
+
+def _plain(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _is_measure(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("options"), dict)
+        and isinstance(value.get("values"), dict)
+        and all(
+            v is None or (isinstance(v, int | float) and not isinstance(v, bool))
+            for v in value["values"].values()
+        )
+    )

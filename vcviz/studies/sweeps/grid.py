@@ -1,0 +1,211 @@
+"""Grids of settings: from a command line or a YAML file to a list of cells."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vcviz.base.errors import InputError, MissingError, clip, shorten, unknown
+from vcviz.base.options import check_path
+from vcviz.headless.assignments import parse_value, read_as, split_assignments
+from vcviz.headless.parameters import Parameter
+
+Cell = dict[str, Any]
+Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+#: a grid with more cells than this is taken for a slip of the pen
+LARGEST_GRID = 100_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep's YAML file says.
+
+    Attributes
+    ----------
+    grid : setting -> its values, or a list of such mappings whose cells are put together
+    fixed : settings that all cells share
+    notebook : name or path of the notebook to run; None to train
+    measures : what is measured of each training, see `vcviz.studies.measures`
+    options : out, workers, threads, retries, timeout, scheduler as for `vcviz.sweep`
+    """
+
+    grid: Grid
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    notebook: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    measures: Any = ()
+
+
+_OPTIONS = ("out", "workers", "threads", "retries", "timeout", "scheduler")
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Return the plan in a YAML file.
+
+    Its keys are ``grid`` (needed), ``fixed``, ``notebook``, ``measures`` and the options of `Plan`.
+    A range is written ``0:5`` as on the command line. Relative paths count from the current folder.
+    """
+    path = check_path("the file of a sweep", path)
+    values = read_yaml(path)
+    if not isinstance(values, dict) or "grid" not in values:
+        raise InputError(f"{path} should hold a mapping with the key grid, holds {clip(values)}")
+    known = ("grid", "fixed", "notebook", "measures", *_OPTIONS)
+    for key in values:
+        if key not in known:
+            raise unknown(f"key in {path.name}", key, known)
+    fixed = values.get("fixed") or {}
+    if not isinstance(fixed, dict):
+        raise InputError(f"fixed in {path} should be a mapping, is {clip(fixed)}")
+    options = {k: values[k] for k in _OPTIONS if values.get(k) is not None}
+    measures = values.get("measures") or ()
+    return Plan(values["grid"], fixed, values.get("notebook"), options, measures)
+
+
+def read_yaml(path: Path, kind: str = "sweep file") -> Any:
+    """Return what a YAML file holds, with numbers as YAML 1.2 has them; `kind` says what it is.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    InputError
+        If it is not YAML.
+    """
+    if not path.is_file():
+        raise MissingError(f"there is no {kind} {path}")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = shorten(" ".join(str(error).split()), 300)
+        raise InputError(f"{path} is not YAML: {reason}") from None
+
+
+def parse_grid(
+    assignments: Sequence[str], parameters: Sequence[Parameter] = ()
+) -> dict[str, list[Any]]:
+    """Return the grid of ``name=a,b,c`` assignments; ``0:5`` is 0, 1, 2, 3, 4.
+
+    Commas within brackets do not separate: ``hidden=[64],[64,64]`` has two values. A value of one
+    of a notebook's `parameters` is read as that parameter's type asks.
+    """
+    known = {p.name: p for p in parameters}
+    return {
+        name: _values(text, known.get(name))
+        for name, text in split_assignments(assignments).items()
+    }
+
+
+def expand(grid: Grid, fixed: Mapping[str, Any] | None = None) -> list[Cell]:
+    """Return the cells of a grid, each a flat mapping of settings; what comes twice is kept once.
+
+    Raises
+    ------
+    InputError
+        If the grid is empty, a setting has no values or is fixed too, or there are too many cells.
+    """
+    fixed = dict(fixed or {})
+    grids = [grid] if isinstance(grid, Mapping) else grid
+    if not isinstance(grids, Sequence) or not all(isinstance(g, Mapping) for g in grids):
+        raise InputError(f"a grid is a mapping of settings to values, got {clip(grid)}")
+    cells: dict[str, Cell] = {}
+    for part in grids:
+        axes = {str(name): _axis(str(name), values) for name, values in part.items()}
+        if both := sorted(axes.keys() & fixed.keys()):
+            raise InputError(f"{both[0]} is both fixed and in the grid; give it once")
+        size = 1
+        for values in axes.values():
+            size *= len(values)
+        if len(cells) + size > LARGEST_GRID:
+            raise InputError(f"the grid has more than {LARGEST_GRID:,} cells; make it smaller")
+        for combination in itertools.product(*axes.values()):
+            cell = fixed | dict(zip(axes, combination, strict=True))
+            cells.setdefault(repr(sorted(cell.items(), key=lambda item: item[0])), cell)
+    if not cells:
+        raise InputError("the grid is empty; give settings with values, e.g. seed=0:5")
+    return list(cells.values())
+
+
+def nested(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cell with dotted names as mappings: ``head_options.margin`` within its parent."""
+    values: dict[str, Any] = {}
+    for name, value in cell.items():
+        *parents, leaf = name.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{name} needs {parent} to be a mapping, it is {clip(place)}")
+        if isinstance(place.get(leaf), dict) and isinstance(value, Mapping):
+            place[leaf] = {**place[leaf], **value}
+        else:
+            place[leaf] = dict(value) if isinstance(value, Mapping) else value
+    return values
+
+
+def _axis(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str):
+        values = _values(values)
+    elif not isinstance(values, Sequence | range):
+        values = [values]
+    if not len(values):
+        raise InputError(f"{name} has no values in the grid")
+    return [v for value in values for v in (_range(value) or [value])]
+
+
+def _values(text: str, parameter: Parameter | None = None) -> list[Any]:
+    def value(part: str) -> Any:
+        return parse_value(part) if parameter is None else read_as(parameter, part)
+
+    return [v for part in _split(text) for v in (_range(part) or [value(part)])]
+
+
+def _split(text: str) -> list[str]:
+    """Return the parts of `text` between commas that stand outside of brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "[{(") - (letter in "]})")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    found = [part.strip() for part in parts]
+    if not all(found):
+        raise InputError(f"expected values between commas, got {clip(text)}")
+    return found
+
+
+def _range(value: Any) -> list[int]:
+    """Return the numbers of ``first:end`` or ``first:end:step``; nothing for any other value."""
+    if not isinstance(value, str) or not re.fullmatch(r"-?\d+:-?\d+(:-?\d+)?", value):
+        return []
+    first, end, *step = (int(part) for part in value.split(":"))
+    if step == [0] or not (numbers := list(range(first, end, *step))):
+        raise InputError(f"the range {value} holds no number; it is first:end, the end left out")
+    return numbers
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as version 1.2 has it: 1:30 is no number of base 60, and 1e-3 is a number."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in found if not tag.endswith((":int", ":float"))]
+    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
+    ),
+    list("-+.0123456789"),
+)
