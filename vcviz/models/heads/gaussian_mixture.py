@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vcviz.base.errors import InputError
@@ -37,18 +35,9 @@ class GaussianMixtureHead(GenerativeHead):
     initial_margin : alpha at the start of training, above 0, from which it doubles until it is
         `margin`; default `margin` from the start
     margin_doubling : share of training in which a growing margin doubles, between 0 and 1
-    law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
-        unit sphere), see `vcviz.models.laws`; or a `torch.distributions` object of your own with
-        batch_shape (C,) and event_shape (D,)
-    law_options : what one family alone has, e.g. ``{"df": 3}`` or ``{"concentration": 50}``
-    covariance : "isotropic", "diagonal" or (Gaussian and Student-t) "full"
-    shared_scale : one scale for all classes rather than one a class
-    learn_mean, learn_scale : whether the law is trained or fixed
-    separation : smallest distance between initial means, in units of `initial_scale`; default 6 for
-        a Gaussian, and where neighbours overlap as much for other families.
-    initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
-        families that at which neighbouring means lie 6 apart as well
-    use_class_prior : take pi from the training labels; otherwise uniform, as in the paper
+    bayes : what all heads with a stated law take, e.g. ``law="student_t"``, ``covariance="full"``
+        or ``separation=4``, see `vcviz.models.heads.generative.GenerativeHead`. The paper's prior
+        of the classes is uniform: ``use_class_prior=False``
 
     Notes
     -----
@@ -72,29 +61,13 @@ class GaussianMixtureHead(GenerativeHead):
         margin: float = 0.0,
         initial_margin: float | None = None,
         margin_doubling: float = 1 / 24,
-        law: str | Mapping[str, Any] | Distribution = "gaussian",
-        law_options: Mapping[str, Any] | None = None,
-        covariance: str = "isotropic",
-        shared_scale: bool = False,
-        learn_mean: bool = True,
-        learn_scale: bool = False,
-        separation: float | None = None,
-        initial_scale: float | None = None,
-        use_class_prior: bool = True,
+        **bayes: Any,
     ) -> None:
         super().__init__(
-            latent_dim,
-            n_classes,
-            law=law,
-            law_options=law_options,
+            latent_dim=latent_dim,
+            n_classes=n_classes,
             likelihood_weight=likelihood_weight,
-            use_class_prior=use_class_prior,
-            covariance=covariance,
-            shared_scale=shared_scale,
-            learn_mean=learn_mean,
-            learn_scale=learn_scale,
-            separation=separation,
-            initial_scale=initial_scale,
+            **bayes,
         )
         self.margin = check_number("margin", margin, least=0)
         self.initial_margin = self.margin

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from vcviz.base.errors import InputError
-from vcviz.base.options import check_choice, check_count, check_flag, check_fraction, check_number
+from vcviz.base.options import check_choice, check_count, check_flag, check_number
 from vcviz.models.heads.base import LossTerms
 from vcviz.models.heads.critics import Critic, LinearCritics, SharedCritic, TanhCritics
 from vcviz.models.heads.generative import GenerativeHead
@@ -73,24 +71,13 @@ class VariationalHead(GenerativeHead):
     critic_init : initial weights of a critic "per_class": "uniform", or "normal" as the authors
         have them, N(0, 1) whatever the width
     critic_width : units of each hidden layer, default 64 ("shared") or 512 ("per_class")
-    law : family of p(z|y): "gaussian", "student_t", "laplace" or "von_mises_fisher" (latents on the
-        unit sphere), see `vcviz.models.laws`; or a `torch.distributions` object of your own with
-        batch_shape (C,) and event_shape (D,)
-    law_options : what one family alone has, e.g. ``{"df": 3}`` or ``{"concentration": 50}``
-    covariance : "isotropic", "diagonal" or (Gaussian and Student-t) "full"
-    shared_scale : one scale for all classes rather than one a class
-    learn_mean, learn_scale : whether the law is trained or fixed
-    separation : smallest distance between initial means, in units of `initial_scale`; default by
-        `overlap`
-    overlap : how much classes overlap under the initial law: an upper bound of the error of Bayes'
-        rule there, which sets the separation by C and D (3.9 for ten classes in the plane, 5.1 in
-        nine dimensions or more, 6.5 for 150 in 32); for other families where neighbours overlap
-        as much. The less, the surer a fresh posterior, and the worse when it errs
-    initial_scale : initial scale, for a Gaussian the standard deviation; default 1, and for other
-        families that at which neighbouring means lie as far apart as those of Gaussians
-    use_class_prior : take pi from the training labels; the authors' code leaves pi out
+    overlap : how much classes overlap under the initial law, see `GenerativeHead`; default 0.05
     rectified : latents are max(z, 0) of what the encoder gives, as the authors' are, whose encoder
         ends in a ReLU. The law is not cut off at 0, so that they cannot follow it
+    bayes : what all heads with a stated law take, e.g. ``law="student_t"``, ``learn_scale=True`` or
+        ``separation=4`` in place of `overlap`, see
+        `vcviz.models.heads.generative.GenerativeHead`. The authors' code leaves pi out:
+        ``use_class_prior=False``
 
     Notes
     -----
@@ -125,39 +112,23 @@ class VariationalHead(GenerativeHead):
         critic_width: int | None = None,
         critic_penalty: float = 1.0,
         critic_init: str = "uniform",
-        law: str | Mapping[str, Any] | Distribution = "gaussian",
-        law_options: Mapping[str, Any] | None = None,
-        covariance: str = "isotropic",
-        shared_scale: bool = False,
-        learn_mean: bool = True,
-        learn_scale: bool = False,
-        separation: float | None = None,
         overlap: float = 0.05,
-        initial_scale: float | None = None,
-        use_class_prior: bool = True,
         rectified: bool = False,
+        **bayes: Any,
     ) -> None:
         super().__init__(
-            latent_dim,
-            n_classes,
-            law=law,
-            law_options=law_options,
+            latent_dim=latent_dim,
+            n_classes=n_classes,
             likelihood_weight=likelihood_weight,
-            use_class_prior=use_class_prior,
-            covariance=covariance,
-            shared_scale=shared_scale,
-            learn_mean=learn_mean,
-            learn_scale=learn_scale,
-            separation=separation,
-            # A distribution of one's own has means of its own.
-            overlap=check_fraction("overlap", overlap) if isinstance(law, str) else None,
-            initial_scale=initial_scale,
+            overlap=overlap,
+            **bayes,
         )
         self.critic_weight = check_number("critic_weight", critic_weight, least=0)
         self.critic_penalty = check_number("critic_penalty", critic_penalty, least=0)
         self.mle_to_encoder = check_flag("mle_to_encoder", mle_to_encoder)
         self.rectified = check_flag("rectified", rectified)
         if self.rectified and type(self.law).place is not Law.place:
+            law = bayes.get("law", "gaussian")
             raise InputError(f"law {law!r} has a place of its own for latents; leave rectified out")
         self.critic = _build_critic(
             critic, latent_dim, n_classes, critic_layers, critic_width, critic_init
