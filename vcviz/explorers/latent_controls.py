@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import ipywidgets as ipw
@@ -27,6 +29,7 @@ SPLITS = ("test", "train")
 #: views of a grand tour, once around
 TOUR = 90
 _PAIRS = 8  # axis pairs on offer
+_PAGE_PX = 1200  # width of a page, until it says its own
 
 #: value -> label of the rows that a list chooses without a mouse
 CHOICES = {
@@ -38,64 +41,182 @@ CHOICES = {
 }
 
 
-def latent_controls(
-    made: Sequence[Source],
-    backdrops: Sequence[Backdrops],
-    strangers: Mapping[str, Any],
-    *,
-    umap: bool,
-    split: str,
-) -> dict[str, ipw.Widget]:
+@dataclass(frozen=True)
+class Offer:
+    """What there is to choose from: the runs, what can lie beneath their points."""
+
+    sources: Sequence[Source]
+    backdrops: Sequence[Backdrops]
+    strangers: Mapping[str, Any]
+    umap: bool
+    split: str
+
+    @property
+    def epochs(self) -> list[int]:
+        """All epochs with latents, rising."""
+        return sorted(set().union(*(s.epochs for s in self.sources)))
+
+    @property
+    def latent_dim(self) -> int:
+        """The fewest dimensions of the runs' latents."""
+        return min(s.latent_dim for s in self.sources)
+
+    @property
+    def has_law(self) -> bool:
+        """Whether a run has p(z|y)."""
+        return any(getattr(s.run, "anticipates", None) for s in self.sources)
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Out-of-distribution scores of the first run."""
+        return self.backdrops[0].methods(self.split)
+
+
+Make = Callable[[Offer], ipw.Widget | None]
+
+
+def _control(default: Any, row: str, make: Make, *, option: bool = False) -> Any:
+    """Declare a control.
+
+    Parameters
+    ----------
+    default : its value where nothing is offered to choose
+    row : of the controls in which it stands
+    make : returns the widget, or None if there is nothing to choose
+    option : its value is the figure's option of the same name, see `LatentOptions`
+    """
+    return field(default=default, metadata={"row": row, "make": make, "option": option})
+
+
+# ---------------------------------------------------------- one function a control
+
+
+def _runs(offer: Offer) -> ipw.Widget | None:
+    titles = [(s.title, i) for i, s in enumerate(offer.sources)]
+    return Choices(titles, description="Runs") if len(titles) > 1 else None
+
+
+def _split(offer: Offer) -> ipw.Widget | None:
+    named = [(name, name) for name in SPLITS]
+    return dropdown("Split", named, value=offer.split) if offer.epochs else None
+
+
+def _axes(offer: Offer) -> ipw.Widget | None:
+    views = axes_of(offer.latent_dim, offer.umap)
+    return dropdown("Axes", views) if len(views) > 1 else None
+
+
+def _epoch(offer: Offer) -> ipw.Widget | None:
+    return epoch_slider(offer.epochs) if len(offer.epochs) > 1 else None
+
+
+def _all_rows(offer: Offer) -> ipw.Widget | None:
+    return checkbox("all rows of the trained model", False) if len(offer.epochs) > 1 else None
+
+
+def _turn(offer: Offer) -> ipw.Widget | None:
+    if offer.latent_dim <= 2:
+        return None
+    wide = ipw.Layout(flex="1 1 auto")
+    return ipw.IntSlider(0, 0, TOUR - 1, description="Tour", style=PLAIN, layout=wide)
+
+
+def _of_law(label: str, value: bool, offer: Offer) -> ipw.Widget | None:
+    return checkbox(label, value) if offer.has_law else None
+
+
+def _backdrop(offer: Offer) -> ipw.Widget | None:
+    kinds = ["none", *kinds_beneath(offer.backdrops, offer.split)]
+    named = [(BACKDROPS[kind], kind) for kind in kinds]
+    return dropdown("Beneath", named) if len(kinds) > 1 else None
+
+
+def _strangers(offer: Offer) -> ipw.Widget | None:
+    kinds = strangers_of(offer.sources[0], offer.strangers)
+    if not (offer.scores and kinds):
+        return None
+    return dropdown("Strangers", [("none", ""), *((name, name) for name in kinds)])
+
+
+def _score(offer: Offer) -> ipw.Widget | None:
+    methods = offer.scores
+    if not methods:
+        return None
+    usual = "log_marginal" if "log_marginal" in methods else methods[0]
+    return dropdown("Score", [(METHODS[m], m) for m in methods], value=usual)
+
+
+def _classes(offer: Offer) -> ipw.Widget:
+    rules = [(found.rule, found.classes) for found in offer.sources[0].rules(offer.split)]
+    return class_choice(offer.sources[0].class_names, rules)
+
+
+def _choose(_offer: Offer) -> ipw.Widget:
+    return dropdown("Choose", [(label, name) for name, label in CHOICES.items()])
+
+
+# ---------------------------------------------------------- all of them
+
+
+@dataclass(frozen=True)
+class LatentValues:
+    """What a LatentExplorer shows. A control is declared here, and nowhere else.
+
+    A field of `_control` is a control of that name, where there is something to choose; the others
+    are states that the page or a person's hand sets. All are hashable: figures are kept by them.
+    """
+
+    runs: tuple[int, ...] = _control((), "what", _runs)
+    split: str = _control("test", "what", _split)
+    axes: Axes = _control(("pair", 0, 1), "what", _axes)  # noqa: RUF009
+    epoch: int | None = _control(None, "when", _epoch)
+    all_rows: bool = _control(False, "when", _all_rows)
+    turn: int = _control(0, "tour", _turn)
+    anticipated: bool = _control(
+        False, "parts", partial(_of_law, "anticipated p(z|y), solid", True), option=True
+    )
+    empirical: bool = _control(
+        True, "parts", lambda _: checkbox("empirical q(z|y), dashed"), option=True
+    )
+    boundaries: bool = _control(
+        False, "parts", partial(_of_law, "decision boundaries, dotted", False)
+    )
+    backdrop: str = _control("none", "parts", _backdrop)
+    strangers: str = _control("", "parts", _strangers)
+    score: str = _control("", "parts", _score)
+    classes: tuple[int, ...] = _control((), "classes", _classes, option=True)
+    choose: str = _control("none", "choose", _choose)
+    windows: tuple[Any, ...] = ()
+    chosen: bytes = b""
+    pinned: int = -1
+    width: int = _PAGE_PX
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The figure's options that controls set as they are."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("option")}
+
+
+#: values that move what is in view: windows into the panels are closed
+MOVING = ("axes", "turn", "split", "all_rows", "runs")
+STATE = tuple(f.name for f in fields(LatentValues) if not f.metadata)
+
+
+def latent_controls(offer: Offer) -> dict[str, ipw.Widget]:
     """Return name -> control, those that have something to choose."""
-    controls: dict[str, ipw.Widget] = {}
-    if len(made) > 1:
-        controls["runs"] = Choices([(s.title, i) for i, s in enumerate(made)], description="Runs")
-    epochs = sorted(set().union(*(s.epochs for s in made)))
-    if epochs:
-        controls["split"] = dropdown("Split", [(s, s) for s in SPLITS], value=split)
-    if len(epochs) > 1:
-        controls["epoch"] = epoch_slider(epochs)
-        controls["all_rows"] = checkbox("all rows of the trained model", False)
-    dim = min(s.latent_dim for s in made)
-    axes = axes_of(dim, umap)
-    if len(axes) > 1:
-        controls["axes"] = dropdown("Axes", axes)
-    if dim > 2:
-        controls["turn"] = ipw.IntSlider(
-            0, 0, TOUR - 1, description="Tour", style=PLAIN, layout=ipw.Layout(flex="1 1 auto")
-        )
-    rules = [(found.rule, found.classes) for found in made[0].rules(split)]
-    controls["classes"] = class_choice(made[0].class_names, rules)
-    if any(getattr(s.run, "anticipates", None) for s in made):
-        controls["anticipated"] = checkbox("anticipated p(z|y), solid")
-    controls["empirical"] = checkbox("empirical q(z|y), dashed")
-    if any(getattr(s.run, "anticipates", None) for s in made):
-        controls["boundaries"] = checkbox("decision boundaries, dotted", False)
-    controls |= _beneath(made, backdrops, strangers, split)
-    controls["choose"] = dropdown("Choose", [(label, name) for name, label in CHOICES.items()])
-    return controls
+    made = {f.name: f.metadata["make"](offer) for f in fields(LatentValues) if f.metadata}
+    return {name: control for name, control in made.items() if control is not None}
 
 
-def _beneath(
-    made: Sequence[Source],
-    backdrops: Sequence[Backdrops],
-    strangers: Mapping[str, Any],
-    split: str,
-) -> dict[str, ipw.Widget]:
-    """Return the controls of what lies beneath the points."""
-    methods = backdrops[0].methods(split)
-    kinds = ["none", *kinds_beneath(backdrops, split)]
-    found: dict[str, ipw.Widget] = {}
-    if len(kinds) > 1:
-        found["backdrop"] = dropdown("Beneath", [(BACKDROPS[kind], kind) for kind in kinds])
-    kinds_of_strangers = strangers_of(made[0], strangers)
-    if methods and kinds_of_strangers:
-        options = [("none", ""), *((name, name) for name in kinds_of_strangers)]
-        found["strangers"] = dropdown("Strangers", options)
-    if methods:
-        usual = "log_marginal" if "log_marginal" in methods else methods[0]
-        found["score"] = dropdown("Score", [(METHODS[m], m) for m in methods], value=usual)
-    return found
+def starting_values(offer: Offer, controls: Mapping[str, ipw.Widget]) -> LatentValues:
+    """Return what is shown at first, and goes on to be where there is no control for it."""
+    return LatentValues(
+        runs=tuple(range(len(offer.sources))),
+        split=offer.split,
+        all_rows="epoch" not in controls,
+        classes=controls["classes"].value,
+        empirical=True,
+    )
 
 
 def axes_of(latent_dim: int, umap: bool) -> list[tuple[str, Axes]]:
@@ -131,17 +252,13 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
             ),
             *(controls[name] for name in ("backdrop", "strangers") if name in controls),
         )
-    rows = [
-        ("runs", "split", "axes"),
-        ("epoch", "all_rows"),
-        ("turn",),
-        ("anticipated", "empirical", "boundaries", "backdrop", "strangers", "score"),
-        ("classes",),
-        ("choose",),
-    ]
-    boxes = [[shown[name] for name in row if name in shown] for row in rows]
+    rows: dict[str, list[ipw.Widget]] = {}
+    for declared in fields(LatentValues):
+        if declared.name in shown:
+            rows.setdefault(declared.metadata["row"], []).append(shown[declared.name])
+    boxes = list(rows.values())
     boxes[-1].append(reset_button(reset))
-    return ipw.VBox([row_of(box) for box in boxes if box])
+    return ipw.VBox([row_of(box) for box in boxes])
 
 
 def _only_if(shown: ipw.Widget, wanted: Callable[[], bool], *controls: ipw.Widget) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,7 +14,16 @@ from vcviz.explorers.bind import Bound
 from vcviz.explorers.direction_explorer import DirectionExplorer
 from vcviz.explorers.display import Explorer
 from vcviz.explorers.events import Picks
-from vcviz.explorers.latent_controls import SPLITS, latent_controls, latent_panel
+from vcviz.explorers.latent_controls import (
+    MOVING,
+    SPLITS,
+    STATE,
+    LatentValues,
+    Offer,
+    latent_controls,
+    latent_panel,
+    starting_values,
+)
 from vcviz.explorers.latent_scene import EVERY, LatentScene
 from vcviz.explorers.panel_data import Axes, sources
 from vcviz.explorers.selection import Selection
@@ -24,9 +34,7 @@ from vcviz.records import LatentSet, Split
 _BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit into a notebook
 _REGION_BYTES = 4500  # of decision regions as a picture, in text
 _ENOUGH = 10  # epochs that a figure should have before it brings more
-_USUAL_PX = 1200  # width of a page, until it says its own
 _LAYERS = ("anticipated", "empirical", "boundaries")
-_STATE = ("windows", "chosen", "pinned", "width")
 
 
 class LatentExplorer(Explorer):
@@ -80,43 +88,26 @@ class LatentExplorer(Explorer):
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         self.sources = sources(runs)
-        backdrops = [Backdrops(s, strangers or {}) for s in self.sources]
+        strangers = strangers or {}
+        backdrops = [Backdrops(s, strangers) for s in self.sources]
         self._max_points, self.theme = max_points, theme
-        controls = latent_controls(self.sources, backdrops, strangers or {}, umap=umap, split=split)
-        self._defaults = {
-            "runs": tuple(range(len(self.sources))),
-            "epoch": None,
-            "split": split,
-            "all_rows": "epoch" not in controls,
-            "axes": ("pair", 0, 1),
-            "turn": 0,
-            "classes": controls["classes"].value,
-            "anticipated": False,
-            "boundaries": False,
-            "backdrop": "none",
-            "strangers": "",
-            "score": "",
-            "windows": (),
-            "chosen": b"",
-            "pinned": -1,
-            "width": _USUAL_PX,
-        }
+        offer = Offer(self.sources, backdrops, strangers, umap, split)
+        controls = latent_controls(offer)
+        self._start = starting_values(offer, controls)
         self._scene = LatentScene(
             self.sources,
             backdrops,
-            self._defaults,
             mass=tuple(mass),
             max_points=max_points,
             theme=theme,
             rule=lambda: getattr(controls["classes"], "told", ""),
         )
-        slider = "epoch" if "epoch" in controls else None
         bound = Bound(
             self._draw,
             controls,
-            slider,
+            "epoch" if "epoch" in controls else None,
             latent_panel(controls, self.reset),
-            state={name: self._defaults[name] for name in _STATE},
+            state={name: getattr(self._start, name) for name in STATE},
         )
         self.directions = DirectionExplorer(runs, split=split, theme=theme, follows=controls)
         self._picks = Picks(self)
@@ -128,7 +119,7 @@ class LatentExplorer(Explorer):
         self._picks.attach()
         bound.on("viewport", self._zoomed)
         bound.on("resize", self._resized)
-        for name in ("axes", "turn", "split", "all_rows", "runs"):
+        for name in MOVING:
             if name in controls:
                 controls[name].observe(self._moved, names="value")
         if "all_rows" in controls:
@@ -176,7 +167,7 @@ class LatentExplorer(Explorer):
                 slider="turn",
                 frames=frames or self._affordable(1, max_points, beneath=False),
                 axes=("tour",),
-                draw=lambda **values: self._scene.spec(values, options),
+                draw=lambda **values: self._draw(options, **values),
             )
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
@@ -193,8 +184,8 @@ class LatentExplorer(Explorer):
             layers=layers,
             one_of="backdrop" if beneath else None,
             frames=frames or self._affordable(views, max_points, beneath=beneath),
-            draw=lambda **values: self._scene.spec(
-                {**values, "backdrop": EVERY} if beneath else values, options
+            draw=lambda **values: self._draw(
+                options, **(values | {"backdrop": EVERY} if beneath else values)
             ),
         )
 
@@ -210,20 +201,25 @@ class LatentExplorer(Explorer):
     # ---------------------------------------------------------- what is drawn
 
     @property
+    def shown(self) -> LatentValues:
+        """What is shown now: the value of every control and state."""
+        return replace(self._start, **self.bound.values)
+
+    @property
     def split(self) -> str:
         """The split that is shown."""
-        return str(self.bound.values.get("split", self._defaults["split"]))
+        return self.shown.split
 
     def shown_runs(self) -> tuple[int, ...]:
         """Return the numbers of the runs that are shown, from the left."""
-        return self._scene.shown(self.bound.values)
+        return self.shown.runs
 
     def views(self) -> list[View]:
         """Return what the panels of the live figure show, from the left."""
-        return self._scene.views(self.bound.values)
+        return self._scene.views(self.shown)
 
-    def _draw(self, **values: Any) -> dict[str, Any]:
-        return self._scene.spec(values)
+    def _draw(self, options: LatentOptions | None = None, /, **values: Any) -> dict[str, Any]:
+        return self._scene.spec(replace(self._start, **values), options)
 
     # ---------------------------------------------------------- what a person does
 

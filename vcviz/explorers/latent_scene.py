@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from vcviz.explorers.backdrops import Backdrop, Backdrops, filled, limits_of, stacked
-from vcviz.explorers.latent_controls import TOUR
+from vcviz.explorers.latent_controls import TOUR, LatentValues
 from vcviz.explorers.panel_data import Axes, Rows, Source
 from vcviz.explorers.static_layers import still_backdrops
 from vcviz.figures import theme as style
@@ -22,6 +22,8 @@ from vcviz.figures.outlines import Range
 
 #: a backdrop that is all of them at once, of which a list in a static figure shows one
 EVERY = "every"
+#: backdrops that are a number at every point, with a bar of its colours
+FIELDS = ("log_ratio", "ood")
 _BAR_PX = 96  # beside the panels
 
 
@@ -31,7 +33,6 @@ class LatentScene:
     Parameters
     ----------
     sources, backdrops : the runs, and what can lie beneath the points of each
-    defaults : control or state -> its value where nothing sets it
     mass, max_points, theme : of the explorer
     rule : returns by which rule the classes are chosen, in words
     """
@@ -40,136 +41,117 @@ class LatentScene:
         self,
         sources: Sequence[Source],
         backdrops: Sequence[Backdrops],
-        defaults: Mapping[str, Any],
         *,
         mass: tuple[float, ...],
         max_points: int,
         theme: style.Theme,
         rule: Callable[[], str] = str,
     ) -> None:
-        self.sources, self._backdrops, self._defaults = sources, backdrops, defaults
+        self.sources, self._backdrops = sources, backdrops
         self._mass, self._max_points, self._theme = mass, max_points, theme
         self._rule = rule
         self._live = lru_cache(maxsize=16)(self._new_views)
 
-    def views(self, values: Mapping[str, Any]) -> list[View]:
+    def views(self, values: LatentValues) -> list[View]:
         """Return what the panels of the live figure show, from the left; the last are kept."""
-        return self._live(tuple(values.items()))
+        return self._live(values)
 
-    def shown(self, values: Mapping[str, Any]) -> tuple[int, ...]:
-        """Return the numbers of the runs that are shown, from the left."""
-        return tuple(values.get("runs", self._defaults["runs"]))
-
-    def spec(
-        self, values: Mapping[str, Any], options: LatentOptions | None = None
-    ) -> dict[str, Any]:
+    def spec(self, values: LatentValues, options: LatentOptions | None = None) -> dict[str, Any]:
         """Return the figure; with `options` of a static one, else of the live one."""
         bars: list[dict[str, Any]] = []
         if options is None:
-            views = self.views(values)
-            options = self._options(values, len(views))
+            views, options = self.views(values), self._options(values)
         else:
             options = dataclasses.replace(options, **self._shared(values))
             every = None
-            if values.get("backdrop") == EVERY:
-                every, bars = self._still({**self._defaults, **values})
+            if values.backdrop == EVERY:
+                every, bars = self._still(values)
             views = self._laid_open(values, options, every)
         spec = spec_of_views(views, options)
-        values = {**self._defaults, **values}
         low, high = spec["layout"]["yaxis"]["domain"]
         place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
-        if values["backdrop"] == EVERY:
+        if values.backdrop == EVERY:
             spec["data"] += [bar | {"xaxis": "x", "yaxis": "y"} for bar in bars]
             for bar in bars:
                 bar["marker"]["colorbar"] |= {"y": place["y"], "len": place["length"]}
             return style.themed(spec, self._theme)
         fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
-        if fields and values["backdrop"] in ("log_ratio", "ood"):
+        if fields and values.backdrop in FIELDS:
             limits = limits_of(fields)
             bar = field_bar(fields[0], limits=limits, **place) | {"xaxis": "x", "yaxis": "y"}
             spec["data"].append(bar)
-            margin = spec["layout"]["margin"]
-            spec["layout"] |= {"margin": margin | {"r": _BAR_PX}}
-            if "width" in spec["layout"]:
-                spec["layout"]["width"] += _BAR_PX
+            _make_room(spec["layout"])
         return style.themed(spec, self._theme)
 
-    def _new_views(self, values: tuple[tuple[str, Any], ...]) -> list[View]:
-        found = dict(values)
-        return self._laid_open(found, self._options(found, len(self.shown(found))))
+    def _new_views(self, values: LatentValues) -> list[View]:
+        return self._laid_open(values, self._options(values))
 
     def _laid_open(
         self,
-        values: Mapping[str, Any],
+        values: LatentValues,
         options: LatentOptions,
         backdrops: Sequence[Backdrop] | None = None,
     ) -> list[View]:
-        values = {**self._defaults, **values}
         backdrops = self._backdrops_of(values) if backdrops is None else backdrops
         fields = [b.field for b in backdrops if b.field is not None]
-        beneath = values["backdrop"] in ("log_ratio", "ood")
         limits = limits_of(fields) if fields else None
-        classes = checked_classes(values["classes"], len(self.sources[0].class_names))
+        classes = checked_classes(values.classes, len(self.sources[0].class_names))
         views = []
-        for i, (k, backdrop) in enumerate(zip(self.shown(values), backdrops, strict=True)):
-            panel = self.sources[k].panel(_axes(values), _rows(values), values["epoch"])
-            if beneath:
+        for i, (k, backdrop) in enumerate(zip(values.runs, backdrops, strict=True)):
+            panel = self.sources[k].panel(_axes(values), _rows(values), values.epoch)
+            if values.backdrop in FIELDS:
                 backdrop = filled(backdrop, limits)
-            over = [*backdrop.over, *_pinned(panel, values["pinned"])]
+            over = [*backdrop.over, *_pinned(panel, values.pinned)]
             if i:  # one legend for all panels
                 over = [trace | {"showlegend": False} for trace in over]
             under, told = backdrop.under, backdrop.told
             views.append(View(panel, classes, options, i, under=under, over=over, told=told))
         return views
 
-    def _shared(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _shared(self, values: LatentValues) -> dict[str, Any]:
         """Return the options that live and static figures share."""
-        values = {**self._defaults, **values}
         return {
-            "anticipated": values["anticipated"],
-            "empirical": values["empirical"],
+            **values.options,
             "mass": self._mass,
-            "classes": values["classes"],
             "rule": self._rule(),
             "fit_range": self._fit_range(_rows(values)),
         }
 
-    def _options(self, values: Mapping[str, Any], panels: int) -> LatentOptions:
-        values = {**self._defaults, **values}
-        chosen = np.frombuffer(values["chosen"], np.int64)
+    def _options(self, values: LatentValues) -> LatentOptions:
+        chosen = np.frombuffer(values.chosen, np.int64)
         return LatentOptions(
             live=True,
-            picture_above=max(self._max_points // panels, 1),
-            **_room(values["width"], panels, bar=values["backdrop"] in ("log_ratio", "ood")),
-            windows=dict(values["windows"]),
+            picture_above=max(self._max_points // max(len(values.runs), 1), 1),
+            **_room(values.width, len(values.runs), bar=values.backdrop in FIELDS),
+            windows=dict(values.windows),
             chosen=chosen if len(chosen) else None,
             **self._shared(values),
         )
 
-    def _backdrops_of(self, values: Mapping[str, Any]) -> list[Backdrop]:
-        axes, rows, epoch = _axes(values), _rows(values), values["epoch"]
-        kind, against = values["backdrop"], values["strangers"] or None
+    def _backdrops_of(self, values: LatentValues) -> list[Backdrop]:
+        axes, rows, epoch = _axes(values), _rows(values), values.epoch
+        kind, against = values.backdrop, values.strangers or None
         found = []
-        for k in self.shown(values):
+        for k in values.runs:
             source, parts = self.sources[k], self._backdrops[k]
             at = source.kept(epoch) if rows[1] else None
-            layers = [parts.boundaries(axes, rows, at)] if values["boundaries"] else []
+            layers = [parts.boundaries(axes, rows, at)] if values.boundaries else []
             if kind == "regions":
                 layers.append(parts.regions(axes, rows, at))
             if kind == "log_ratio":
                 layers.append(parts.ratio(axes, rows, at))
             if kind == "ood" or against:
-                scored = parts.scored(axes, rows, at, values["score"], against)
+                scored = parts.scored(axes, rows, at, values.score, against)
                 layers.append(scored if kind == "ood" else scored._replace(field=None))
             found.append(stacked(layers))
         return found
 
-    def _still(self, values: Mapping[str, Any]) -> tuple[list[Backdrop], list[dict[str, Any]]]:
+    def _still(self, values: LatentValues) -> tuple[list[Backdrop], list[dict[str, Any]]]:
         """Return every backdrop of each panel of a static figure, and the bars of their colours."""
-        shown = [(self.sources[k], self._backdrops[k]) for k in self.shown(values)]
+        shown = [(self.sources[k], self._backdrops[k]) for k in values.runs]
         axes, rows = _axes(values), _rows(values)
-        found, bars = still_backdrops(shown, axes, rows, values["epoch"], values["score"])
-        lines = self._backdrops_of({**values, "backdrop": "none"})
+        found, bars = still_backdrops(shown, axes, rows, values.epoch, values.score)
+        lines = self._backdrops_of(dataclasses.replace(values, backdrop="none"))
         return [stacked(pair) for pair in zip(lines, found, strict=True)], bars
 
     def _fit_range(self, rows: Rows) -> Range | None:
@@ -199,10 +181,17 @@ def _room(width: int, panels: int, *, bar: bool) -> dict[str, Any]:
     return {"columns": columns, "panel_px": int(np.clip(cell, 180, 320))}
 
 
-def _axes(values: Mapping[str, Any]) -> Axes:
-    axes: Axes = values["axes"]
-    return ("tour", values["turn"], TOUR) if axes == ("tour",) else axes
+def _make_room(layout: dict[str, Any]) -> None:
+    """Make room for a bar beside the panels."""
+    layout["margin"] = layout["margin"] | {"r": _BAR_PX}
+    if "width" in layout:
+        layout["width"] += _BAR_PX
 
 
-def _rows(values: Mapping[str, Any]) -> Rows:
-    return values["split"], not values["all_rows"]
+def _axes(values: LatentValues) -> Axes:
+    axes: Axes = values.axes
+    return ("tour", values.turn, TOUR) if axes == ("tour",) else axes
+
+
+def _rows(values: LatentValues) -> Rows:
+    return values.split, not values.all_rows  # type: ignore[return-value]
