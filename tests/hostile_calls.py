@@ -642,6 +642,18 @@ def _(z: Any, log_probs: Any, y: Any, rows: Any, **law: Any) -> Any:
     return vcviz.metrics.selection_table(lat_of(z, log_probs, y), law_of(**law), rows)
 
 
+@case("find_rows", with_law)
+def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
+    return vcviz.metrics.find_rows(lat_of(z, log_probs, y), law_of(**law), "confidence > 0")
+
+
+@case("row_values", with_law)
+def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
+    lat, prior = lat_of(z, log_probs, y), law_of(**law)
+    names = ("right", "entropy", "log_density", "law_distance")
+    return [vcviz.metrics.row_values(lat, name, prior=prior).values for name in names]
+
+
 @case("crossings", lambda s: {**attacked(s), **means(s)})
 def _(mean: Any, scale: Any, log_weight: Any, **arrays: Any) -> Any:
     return vcviz.metrics.crossings(path_of(**arrays), law_of(mean, scale, log_weight))

@@ -37,6 +37,7 @@ def test_runs_side_by_side_have_every_control():
     assert set(ui.controls) == {
         "runs", "split", "epoch", "all_rows", "axes", "turn", "classes", "anticipated",
         "empirical", "boundaries", "backdrop", "score", "choose",
+        "color", "find", "combine", "only_chosen",
     }  # fmt: skip
     assert labels(ui.controls["axes"]) == [
         "PCA", "LDA", "dimensions 1 and 2", "dimensions 3 and 4", "grand tour",
@@ -133,13 +134,16 @@ def test_latents_with_a_law_need_no_run():
     ui = LatentExplorer((latents(), prior()))
     assert set(ui.controls) == {
         "classes", "anticipated", "empirical", "boundaries", "backdrop", "score", "choose",
+        "color", "find", "combine", "only_chosen",
     }  # fmt: skip
     assert len(of(ui.view, "anticipated")) == 3
     pair = LatentExplorer([(latents(name="a"), prior()), (latents(seed=1, name="b"), None)])
     assert labels(pair.controls["runs"]) == ["a", "b"]
     assert "no p(z|y)" in pair.view.layout.annotations[1].text
     alone = LatentExplorer(latents(dim=4))
-    assert set(alone.controls) == {"axes", "turn", "classes", "empirical", "choose"}
+    assert set(alone.controls) == {
+        "axes", "turn", "classes", "empirical", "choose", "color", "find", "combine", "only_chosen",
+    }  # fmt: skip
 
 
 def test_runs_with_other_epochs_show_the_last_one_kept():

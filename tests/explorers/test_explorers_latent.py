@@ -3,8 +3,10 @@
 import base64
 import html
 import io
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_runs import NAMES, FakeRun, latents, prior
 
@@ -15,6 +17,7 @@ from vcviz.explorers.events import within
 from vcviz.explorers.samples import sample_of
 from vcviz.explorers.selection import Selection as Chosen
 from vcviz.latents.fields import plane_log_ratio, score_plane
+from vcviz.metrics import row_values
 from vcviz.metrics.inspection import selection_summary, selection_table
 from vcviz.metrics.ood import score, threshold_at_tpr
 from vcviz.records import LatentSet, Split
@@ -425,3 +428,111 @@ def test_a_law_is_needed_to_choose_the_least_likely():
     ui = LatentExplorer(latents())
     with pytest.raises(InputError, match="no law"):
         ui.controls["choose"].value = "strange"
+
+
+# ---------------------------------------------------------- colours, finding, coming back
+
+
+def test_points_are_coloured_on_one_scale_for_all_panels(pair):
+    explorer = pair
+    explorer.controls["color"].value = "entropy"
+    shown = [t for t in explorer.view.data if (t.meta or {}).get("layer") == "points"]
+    scales = {(t.marker.cmin, t.marker.cmax) for t in shown}
+    assert len(scales) == 1
+    lat = explorer.views()[0].lat
+    entropy = row_values(lat, "entropy").values
+    first = shown[0]
+    k = first.meta["class"]
+    assert np.allclose(first.marker.color, entropy[lat.y == k], atol=1e-6)
+    both = np.concatenate([row_values(v.lat, "entropy").values for v in explorer.views()])
+    assert np.allclose(next(iter(scales)), np.percentile(both, [1, 99]), rtol=1e-5)
+    bars = [s for s in explorer.view.layout.shapes if s.xref == "paper"]
+    assert len(bars) == 24
+    explorer.controls["color"].value = "right"
+    assert any("wrong · " in a.text for a in explorer.view.layout.annotations)
+
+
+def test_the_colour_of_the_points_goes_into_the_static_figure(pair):
+    explorer = pair
+    explorer.controls["color"].value = "confidence"
+    figure = explorer.figure()
+    points = [t for t in figure.data if (t.meta or {}).get("layer") == "points"]
+    assert points[0].marker.cmax is not None
+    assert len(figure.layout.shapes) == 24
+
+
+def test_found_rows_are_chosen_and_stay_while_epochs_move(pair):
+    explorer = pair
+    explorer.controls["find"].value = "not right"
+    lat = explorer.views()[0].lat
+    wrong = np.sort(lat.index[lat.log_probs.argmax(1) != lat.y])
+    assert np.array_equal(explorer.chosen.rows, wrong)
+    assert explorer.controls["choose"].value == "found"
+    if "epoch" in explorer.controls:
+        options = explorer.controls["epoch"].options
+        explorer.controls["epoch"].value = (
+            options[0][1] if isinstance(options[0], tuple) else options[0]
+        )
+        assert np.array_equal(explorer.chosen.rows, wrong)
+    explorer.controls["only_chosen"].value = True
+    for view in explorer.views():
+        assert set(view.lat.index[view.rows]) == set(wrong)
+    explorer.controls["find"].value = "no such row"
+    assert "no row is found by" in explorer.bound.message.value
+    assert np.array_equal(explorer.chosen.rows, wrong)
+
+
+def test_rows_are_added_and_taken_away(pair):
+    explorer = pair
+    names = explorer.sources[0].class_names
+    lat = explorer.views()[0].lat
+    of = [set(lat.index[lat.y == k].tolist()) for k in (0, 1)]
+    explorer.controls["find"].value = names[0]
+    explorer.controls["combine"].value = "add"
+    explorer.controls["find"].value = names[1]
+    assert set(explorer.chosen.rows.tolist()) == of[0] | of[1]
+    explorer.controls["combine"].value = "remove"
+    explorer.controls["find"].value = names[0]
+    assert set(explorer.chosen.rows.tolist()) == of[1]
+
+
+def test_the_legend_counts_rows_and_those_that_are_chosen(pair):
+    explorer = pair
+    lat = explorer.views()[0].lat
+    keys = [t.name for t in explorer.view.data if (t.meta or {}).get("layer") == "key"]
+    assert keys[0] == f"{lat.class_names[0]} · {(lat.y == 0).sum()}"
+    explorer.controls["find"].value = "not right"
+    wrong = (lat.y == 0) & (lat.log_probs.argmax(1) != 0)
+    keys = [t.name for t in explorer.view.data if (t.meta or {}).get("layer") == "key"]
+    assert keys[0] == f"{lat.class_names[0]} · {wrong.sum()} of {(lat.y == 0).sum()}"
+
+
+def test_chosen_rows_are_saved_by_the_page(pair, monkeypatch):
+    explorer = pair
+    explorer.controls["find"].value = "not right"
+    saved = []
+    monkeypatch.setattr(explorer.view, "download", lambda *content: saved.append(content))
+    explorer._picks.download("CSV")
+    explorer._picks.download("Parquet")
+    (name, csv, _), (other, parquet) = saved
+    assert (name, other) == ("chosen_test.csv", "chosen_test.parquet")
+    assert pd.read_csv(io.BytesIO(csv)).row.tolist() == explorer.selection.row.tolist()
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(parquet)), explorer.selection)
+
+
+def test_a_state_comes_back_through_json(pair):
+    explorer = pair
+    explorer.controls["color"].value = "entropy"
+    explorer.controls["anticipated"].value = False
+    explorer.controls["classes"].value = explorer.controls["classes"].value[:3]
+    explorer.controls["find"].value = "not right"
+    state = json.loads(json.dumps(explorer.state))
+    other = LatentExplorer([FakeRun("softmax"), FakeRun("variational")])
+    other.state = state
+    assert other.state == explorer.state | {"find": "", "choose": other.state["choose"]}
+    assert np.array_equal(other.chosen.rows, explorer.chosen.rows)
+    assert other.shown.classes == explorer.shown.classes
+    with pytest.raises(InputError, match="did you mean 'color'"):
+        other.state = {"colr": "entropy"}
+    with pytest.raises(InputError, match="a state of another explorer"):
+        other.state = {"color": "own:absent"}

@@ -33,11 +33,13 @@ WITHOUT_ARRAYS = {
     "plot_score_curves", "plot_scores", "Law", "SweepResult", "Crossing", "PosthocScores",
     "ClassAccuracy", "Information", "Bound", "Selection", "Exploration", "Plot", "bind",
     "STRANGERS", "DATASETS", "HeldOut", "LatentPanel", "LatentOptions",
+    "available_values", "RowValues",
 }  # fmt: skip
 
 #: what public functions answer with, and panels, whose arrays those of their figures are tried with
 HOLD_ARRAYS = {
-    "ClassAccuracy", "Information", "PosthocScores", "Crossing", "LatentPanel", "LatentOptions",
+    "ClassAccuracy", "Information", "PosthocScores", "Crossing", "RowValues", "LatentPanel",
+    "LatentOptions",
 }  # fmt: skip
 
 CHANGES = {**SAME, **WORSE, **BAD}

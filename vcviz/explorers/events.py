@@ -17,7 +17,13 @@ from vcviz.explorers.samples import Sample, Samples
 from vcviz.figures import theme as style
 from vcviz.figures.inspection import inspection_spec
 from vcviz.figures.latent_panel import View
-from vcviz.metrics.inspection import inspect_row, places_of, selection_summary, selection_table
+from vcviz.metrics.inspection import (
+    find_rows,
+    inspect_row,
+    places_of,
+    selection_summary,
+    selection_table,
+)
 from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 
 _FEW = 20  # rows that "least sure" and "least likely" choose
 _NEIGHBOURS = 6
+_SHOWN = 12  # pictures of what is chosen
 _HINT = (
     "Point at a latent to see it, click it to keep it here; lasso some (or choose them from the "
     "list) to see how right and how sure they are, in every panel."
@@ -56,7 +63,10 @@ class Picks:
         )
         self._close.on_click(lambda _: self.unpin())
         self._pin = ipw.HBox(layout=ipw.Layout(display="none", flex_flow="row wrap"))
-        self.widget = ipw.VBox([self._told, self._pin])
+        self._save = ipw.HBox(
+            [self._saver("CSV"), self._saver("Parquet")], layout=ipw.Layout(display="none")
+        )
+        self.widget = ipw.VBox([self._told, self._save, self._pin])
         self._following = False
 
     def attach(self) -> None:
@@ -66,6 +76,7 @@ class Picks:
         bound.on("click", self._clicked)
         bound.on("select", self._lassoed)
         self._explorer.controls["choose"].observe(self._listed, names="value")
+        self._explorer.controls["find"].observe(self._asked, names="value")
 
     # ---------------------------------------------------------- one latent
 
@@ -129,16 +140,27 @@ class Picks:
         lat = self._explorer.views()[number].lat
         lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
         own = "<br>".join([*lines, own])
-        near = zip(one.neighbours, one.distances, one.neighbour_labels, strict=True)
-        items = []
-        for row, distance, label in near:
-            told = f"row {row}, {one.class_names[label]}, at {distance:.3g}"
-            sample = self._samples(run)(split, int(row))
-            items.append(f"<li>{_sample_html(sample, 32)} {html.escape(told)}</li>")
+        near = list(zip(one.neighbours.tolist(), one.distances.tolist(), strict=True))
+        lists = [("nearest in latent space", near)]
+        if inputs := self._samples(run).nearest(split, one.row, _NEIGHBOURS):
+            lists.append(("nearest in input space", inputs))
+        told = "".join(self._listed_rows(run, split, lat, name, rows) for name, rows in lists)
         return (
             f"<div style='width:300px;line-height:1.4'><b>row {one.row}</b> of {title}<br>{own}<br>"
-            f"nearest latents:<ul style='margin:0;padding-left:18px'>{''.join(items)}</ul></div>"
+            f"{told}</div>"
         )
+
+    def _listed_rows(
+        self, run: int, split: str, lat: LatentSet, name: str, rows: list[tuple[int, float]]
+    ) -> str:
+        """Return rows with their distances as a list in HTML."""
+        items = []
+        labels = dict(zip(lat.index.tolist(), lat.y.tolist(), strict=True))
+        for row, distance in rows:
+            label = f", {lat.class_names[labels[row]]}" if row in labels else ""
+            told = html.escape(f"row {row}{label}, at {distance:.3g}")
+            items.append(f"<li>{_sample_html(self._samples(run)(split, row), 32)} {told}</li>")
+        return f"{name}:<ul style='margin:0;padding-left:18px'>{''.join(items)}</ul>"
 
     # ---------------------------------------------------------- several
 
@@ -156,14 +178,39 @@ class Picks:
 
     def _listed(self, change: Any) -> None:
         """Choose the rows that the list names, of the first run shown."""
-        if self._following or change["new"] == "lasso":
+        if self._following or change["new"] in ("lasso", "found"):
             return
         view = self._explorer.views()[0]
         self._choose(0, named_rows(view, change["new"]), change["new"])
 
+    def _asked(self, change: Any) -> None:
+        """Choose the rows that a person asks for in words, in the first run shown."""
+        if not change["new"].strip():
+            return
+        explorer = self._explorer
+        view = explorer.views()[0]
+        try:
+            rows = find_rows(view.lat, view.prior, change["new"], texts=self._texts(view))
+        except InputError as error:
+            explorer.bound.say(str(error))
+            return
+        explorer.bound.message.layout.display = "none"
+        self._choose(0, rows, "found")
+
+    def _texts(self, view: View) -> list[str] | None:
+        """Return what stands behind the rows of the first run shown, if they are texts."""
+        split = self._samples(self._number(0)).split(self._explorer.split)
+        if split is None or split.texts is None:
+            return None
+        return [split.texts[row] for row in view.lat.index]
+
     def _choose(self, number: int, rows: NDArray[np.int64], how: str) -> None:
         explorer = self._explorer
         source = explorer.sources[self._number(number)].title
+        before, combine = explorer.chosen, explorer.controls["combine"].value
+        if combine != "new" and before.split == explorer.split and len(before):
+            joined = np.union1d if combine == "add" else np.setdiff1d
+            rows = joined(before.rows, rows)
         self._following = True
         explorer.controls["choose"].value = how
         self._following = False
@@ -173,6 +220,7 @@ class Picks:
         """Tell how right, how sure and how likely the chosen rows are, in every run shown."""
         explorer = self._explorer
         chosen = explorer.chosen
+        self._save.layout.display = None if len(chosen) else "none"
         if not len(chosen):
             self._following = True
             explorer.controls["choose"].value = "none"
@@ -191,7 +239,38 @@ class Picks:
             summary = selection_summary(view.lat, view.prior, rows)
             title = explorer.sources[self._number(number)].title
             lines.append(_row_html(title, summary))
-        self._told.value = _TABLE.format(rows="".join(lines))
+        self._told.value = _TABLE.format(rows="".join(lines)) + self._pictures(chosen.rows)
+
+    def _pictures(self, rows: NDArray[np.int64]) -> str:
+        """Return the mean picture of the chosen rows and the first of them, if they are any."""
+        samples, split = self._samples(self._number(0)), self._explorer.split
+        mean = samples.mean_picture(split, rows)
+        if mean is None:
+            return ""
+        first = [_sample_html(samples(split, int(row)), 32) for row in rows[:_SHOWN]]
+        of = f"the first {_SHOWN} of {len(rows):,}" if len(rows) > _SHOWN else "each"
+        return (
+            f"<div>mean <img src='{mean}' alt='mean picture' {_PIXELS} width=56> "
+            f"{of}: {''.join(first)}</div>"
+        )
+
+    def _saver(self, kind: str) -> ipw.Button:
+        button = ipw.Button(
+            description=f"Save {kind}",
+            icon="download",
+            tooltip=f"the chosen rows, one line for each in each run shown, as {kind}",
+            layout=ipw.Layout(width="auto"),
+        )
+        button.on_click(lambda _: self.download(kind))
+        return button
+
+    def download(self, kind: str = "CSV") -> None:
+        """Let the page save the chosen rows."""
+        table, name = self.table(), f"chosen_{self._explorer.split}.{kind.lower()}"
+        if kind == "CSV":
+            self._explorer.view.download(name, table.to_csv(index=False).encode(), "text/csv")
+        else:
+            self._explorer.view.download(name, table.to_parquet(index=False))
 
     def table(self) -> pd.DataFrame:
         """Return the chosen rows in each run shown."""

@@ -24,6 +24,7 @@ from vcviz.explorers.controls import (
 )
 from vcviz.explorers.panel_data import Axes, Source
 from vcviz.metrics.ood import METHODS
+from vcviz.metrics.row_values import available_values
 
 SPLITS = ("test", "train")
 #: views of a grand tour, once around
@@ -38,7 +39,10 @@ CHOICES = {
     "unsure": "the 20 least sure",
     "strange": "the 20 least likely under the law",
     "lasso": "what is lassoed",
+    "found": "what is found",
 }
+#: value -> label of what rows that are chosen do to those that were
+COMBINE = {"new": "in place of those before", "add": "beside those before", "remove": "no longer"}
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,33 @@ def _classes(offer: Offer) -> ipw.Widget:
     return class_choice(offer.sources[0].class_names, rules)
 
 
+def _color(offer: Offer) -> ipw.Widget:
+    known: dict[str, str] = {}
+    for source in offer.sources:  # what all of them have
+        lat, prior = source.latents((offer.split, False), None)  # type: ignore[arg-type]
+        train = source.latents(("train", False), None)[0] if source.epochs else None
+        found = available_values(lat, prior=prior, train=train)
+        known = found if source is offer.sources[0] else {k: known[k] for k in known if k in found}
+    return dropdown("Colour", [("class", "class"), *((known[name], name) for name in known)])
+
+
 def _choose(_offer: Offer) -> ipw.Widget:
     return dropdown("Choose", [(label, name) for name, label in CHOICES.items()])
+
+
+def _combine(_offer: Offer) -> ipw.Widget:
+    return dropdown("Chosen are", [(label, name) for name, label in COMBINE.items()])
+
+
+def _find(_offer: Offer) -> ipw.Widget:
+    return ipw.Text(
+        "",
+        description="Find",
+        placeholder="row, class, text, or: confidence > 0.9 and not right",
+        continuous_update=False,
+        style=PLAIN,
+        layout=ipw.Layout(width="340px"),
+    )
 
 
 # ---------------------------------------------------------- all of them
@@ -185,7 +214,13 @@ class LatentValues:
     strangers: str = _control("", "parts", _strangers)
     score: str = _control("", "parts", _score)
     classes: tuple[int, ...] = _control((), "classes", _classes, option=True)
+    color: str = _control("class", "classes", _color, option=True)
     choose: str = _control("none", "choose", _choose)
+    find: str = _control("", "choose", _find)
+    combine: str = _control("new", "choose", _combine)
+    only_chosen: bool = _control(
+        False, "choose", lambda _: checkbox("these alone", False), option=True
+    )
     windows: tuple[Any, ...] = ()
     chosen: bytes = b""
     pinned: int = -1

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
+from traitlets import TraitError
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.explorers.backdrops import Backdrops
@@ -37,6 +38,14 @@ _ENOUGH = 10  # epochs that a figure should have before it brings more
 _LAYERS = ("anticipated", "empirical", "boundaries")
 
 
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class LatentExplorer(Explorer):
     """Runs side by side: latents, p(z|y) and q(z|y) per class, at every epoch that was kept.
 
@@ -60,8 +69,9 @@ class LatentExplorer(Explorer):
     Attributes
     ----------
     controls : name -> control, among ``runs``, ``split``, ``epoch``, ``all_rows``, ``axes``,
-        ``turn`` (of the grand tour), ``classes``, ``anticipated``, ``empirical``, ``boundaries``,
-        ``backdrop``, ``strangers``, ``score``, ``choose`` (those that have something to choose)
+        ``turn`` (of the grand tour), ``classes``, ``color``, ``anticipated``, ``empirical``,
+        ``boundaries``, ``backdrop``, ``strangers``, ``score``, ``choose``, ``find``, ``combine``,
+        ``only_chosen`` (those that have something to choose)
     view : the live figure
     widget : controls and figure
     chosen : the chosen rows, which `vcviz.link` shares with other explorers
@@ -233,6 +243,45 @@ class LatentExplorer(Explorer):
         """Put every control back to where it was; choose nothing, keep nothing."""
         self._picks.unpin()
         super().reset()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What is shown, as plain values that JSON can hold: set it to come back to a view.
+
+        The value of every control, the chosen rows and the kept latent.
+
+        Examples
+        --------
+        >>> import vcviz  # doctest: +SKIP
+        >>> explorer = vcviz.LatentExplorer(runs)
+        >>> explorer.state = {"axes": ["pca"], "color": "entropy", "epoch": 20}
+        """
+        shown = self.bound.values
+        found = {name: _plain(shown[name]) for name in self.controls}
+        return found | {
+            "chosen": {"rows": self.chosen.rows.tolist(), "split": self.chosen.split},
+            "pinned": shown["pinned"],
+        }
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        given = {name: _hashable(value) for name, value in state.items()}
+        chosen, pinned = state.get("chosen"), given.pop("pinned", None)
+        given.pop("chosen", None)
+        for name in given:
+            if name not in self.controls:
+                raise unknown("control", name, self.controls)
+        # A list and a field that choose rows would choose them again.
+        for name in ("choose", "find"):
+            given.pop(name, None)
+        try:
+            self.bound.set(**given)
+        except (TraitError, ValueError) as error:
+            raise InputError(f"a state of another explorer: {error}") from None
+        if chosen is not None:
+            self.chosen.choose(chosen["rows"], split=chosen["split"])
+        if pinned is not None and pinned >= 0:
+            self._picks.pin(0, pinned)
 
     @property
     def selection(self) -> Any:

@@ -14,6 +14,7 @@ from vcviz.explorers.latent_controls import TOUR, LatentValues
 from vcviz.explorers.panel_data import Axes, Rows, Source
 from vcviz.explorers.static_layers import still_backdrops
 from vcviz.figures import theme as style
+from vcviz.figures.colouring import KEY_PX, Colouring, colouring_of
 from vcviz.figures.fields import field_bar
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
 from vcviz.figures.latent_spec import GAP_X, fit_range_of, spec_of_views
@@ -51,6 +52,7 @@ class LatentScene:
         self._mass, self._max_points, self._theme = mass, max_points, theme
         self._rule = rule
         self._live = lru_cache(maxsize=16)(self._new_views)
+        self._colouring = lru_cache(maxsize=16)(self._new_colouring)
 
     def views(self, values: LatentValues) -> list[View]:
         """Return what the panels of the live figure show, from the left; the last are kept."""
@@ -115,14 +117,22 @@ class LatentScene:
             "mass": self._mass,
             "rule": self._rule(),
             "fit_range": self._fit_range(_rows(values)),
+            "colouring": self._colouring(values.color, _rows(values), values.runs),
+            "key_offset": _BAR_PX if values.backdrop in FIELDS else 0,
         }
+
+    def _new_colouring(self, color: str, rows: Rows, runs: tuple[int, ...]) -> Colouring | None:
+        """Return one scale for all panels and epochs: that of the trained models."""
+        if color == "class" or not runs:
+            return None
+        return colouring_of([self.sources[k].values(rows, color) for k in runs])
 
     def _options(self, values: LatentValues) -> LatentOptions:
         chosen = np.frombuffer(values.chosen, np.int64)
         return LatentOptions(
             live=True,
             picture_above=max(self._max_points // max(len(values.runs), 1), 1),
-            **_room(values.width, len(values.runs), bar=values.backdrop in FIELDS),
+            **_room(values.width, len(values.runs), beside=_beside(values)),
             windows=dict(values.windows),
             chosen=chosen if len(chosen) else None,
             **self._shared(values),
@@ -171,9 +181,14 @@ def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:
     return [pin_trace(panel.points[place])] if row >= 0 and len(place) else []
 
 
-def _room(width: int, panels: int, *, bar: bool) -> dict[str, Any]:
+def _beside(values: LatentValues) -> int:
+    """Return the pixels that bars and keys take beside the panels."""
+    return _BAR_PX * (values.backdrop in FIELDS) + KEY_PX * (values.color != "class")
+
+
+def _room(width: int, panels: int, *, beside: int) -> dict[str, Any]:
     """Return how many panels stand in a row, and how high they are where there is little room."""
-    width -= 62 + 12 + (_BAR_PX if bar else 0)
+    width -= 62 + 12 + beside
     columns = 3 if width > 600 else 2 if width > 380 else 1
     across = min(columns, panels)
     across = -(-panels // -(-panels // across))
@@ -183,7 +198,8 @@ def _room(width: int, panels: int, *, bar: bool) -> dict[str, Any]:
 
 def _make_room(layout: dict[str, Any]) -> None:
     """Make room for a bar beside the panels."""
-    layout["margin"] = layout["margin"] | {"r": _BAR_PX}
+    margin = layout["margin"]
+    layout["margin"] = margin | {"r": margin["r"] - 12 + _BAR_PX}
     if "width" in layout:
         layout["width"] += _BAR_PX
 

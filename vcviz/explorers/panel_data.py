@@ -23,6 +23,7 @@ from vcviz.figures.outlines import Range, latent_ranges
 from vcviz.geometry import fit_projection
 from vcviz.geometry.grand_tour import grand_tour, tour_ranges
 from vcviz.metrics.fit import moment_kl
+from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import LatentPrior, LatentSet, Projection
 
 #: ("test", True) = the probe rows of the test split that were kept at every epoch,
@@ -165,7 +166,14 @@ class Source:
             ranges=self.ranges(axes, rows),
             fit=self.fit(rows, epoch),
             fit_varying=self.fit_varying(rows, epoch),
+            train=self.latents(("train", False), None)[0] if self.epochs else None,
         )
+
+    def values(self, rows: Rows, name: str) -> RowValues:
+        """Return what the trained model's rows are coloured by, which sets the scale of colours."""
+        lat, prior = self.latents(rows, self.epochs[-1] if self.epochs else None)
+        train = self.latents(("train", False), None)[0] if self.epochs else None
+        return row_values(lat, name, prior=prior, train=train)
 
 
 def projected(lat: LatentSet, prior: LatentPrior | None, axes: Axes) -> Projection:

@@ -148,6 +148,10 @@ class Plot(anywidget.AnyWidget):
         """
         self.send({"kind": "tip", "image": image, "text": text})
 
+    def download(self, name: str, content: bytes, mime: str = "application/octet-stream") -> None:
+        """Let the page save bytes as a file of this name, where the browser keeps downloads."""
+        self.send({"kind": "download", "name": name, "mime": mime}, [content])
+
     def on(self, kind: Kind, callback: Callable[[dict[str, Any]], Any]) -> None:
         """Call `callback` with a dictionary whenever a person does something.
 

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.figures.pictures import data_uri, rgba
@@ -13,6 +14,7 @@ from vcviz.records import Split
 
 _FEATURES = 12  # numbers of a table's row that are told
 _LONGEST = 600  # characters of a text
+_MOST_NUMBERS = 20_000_000  # of inputs that are compared or averaged at a click
 
 
 class Sample(NamedTuple):
@@ -38,14 +40,39 @@ class Samples:
 
     def __init__(self, run: Any) -> None:
         self._run = run
-        self._split = cache(self._load)
+        self.split = cache(self._load)
 
     def __call__(self, split: str, row: int) -> Sample | None:
         """Return what stands behind a row of "train" or "test", or None if nobody knows."""
-        rows = self._split(split)
+        rows = self.split(split)
         if rows is None or not 0 <= row < len(rows):
             return None
         return sample_of(rows, row)
+
+    def nearest(self, split: str, row: int, count: int) -> list[tuple[int, float]]:
+        """Return the rows whose inputs are nearest, with the distances in units of the input.
+
+        Euclidean distances of pictures and tables; of texts, and of more numbers than a click may
+        take time for, none.
+        """
+        rows = self.split(split)
+        if rows is None or rows.kind == "text" or rows.x.size > _MOST_NUMBERS:
+            return []
+        x = np.asarray(rows.x, np.float32).reshape(len(rows), -1)
+        away = np.linalg.norm(x - x[row], axis=1)
+        away[row] = np.inf
+        near = np.argsort(away, kind="stable")[:count]
+        return [(int(i), float(away[i])) for i in near]
+
+    def mean_picture(self, split: str, rows: NDArray[np.int64]) -> str | None:
+        """Return the mean of some pictures as a data URI; None if rows are no pictures."""
+        known = self.split(split)
+        if known is None or known.kind != "image" or not len(rows):
+            return None
+        some = rows[: _MOST_NUMBERS // max(known.x[0].size, 1)]
+        largest = np.float32(255 if known.x.dtype == np.uint8 else 1)
+        mean = known.x[some].mean(0, dtype=np.float64).astype(np.float32) / largest
+        return data_uri(rgba(np.clip(mean, 0, 1)[None])[0][:-1, :-1])
 
     def _load(self, split: str) -> Split | None:
         load = getattr(self._run, "split", None)

@@ -21,11 +21,13 @@ from vcviz.figures.classes import (
     rows_for_kl,
     shown_note,
 )
+from vcviz.figures.colouring import Colouring
 from vcviz.figures.outlines import Range, count_outside, latent_ranges
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.geometry import fit_projection
 from vcviz.geometry.binned import Window
 from vcviz.geometry.moments import class_moments
+from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import LatentPrior, LatentSet, Projection, as_indices
 
 
@@ -45,6 +47,7 @@ class LatentPanel:
     fit_varying : the same in the dimensions in which each class varies, drawn hollow where `fit` is
         infinite
     texts : N strings for hovers, e.g. the text behind each sample
+    train : latents of training rows, for what points can be coloured by
     """
 
     lat: LatentSet
@@ -56,6 +59,17 @@ class LatentPanel:
     fit: NDArray[np.float64] | None = None
     fit_varying: NDArray[np.float64] | None = None
     texts: Sequence[str] | None = None
+    train: LatentSet | None = None
+
+    def values(self, name: str) -> RowValues:
+        """Return what the points are coloured by, see `vcviz.metrics.row_values`."""
+        if name not in self._values:
+            self._values[name] = row_values(self.lat, name, prior=self.prior, train=self.train)
+        return self._values[name]
+
+    @cached_property
+    def _values(self) -> dict[str, RowValues]:
+        return {}
 
     @cached_property
     def plane(self) -> Projection:
@@ -97,6 +111,10 @@ class LatentOptions:
     picture_above : points
     windows : number of a panel -> the part of its plane that is in view; default its ranges
     chosen : (M,) row numbers (`LatentSet.index`) that stand out, None to draw all alike
+    only_chosen : draw no others
+    color : name of what points are coloured by, see `vcviz.metrics.row_values`; "class"
+    colouring : what these colours mean; default a scale of the rows that are drawn
+    key_offset : pixels between the panels and the key of the colours
     """
 
     anticipated: bool = True
@@ -113,6 +131,10 @@ class LatentOptions:
     picture_above: int = 20_000
     windows: Mapping[int, Window] = field(default_factory=dict)
     chosen: NDArray[np.int64] | None = None
+    only_chosen: bool = False
+    color: str = "class"
+    colouring: Colouring | None = None
+    key_offset: int = 0
     seed: int = 0
 
 
@@ -169,10 +191,13 @@ class View:
         self.projection, self.points = panel.plane, panel.points
         self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)
         self.picture: RasterPicture | None = None
+        self.values = None if options.color == "class" else panel.values(options.color)
         if options.live:
             self._look(options, options.windows.get(number, self.ranges))
         else:
             self.rows = stratified(lat.y, shown, options.max_points, options.seed)
+        if options.only_chosen and options.chosen is not None and self.picture is None:
+            self.rows = self.rows[np.isin(lat.index[self.rows], options.chosen)]
         self.heading = [title_of(panel), *([panel.subtitle] if panel.subtitle else [])]
         self.fit = np.full(lat.n_classes, np.nan) if panel.fit is None else panel.fit
         varying = panel.fit if panel.fit_varying is None else panel.fit_varying
@@ -197,9 +222,14 @@ class View:
         if rows is None:
             rows = self.panel.raster.in_view(window, limit, self.shown)
         if rows is None:
-            self.picture = self.panel.raster.picture(self.shown, window, _PICTURE)
+            values = None if self.values is None else self.values.values
+            self.picture = self.panel.raster.picture(
+                self.shown, window, _PICTURE, values, options.colouring
+            )
             rows = self.marked(options.chosen)
             rows = rows[stratified(self.lat.y[rows], self.shown, limit, options.seed)]
+        if options.only_chosen and options.chosen is not None:
+            self.picture = None
         self.rows = rows
 
     def marked(self, chosen: NDArray[np.int64] | None) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
+from vcviz.figures.colouring import KEY_PX, colouring_of
 from vcviz.figures.grid import Cell, cells, grid_of, text_below
 from vcviz.figures.latent_panel import (
     LatentOptions,
@@ -44,6 +45,7 @@ LEGEND_ABOVE = 24
 _TICK_LETTERS = 24
 _TICKED = 60  # classes with a tick each
 _FIT_PX, _ALONE_PX = 150, 700
+_LEGEND_PX = 170
 GAP_X = 0.22  # of the width, between all columns together
 _GAP_PX, _HEADED_GAP_PX = 72, 112  # above fits; above panels, which have a heading
 _VERTICES = 13  # enough for an ellipse drawn as a spline
@@ -64,6 +66,9 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     """Return the figure of panels that are laid open already, all of the same classes."""
     names, shown = views[0].lat.class_names, views[0].shown
     layers = _layers(views, options)
+    if options.color != "class" and options.colouring is None:
+        scale = colouring_of([view.values for view in views if view.values is not None])
+        options = replace(options, colouring=scale)
     with_fit = any(view.panel.fit is not None for view in views)
     fit_range = options.fit_range or fit_range_of(
         [v.fit_varying for v in views], [v.bias for v in views]
@@ -108,9 +113,40 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     steady = options.compact or options.live
     wrong = steady or any(view.lat.accuracy < 1 for view in views)
     others = any(len(view.others) for view in views)
-    data += upper[0].place(legend_traces(names, shown, layers, wrong, others))
+    data += upper[0].place(
+        legend_traces(
+            names,
+            shown,
+            layers,
+            wrong,
+            others,
+            counts=_counts(views[0], options),
+            coloured=options.colouring is None,
+        )
+    )
     frame = _frame(n_rows, with_fit, len(views), len(shown), options.panel_px)
+    if options.colouring is not None:
+        key = options.colouring.key(layout["yaxis"]["domain"], options.key_offset)
+        layout["annotations"] += key["annotations"]
+        layout["shapes"] = key["shapes"]
+        beside = KEY_PX
+        if "legend" not in frame:  # beside the panels, and beside the key
+            frame["legend"] = {"xref": "container", "x": 1, "xanchor": "right"}
+            beside += _LEGEND_PX
+        frame["margin"] = frame["margin"] | {"r": frame["margin"]["r"] + beside}
+        if "width" in frame:
+            frame["width"] += KEY_PX
     return {"data": data, "layout": layout | frame}
+
+
+def _counts(view: View, options: LatentOptions) -> list[str]:
+    """Return how many rows each class has, and how many of them are chosen."""
+    n_classes = view.lat.n_classes
+    whole = np.bincount(view.lat.y, minlength=n_classes)
+    if options.chosen is None:
+        return [f"{n:,}" for n in whole]
+    some = np.bincount(view.lat.y[view.marked(options.chosen)], minlength=n_classes)
+    return [f"{a:,} of {n:,}" for a, n in zip(some, whole, strict=True)]
 
 
 def fit_range_of(
@@ -141,7 +177,10 @@ def _points(view: View, options: LatentOptions) -> list[Trace]:
     lat, points, rows = view.lat, view.points, view.rows
     if not options.live:
         traces = [
-            point_trace(lat, points, rows, k, options.compact, view.texts) for k in view.shown
+            _coloured(
+                point_trace(lat, points, rows, k, options.compact, view.texts), view, k, options
+            )
+            for k in view.shown
         ]
         kind = "scattergl" if len(rows) > WEBGL_ABOVE else "scatter"
         return [trace | {"type": kind} for trace in traces]
@@ -150,7 +189,16 @@ def _points(view: View, options: LatentOptions) -> list[Trace]:
     chosen = options.chosen if view.picture is None else None
     edged = any(trace["meta"]["layer"] == "regions" for trace in view.under)
     live = [live_point_traces(lat, points, rows, k, chosen, edged=edged) for k in view.shown]
+    live = [[_coloured(p, view, k, options), r] for k, (p, r) in zip(view.shown, live, strict=True)]
     return picture + [trace for pair in live for trace in pair]
+
+
+def _coloured(trace: Trace, view: View, k: int, options: LatentOptions) -> Trace:
+    """Return the points of class `k` in the colours of their values, if they have any."""
+    if options.colouring is None or view.values is None:
+        return trace
+    marker = options.colouring.marker(view.values.values[view.of_class(k)])
+    return trace | {"marker": trace["marker"] | marker}
 
 
 def _outlines(

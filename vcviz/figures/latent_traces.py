@@ -321,11 +321,14 @@ def legend_traces(
     layers: Sequence[Layer],
     wrong: bool,
     others: bool = False,
+    counts: Sequence[str] | None = None,
+    coloured: bool = True,
 ) -> list[Trace]:
     """Return empty traces that stand in the legend: a class's key toggles all that is its own.
 
     Of more than 24 classes the first have one, and a line says how many have not. `others` adds a
-    key of the classes that are drawn grey.
+    key of the classes that are drawn grey; `counts` are words beside the names of all C classes.
+    Where colours say something else than the class (not `coloured`), its symbol alone is the key.
     """
     blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
     told = labels(names, 28 if len(classes) <= _LONG_LABELS else 18)
@@ -333,8 +336,12 @@ def legend_traces(
     keys: list[Trace] = [
         {
             "mode": "markers",
-            "marker": {"color": style.class_color(k), "symbol": style.class_symbol(k), "size": 8},
-            "name": told[k],
+            "marker": {
+                "color": style.class_color(k) if coloured else style.NEUTRAL,
+                "symbol": style.class_symbol(k),
+                "size": 8,
+            },
+            "name": told[k] if counts is None else f"{told[k]} · {counts[k]}",
             "legendgroup": f"class {k}",
             "meta": {"layer": "key", "class": k},
         }

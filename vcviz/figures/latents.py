@@ -22,6 +22,7 @@ def plot_latents(
     empirical: bool = True,
     mass: Sequence[float] = (0.5, 0.9),
     classes: Sequence[int] | None = None,
+    color: str = "class",
     max_points: int = 5000,
     title: str | None = None,
     hover: Sequence[str] | None = None,
@@ -39,6 +40,9 @@ def plot_latents(
     mass : share of each class that an outline encloses, one outline each
     classes : class indices to show; default all, of more than 24 the 12 that fit the law worst
         (moment KL less its bias), or without a law are confused most. The others are grey
+    color : what points are coloured by: "class", or a number of each row such as "confidence",
+        "entropy", "log_density" or "own:" and the name of a column, see
+        `vcviz.metrics.row_values`; markers still say the class
     max_points : draw a stratified sample (by `seed`) of this size if N is larger, and say so
     title : heading; default the name of `lat`
     hover : N strings shown, as text, when pointing at a sample
@@ -55,6 +59,7 @@ def plot_latents(
         empirical=empirical,
         mass=mass,
         classes=classes,
+        color=color,
         max_points=max_points,
         seed=seed,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.figures import theme as style
+from vcviz.figures.colouring import Colouring
 from vcviz.figures.pictures import palette_uri
 from vcviz.geometry.binned import BinnedCloud, Cloud, Window
 
@@ -63,9 +64,17 @@ class Raster:
         return len(self._cloud)
 
     def picture(
-        self, classes: Sequence[int], window: Window, size: tuple[int, int]
+        self,
+        classes: Sequence[int],
+        window: Window,
+        size: tuple[int, int],
+        values: NDArray[np.float64] | None = None,
+        colouring: Colouring | None = None,
     ) -> RasterPicture:
         """Return the points of `classes` in a window as a picture of (W, H) pixels.
+
+        With (N,) `values` and what they are coloured by, a pixel has the colour of their mean; of
+        levels the mean of their colours.
 
         Notes
         -----
@@ -74,7 +83,10 @@ class Raster:
         pixel beside one with points takes its looks, so that a single point is a dot three
         pixels across. Which points are misclassified is not shown.
         """
-        binned = self._cloud.binned(classes, window, size, self._colors)
+        if values is None or colouring is None:
+            binned = self._cloud.binned(classes, window, size, self._colors)
+        else:
+            binned = self._cloud.binned(classes, window, size, colouring.rgb(values), of_rows=True)
         (x0, x1), (y0, y1) = (sorted(map(float, ends)) for ends in window)
         return RasterPicture(
             palette_uri(raster_pixels(binned)),

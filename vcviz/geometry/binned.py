@@ -64,6 +64,8 @@ class Cloud:
         window: Window,
         size: tuple[int, int],
         values: NDArray[np.float64],
+        *,
+        of_rows: bool = False,
     ) -> BinnedCloud:
         """Return the points of `classes` counted in the cells of a window.
 
@@ -73,6 +75,7 @@ class Cloud:
         window : what is looked at; a cell holds its left and lower edge
         size : (W, H), cells along each axis
         values : (C, K) numbers of each class to take the mean of
+        of_rows : they are (N, K) numbers of each point instead
         """
         width, height = (check_count("size", n) for n in size)
         total = np.zeros(width * height, np.int64)
@@ -92,8 +95,9 @@ class Cloud:
             cell, label = row * np.int32(width) + column, parts[2]
             counts += np.bincount(label, minlength=self.n_classes)
             total += np.bincount(cell, minlength=len(total))
-            for value, summed in zip(values.T, sums, strict=True):
-                summed += np.bincount(cell, value[label], len(total))
+            of_points = values[block][inside] if of_rows else values[label]
+            for value, summed in zip(of_points.T, sums, strict=True):
+                summed += np.bincount(cell, value, len(total))
         mean = (sums / np.maximum(total, 1)).T
         return BinnedCloud(
             total.reshape(height, width), mean.reshape(height, width, values.shape[1]), counts

@@ -25,6 +25,7 @@ from .information import class_information as class_information
 from .information import mutual_information as mutual_information
 from .information import pointwise_information as pointwise_information
 from .information import shift_prior as shift_prior
+from .inspection import find_rows as find_rows
 from .inspection import inspect_row as inspect_row
 from .inspection import selection_summary as selection_summary
 from .inspection import selection_table as selection_table
@@ -41,3 +42,6 @@ from .posthoc.revision import PosthocScores as PosthocScores
 from .robustness.gates import attack_gates as attack_gates
 from .robustness.support import Crossing as Crossing
 from .robustness.support import crossings as crossings
+from .row_values import RowValues as RowValues
+from .row_values import available_values as available_values
+from .row_values import row_values as row_values

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.base.errors import InputError
+from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
 from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.intervals import wilson
@@ -97,8 +97,78 @@ def selection_table(
         "right": predicted == chosen.y,
     }
     if prior is not None:
-        columns["log p(z|y)"], columns["log p(z)"] = _log_densities(chosen, prior)
+        columns["log p(z|y)"], columns["log p(z)"] = log_densities(chosen, prior)
     return pd.DataFrame(with_own(columns, chosen, slice(None))).head(len(places))
+
+
+def find_rows(
+    lat: LatentSet,
+    prior: LatentPrior | None,
+    query: str,
+    *,
+    texts: Sequence[str] | None = None,
+) -> NDArray[np.int64]:
+    """Return the rows (`LatentSet.index`) that a query finds, rising.
+
+    Parameters
+    ----------
+    lat, prior : as for `selection_table`
+    query : the number of a row; the name of a class (rows with that label); an expression of
+        `pandas.DataFrame.query` over ``row``, ``label``, ``predicted``, ``confidence``, ``right``,
+        ``log_density``, ``log_marginal`` and the user's own columns, e.g.
+        ``confidence > 0.9 and not right``; or else a text, which rows have in `texts` or in a
+        column of words, whether in small letters or capitals
+    texts : N strings, what stands behind each row
+
+    Raises
+    ------
+    InputError
+        If nothing is found.
+
+    Examples
+    --------
+    >>> from vcviz.records import LatentSet
+    >>> lat = LatentSet([[0.0], [1.0]], np.log([[0.9, 0.1], [0.8, 0.2]]), [0, 1])
+    >>> find_rows(lat, None, "confidence > 0.7 and not right")
+    array([1])
+    """
+    import pandas as pd
+
+    asked = query.strip()
+    if not asked:
+        return lat.index[:0]
+    if asked.isdecimal() and (lat.index == int(asked)).any():
+        return np.array([int(asked)])
+    if asked in lat.class_names:
+        return np.sort(lat.index[lat.y == lat.class_names.index(asked)])
+    table = selection_table(lat, prior, lat.index)
+    table = table.rename(columns={"log p(z|y)": "log_density", "log p(z)": "log_marginal"})
+    found = _satisfying(table, asked)
+    if found is None:
+        words = [table[name] for name in table.columns if pd.api.types.is_string_dtype(table[name])]
+        found = np.zeros(len(lat), bool)
+        for column in words:
+            found |= column.astype(str).str.contains(asked, case=False, regex=False).to_numpy()
+        if texts is not None:
+            found |= np.array([asked.lower() in text.lower() for text in texts])
+    if not found.any():
+        raise InputError(
+            f"no row is found by {clip(asked)}; ask for a row, a class, a text, or an expression "
+            f"such as confidence > 0.9 and not right (known: {', '.join(map(str, table.columns))})"
+        )
+    return np.sort(lat.index[found])
+
+
+def _satisfying(table: pd.DataFrame, expression: str) -> NDArray[np.bool_] | None:
+    """Return which rows satisfy an expression; None if it is none."""
+    if "@" in expression or "__" in expression:  # names of Python, not of columns
+        return None
+    try:
+        found = table.eval(expression, engine="python")
+    except Exception:  # whatever a parser and its operators raise: it is a text, then
+        return None
+    found = np.asarray(found)
+    return found if found.shape == (len(table),) and found.dtype == bool else None
 
 
 def with_own(columns: Mapping[str, Any], lat: LatentSet, places: Any) -> dict[str, Any]:
@@ -141,7 +211,7 @@ def selection_summary(
                 if len(lat) <= _ENOUGH
                 else lat.take(np.arange(0, len(lat), len(lat) // _ENOUGH))
             )
-            log_density_all = float(_log_densities(some, prior)[0].mean())
+            log_density_all = float(log_densities(some, prior)[0].mean())
         found["log_density_all"] = log_density_all
     return SelectionSummary(
         n=len(places),
@@ -171,7 +241,7 @@ def _measured(chosen: LatentSet, prior: LatentPrior | None, **options: int) -> d
         "ece_debiased_interval": curve.ece_debiased_interval,
     }
     if prior is not None:
-        own, marginal = _log_densities(chosen, prior)
+        own, marginal = log_densities(chosen, prior)
         found |= {"log_density": float(own.mean()), "log_marginal": float(marginal.mean())}
         if n > 1:
             found["log_density_error"] = float(own.std(ddof=1) / np.sqrt(n))
@@ -200,7 +270,7 @@ def places_of(lat: LatentSet, rows: ArrayLike) -> NDArray[np.int64]:
     return place if order is None else order[place]
 
 
-def _log_densities(lat: LatentSet, prior: LatentPrior) -> tuple[NDArray, NDArray]:
+def log_densities(lat: LatentSet, prior: LatentPrior) -> tuple[NDArray, NDArray]:
     """Return (N,) log p(z|y) of the labels and (N,) log p(z), in nats."""
     own, of_any = np.empty((2, len(lat)))
     for rows in row_blocks(len(lat), max(prior.latent_dim, prior.n_classes)):

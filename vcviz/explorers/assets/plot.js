@@ -93,6 +93,10 @@ export default () => {
           views.forEach((view) => view.tip(message));
           return;
         }
+        if (message.kind === "download") {
+          save(message, buffers[0]); // once, however many views there are
+          return;
+        }
         if (message.kind === "dragged") {
           views.forEach((view) => view.dragged(message.ticket));
           return;
@@ -211,6 +215,15 @@ function layoutOf(plot, { layout }, revision) {
     found.font = { ...found.font, color: `rgba(${red},${green},${blue},0.8)` };
   }
   return found;
+}
+
+function save({ name, mime }, bytes) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
 }
 
 // ---------------------------------------------------------------- what a person does
