@@ -73,7 +73,8 @@ class Drawn(SphinxDirective):
         if isinstance(value, Figure):
             shown.append(raw(value.to_html(full_html=False, include_plotlyjs=False), "drawn"))
         elif isinstance(value, pd.DataFrame):
-            table = value.to_html(border=0, classes="docutils", float_format="{:.3g}".format)
+            with pd.option_context("display.max_colwidth", None):  # else texts are cut
+                table = value.to_html(border=0, classes="docutils", float_format="{:.3g}".format)
             shown.append(raw(table, "table-wrapper"))
         if self.arguments:
             caption = nodes.caption("", *self.state.inline_text(self.arguments[0], self.lineno)[0])

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vcviz.attacks import attack
-from vcviz.attacks.ball import start_in_ball
-from vcviz.attacks.movers import checkpoints
-from vcviz.attacks.objectives import objective
-from vcviz.attacks.options import Plan
+from vcviz.attacks import ATTACKS, LOSSES, attack
+from vcviz.attacks.ball import L2
+from vcviz.attacks.methods.apgd import checkpoints
+from vcviz.attacks.objectives import CrossEntropy, LogitsRatio
 from vcviz.base.errors import InputError
 from vcviz.latents import extract_latents
 from vcviz.metrics.robustness import attack_gates
@@ -75,12 +74,12 @@ def test_step_zero_is_the_clean_input(image_model, image_split):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("random_start", [False, True])
-def test_epsilon_zero_changes_nothing(image_model, image_split, norm, random_start):
-    path = attack(
-        image_model, image_split, norm=norm, epsilon=0, steps=2, random_start=random_start
-    )
+@pytest.mark.parametrize("method", ATTACKS)
+def test_epsilon_zero_changes_nothing(image_model, image_split, norm, random_start, method):
+    options = {"norm": norm, "random_start": random_start, "method": method}
+    path = attack(image_model, image_split, epsilon=0, steps=2, **options)
     np.testing.assert_array_equal(path.x_adv, path.x)
-    np.testing.assert_array_equal(path.z, path.z[:1].repeat(3, axis=0))
+    np.testing.assert_array_equal(path.z, path.z[:1].repeat(len(path.z), axis=0))
     assert (path.distance == 0).all()
 
 
@@ -121,12 +120,12 @@ def test_the_record_is_what_the_model_says_of_the_final_input(image_model, image
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("epsilon", [1 / 255, 0.1, 0.7])
 @pytest.mark.parametrize("random_start", [False, True])
+@pytest.mark.parametrize("method", ATTACKS)
 def test_images_stay_in_the_ball_and_in_range(
-    image_model, image_split, norm, epsilon, random_start
+    image_model, image_split, norm, epsilon, random_start, method
 ):
-    path = attack(
-        image_model, image_split, norm=norm, epsilon=epsilon, steps=9, random_start=random_start
-    )
+    options = {"norm": norm, "random_start": random_start, "method": method}
+    path = attack(image_model, image_split, epsilon=epsilon, steps=9, **options)
     assert (path.distance <= epsilon * (1 + 1e-6)).all()
     assert (distances(path, norm) <= epsilon * (1 + 1e-6)).all()
     np.testing.assert_allclose(distances(path, norm), path.distance[-1], rtol=1e-6)
@@ -164,9 +163,7 @@ def test_more_steps_and_larger_balls_raise_the_loss(table_model, table_split):
 
 
 def test_random_starts_fill_the_ball_evenly():
-    plan = Plan("l2", 2.0, 1, 1.0, 1, 0, False)
-    rngs = np.random.default_rng(0).spawn(2)
-    radius = start_in_ball(plan, torch.zeros(4000, 3), *rngs).norm(dim=1).numpy()
+    radius = L2(torch.zeros(4000, 3), 2.0, image=False).random_start(0).norm(dim=1).numpy()
     # Within half the radius lies an eighth of a ball in three dimensions.
     assert abs((radius < 1).mean() - 1 / 8) < 0.02
     assert radius.max() <= 2 * (1 + 1e-6)
@@ -230,9 +227,8 @@ def test_apgd_stays_in_the_ball_and_ends_at_its_worst_point(
     assert path.x_adv.max() <= 1
     final = extract_latents(image_model, (path.x_adv, path.y))
     np.testing.assert_allclose(path.log_probs[-1], final.log_probs, atol=1e-6)
-    plan = Plan(norm, 0.1, 1, 1.0, 1, 0, True, loss=loss_name)
-    y = torch.tensor(path.y)
-    values = np.stack([objective(plan, torch.tensor(p), y, y).numpy() for p in path.log_probs])
+    y, objective = torch.tensor(path.y), LOSSES[loss_name]()
+    values = np.stack([objective(torch.tensor(p), y, y).numpy() for p in path.log_probs])
     wrong = path.log_probs.argmax(2) != path.y
     np.testing.assert_array_equal(wrong[-1], wrong.any(0))
     among = np.where(wrong == wrong[-1], values, -np.inf)
@@ -272,21 +268,20 @@ def test_the_ratio_of_logits_is_that_of_the_definition(rng):
     plain = -(own - others.max(1)) / (ordered[:, 0] - ordered[:, 2])
     aimed = -(own - wanted) / (ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2)
     for targeted, goal, want in ((False, y, plain), (True, t, aimed)):
-        plan = Plan("linf", 0.1, 1, 0.1, 1, 0, False, loss="dlr", targeted=targeted)
-        found = objective(plan, torch.tensor(logits), torch.tensor(goal), torch.tensor(y))
-        scaled = objective(plan, torch.tensor(9 * logits + 3), torch.tensor(goal), torch.tensor(y))
+        objective = LogitsRatio(targeted)
+        found = objective(torch.tensor(logits), torch.tensor(goal), torch.tensor(y))
+        scaled = objective(torch.tensor(9 * logits + 3), torch.tensor(goal), torch.tensor(y))
         np.testing.assert_allclose(found, want, rtol=1e-9)
         np.testing.assert_allclose(scaled, want, rtol=1e-9)
 
 
 def test_the_loss_grows_with_the_cross_entropy_and_points_the_same_way(rng):
     y = torch.arange(6) % 5
-    for targeted, draws in ((False, 1), (True, 1), (False, 2), (True, 2)):
-        plan = Plan("linf", 0.1, 1, 0.1, draws, 0, False, targeted=targeted)
+    for targeted, averaged in ((False, False), (True, False), (False, True), (True, True)):
         logits = torch.tensor(rng.standard_normal((6, 5)), requires_grad=True)
-        value = objective(plan, logits.log_softmax(1), y, y)
+        value = CrossEntropy(targeted, averaged)(logits.log_softmax(1), y, y)
         entropy = F.cross_entropy(logits, y, reduction="none")
-        want = torch.expm1(entropy).log() if draws == 1 else entropy
+        want = entropy if averaged else torch.expm1(entropy).log()
         torch.testing.assert_close(value, -want if targeted else want)
         (slope,) = torch.autograd.grad(value.sum(), logits, retain_graph=True)
         (other,) = torch.autograd.grad(-entropy.sum() if targeted else entropy.sum(), logits)
@@ -307,19 +302,38 @@ def test_a_saturated_softmax_hides_no_gradient(table_model, table_split, loss_na
     assert sure.accuracy[-1] <= plain.accuracy[-1] < 1
 
 
+# ---------------------------------------------------------------- MI-FGSM
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_mi_fgsm_follows_the_sum_of_its_normalised_gradients(table_model, table_split, norm):
+    x, y = torch.tensor(table_split.x), torch.tensor(table_split.y)
+    momentum, at = torch.zeros_like(x), x
+    for _ in range(4):
+        at = at.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(F.cross_entropy(table_model(at), y, reduction="sum"), at)
+        momentum = momentum + slope / slope.abs().sum(1, keepdim=True)
+        unit = momentum.sign() if norm == "linf" else F.normalize(momentum)
+        at = at + 0.2 * unit  # four of them never leave the ball
+    path = attack(table_model, table_split, method="mi_fgsm", norm=norm, epsilon=0.8, steps=4)
+    np.testing.assert_allclose(path.x_adv, at.detach(), atol=1e-5)
+    plain = attack(table_model, table_split, norm=norm, epsilon=0.8, steps=4, step_size=0.2)
+    assert np.abs(plain.x_adv - path.x_adv).max() > 1e-2
+
+
 # ---------------------------------------------------------------- options
 
 
-@pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd"])
+@pytest.mark.parametrize("method", ATTACKS)
 @pytest.mark.parametrize("loss_name", ["ce", "dlr"])
 def test_every_attack_can_have_a_target(method, loss_name, table_split):
     model = seeded(lambda: nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, 4)))
     four = Split(table_split.x, table_split.y, tuple("abcd"))
     options = {"method": method, "loss": loss_name, "epsilon": 0.2, "steps": 10}
     path = attack(model, four, targeted=3, **options)
-    plan = Plan("linf", 0.2, 1, 0.1, 1, 0, False, loss=loss_name, targeted=True)
     y, goal = torch.tensor(path.y), torch.full((11,), 3)
-    before, *_, after = (objective(plan, torch.tensor(p), goal, y) for p in path.log_probs)
+    objective = LOSSES[loss_name](targeted=True)
+    before, *_, after = (objective(torch.tensor(p), goal, y) for p in path.log_probs)
     assert (after > before).all()
     np.testing.assert_array_equal(path.target, np.full(11, 3))
     np.testing.assert_allclose(path.reached, (path.log_probs.argmax(2) == 3).mean(1))
@@ -514,7 +528,9 @@ def test_foolbox_finds_the_same_adversaries(image_model, image_split, method, no
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": 2.5}, "steps must be a whole number"),
         ({"draws": 0}, "draws must be a whole number"),
-        ({"step_size": 0.0}, "step_size must be positive"),
+        ({"step_size": 0.0}, "step_size must be a number above 0, got 0.0"),
+        ({"random_start": "no"}, "random_start must be true or false"),
+        ({"drws": 3}, "unknown option of an attack 'drws'; did you mean 'draws'"),
         ({"method": "fgsm", "step_size": 0.1}, "step_size is for pgd"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),

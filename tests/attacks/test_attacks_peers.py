@@ -113,6 +113,16 @@ def test_apgd_breaks_as_many_as_torchattacks_does(model, split, norm, loss):
         assert 0 < theirs < 1
 
 
+def test_mi_fgsm_takes_the_steps_of_torchattacks(model, split):
+    torchattacks = pytest.importorskip("torchattacks")
+    peer = torchattacks.MIFGSM(model, eps=0.12, alpha=0.012, steps=10, decay=1.0)
+    theirs = peer(torch.tensor(split.x), torch.tensor(split.y)).numpy()
+    ours = attack(model, split, method="mi_fgsm", epsilon=0.12, steps=10).x_adv
+    # A sign may differ where the momentum is zero but for rounding.
+    assert (np.abs(ours - theirs) < 1e-5).mean() > 0.999
+    assert np.abs(ours - split.x).max() == pytest.approx(0.12, abs=1e-6)
+
+
 def test_apgd_breaks_as_many_as_art_does(model, split):
     evasion = pytest.importorskip("art.attacks.evasion")
     from art.estimators.classification import PyTorchClassifier

@@ -14,6 +14,7 @@ from fake_runs import FakeRun, latents, prior, robustness, trajectory
 from torch import nn
 
 import vcviz
+from vcviz.attacks import ATTACKS
 from vcviz.base.errors import InputError
 from vcviz.explorers import AdversarialExplorer, LatentExplorer
 from vcviz.explorers.adversarial_controls import gates_table, numbers_of
@@ -243,6 +244,7 @@ def test_a_bad_combination_is_a_message_and_the_explorer_lives_on(subject):
 
 def test_fgsm_has_one_step_and_the_norm_its_own_radii(subject):
     ui = AdversarialExplorer(subject, rows=12, epsilon=0.4, steps=4)
+    assert [name for _, name in ui.controls["method"].options] == list(ATTACKS)
     ui.controls["method"].value = "fgsm"
     assert ui.controls["steps"].disabled
     assert (ui.path.steps, ui.controls["step"].max) == (1, 1)

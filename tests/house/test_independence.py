@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import vcviz
+from vcviz.attacks import ATTACKS
 from vcviz.models.classifier import Classifier
 from vcviz.models.encoders import build_encoder
 from vcviz.models.heads import HEADS, build_head
@@ -73,11 +74,11 @@ def test_latents_do_not_depend_on_the_number_of_threads(
     close(two.log_probs, one.log_probs)
 
 
-@pytest.mark.parametrize("method", ["fgsm", "pgd", "apgd"])
+@pytest.mark.parametrize("method", ATTACKS)
 def test_attacks_do_not_depend_on_the_batch_size(split: Split, method: str) -> None:
     model = model_of("gaussian_mixture")
     options = {"method": method, "norm": "l2", "epsilon": 0.5, "progress": False}
-    options |= {} if method == "fgsm" else {"steps": 4}
+    options |= {"steps": 4}
     whole = vcviz.attack(model, split, batch_size=N, **options)
     part = vcviz.attack(model, split, batch_size=9, **options)
     # Steps along a gradient of length one add their rounding up.

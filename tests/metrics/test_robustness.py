@@ -12,14 +12,14 @@ from scipy.stats import norm
 from torch import nn
 
 import vcviz
-from vcviz.attacks import attack
+from vcviz.attacks import ATTACKS, attack
 from vcviz.attacks.curve import robustness_curve
 from vcviz.base.errors import InputError
 from vcviz.latents import extract_latents
 from vcviz.metrics.calibration import expected_calibration_error
 from vcviz.metrics.robustness import attack_gates, crossings, wilson
 from vcviz.metrics.robustness.support import support_threshold
-from vcviz.records import Gate, Gates, LatentPrior, RobustnessCurve, Split
+from vcviz.records import Gate, Gates, LatentPrior, RobustnessCurve, Split, Trained
 
 N, FEATURES, C = 40, 5, 3
 
@@ -202,7 +202,7 @@ def exact(x: np.ndarray, y: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("calibration", [True, False])
-@pytest.mark.parametrize("method", ["pgd", "apgd", "fgsm"])
+@pytest.mark.parametrize("method", ATTACKS)
 def test_accuracy_is_the_known_one_of_a_linear_model(model, split, calibration, method):
     radii = [0.1, 0.5, 0.25, 1.2]
     curve = robustness_curve(
@@ -220,8 +220,9 @@ def test_accuracy_is_the_known_one_of_a_linear_model(model, split, calibration, 
 
 
 @pytest.mark.parametrize("random_start", [True, False])
-def test_leaving_out_what_fell_changes_no_accuracy(model, split, random_start):
-    options = {"steps": 6, "batch_size": 7, "random_start": random_start}
+@pytest.mark.parametrize("method", ATTACKS)
+def test_leaving_out_what_fell_changes_no_accuracy(model, split, random_start, method):
+    options = {"method": method, "steps": 6, "batch_size": 7, "random_start": random_start}
     radii = [0.2, 0.4, 0.8]
     full = robustness_curve(model, split, radii, **options)
     quick = robustness_curve(model, split, radii, calibration=False, **options)
@@ -294,18 +295,37 @@ def test_points_of_a_stochastic_model_are_judged_by_noise_that_chose_nothing(spl
     assert curve.gates["noise is averaged out"].passed is False
 
 
-def test_a_run_is_asked_for_its_own_curve(split):
-    class Runlike:
-        def robustness(self, **options):
-            return options
+def test_a_run_is_attacked_as_its_model_on_its_rows_is(model, split):
+    class Runlike(Trained):
+        title = "mine"
 
-    got = robustness_curve(Runlike(), epsilons=[0.1], n=7, steps=3)
-    assert (got["n"], got["steps"], got["epsilons"]) == (7, 3, [0.1])
-    assert not got.keys() & {"layer", "device", "name"}
-    said = {"layer": "body.0", "device": "cpu", "name": "mine"}
-    assert said.items() <= robustness_curve(Runlike(), epsilons=[0.1], **said).items()
-    with pytest.raises(InputError, match="leave the split out and say n="):
-        robustness_curve(Runlike(), split, epsilons=[0.1])
+        def model(self, device="cpu"):
+            return model
+
+        def split(self, name="test"):
+            return {"test": split, "train": split.take(range(10))}[name]
+
+    run, rows = Runlike(), [3, 1, 4]
+    path, want = attack(run, n=rows, steps=3), attack(model, split.take(rows), steps=3)
+    np.testing.assert_array_equal(path.x_adv, want.x_adv)
+    np.testing.assert_array_equal(path.index, rows)
+    assert path.name == f"mine, {want.name}"
+    named = attack(model, split, n=rows, steps=3)
+    np.testing.assert_array_equal(named.x_adv, want.x_adv)
+    np.testing.assert_array_equal(named.index, rows)
+    assert (len(attack(run, steps=1)), len(attack(run, "train", steps=1))) == (N, 10)
+
+    options = {"epsilons": [0.4], "steps": 3}
+    curve, want = robustness_curve(run, **options), robustness_curve(model, split, **options)
+    np.testing.assert_array_equal(curve.accuracy, want.accuracy)
+    assert (curve.name, want.name) == ("mine", split.name)
+    assert robustness_curve(run, name="other", **options).name == "other"
+    assert robustness_curve(run, "train", **options).fell_at.shape == (10,)
+    for function in (attack, robustness_curve):
+        with pytest.raises(InputError, match="one model or run is attacked at a time"):
+            function([run, run])
+        with pytest.raises(InputError, match="an attack needs a Split, got NoneType"):
+            function(model)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +337,8 @@ def test_a_run_is_asked_for_its_own_curve(split):
         ({"epsilons": [float("nan")]}, "epsilon must be a radius of 0 or more"),
         ({"descend": True}, "it goes with calibration=False"),
         ({"calibration": "no"}, "calibration must be true or false"),
-        ({"n": 5}, "n is for runs"),
+        ({"n": 0}, "n must be a whole number of at least 1"),
+        ({"step_size": 0.1}, "unknown option of an attack 'step_size'"),
         ({"method": "cw"}, "unknown method 'cw'"),
     ],
 )

@@ -214,4 +214,5 @@ def test_every_number_has_a_title_with_its_unit(runs):
     for name in names:
         assert title(name).text != name
     assert title("apgd_accuracy_0.1") == ("accuracy, Auto-PGD in L∞, ε = 0.1", "higher")
+    assert title("mi_fgsm_accuracy") == ("accuracy, MI-FGSM in L∞, mean over ε", "higher")
     assert title("something else") == ("something else", None)

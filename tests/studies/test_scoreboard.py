@@ -30,6 +30,24 @@ ROOT = Path(vcviz.__file__).parent.parent
 # ---------------------------------------------------------------- the rule
 
 
+def test_numbers_of_any_attack_are_shown():
+    names = ["balanced_accuracy", "corrupted_accuracy", "corrupted_accuracy_1", "near_auroc"]
+    names += [f"new_one_{part}" for part in ("accuracy_0.1", "accuracy", "gates_failed")]
+    values = {"t": {"a": {"accuracy": np.ones(2)} | {name: np.ones(2) for name in names}}}
+    board = Scoreboard("c", {"t": "T"}, {"a": "softmax"}, values, (0, 1), {}, {"a": 1}, ())
+    said = [note["text"] for note in curves_spec(board, "t")["layout"]["annotations"]]
+    assert said == ["<b>accuracy, corrupted</b>", "<b>accuracy under NEW-ONE</b>"]
+    groups = ScoreboardExplorer(board).controls["numbers"].options
+    assert [name for name, _ in groups][-2:] == ["shift and attacks", "strangers"]
+    rows = [
+        row.split(" | ")[0] for row in markdown(board, read_scoreboard_plan("digits")).split("\n")
+    ]
+    at = rows.index("| accuracy, corrupted ↑")
+    assert rows[at + 1 : at + 3] == [
+        "| accuracy, NEW-ONE in L∞, mean over ε ↑", "| gates failed, NEW-ONE ↓",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("shift", [-0.2, 0.0, 0.05, 0.3])
 def test_a_verdict_is_a_paired_t_test(rng, shift):
     other = rng.standard_normal(6)

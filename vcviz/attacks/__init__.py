@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
-from tqdm.auto import tqdm
+from torch import nn
 
-from vcviz.attacks.ball import start_in_ball
-from vcviz.attacks.options import LOSSES as LOSSES
-from vcviz.attacks.options import METHODS as METHODS
-from vcviz.attacks.options import NORMS as NORMS
-from vcviz.attacks.options import Plan, check_loss, goals, planned
-from vcviz.attacks.steps import Step, noise, walk
+from vcviz.attacks.ball import NORMS as NORMS
+from vcviz.attacks.methods import ATTACKS as ATTACKS
+from vcviz.attacks.methods import Attack as Attack
+from vcviz.attacks.objectives import LOSSES as LOSSES
+from vcviz.attacks.options import AttackOptions, Plan, goals
+from vcviz.attacks.steps import Step, walk
+from vcviz.attacks.victim import Subject, subject, under_attack
+from vcviz.attacks.victim import as_inputs as as_inputs
 from vcviz.base.options import check_count
-from vcviz.latents.adapter import Reader, reading
-from vcviz.latents.extraction import class_names, to_numpy
+from vcviz.latents.extraction import to_numpy
 from vcviz.latents.modules import label_prior_of
-from vcviz.records import Split, Trajectory, as_labels
+from vcviz.records import Split, Trained, Trajectory, as_labels
 
 
 def attack(
-    model: nn.Module,
-    split: Split,
+    model: nn.Module | Trained,
+    split: Split | str | None = None,
     *,
-    method: Literal["pgd", "fgsm", "apgd"] = "pgd",
+    n: int | ArrayLike | None = None,
+    method: str = "pgd",
     norm: Literal["linf", "l2"] = "linf",
     loss: Literal["ce", "dlr"] = "ce",
     epsilon: float = 0.1,
     steps: int = 40,
     step_size: float | None = None,
-    random_start: bool = False,
     targeted: ArrayLike | str | None = None,
-    seed: int = 0,
-    draws: int = 1,
     keep_inputs: bool = False,
     checks: int = 0,
-    batch_size: int = 256,
-    layer: str | None = None,
-    device: torch.device | str | None = None,
-    progress: bool = True,
-    report: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Trajectory:
     r"""Return the path of an attack that raises the model's own loss, every step kept.
 
@@ -55,44 +47,34 @@ def attack(
               x_{t+1} = \Pi(x_t + \alpha\,g / \lVert g\rVert_2) \ (L_2),
 
     where :math:`\Pi` projects on the ball of radius epsilon around the clean input, and images
-    also on [0, 1]. APGD adds a quarter of the last step as momentum, begins with alpha = 2 epsilon,
-    and at checkpoints halves it for every input whose loss has stalled, which goes back to its
-    best point; its last step T is the worst point of all that it saw. Rounding goes towards the
-    clean input, so no step leaves the ball. A sample whose gradient is zero stays where it is.
-    The model runs in evaluation mode; afterwards it is as it was, its parameters' gradients
-    included.
+    also on [0, 1]. The other attacks of `vcviz.attacks.ATTACKS` choose their steps otherwise.
+    Rounding goes towards the clean input, so no step leaves the ball. A sample whose gradient is
+    zero at first stays where it is. The model runs in evaluation mode; afterwards it is as it was,
+    its parameters' gradients included.
 
     Parameters
     ----------
-    model : a `Classifier` or any classifier that `extract_latents` takes
-    split : images, as [0, 1] (uint8 is divided by 255), or a table
-    method : "pgd"; "fgsm", which is one step of size epsilon and has no `steps` of its own; or
-        "apgd", which needs no step size
+    model : a `Classifier`, any classifier that `extract_latents` takes, or a `Run`
+    split : images, as [0, 1] (uint8 is divided by 255), or a table; of a run the name of one of
+        its splits, by default "test"
+    n : rows of the split: the first so many, or their numbers; default all that are passed, and
+        200 of a run's own
+    method : a name of `vcviz.attacks.ATTACKS`; their docstrings say what they do
     norm : "linf" or "l2"
     loss : "ce", the cross-entropy; or "dlr", the difference of logits ratio, which does not
         saturate (3 classes or more, with a target 4)
     epsilon : radius in `norm`; for tables in the columns' own units, which `load_data`
         standardises, and without bounds
     steps : T
-    step_size : alpha of PGD; default epsilon / 4
-    random_start : begin uniformly in the ball; step 0 of the record stays the clean input
+    step_size : of attacks that let it be chosen; default that of the attack, epsilon / 4 for PGD
     targeted : class, or one per row, whose probability is raised instead; "least_likely" for the
         class that each clean input is least likely to have
-    seed : of the random start and of the noise of a stochastic model
-    draws : for a stochastic model, the gradients of so many readings are averaged at every step
-        (expectation over transformation), fresh noise each time. One reading of a stochastic
-        encoder is a mean over draws already, `Classifier.predict_draws` of them, so that 1 will
-        do; a stochastic head wants 10 or more. What is recorded has one fixed noise at all steps,
-        so that it changes along the way only because the input does: the probabilities of a
-        reading, and one latent drawn from q(z|x).
     keep_inputs : keep the inputs of every step too, as `Trajectory.change`, 2 bytes a value
     checks : so many of the first rows are attacked at radii 0 and 2 epsilon too, so that
         `attack_gates` can say whether these make sense
-    batch_size : rows at a time
-    layer : as in `extract_latents`
-    device : where to compute; default the model's own
-    progress : show a bar if it takes more than 2 s
-    report : called with the steps done and all steps of all batches, after each
+    **options
+        Any of `vcviz.attacks.options.AttackOptions`: ``random_start``, ``draws``, ``seed``,
+        ``batch_size``, ``layer``, ``device``, ``progress``, ``report``.
 
     Returns
     -------
@@ -107,96 +89,73 @@ def attack(
 
     References
     ----------
-    Goodfellow et al., Explaining and Harnessing Adversarial Examples, ICLR 2015 (FGSM).
-    Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (PGD).
-    Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse
-    parameter-free attacks, ICML 2020 (APGD, DLR).
-    Athalye et al., Synthesizing Robust Adversarial Examples, ICML 2018 (averaged gradients).
+    Those of the attacks, and Athalye et al., Synthesizing Robust Adversarial Examples, ICML 2018
+    (averaged gradients).
     """
-    plan = planned(
-        split,
+    settings = AttackOptions.of(options)
+    who = subject(model, split, n, settings.device)
+    plan = Plan(
+        kind=who.split.kind,
         method=method,
         norm=norm,
         loss=loss,
         epsilon=epsilon,
         steps=steps,
-        step_size=step_size,
+        step=step_size,
         targeted=targeted is not None,
-        draws=draws,
-        seed=seed,
+        options=settings,
     )
-    check_count("batch_size", batch_size)
-    few = min(check_count("checks", checks, minimum=0), len(split))
-    n, goal = len(split), goals(targeted, split)
-    x = as_inputs(split)
-    path = _Path(plan.steps, x, keep_inputs)
-    starts = np.random.default_rng(seed).spawn(2)
-    total = math.ceil(n / batch_size) * plan.steps
-    with (
-        reading(model, layer=layer, device=device, strict=False) as read,
-        tqdm(total=total, unit=" steps", desc=method, delay=2, disable=not progress) as bar,
-        torch.inference_mode(False),
-    ):
-        names, spread = look(read, x, split, seed)
-        check_loss(plan, len(names))
-        goal = least_likely(read, plan.seed, x, batch_size) if goal is None else goal
-        as_labels("targeted", goal, n, len(names))
-        for first in range(0, n, batch_size):
-            rows = slice(first, first + batch_size)
-            clean, wanted, labels = (
-                torch.tensor(part[rows], device=read.device) for part in (x, goal, split.y)
-            )
-            start = start_in_ball(plan, clean, *starts) if random_start else None
-            for t, step in enumerate(walk(read, plan, clean, start, wanted, labels, spread > 0)):
-                path.keep(t, rows, step)
-                bar.update(t > 0)
-                if report is not None and t:
-                    report(first // batch_size * plan.steps + t, total)
+    few = np.arange(min(check_count("checks", checks, minimum=0), len(who.split)))
+    path = _follow(who, plan, goals(targeted, who.split), keep_inputs)
     others: list[Trajectory] = []
-    for radius in _other_radii(plan) if few else []:
-        others.append(
-            attack(
-                model,
-                split.take(np.arange(few)),
-                method=method,
-                norm=norm,
-                loss=loss,
-                epsilon=radius,
-                steps=steps if radius else 1,
-                step_size=None if step_size is None else max(radius, 1e-9) / epsilon * step_size,
-                random_start=random_start,
-                targeted=None if targeted is None else goal[:few],
-                seed=seed,
-                draws=draws,
-                batch_size=batch_size,
-                layer=layer,
-                device=device,
-                progress=progress,
-            )
-        )
+    if len(few):
+        goal = path.y if path.target is None else path.target
+        part = who._replace(split=who.split.take(few))
+        others = [_follow(part, other, goal[few]) for other in plan.others()]
+    name = f"{who.title}, {path.name}" if who.title else path.name
+    return replace(path, name=name, index=who.rows, checks=tuple(others))
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _follow(
+    who: Subject,
+    plan: Plan,
+    goal: NDArray[np.int64] | None,
+    keep_inputs: bool = False,
+) -> Trajectory:
+    """Return the path of every input, batch by batch; without a goal to its least likely class."""
+    with under_attack(who, plan) as (victim, tick):
+        if goal is None:
+            goal = victim.log_probs(victim.x, plan.options.seed).argmin(1)
+        as_labels("targeted", goal, len(who.split), len(victim.class_names))
+        path = _Path(plan.steps, victim.x, keep_inputs)
+        starts = victim.starts(plan)
+        for number, rows in enumerate(victim.batches):
+            for t, step in enumerate(walk(victim, plan, victim.batch(rows, goal, starts))):
+                path.keep(t, rows, step)
+                if t:
+                    tick(number * plan.steps + t)
     return Trajectory(
         z=path.z,
         log_probs=path.log_probs,
         distance=path.distance,
-        x=x,
+        x=victim.x,
         x_adv=path.x_adv,
-        y=split.y,
+        y=who.split.y,
         epsilon=plan.epsilon,
-        norm=norm,
-        method=method if targeted is None else f"targeted {method}",
-        class_names=names,
-        name=f"{split.name}, {method} {norm} ε={plan.epsilon:g}",
-        loss=loss,
-        target=None if targeted is None else goal,
-        noise=spread,
-        draws=plan.draws * read.draws,
+        norm=plan.norm,  # type: ignore[arg-type]
+        method=f"targeted {plan.method}" if plan.targeted else plan.method,
+        class_names=victim.class_names,
+        name=f"{who.split.name}, {plan.method} {plan.norm} ε={plan.epsilon:g}",
+        loss=plan.loss,
+        target=goal if plan.targeted else None,
+        noise=victim.noise,
+        draws=plan.options.draws * victim.read.draws,
         change=path.change,
-        checks=tuple(others),
-        label_prior=label_prior_of(model),
+        label_prior=label_prior_of(who.model),
     )
-
-
-# ---------------------------------------------------------------- parts
 
 
 class _Path:
@@ -225,42 +184,3 @@ class _Path:
                 self.x_adv[rows] = moved
             if self.change is not None:
                 self.change[t, rows] = moved - self._clean[rows]
-
-
-def _other_radii(plan: Plan) -> list[float]:
-    """Return radii whose outcome is known: 0 changes nothing, twice as much never helps."""
-    if plan.epsilon == 0:
-        return []
-    most = 1.0 if plan.image and plan.norm == "linf" else math.inf
-    return [r for r in (0.0, min(2 * plan.epsilon, most)) if r != plan.epsilon]
-
-
-def as_inputs(split: Split) -> NDArray[np.float32]:
-    """Return inputs as floats, images in [0, 1]."""
-    bytes_ = split.x.dtype == np.uint8
-    return split.x.astype(np.float32) / np.float32(255) if bytes_ else split.x
-
-
-def look(
-    read: Reader, x: NDArray[np.float32], split: Split, seed: int
-) -> tuple[tuple[str, ...], float]:
-    """Return the class names, and how much probabilities change when noise does; 0 = not at all."""
-    few = torch.from_numpy(x[:8].copy())
-    with torch.no_grad():
-        one, other = (read(few, noise(read, s)).log_probs for s in (seed, seed + 1))
-    spread = float((one.exp() - other.exp()).abs().max())
-    # Differences too small for a probability are noise all the same.
-    spread = 0.0 if torch.equal(one, other) else max(spread, 1e-12)
-    return class_names(split.class_names, one.shape[1]), spread
-
-
-def least_likely(
-    read: Reader, seed: int, x: NDArray[np.float32], batch_size: int
-) -> NDArray[np.int64]:
-    """Return (N,) the class that each input is least likely to have."""
-    found: list[Tensor] = []
-    with torch.no_grad():
-        for first in range(0, len(x), batch_size):
-            rows = torch.from_numpy(x[first : first + batch_size].copy())
-            found.append(read(rows, noise(read, seed)).log_probs.argmin(1).cpu())
-    return torch.cat(found).numpy()

@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vcviz.attacks.ball import start_in_ball
 from vcviz.attacks.options import Plan
-from vcviz.attacks.steps import Step, noise, walk, worse
-from vcviz.latents.adapter import Reader
+from vcviz.attacks.steps import Step, walk, worse
+from vcviz.attacks.victim import Victim
 from vcviz.latents.extraction import to_numpy
 
 #: inputs of the attack of radius 0
@@ -34,24 +33,16 @@ class Search:
         was at an earlier step
     """
 
-    def __init__(
-        self,
-        read: Reader,
-        x: NDArray[np.float32],
-        y: NDArray[np.int64],
-        *,
-        stochastic: bool,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        n = len(x)
-        self._read, self._x, self._y = read, x, y
-        self._stochastic, self._size, self._seed = stochastic, batch_size, seed
+    def __init__(self, victim: Victim, seed: int) -> None:
+        x, y = victim.x, victim.y
+        n, stochastic = len(x), victim.noise > 0
+        self._victim, self._y = victim, y
         # Of a stochastic model the points are needed, to be read again with other noise.
         self._points = x.copy() if stochastic else None
+        self._seed = seed + 2 if stochastic else seed
         self._value = np.full(n, -np.inf, np.float32)
         self._done = np.zeros(n, bool)
-        self.log_probs = self._read_all(x, seed + 2 if stochastic else seed)
+        self.log_probs = victim.log_probs(x, self._seed)
         self.fell_at = np.where(self.log_probs.argmax(1) == y, np.inf, 0.0)
         self.nearest = self.fell_at.copy()
         self._holds = np.zeros(n, bool)
@@ -61,29 +52,20 @@ class Search:
         self.lost: list[float] = []
 
     def attack(
-        self,
-        plan: Plan,
-        rows: NDArray[np.int64] | None,
-        *,
-        random_start: bool,
-        tick: Callable[[float], None],
+        self, plan: Plan, rows: NDArray[np.int64] | None, tick: Callable[[float], None]
     ) -> None:
         """Attack all inputs; or only `rows`, each until it is misread."""
         everyone = rows is None
-        rows = np.arange(len(self._x)) if rows is None else rows
+        rows = np.arange(len(self._y)) if rows is None else rows
         right = np.zeros(plan.steps + 1)
-        starts = np.random.default_rng(plan.seed).spawn(2)
         self.log_probs = self.log_probs.copy()
-        drawn = None
-        if random_start:  # of all inputs, so that each has its own whoever else is attacked
-            drawn = start_in_ball(plan, torch.from_numpy(self._x.copy()), *starts)
-        for first in range(0, len(rows), self._size):
-            part = rows[first : first + self._size]
-            start = None if drawn is None else drawn[part].to(self._read.device)
-            right += self._batch(plan, part, start, drop=not everyone)
-            tick(min(1.0, (first + self._size) / len(rows)))
+        starts = self._victim.starts(plan)
+        size = self._victim.batch_size
+        for first in range(0, len(rows), size):
+            right += self._batch(plan, rows[first : first + size], starts, drop=not everyone)
+            tick(min(1.0, (first + size) / len(rows)))
         if self._points is not None:
-            self.log_probs = self._read_all(self._points, self._seed + 2)
+            self.log_probs = self._victim.log_probs(self._points, self._seed)
         fallen = self.log_probs.argmax(1) != self._y
         self.fell_at = np.where(fallen, np.minimum(self.fell_at, plan.epsilon), self.fell_at)
         self._holds[rows] |= ~self._fallen(plan)[rows]
@@ -113,24 +95,19 @@ class Search:
 
     def identity(self, plan: Plan) -> float:
         """Return the largest change of an input or a probability under an attack of radius 0."""
-        nothing = Plan(**{**vars(plan), "epsilon": 0.0, "step_size": 0.0, "steps": 1})
-        few = torch.tensor(self._x[:_FEW], device=self._read.device)
-        label = torch.tensor(self._y[:_FEW], device=self._read.device)
-        before, after = walk(self._read, nothing, few, None, label, label, self._stochastic)
-        moved = (after.x - few).abs().max()
+        few = self._victim.batch(slice(_FEW), self._y, None)
+        before, after = walk(self._victim, plan.at(0.0), few)
+        moved = (after.x - few.clean).abs().max()
         change = (after.log_probs.exp() - before.log_probs.exp()).abs().max()
         return float(torch.maximum(change, moved))
 
     # ---------------------------------------------------------- parts
 
     def _batch(
-        self, plan: Plan, rows: NDArray[np.int64], start: Tensor | None, *, drop: bool
+        self, plan: Plan, rows: NDArray[np.int64], starts: Tensor | None, *, drop: bool
     ) -> NDArray[np.float64]:
         """Attack one batch; return how many of it are read rightly at each step."""
-        device = self._read.device
-        clean = torch.tensor(self._x[rows], device=device)
-        label = torch.tensor(self._y[rows], device=device)
-        steps = walk(self._read, plan, clean, start, label, label, self._stochastic)
+        steps = walk(self._victim, plan, self._victim.batch(rows, self._y, starts))
         now = begun = worst = self._slim(next(steps))
         right, furthest = [(~now.done).sum()], now.distance
         for _ in range(plan.steps):
@@ -141,7 +118,7 @@ class Search:
                 rows = rows[kept.cpu().numpy()]
                 if not len(rows):
                     break
-                begun, worst = (Step(*(v[kept] for v in s)) for s in (begun, worst))
+                begun, worst = begun.take(kept), worst.take(kept)
                 furthest = furthest[kept]
             whole = steps.send(kept)
             now = self._slim(whole)
@@ -185,12 +162,3 @@ class Search:
         self.log_probs[rows] = to_numpy(worst.log_probs[which])
         if self._points is not None:
             self._points[rows] = to_numpy(worst.x[which])
-
-    def _read_all(self, x: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-        """Return (N, C) what the model says of inputs."""
-        found = []
-        with torch.no_grad():
-            for first in range(0, len(x), self._size):
-                batch = torch.from_numpy(x[first : first + self._size].copy())
-                found.append(to_numpy(self._read(batch, noise(self._read, seed)).log_probs))
-        return np.concatenate(found)

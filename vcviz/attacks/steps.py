@@ -1,4 +1,4 @@
-"""The steps of a gradient attack on a batch, each with what the model says there."""
+"""The steps of an attack on a batch, each with what the model says there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vcviz.attacks.ball import Ball, per_row
-from vcviz.attacks.movers import mover
-from vcviz.attacks.objectives import objective, reached, slope
+from vcviz.attacks.ball import per_row
+from vcviz.attacks.objectives import Objective
 from vcviz.attacks.options import Plan
+from vcviz.attacks.victim import Batch, Victim, noise
 from vcviz.latents.adapter import Reader
 
 
@@ -34,48 +34,50 @@ class Step(NamedTuple):
     value: Tensor
     done: Tensor
 
+    def take(self, rows: Tensor) -> Step:
+        """Return some rows."""
+        return Step(*(part[rows] for part in self))
 
-def walk(
-    read: Reader,
-    plan: Plan,
-    clean: Tensor,
-    start: Tensor | None,
-    goal: Tensor,
-    label: Tensor,
-    stochastic: bool,
-) -> Generator[Step, Tensor | None, None]:
+
+def walk(victim: Victim, plan: Plan, batch: Batch) -> Generator[Step, Tensor | None, None]:
     """Yield the clean batch and then every step of the attack on it.
 
-    What is sent back is a (B,) mask of the rows to go on with; None goes on with all. APGD's last
-    step is the worst point of all that it saw.
+    What is sent back is a (B,) mask of the rows to go on with; None goes on with all.
     """
-    fresh, moves, ball = noise(read, plan.seed + 1), mover(plan), Ball(plan, clean)
-    x, worst = clean, None
+    read, objective, attack = victim.read, plan.objective, plan.attack()
+    stochastic, seed = victim.noise > 0, plan.options.seed
+    draws, fresh = plan.options.draws if stochastic else 1, noise(read, seed + 1)
+    x, goal, label, start = batch
+    ball, worst = plan.ball(x), None
     for t in range(plan.steps + 1):
+        last = t == plan.steps
         x = x.detach().requires_grad_()
-        with torch.set_grad_enabled(t < plan.steps):
+        with torch.set_grad_enabled(not last):
             # A copy: a model may work in place on its input.
-            z, log_probs, _ = read(x.clone(), noise(read, plan.seed))
-        now = _step(plan, x.detach(), ball, z, log_probs.detach(), goal, label)
-        if plan.method == "apgd":
+            z, log_probs, _ = read(x.clone(), noise(read, seed))
+        said = log_probs.detach()
+        now = Step(
+            x.detach(), z, said, ball.distance(x.detach()), objective(said, goal, label),
+            objective.reached(said, goal),
+        )  # fmt: skip
+        if attack.ends_at_worst:
             worst = now if worst is None else worse(worst, now)
-        kept = yield (worst if worst is not None and t == plan.steps else now)
-        if t == plan.steps:
+        kept = yield (worst if worst is not None and last else now)
+        if last:
             return
-        retaken = stochastic or (t == 0 and start is not None)
-        batch = [goal, label, x.detach() if t or start is None else start]
         # The graph of the pass that was recorded serves, unless the gradient is of other noise.
-        ready = [] if retaken else list(slope(plan, log_probs, x, goal, label))
+        retaken = stochastic or (t == 0 and start is not None)
+        ready = None if retaken else objective.slope(log_probs, x, goal, label)
+        at = x.detach() if t or start is None else start
         if kept is not None:
-            moves.keep(kept)
+            attack.keep(kept)
             ball = ball.take(kept)
-            batch, ready = ([part[kept] for part in parts] for parts in (batch, ready))
-            worst = None if worst is None else Step(*(part[kept] for part in worst))
-        goal, label, x = batch
-        value, gradient = ready or _averaged(
-            read, plan, x.requires_grad_(), goal, label, fresh, plan.draws if stochastic else 1
-        )
-        x = moves.next(x.detach(), ball, value, gradient)
+            goal, label, at = goal[kept], label[kept], at[kept]
+            ready = None if ready is None else (ready[0][kept], ready[1][kept])
+            worst = None if worst is None else worst.take(kept)
+        if ready is None:
+            ready = _averaged(read, objective, at.requires_grad_(), goal, label, fresh, draws)
+        x = attack.step(at.detach(), ball, *ready)
 
 
 def worse(one: Step, other: Step) -> Step:
@@ -84,27 +86,9 @@ def worse(one: Step, other: Step) -> Step:
     return Step(*(torch.where(per_row(swap, b), b, a) for a, b in zip(one, other, strict=True)))
 
 
-def noise(read: Reader, seed: int) -> torch.Generator:
-    """Return a generator on the model's device."""
-    return torch.Generator(read.device).manual_seed(seed)
-
-
-def _step(
-    plan: Plan,
-    x: Tensor,
-    ball: Ball,
-    z: Tensor,
-    log_probs: Tensor,
-    goal: Tensor,
-    label: Tensor,
-) -> Step:
-    value = objective(plan, log_probs, goal, label)
-    return Step(x, z, log_probs, ball.distance(x), value, reached(plan, log_probs, goal))
-
-
 def _averaged(
     read: Reader,
-    plan: Plan,
+    objective: Objective,
     x: Tensor,
     goal: Tensor,
     label: Tensor,
@@ -116,6 +100,6 @@ def _averaged(
     for _ in range(draws):
         with torch.enable_grad():
             log_probs = read(x.clone(), fresh).log_probs
-        value, found = slope(plan, log_probs, x, goal, label)
+        value, found = objective.slope(log_probs, x, goal, label)
         total, gradient = total + value, gradient + found
     return total / draws, gradient / draws

@@ -16,14 +16,12 @@ from vcviz.base.errors import InputError, clip
 from vcviz.explorers.controls import PLAIN, Choices, dropdown, player, reset_button, row_of
 from vcviz.figures.trajectory_parts import WHICH
 from vcviz.records import Gates, Trajectory
+from vcviz.records.numbers import attack_title
 
 #: a list shows a value of None as nothing chosen
 NO_TARGET = "none"
 #: controls of the attack itself, which take no input while it goes on
 ATTACK = ("source", "method", "loss", "norm", "epsilon", "steps", "target")
-_METHODS = [("PGD", "pgd"), ("FGSM", "fgsm"), ("Auto-PGD", "apgd")]
-_NORMS = [("L∞", "linf"), ("L2", "l2")]
-_LOSSES = [("cross-entropy", "ce"), ("ratio of logits (DLR)", "dlr")]
 #: seconds between two messages to the page
 _EVERY = 0.1
 
@@ -36,9 +34,13 @@ def attack_controls(
     if len(titles) > 1:
         controls["source"] = dropdown("Attacked", [(t, i) for i, t in enumerate(titles)])
     if start:
-        controls["method"] = dropdown("Attack", _METHODS, value=start["method"])
-        controls["loss"] = dropdown("Loss", _LOSSES, value=start["loss"])
-        controls["norm"] = dropdown("Norm", _NORMS, value=start["norm"])
+        from vcviz.attacks import ATTACKS, LOSSES, NORMS  # with torch, which nothing else needs
+
+        methods = [(attack_title(name), name) for name in ATTACKS]
+        controls["method"] = dropdown("Attack", methods, value=start["method"])
+        for name, known in (("loss", LOSSES), ("norm", NORMS)):
+            choices = [(kind.title, key) for key, kind in known.items()]
+            controls[name] = dropdown(name.capitalize(), choices, value=start[name])
         late: dict[str, Any] = {
             "continuous_update": False, "style": PLAIN, "layout": ipw.Layout(width="320px"),
         }  # fmt: skip

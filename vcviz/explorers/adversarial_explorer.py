@@ -179,11 +179,11 @@ class AdversarialExplorer(Explorer):
         )
 
     def _options(self, values: dict[str, Any]) -> Options:
-        """Return the options of an attack; FGSM has no steps of its own."""
+        """Return the options of an attack; one that is a single step has no number of steps."""
         chosen = {name: values[_CONTROL.get(name, name)] for name in self._start}
         if chosen.get("targeted") == NO_TARGET:
             chosen["targeted"] = None
-        if chosen.get("method") == "fgsm":
+        if "method" in chosen and _one_step(chosen["method"]):
             chosen["steps"] = 1
         return tuple(chosen.items())
 
@@ -192,7 +192,7 @@ class AdversarialExplorer(Explorer):
         values = self.bound.values
         controls = self.controls
         if "steps" in controls:
-            controls["steps"].disabled = controls["method"].value == "fgsm"
+            controls["steps"].disabled = _one_step(controls["method"].value)
             largest = 5.0 if controls["norm"].value == "l2" else 0.5
             controls["epsilon"].max = max(largest, 2 * self._start["epsilon"])
         controls["numbers"].layout.display = None if values["which"] == "rows" else "none"
@@ -250,6 +250,12 @@ class _Prepared(Bound):
             finally:
                 self._preparing = False
             super().redraw()
+
+
+def _one_step(method: str) -> bool:
+    from vcviz.attacks import ATTACKS
+
+    return ATTACKS[method].one_step
 
 
 def _curve_button() -> ipw.Button:

@@ -15,16 +15,15 @@ from vcviz.figures import theme as style
 from vcviz.figures.scoreboard import scores_spec
 from vcviz.figures.static import MAX_VIEWS
 from vcviz.records import Scoreboard
+from vcviz.records.numbers import ATTACKED, fitting
 
-#: what is shown together -> names of numbers
+#: what is shown together -> patterns of numbers
 GROUPS = {
     "accuracy and calibration": ("accuracy", "ece", "nll", "ece_scaled"),
     "classes and people": (
         "balanced_accuracy", "balanced_accuracy_shifted", "information", "human_kl",
     ),
-    "shift and attacks": (
-        "corrupted_accuracy", "corrupted_ece", "pgd_accuracy", "apgd_accuracy",
-    ),
+    "shift and attacks": ("corrupted_accuracy", "corrupted_ece", ATTACKED),
     "strangers": ("near_auroc", "near_auroc_density", "far_auroc", "near_fpr95"),
     "latents": ("train_energy", "test_energy", "train_variance", "test_variance"),
 }  # fmt: skip
@@ -47,12 +46,9 @@ class ScoreboardExplorer(Explorer):
     def __init__(self, board: Scoreboard, *, theme: style.Theme = "auto") -> None:
         expect("board", board, Scoreboard, "see vcviz.studies.load_scoreboard")
         self._board, self._theme = board, theme
-        had = {number for task in board.tasks for number in board.numbers(task)}
-        self._groups = {
-            name: found
-            for name, numbers in GROUPS.items()
-            if (found := [n for n in numbers if n in had])
-        }
+        had = [number for task in board.tasks for number in board.numbers(task)]
+        groups = {name: fitting(patterns, had) for name, patterns in GROUPS.items()}
+        self._groups = {name: numbers for name, numbers in groups.items() if numbers}
         if not self._groups:
             raise InputError("this scoreboard has no numbers yet; run it: vcviz scoreboard")
         tasks = [(style.escape(text, 60), task) for task, text in board.tasks.items()]

@@ -14,7 +14,7 @@ from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
 from vcviz.records import Scoreboard, Verdict
-from vcviz.records.numbers import title
+from vcviz.records.numbers import ATTACKED, attack_title, title
 
 #: what became of a claim -> colour and marker
 OUTCOMES = {
@@ -25,12 +25,11 @@ OUTCOMES = {
 #: half-widths of its interval beyond which a gain is drawn at the edge
 _EDGE = 6.0
 _ROW_PX, _PANEL_PX, _GAP_PX = 24, 260, 96
-#: the numbers that curves are made of: prefix of their names -> heading, title of the x axis
+#: the numbers that curves are made of: pattern of their first part -> heading, title of the x axis
 _CURVES = {
-    "corrupted_accuracy": ("accuracy, corrupted", "severity of corruption"),
-    "corrupted_ece": ("ECE, corrupted", "severity of corruption"),
-    "pgd_accuracy": ("accuracy under PGD", "radius ε (L∞)"),
-    "apgd_accuracy": ("accuracy under Auto-PGD", "radius ε (L∞)"),
+    r"corrupted_accuracy": ("accuracy, corrupted", "severity of corruption"),
+    r"corrupted_ece": ("ECE, corrupted", "severity of corruption"),
+    ATTACKED: ("accuracy under {attack}", "radius ε (L∞)"),
 }
 #: where a curve begins: the number on clean inputs
 _CLEAN = {"corrupted_ece": "ece"}
@@ -166,7 +165,8 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
 
 def curves_spec(board: Scoreboard, task: str) -> Spec:
     """Return `plot_score_curves` as plain data and layout, without a theme."""
-    found = {prefix: points for prefix in _CURVES if (points := curve_points(board, task, prefix))}
+    _check_task(board, task)
+    found = _curves(board.numbers(task))
     if not found:
         raise InputError(f"neither corruptions nor attacks were measured on task {task!r}")
     down = (len(found) + 1) // 2
@@ -180,12 +180,13 @@ def curves_spec(board: Scoreboard, task: str) -> Spec:
         "legend": {"orientation": "h", "y": 1 + 30 / height, "yanchor": "bottom", "x": 0},
         "annotations": [],
     }
-    for cell, (prefix, points) in zip(places, found.items(), strict=False):
+    for cell, (prefix, (heading, x_title)) in zip(places, found.items(), strict=False):
+        points = curve_points(board, task, prefix)
         for i, head in enumerate(board.heads):
             first = cell.number == 1
             data += cell.place(_curve(board, task, head, points, i, legend=first))
-        layout |= _curve_axes(cell, prefix, points)
-        layout["annotations"].append(cell.heading(_CURVES[prefix][0]))
+        layout |= _curve_axes(cell, points, x_title)
+        layout["annotations"].append(cell.heading(heading))
     return {"data": data, "layout": layout}
 
 
@@ -198,6 +199,17 @@ def curve_points(board: Scoreboard, task: str, prefix: str) -> list[tuple[float,
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _curves(numbers: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return what curves there are: first part of their names -> heading, title of the x axis."""
+    found = {}
+    for pattern, (heading, x_title) in _CURVES.items():
+        for number in numbers:
+            if m := re.fullmatch(rf"({pattern})_[\d.e-]+", number):
+                named = {name: attack_title(group) for name, group in m.groupdict().items()}
+                found[m[1]] = heading.format(**named), x_title
+    return found
 
 
 def _check_task(board: Scoreboard, task: str) -> None:
@@ -246,7 +258,7 @@ def _told(board: Scoreboard, v: Verdict) -> str:
 
 #: numbers that judge predictions at the label frequencies of the rows
 _JUDGED = re.compile(
-    r"(balanced_|corrupted_|(fgsm|pgd|apgd)_)?accuracy(_[\d.e-]+)?|brier|"
+    r"(\w+_)?accuracy(_[\d.e-]+)?|brier|"
     r"(corrupted_|smooth_)?(ece|nll)(_\d|_scaled)?"
 )
 
@@ -326,9 +338,9 @@ def _curve(
     ]
 
 
-def _curve_axes(cell: Cell, prefix: str, points: Sequence[tuple[float, str]]) -> Spec:
+def _curve_axes(cell: Cell, points: Sequence[tuple[float, str]], x_title: str) -> Spec:
     last = points[-1][0]
-    x = {"title": {"text": _CURVES[prefix][1]}, "range": [-0.03 * last, 1.03 * last]}
+    x = {"title": {"text": x_title}, "range": [-0.03 * last, 1.03 * last]}
     return cell.axes(x, {"title": {"text": "fraction"}, "rangemode": "tozero"})
 
 

@@ -50,6 +50,7 @@ from vcviz.records.scoreboard import Verdict as Verdict
 from vcviz.records.separation import Separation as Separation
 from vcviz.records.split import Kind as Kind
 from vcviz.records.split import Split as Split
+from vcviz.records.trained import Trained as Trained
 from vcviz.records.trajectory import Trajectory as Trajectory
 
 __all__ = [

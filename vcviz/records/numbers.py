@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 Better = Literal["higher", "lower"]
@@ -14,6 +15,9 @@ class Title(NamedTuple):
     text: str
     better: Better | None
 
+
+#: pattern of accuracy under an attack, whatever its name
+ATTACKED = r"(?!balanced_|corrupted_)(?P<attack>\w+)_accuracy"
 
 #: pattern of a name -> heading (with its groups) and which way is better
 _TITLES: tuple[tuple[str, str, Better | None], ...] = (
@@ -43,9 +47,9 @@ _TITLES: tuple[tuple[str, str, Better | None], ...] = (
     (r"(\w+)_auroc_density", "AUROC, {0}, log p(z)", "higher"),
     (r"(\w+)_auroc_mahalanobis", "AUROC, {0}, Mahalanobis", "higher"),
     (r"(\w+)_fpr95", "FPR95, {0}, max p", "lower"),
-    (r"(fgsm|pgd|apgd)_accuracy", "accuracy, {0} in L∞, mean over ε", "higher"),
-    (r"(fgsm|pgd|apgd)_accuracy_(.+)", "accuracy, {0} in L∞, ε = {1}", "higher"),
-    (r"(fgsm|pgd|apgd)_gates_failed", "gates failed, {0}", "lower"),
+    (ATTACKED, "accuracy, {attack} in L∞, mean over ε", "higher"),
+    (ATTACKED + r"_(\d[\d.e-]*)", "accuracy, {attack} in L∞, ε = {1}", "higher"),
+    (r"(?P<attack>\w+)_gates_failed", "gates failed, {attack}", "lower"),
     (r"(train|test)_energy", "energy distance from p(z|y), {0}", "lower"),
     (r"(train|test)_kl", "moment KL from p(z|y), {0}, nats", "lower"),
     (r"(train|test)_variance", "whitened variance, {0} (1 = p(z|y))", None),
@@ -53,12 +57,21 @@ _TITLES: tuple[tuple[str, str, Better | None], ...] = (
 )
 
 
-_ATTACKS = {"fgsm": "FGSM", "pgd": "PGD", "apgd": "Auto-PGD"}
+def attack_title(name: str) -> str:
+    """Return how the name of an attack is written."""
+    return {"apgd": "Auto-PGD"}.get(name, name.upper().replace("_", "-"))
+
+
+def fitting(patterns: Iterable[str], numbers: Iterable[str]) -> list[str]:
+    """Return the numbers whose names fit a pattern, in the order of the patterns."""
+    listed = list(numbers)
+    return list(dict.fromkeys(n for p in patterns for n in listed if re.fullmatch(p, n)))
 
 
 def title(name: str) -> Title:
     """Return what a number is, its unit, and which way is better; a stranger keeps its name."""
     for pattern, text, better in _TITLES:
         if found := re.fullmatch(pattern, name):
-            return Title(text.format(*(_ATTACKS.get(g, g) for g in found.groups())), better)
+            named = {name: attack_title(g) for name, g in found.groupdict().items()}
+            return Title(text.format(*found.groups(), **named), better)
     return Title(name, None)

@@ -19,11 +19,11 @@ from vcviz.records import (
     LatentSet,
     RobustnessCurve,
     Split,
+    Trained,
     Trajectory,
     as_known,
     as_labels,
     as_probs,
-    as_rows,
     label_note,
 )
 from vcviz.runs.config import RunConfig
@@ -49,7 +49,7 @@ KEPT = (*SPLITS, "validation")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Trained):
     """A finished run. Numbers are read at once; model, data and latents on request.
 
     Attributes
@@ -73,6 +73,11 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def title(self) -> str:
+        """The head's name."""
+        return self.config.head
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -244,34 +249,20 @@ class Run:
         return None
 
     def attack(
-        self, n: int | ArrayLike = 200, *, split: str = "test", device: str = "cpu", **options: Any
+        self, n: int | ArrayLike = 200, *, split: str = "test", **options: Any
     ) -> Trajectory:
         """Attack rows of a split: the first `n`, or those named; `options`: `vcviz.attack`."""
-        from dataclasses import replace
-
         from vcviz.attacks import attack
 
-        rows = self.split(split)
-        chosen = as_rows(n, len(rows))
-        path = attack(self.model(device), rows.take(chosen), **options)
-        return replace(path, name=f"{self.config.head}, {path.name}", index=chosen)
+        return attack(self, split, n=n, **options)
 
     def robustness(
-        self,
-        n: int | ArrayLike = 200,
-        *,
-        split: str = "test",
-        device: str = "cpu",
-        name: str | None = None,
-        **options: Any,
+        self, n: int | ArrayLike = 200, *, split: str = "test", **options: Any
     ) -> RobustnessCurve:
         """Return accuracy and ECE of rows against the radius; `options`: `robustness_curve`."""
         from vcviz.attacks.curve import robustness_curve
 
-        rows = self.split(split)
-        attacked = rows.take(as_rows(n, len(rows)))
-        name = self.config.head if name is None else name
-        return robustness_curve(self.model(device), attacked, name=name, **options)
+        return robustness_curve(self, split, n=n, **options)
 
     def _refuse_misfit(self, expected: Mapping[str, Any] | None, got: Mapping[str, Any]) -> None:
         if expected is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from vcviz.base.errors import InputError
+from vcviz.base.errors import InputError, expect
 from vcviz.base.titles import run_titles
 from vcviz.records import RobustnessCurve, Trajectory
 from vcviz.runs import Run
@@ -34,18 +34,18 @@ ROBUSTNESS_COLUMNS = {
 
 
 def attack_runs(
-    runs: Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
+    runs: Run | Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
 ) -> list[Trajectory]:
     """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`."""
-    bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
+    options = {"checks": CHECKS} | options
     return [
-        replace(run.attack(n, progress=False, **{"checks": CHECKS} | options), name=name)
-        for run, name in zip(bar, run_titles(runs), strict=True)
+        replace(run.attack(n, progress=False, **options), name=name)
+        for run, name in _each(runs, progress)
     ]
 
 
 def robustness_curves(
-    runs: Sequence[Run],
+    runs: Run | Sequence[Run],
     n: int = 200,
     epsilons: Sequence[float] | None = None,
     *,
@@ -56,17 +56,26 @@ def robustness_curves(
 
     Parameters
     ----------
-    runs : finished runs
+    runs : finished runs, or one
     n : how many test rows are attacked, the first
     epsilons, options : as for `vcviz.robustness_curve`
     progress : show a bar if it takes more than 2 s
     """
-    radii = {} if epsilons is None else {"epsilons": epsilons}
-    bar = tqdm(runs, desc="attacking", unit="run", disable=not progress, delay=2)
+    if epsilons is not None:
+        options["epsilons"] = epsilons
     return [
-        run.robustness(n, name=name, progress=False, **radii, **options)
-        for run, name in zip(bar, run_titles(runs), strict=True)
+        run.robustness(n, name=name, progress=False, **options)
+        for run, name in _each(runs, progress)
     ]
+
+
+def _each(runs: Run | Sequence[Run], progress: bool) -> Iterator[tuple[Run, str]]:
+    """Yield each run with its title, behind a bar."""
+    several = list(runs) if isinstance(runs, Iterable) else [runs]
+    for run in several:
+        expect("runs", run, Run, "a model and a split go to vcviz.attack or robustness_curve")
+    bar = tqdm(several, desc="attacking", unit="run", disable=not progress, delay=2)
+    return zip(bar, run_titles(several), strict=True)
 
 
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:

@@ -16,16 +16,15 @@ from vcviz.base.errors import InputError
 from vcviz.figures.scoreboard import plot_claims, plot_score_curves, plot_scores
 from vcviz.headless.parts import page_scripts, page_style
 from vcviz.records import Estimate, Scoreboard, Verdict
-from vcviz.records.numbers import title
+from vcviz.records.numbers import ATTACKED, fitting, title
 from vcviz.studies.scoreboards import Plan
 
 _ASSETS = Path(str(resources.files("vcviz.studies.reports") / "assets"))
-#: numbers of a task's table, those of them that it has; per severity and radius they are drawn
+#: patterns of the numbers in a task's table; those per severity and radius are drawn
 SHOWN = (
     "accuracy", "accuracy_matched", "balanced_accuracy", "balanced_accuracy_shifted", "ece",
     "ece_matched", "smooth_ece", "ece_scaled", "nll", "nll_matched", "nll_scaled", "brier",
-    "human_kl", "information", "corrupted_accuracy", "corrupted_ece", "pgd_accuracy",
-    "apgd_accuracy", "pgd_gates_failed", "apgd_gates_failed",
+    "human_kl", "information", "corrupted_accuracy", "corrupted_ece", ATTACKED, r"\w+_gates_failed",
     "near_auroc", "near_auroc_density", "near_auroc_mahalanobis", "near_fpr95", "far_auroc",
     "far_auroc_density", "far_auroc_mahalanobis", "far_fpr95", "train_energy", "test_energy",
     "train_variance", "test_variance", "seconds",
@@ -148,7 +147,7 @@ def _scores(board: Scoreboard, task: str) -> tuple[list[str], list[list[str]]]:
     """Return the table of a task: a row per number, a column per head."""
     known = board.numbers(task)
     rows = []
-    for number in (n for n in SHOWN if n in known):
+    for number in fitting(SHOWN, known):
         said = title(number)
         arrow = {"higher": " ↑", "lower": " ↓", None: ""}[said.better]
         found = [board.estimate(task, head, number) for head in board.heads]

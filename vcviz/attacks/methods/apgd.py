@@ -1,53 +1,52 @@
-"""Where an attack goes next: steps of one size, or APGD's with momentum and halving."""
+"""Auto-PGD: steps with momentum that are halved where they stall."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from vcviz.attacks.ball import Ball, direction, per_row
-from vcviz.attacks.options import Plan
+from vcviz.attacks.ball import Ball, per_row
+from vcviz.attacks.methods.hooks import Attack
+
+if TYPE_CHECKING:
+    from vcviz.attacks.options import Plan
 
 #: weight of the new step against the momentum of the last, and the share of steps between two
 #: checkpoints that must improve the objective (Croce and Hein 2020, section 3)
 _ALPHA, _RHO = 0.75, 0.75
 
 
-class Even:
-    """Steps of one size along the gradient: FGSM and PGD."""
+class APGD(Attack):
+    """Auto-PGD: momentum, steps halved where they stall, nothing to tune.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def next(self, x: Tensor, ball: Ball, _value: Tensor, gradient: Tensor) -> Tensor:
-        """Return the inputs after a step along `gradient`, of which only the direction counts."""
-        step = self.plan.step_size
-        return ball.project(x.add(direction(self.plan, gradient), alpha=step))
-
-    def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these; nothing is remembered."""
-
-
-class Adaptive:
-    """Auto-PGD: momentum, and at checkpoints half the step from the best point where it stalls.
+    It begins with steps of 2 epsilon and adds a quarter of the last one as momentum. At checkpoints
+    the size is halved for every input whose loss has stalled, which goes back to its best point.
 
     References
     ----------
-    Croce and Hein, ICML 2020, algorithm 1.
+    Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks, ICML 2020, algorithm 1.
     """
 
+    own_step = "adapts its own"
+    ends_at_worst = True
+
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+        super().__init__(plan)
         self._checkpoints = checkpoints(plan.steps)
         self._k = self._last_checkpoint = 0
-        #: per row: size, halved at the last checkpoint, steps that improved, values and points
-        self._rows: dict[str, Tensor] = {}
 
-    def next(self, x: Tensor, ball: Ball, value: Tensor, gradient: Tensor) -> Tensor:
-        """Return the inputs after a step; `value` and `gradient` are the objective's at `x`."""
-        r = self._rows
+    @staticmethod
+    def step_size(epsilon: float, steps: int) -> float:
+        """Return the size of the first step."""
+        return 2 * epsilon
+
+    def step(self, x: Tensor, ball: Ball, value: Tensor, gradient: Tensor) -> Tensor:
+        """Return the inputs after a step; `Attack.step` has the arguments."""
+        r = self.rows
         first = not r
         if first:
             r["size"] = torch.full_like(value, self.plan.step_size)
@@ -66,7 +65,7 @@ class Adaptive:
             r["best_gradient"] = torch.where(wide, gradient, r["best_gradient"])
             if self._k in self._checkpoints:
                 x, gradient = self._check(x, gradient)
-        step = per_row(r["size"], x) * direction(self.plan, gradient)
+        step = per_row(r["size"], x) * ball.direction(gradient)
         there = ball.project(x + step.to(x.dtype))
         if not first:
             push = _ALPHA * (there - x) + (1 - _ALPHA) * (x - r["before"])
@@ -75,13 +74,9 @@ class Adaptive:
         self._k += 1
         return there
 
-    def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these."""
-        self._rows = {name: values[rows] for name, values in self._rows.items()}
-
     def _check(self, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Halve the step and go back to the best point where a row has stalled."""
-        r = self._rows
+        r = self.rows
         few = r["gains"] < _RHO * (self._k - self._last_checkpoint)
         stalled = ~r["halved"] & (r["best_then"] >= r["best"])
         halve = few | stalled
@@ -91,11 +86,6 @@ class Adaptive:
         self._last_checkpoint = self._k
         wide = per_row(halve, x)
         return torch.where(wide, r["best_x"], x), torch.where(wide, r["best_gradient"], gradient)
-
-
-def mover(plan: Plan) -> Even | Adaptive:
-    """Return what decides the next step of a batch."""
-    return Adaptive(plan) if plan.method == "apgd" else Even(plan)
 
 
 def checkpoints(steps: int) -> set[int]:
