@@ -19,6 +19,7 @@ from vcviz.headless.files import read_notebook
 from vcviz.headless.lab import copy_notebooks
 from vcviz.headless.parameters import notebook_parameters
 from vcviz.runs.folder import read_checkpoint, write_checkpoint
+from vcviz.runs.stored import stored_settings
 from vcviz.studies.measures.store import read_scores
 from vcviz.studies.reports.collect import collect
 from vcviz.studies.sweeps import read_journal
@@ -188,9 +189,16 @@ def readers(tmp_path: Path) -> dict[str, tuple[Use, list[bytes]]]:
     def parameters() -> object:
         return notebook_parameters(read_notebook(folder / "n.ipynb"))
 
+    def config(settings: bytes) -> object:
+        data = {"kind": "table", "input_shape": [2], "class_names": ["a", "b"]}
+        data |= {part: {"rows": 9, "fingerprint": "0"} for part in ("train", "test")}
+        whole = b'{"format": "vcviz.run/1", "config": %s, "data": %s}'
+        (folder / "config.json").write_bytes(whole % (settings, json.dumps(data).encode()))
+        return stored_settings(folder)
+
     grid = b"n: [1, 2]\nlr: {from: 1e-3}\nname: &a [x, 2024-01-01]\nagain: *a\n"
     return {
-        "config": (lambda d: vcviz.RunConfig.from_json(d), [vcviz.RunConfig().to_json().encode()]),
+        "config": (config, [vcviz.RunConfig().to_json().encode()]),
         "journal": (
             writing(folder / "sweep.json", lambda: read_journal(folder)), [journal]
         ),

@@ -11,14 +11,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vcviz.base.errors import InputError, clip, nearest
-from vcviz.base.json_files import parse_json
 from vcviz.runs.presets import PRESETS, filled
 
 Schedule = Literal["constant", "step", "cosine"]
 
 
 class RunConfig(BaseModel):
-    """Settings of one training run; JSON in and out.
+    """Settings of one training run; plain values, which JSON holds.
 
     Unknown names, wrong types and values out of range raise `InputError` with the nearest name.
     `device`, `threads` and `compile` say how to compute, not what: they are not part of `key`.
@@ -110,14 +109,6 @@ class RunConfig(BaseModel):
         named = {name: field.get_default(call_default_factory=True) for name, field in fields}
         config = cls(**{**named, **values})
         return config.model_copy(update={"head_options": dict(values.get("head_options", {}))})
-
-    @classmethod
-    def from_json(cls, text: str) -> RunConfig:
-        """Read what `to_json` wrote."""
-        values = parse_json(text, "a run's config", finite=True)
-        if not isinstance(values, dict):
-            raise InputError(f"a run's config must be a JSON object, got {clip(values)}")
-        return cls(**values)
 
     def to_json(self) -> str:
         """Return the settings as indented JSON."""
