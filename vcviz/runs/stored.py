@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
 
 from vcviz.base import json_files
 from vcviz.base.errors import InputError, MissingError, clip
-from vcviz.base.options import check_count
-from vcviz.runs.config import RunConfig
+from vcviz.runs.config import RunConfig, readable
 
 FORMAT = "vcviz.run/1"
 LATENTS, CHECKPOINT = "latents", "checkpoint"
@@ -29,61 +30,102 @@ def is_run(path: Path) -> bool:
     return not path.name.startswith(".") and (path / "config.json").is_file()
 
 
-def read_json(path: Path, *, finite: bool = False) -> dict[str, Any]:
-    """Return the JSON object in a file; with `finite`, one without NaN and infinities."""
+class _Part(BaseModel):
+    """A part of what is stored; what else stands there is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class StoredRows(_Part):
+    """What a run remembers of the rows of a split."""
+
+    rows: int = Field(ge=0)
+    fingerprint: str
+
+
+class StoredData(_Part):
+    """What a run remembers of its data: enough to make its model, and to know the data again."""
+
+    kind: Literal["image", "text", "table"]
+    input_shape: list[PositiveInt] = Field(min_length=1)
+    class_names: list[str] = Field(min_length=2)
+    train: StoredRows
+    test: StoredRows
+
+
+class StoredRun(_Part):
+    """``config.json``. Its settings are judged by `RunConfig`."""
+
+    config: dict[str, Any]
+    data: StoredData
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, int | float | list | str | None):
+        raise PydanticCustomError("number", "a number")
+    return value
+
+
+class StoredMetrics(_Part):
+    """``metrics.json``."""
+
+    accuracy: float
+    nll: float
+    ece: float
+    ece_if_calibrated: float
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_number)]]
+
+
+class StoredEpoch(_Part):
+    """A line of ``history.jsonl``."""
+
+    epoch: int = Field(ge=0)
+
+
+class StoredState(_Part):
+    """Plain values of a checkpoint."""
+
+    epoch: int = Field(ge=0)
+    optimizer: Any
+    scaler: Any
+
+
+def as_record(where: object, kind: type[_Part], values: Any) -> dict[str, Any]:
+    """Return values of JSON if they are a record of that kind."""
+    try:
+        kind.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{where}: {readable(error, [])}{ADVICE}") from None
+    found: dict[str, Any] = values
+    return found
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Return the numbers of a finished run."""
     with reading(path):
-        return json_files.read_json(path, finite=finite, advice=ADVICE)
+        return as_record(path, StoredMetrics, json_files.read_json(path, advice=ADVICE))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a history file."""
     with reading(path):
-        if path.stat().st_size > json_files.LARGEST:
-            raise InputError(f"{path} has {path.stat().st_size >> 20} MB; a history never has")
-        lines = path.read_bytes().splitlines()
+        lines = json_files.read_bytes(path).splitlines()
     rows = [json_files.parse_json(line, path, advice=ADVICE) for line in lines if line]
-    for row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"{path} should hold a JSON object a line, holds {clip(row)}")
-        check_count(f"epoch in a line of {path}", row.get("epoch"), minimum=0)
-    return rows
+    return [as_record(path, StoredEpoch, row) for row in rows]
 
 
 def stored_settings(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
     """Return the settings of a run and the whole of its config.json, checked to be ours."""
     path = folder / "config.json"
-    record = read_json(path, finite=True)
+    with reading(path):
+        record = json_files.read_json(path, finite=True, advice=ADVICE)
     if record.get("format") != FORMAT:
         raise InputError(f"{path} is not a vcviz run (format {clip(record.get('format'))})")
-    if missing := {"config", "data"} - record.keys():
-        raise InputError(f"{path} lacks {', '.join(sorted(missing))}")
-    for name in ("config", "data"):
-        if not isinstance(record[name], dict):
-            raise InputError(f"{name} in {path} must be an object, got {clip(record[name])}")
-    check_data(path, record["data"])
+    as_record(path, StoredRun, record)
     try:
         return RunConfig.recorded(record["config"]), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def check_data(path: Path, data: Mapping[str, Any]) -> None:
-    """Raise an `InputError` unless this is what a config says of the data of a run."""
-    names, shape = data.get("class_names"), data.get("input_shape")
-    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
-        raise InputError(f"class_names in {path} must be a list of names, got {clip(names)}")
-    if not isinstance(shape, list) or not shape:
-        raise InputError(f"input_shape in {path} must be a list of lengths, got {clip(shape)}")
-    for length in shape:
-        check_count(f"input_shape in {path}", length)
-    if data.get("kind") not in ("image", "text", "table"):
-        raise InputError(
-            f"kind in {path} must be image, text or table, got {clip(data.get('kind'))}"
-        )
-    for which in ("train", "test"):
-        split = data.get(which)
-        if not isinstance(split, dict) or not {"rows", "fingerprint"} <= split.keys():
-            raise InputError(f"{which} in {path} must hold rows and a fingerprint")
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
