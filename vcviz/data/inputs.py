@@ -64,7 +64,8 @@ def read_inputs(
     parts : the train part, then the test part
     roles : which columns to read, and as what
     folder : where relative paths of images start
-    image_size, n_tokens, ngrams, max_length, progress : as in `load_stored`
+    image_size, n_tokens, ngrams, max_length : see `ReadOptions`
+    progress : whether work longer than two seconds shows a bar
     """
     if roles.kind == "image":
         return _images(parts, roles.inputs[0], folder, image_size, progress)
