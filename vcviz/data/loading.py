@@ -17,11 +17,11 @@ from vcviz.base.options import check_count, check_fraction, check_options
 from vcviz.data.corruptions import CORRUPTIONS, corrupt, corruptions_of
 from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
+from vcviz.data.hub_and_path import HUB_ID, SHAPES, exists, source_title
+from vcviz.data.labels import labelled_by, noisy_labels
 from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
-from vcviz.data.relabelled import labelled_by, noisy_labels
 from vcviz.data.shapes import load_shapes
-from vcviz.data.sources import HUB_ID, SHAPES, exists, source_title
 from vcviz.data.stored import ReadOptions, load_stored, read_inputs_like
 from vcviz.data.strangers import STRANGERS, HeldOut, hold_out_classes, make_strangers
 from vcviz.data.subsets import imbalanced, stratified_split, subset

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
 from vcviz.data.columns import assign_roles
-from vcviz.data.inputs import Part, apply_inputs, read_inputs
-from vcviz.data.joins import join_labels
+from vcviz.data.hub_and_path import open_source, source_folder, source_title
 from vcviz.data.labels import encode_further, encode_labels
-from vcviz.data.rows import Column, Rows
-from vcviz.data.sources import open_source, source_folder, source_title
+from vcviz.data.lazy_rows import Column, Rows, join_labels
+from vcviz.data.preprocessing import Part, apply_inputs, read_inputs
 from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
 from vcviz.data.table_files import Layout
 from vcviz.records import Split, as_float
