@@ -428,7 +428,7 @@ def _(**arrays: Any) -> Any:
     one = vcviz.records.Inspection(
         row=0, label=0, log_marginal=0.0, score=None, method=None, class_names=("a", "b"), **arrays
     )
-    return one.predicted, one.confidence, one.agreement
+    return one.predicted, one.confidence
 
 
 @case("SelectionSummary", only("counts", lambda s: np.arange(3)), unknown=True)

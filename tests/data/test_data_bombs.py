@@ -32,7 +32,7 @@ def _apart(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def small_machine(monkeypatch):
     """64 MB of memory are free."""
-    monkeypatch.setattr("vcviz.data.room.free_memory", lambda: 64 * MB)
+    monkeypatch.setattr("vcviz.data.memory.free_memory", lambda: 64 * MB)
 
 
 def load(path: Path, **options: Any):
@@ -148,7 +148,7 @@ def test_few_rows_of_a_column_larger_than_memory_are_read(tmp_path, monkeypatch)
     texts = [f"{k} " * 100 for k in range(n)]
     pd.DataFrame({"text": texts, "label": labels(n)}).to_parquet(tmp_path / "t.parquet")
     whole = load(tmp_path, max_rows=20)[0]
-    monkeypatch.setattr("vcviz.data.room.free_memory", lambda: 10**6)
+    monkeypatch.setattr("vcviz.data.memory.free_memory", lambda: 10**6)
     assert load(tmp_path, max_rows=20)[0].texts == whole.texts
     with pytest.raises(InputError, match=r"[\d,]+ rows of 'text' would take [\d.]+ MB of memory"):
         load(tmp_path)

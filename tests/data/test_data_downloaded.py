@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from vcviz.base.errors import InputError
-from vcviz.data import load_data, tree
+from vcviz.data import dataset_files, load_data
 
 
 def load(path: Path, **options: Any):
@@ -592,7 +592,7 @@ def test_refusing_is_quick_and_asks_no_library(tmp_path):
 
 
 def test_an_endless_tree_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(tree, "_ENOUGH", 50)
+    monkeypatch.setattr(dataset_files, "_ENOUGH", 50)
     for k in range(60):
         write(tmp_path / f"{k:02d}.dcm", b"")
     texts(tmp_path, {"a": 3, "b": 3})

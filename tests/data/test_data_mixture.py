@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 
 from vcviz.base.errors import InputError
 from vcviz.data import apply_preprocessing, load_data, true_prior
-from vcviz.data.truth import as_line, true_numbers
+from vcviz.data.mixture import as_line, true_numbers
 from vcviz.records import LatentPrior
 
 # I(X;Y) in nats and accuracy of the Bayes rule for five unit Gaussians at 0, ±2·1, ±4·1 in d

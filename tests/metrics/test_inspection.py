@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from vcviz.base.errors import InputError
 from vcviz.figures import plot_inspection
 from vcviz.figures import theme as style
-from vcviz.figures.inspection import headline, inspection_spec, summary_lines
+from vcviz.figures.inspection import headline, inspection_spec
 from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.inspection import inspect_row, places_of, selection_summary, selection_table
 from vcviz.metrics.ood import score
@@ -37,7 +37,6 @@ def test_neighbours_are_those_of_sklearn_without_itself(block, monkeypatch):
     np.testing.assert_array_equal(one.neighbours, lat.index[place[0, 1:]])
     np.testing.assert_allclose(one.distances, distance[0, 1:], rtol=1e-4)
     np.testing.assert_array_equal(one.neighbour_labels, lat.y[place[0, 1:]])
-    assert one.agreement == (one.neighbour_labels == one.label).mean()
 
 
 def test_a_sample_has_the_numbers_of_its_row():
@@ -58,7 +57,6 @@ def test_without_a_law_there_is_no_density_and_few_latents_have_few_neighbours()
     assert sorted(one.neighbours) == [100, 102, 103]
     alone = inspect_row(latents(1), None, 100)
     assert len(alone.neighbours) == 0
-    assert np.isnan(alone.agreement)
 
 
 def test_rows_are_found_in_any_order_of_the_split():
@@ -123,18 +121,6 @@ def test_nothing_selected_has_no_numbers():
     assert one.n == 0
     assert np.isnan([one.accuracy, one.ece, one.log_density]).all()
     assert np.isfinite(one.log_density_all)
-    assert summary_lines(one) == ["nothing is selected"]
-
-
-def test_the_summary_in_words_says_units_and_hides_no_markup():
-    lines = summary_lines(selection_summary(latents(46), prior(), np.arange(100, 130)))
-    text = "\n".join(lines)
-    assert lines[0] == "30 of 46 samples"
-    assert "accuracy 0.833 [0.664, 0.927], mean confidence 0." in text
-    assert "nats (all samples: -" in text
-    assert "ant 10, &lt;b&gt;bee&lt;/b&gt; 10, cat &#36;x&#36; 10" in text
-    single = summary_lines(selection_summary(latents(46), None, [101]))
-    assert "nats" not in "\n".join(single)
 
 
 @pytest.mark.parametrize(

@@ -299,13 +299,9 @@ def test_a_mask_gives_the_softmax_over_what_it_retains():
     torch.testing.assert_close(log_probs[2].exp(), torch.eye(C).double()[[1]].expand(N, C))
 
 
-def test_masks_follow_their_retain_probabilities():
+def test_what_the_label_adds_to_the_retain_probabilities():
     head = dropmax()
     z, y = batch()
-    kept = head.sample_masks(z, 20_000, seeded())
-    assert kept.shape == (20_000, N, C)
-    assert kept.dtype == torch.bool
-    torch.testing.assert_close(kept.double().mean(0), head.retain_probs(z), atol=0.015, rtol=0)
     g = head.posterior_retain_probs(z, y)
     assert (g[torch.arange(N), y] == 1).all()
     others = ~F.one_hot(y, C).bool()

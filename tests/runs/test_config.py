@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,14 @@ import torch
 from vcviz import InputError, RunConfig
 
 
+def stored(config: RunConfig) -> RunConfig:
+    """Return a config as a run's record brings it back."""
+    return RunConfig(**json.loads(config.to_json()))
+
+
 def test_json_round_trip_keeps_every_setting() -> None:
     config = RunConfig(head="variational", head_options={"critic_weight": 0.5}, lr=1e-3, n_train=50)
-    assert RunConfig.from_json(config.to_json()) == config
+    assert stored(config) == config
 
 
 def test_key_follows_what_determines_the_result_only() -> None:
@@ -33,13 +40,6 @@ def test_bad_settings_are_one_clear_line(settings: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_foreign_json_is_refused() -> None:
-    with pytest.raises(InputError, match="a run's config is damaged or not JSON"):
-        RunConfig.from_json("{")
-    with pytest.raises(InputError, match="JSON object"):
-        RunConfig.from_json("[1]")
-
-
 @pytest.mark.parametrize(
     ("dataset", "start"),
     [
@@ -58,7 +58,7 @@ def test_default_name_is_a_safe_folder_name(dataset: str, start: str) -> None:
 
 def test_a_setting_called_self_is_unknown_like_any_other() -> None:
     with pytest.raises(InputError, match="unknown setting 'self'"):
-        RunConfig.from_json('{"self": 1}')
+        RunConfig(**{"self": 1})
 
 
 def test_numbers_and_arrays_of_numpy_and_torch_are_settings() -> None:
@@ -68,7 +68,7 @@ def test_numbers_and_arrays_of_numpy_and_torch_are_settings() -> None:
     assert found == RunConfig(dataset_options=plain, latent_dim=3)
     assert found.key == RunConfig(dataset_options=plain, latent_dim=3).key
     listed = RunConfig(dataset_options={"weights": np.array([1.0, 2.0])})
-    assert RunConfig.from_json(listed.to_json()) == listed
+    assert stored(listed) == listed
 
 
 def test_what_json_cannot_hold_is_no_setting() -> None:

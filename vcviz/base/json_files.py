@@ -54,14 +54,27 @@ def parse_json(text: str | bytes, where: object, *, finite: bool = False, advice
 
 def read_json(path: Path, *, finite: bool = False, advice: str = "") -> dict[str, Any]:
     """Return the JSON object in a file; see `parse_json`."""
-    check_plain(path)
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise InputError(f"{path} has {size >> 20} MB; a file of ours is never that large{advice}")
-    values = parse_json(path.read_bytes(), path, finite=finite, advice=advice)
+    values = parse_json(read_bytes(path, advice=advice), path, finite=finite, advice=advice)
     if not isinstance(values, dict):
         raise InputError(f"{path} should hold a JSON object, holds {clip(values)}{advice}")
     return values
+
+
+def read_bytes(path: Path, *, advice: str = "") -> bytes:
+    """Return what a file of ours holds.
+
+    Raises
+    ------
+    InputError
+        If it is a link, larger than such a file can be, or may not be read.
+    """
+    check_plain(path)
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise InputError(f"{path} has {size >> 20} MB; a file of ours never has{advice}")
+        return path.read_bytes()
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read: {error.strerror}") from None
 
 
 def inside(folder: Path, name: object) -> Path:

@@ -15,7 +15,7 @@ from vcviz import __version__
 from vcviz.base.errors import InputError, RunWarning, SweepError, TrainingError
 from vcviz.cli.scoreboard import scoreboard
 from vcviz.cli.sweep import sweep
-from vcviz.cli.train import train
+from vcviz.cli.train import TrainCommand, train
 from vcviz.headless.outcomes import NotebookError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def tour(
         typer.launch(page.as_uri())
 
 
-app.command()(train)
+app.command(cls=TrainCommand)(train)
 app.command()(sweep)
 app.command()(scoreboard)
 

@@ -2,91 +2,91 @@
 
 from __future__ import annotations
 
+from functools import cache
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 from vcviz.base.errors import InputError
 
-
-def _setting(text: str, default: object = None, *names: str) -> Any:
-    """Return an option that, when it is not given, leaves `RunConfig`'s own default as it is."""
-    shown = text if default is None else f"{text} [{default}]"
-    return typer.Option(*names, help=shown, show_default=False)
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 
-def _pairs(name: str, text: str) -> Any:
-    return typer.Option(name, help=text, metavar="NAME=VALUE", show_default=False)
+class TrainCommand(TyperCommand):
+    """A command with an option for each setting, made when it is asked for.
+
+    Listing the commands must not wait for the settings to be imported.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the settings and the command's own options."""
+        return [*_setting_options(), *super().get_params(ctx)]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command with the settings that were given in ``ctx.obj``."""
+        given = {option.name: ctx.params.pop(option.name) for option in _setting_options()}
+        ctx.obj = {name: value for name, value in given.items() if value not in (None, [], ())}
+        return super().invoke(ctx)
+
+
+@cache
+def _setting_options() -> list[Any]:
+    """Return an option for each field of `RunConfig`; one of a mapping takes pairs."""
+    from vcviz.runs.config import RunConfig
+
+    def settings(**values: Any) -> None: ...
+
+    options = [_option(name, field) for name, field in RunConfig.model_fields.items()]
+    settings.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    settings.__annotations__ = {option.name: option.annotation for option in options}
+    made = typer.Typer(add_completion=False)
+    made.command()(settings)
+    command: Any = typer.main.get_command(made)
+    return [option for option in command.params if option.name in RunConfig.model_fields]
+
+
+def _option(name: str, field: FieldInfo) -> Parameter:
+    """Return the option of a setting; not given, it leaves `RunConfig`'s own default as it is."""
+    kind, default, text = field.annotation, field.default, field.description or ""
+    names: list[str] = []
+    if get_origin(kind) is dict:
+        kind, default = list[str], None
+        names = [f"--{name.replace('_', '-').removesuffix('s')}"]
+    elif get_origin(kind) is Literal:
+        *others, last = get_args(kind)
+        kind, text = str, f"{text}{';' if ':' in text else ':'} {', '.join(others)} or {last}"
+    if default is not None and default is not False:
+        text = f"{text} [{default}]"
+    metavar = "NAME=VALUE" if names else None
+    option = typer.Option(*names, help=text, show_default=False, metavar=metavar)
+    annotation: Any = Annotated[kind | None, option]  # type: ignore[operator]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def train(
-    dataset: Annotated[
-        str | None, _setting("digits, mixture, hub:<owner/name> or path:<folder or file>", "digits")
-    ] = None,
-    head: Annotated[str | None, _setting("Head of the classifier", "softmax")] = None,
-    preset: Annotated[
-        str | None, _setting("What is not given: vcviz's settings, or the paper's", "vcviz")
-    ] = None,
-    latent_dim: Annotated[int | None, _setting("D, latent dimensions", 2)] = None,
-    epochs: Annotated[int | None, _setting("Passes over the training rows", 30)] = None,
-    seed: Annotated[int | None, _setting("Of data, weights and order", 0)] = None,
-    encoder: Annotated[str | None, _setting("auto, mlp, cnn, resnet20…, text", "auto")] = None,
-    n_train: Annotated[int | None, _setting("Keep this many training rows, stratified")] = None,
-    validation: Annotated[float | None, _setting("Share of them to hold out", 0.0)] = None,
-    batch_size: Annotated[int | None, _setting("Rows per step", 200)] = None,
-    optimizer: Annotated[str | None, _setting("adam, adamw or sgd", "adam")] = None,
-    lr: Annotated[float | None, _setting("Learning rate", 0.002)] = None,
-    weight_decay: Annotated[float | None, _setting("Weight decay", 0.0)] = None,
-    schedule: Annotated[
-        str | None, _setting("Learning rate: constant, step or cosine", "step")
-    ] = None,
-    precision: Annotated[str | None, _setting("float32, bfloat16, float16", "float32")] = None,
-    augment: Annotated[str | None, _setting("none, crop or crop-flip", "none")] = None,
-    device: Annotated[str | None, _setting("auto, cpu, cuda, cuda:0 or mps", "auto")] = None,
-    threads: Annotated[int | None, _setting("CPU threads; one for small models")] = None,
-    compile_: Annotated[bool | None, _setting("Use torch.compile", None, "--compile")] = None,
-    head_option: Annotated[list[str] | None, _pairs("--head-option", "E.g. margin=0.1")] = None,
-    dataset_option: Annotated[
-        list[str] | None, _pairs("--dataset-option", "E.g. label=fine_label")
-    ] = None,
-    encoder_option: Annotated[
-        list[str] | None, _pairs("--encoder-option", "E.g. dropout=0.2")
-    ] = None,
+    ctx: typer.Context,
     others: Annotated[
-        list[str] | None, _pairs("--set", "Any other field of vcviz.RunConfig, e.g. critic_steps=4")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A setting by its name in vcviz.RunConfig, e.g. critic_steps=4",
+            metavar="NAME=VALUE",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
-    name: Annotated[str | None, _setting("Name of the run; default made of its settings")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; default made of its settings.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars.")] = False,
 ) -> None:
     """Train a classifier, or go on with an interrupted run."""
-    settings = {
-        "dataset": dataset,
-        "head": head,
-        "preset": preset,
-        "latent_dim": latent_dim,
-        "epochs": epochs,
-        "seed": seed,
-        "encoder": encoder,
-        "n_train": n_train,
-        "validation": validation,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "precision": precision,
-        "augment": augment,
-        "device": device,
-        "threads": threads,
-        "compile": compile_,
-        "head_options": _values(head_option),
-        "dataset_options": _values(dataset_option),
-        "encoder_options": _values(encoder_option),
-    }
-    settings = {key: value for key, value in settings.items() if value is not None}
-    for key, value in (_values(others) or {}).items():
+    settings = {k: _values(v) if k.endswith("_options") else v for k, v in ctx.obj.items()}
+    for key, value in _values(others or []).items():
         if key in settings:
             raise InputError(f"{key} is given twice, by an option of its own and by --set")
         settings[key] = value
@@ -109,11 +109,9 @@ def train(
     )
 
 
-def _values(pairs: list[str] | None) -> dict[str, Any] | None:
+def _values(pairs: list[str]) -> dict[str, Any]:
     from vcviz.headless.assignments import parse_value, split_assignments
 
-    if not pairs:
-        return None
     return {
         name.replace("-", "_"): parse_value(text) for name, text in split_assignments(pairs).items()
     }

@@ -3,13 +3,13 @@
 from .corruptions import CORRUPTIONS as CORRUPTIONS
 from .corruptions import corrupt as corrupt
 from .fingerprint import fingerprint as fingerprint
+from .labels import labelled_by as labelled_by
+from .labels import noisy_labels as noisy_labels
 from .loading import DATASETS as DATASETS
 from .loading import load_data as load_data
 from .loading import load_strangers as load_strangers
 from .mixture import true_prior as true_prior
 from .preprocessing import apply_preprocessing as apply_preprocessing
-from .relabelled import labelled_by as labelled_by
-from .relabelled import noisy_labels as noisy_labels
 from .shapes import load_shapes as load_shapes
 from .strangers import STRANGERS as STRANGERS
 from .strangers import HeldOut as HeldOut

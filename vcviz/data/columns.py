@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vcviz.base.errors import InputError, clip, nearest
-from vcviz.data.rows import Column, Rows, missing
-from vcviz.data.tree import kind_of
+from vcviz.data.dataset_files import kind_of
+from vcviz.data.lazy_rows import Column, Rows, missing
 from vcviz.records import Kind
 
 #: names of labels, without spaces, points and underscores: the usual, and else these

@@ -13,10 +13,9 @@ from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip
 from vcviz.data.columns import usual_labels
-from vcviz.data.places import Places
-from vcviz.data.rows import Column, Rows, Values, column_of
+from vcviz.data.dataset_files import File, Places, arrange, class_folders, class_names
+from vcviz.data.lazy_rows import Column, Rows, Values, column_of
 from vcviz.data.table_files import PLAIN, Layout, read_frame
-from vcviz.data.tree import File, arrange, class_folders, class_names
 
 #: kinds of tables that are looked for beside documents
 _BESIDE = ("csv", "json", "parquet")

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, MissingError, clip
 from vcviz.base.options import check_count
-from vcviz.data.room import check_memory
+from vcviz.data.memory import check_memory
 
 #: formats that hold pixels: PIL hands others, such as EPS, to programs of the system (Ghostscript)
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA", "AVIF")

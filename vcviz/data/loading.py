@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from vcviz.base.options import check_count, check_fraction, check_options
 from vcviz.data.corruptions import CORRUPTIONS, corrupt, corruptions_of
 from vcviz.data.digits import load_digits
 from vcviz.data.fingerprint import fingerprint
+from vcviz.data.hub_and_path import HUB_ID, SHAPES, exists, source_title
+from vcviz.data.labels import labelled_by, noisy_labels
 from vcviz.data.mixture import load_mixture, true_prior
 from vcviz.data.preprocessing import apply_preprocessing
-from vcviz.data.relabelled import labelled_by, noisy_labels
 from vcviz.data.shapes import load_shapes
-from vcviz.data.sources import HUB_ID, SHAPES, exists, source_title
-from vcviz.data.stored import load_stored, read_inputs_like
+from vcviz.data.stored import ReadOptions, load_stored, read_inputs_like
 from vcviz.data.strangers import STRANGERS, HeldOut, hold_out_classes, make_strangers
 from vcviz.data.subsets import imbalanced, stratified_split, subset
 from vcviz.data.text import encode_texts
@@ -97,7 +98,7 @@ def load_data(
         everything else
     progress : whether work longer than two seconds shows a bar
     options : of that dataset: see `load_digits`, `load_mixture`, `load_utilities` and, for
-        hub: and path:, `load_stored`; `dataset_options` lists them
+        hub: and path:, `vcviz.data.stored.ReadOptions`; `dataset_options` lists them
 
     Raises
     ------
@@ -221,7 +222,9 @@ def _few(n: int, most: int, seed: int) -> NDArray[np.int64]:
 
 def dataset_options(name: str) -> list[str]:
     """Return the options that `load_data` takes for a dataset, beside its own arguments."""
-    known = inspect.signature(_loader(name)).parameters
+    known = list(inspect.signature(_loader(name)).parameters)
+    if _is_stored(name):
+        known = [field.name for field in fields(ReadOptions)]
     return [option for option in known if option not in _COMMON]
 
 

@@ -1,18 +1,197 @@
-"""New rows made ready as the rows of a split were."""
+"""Input columns as arrays, fitted to the train split; other rows made ready alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import unknown
+from vcviz.base.errors import InputError, unknown
+from vcviz.data.columns import Roles
+from vcviz.data.dataset_files import Places
+from vcviz.data.documents import Documents
 from vcviz.data.images import decode_images
-from vcviz.data.tables import apply_table
-from vcviz.data.text import encode_texts
+from vcviz.data.lazy_rows import Rows, Values, missing
+from vcviz.data.tables import apply_table, fit_table
+from vcviz.data.text import check_ngrams, encode_texts, hash_ngrams, pad, usual_length
 
+if TYPE_CHECKING:
+    import pandas as pd
 _KINDS = ("image", "text", "table")
+
+
+class Part(NamedTuple):
+    """Rows of one split of the source: "train" or "test", the split, and positions in it."""
+
+    name: str
+    data: Rows
+    rows: NDArray[np.int64]
+
+    def values(self, column: str) -> Values:
+        """Return a column of these rows."""
+        return self.data.values(column, self.rows)
+
+    def frame(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Return columns of these rows."""
+        return self.data.frame(columns, self.rows)
+
+
+class Inputs(NamedTuple):
+    """The inputs of each part, its texts if they are text, and how they were made."""
+
+    x: list[NDArray[Any]]
+    texts: list[tuple[str, ...] | None]
+    preprocessing: dict[str, Any]
+
+
+def read_inputs(
+    parts: Sequence[Part],
+    roles: Roles,
+    *,
+    folder: Path | None = None,
+    image_size: int | Sequence[int] | None = None,
+    n_tokens: int = 2**16,
+    ngrams: Sequence[int] = (1, 1),
+    max_length: int | None = None,
+    progress: bool = True,
+) -> Inputs:
+    """Return the inputs of every part; the first is the one that is fitted to.
+
+    Parameters
+    ----------
+    parts : the train part, then the test part
+    roles : which columns to read, and as what
+    folder : where relative paths of images start
+    image_size, n_tokens, ngrams, max_length : see `ReadOptions`
+    progress : whether work longer than two seconds shows a bar
+    """
+    if roles.kind == "image":
+        return _images(parts, roles.inputs[0], folder, image_size, progress)
+    if roles.kind == "text":
+        return _texts(parts, roles.inputs, n_tokens, ngrams, max_length, progress)
+    frames = [part.frame(roles.inputs) for part in parts]
+    preprocessing = fit_table(frames[0], f"the {parts[0].name} split")
+    x: list[NDArray[Any]] = [
+        apply_table(preprocessing, frame, f"the {part.name} split")
+        for part, frame in zip(parts, frames, strict=True)
+    ]
+    return Inputs(x, [None] * len(parts), preprocessing)
+
+
+def apply_inputs(
+    part: Part,
+    roles: Roles,
+    preprocessing: Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+    progress: bool = True,
+) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """Return the inputs of a part, made ready as `preprocessing` says, and its texts if it is text.
+
+    Parameters
+    ----------
+    part : the rows
+    roles : which columns to read, and as what
+    preprocessing : of a `Split`
+    folder, progress : as for `read_inputs`
+    """
+    if roles.kind == "table":
+        frame = part.frame(roles.inputs)
+        return apply_table(preprocessing, frame, f"the {part.name} split"), None
+    if roles.kind == "text":
+        texts = _joined(part, roles.inputs)
+        return apply_preprocessing(preprocessing, texts, progress=progress), texts
+    images = decode_images(
+        _encoded(part, roles.inputs[0], folder),
+        size=preprocessing["size"],
+        channels=preprocessing["channels"],
+        where=lambda k: f"row {part.rows[k]} of the {part.name} split",
+        progress=progress,
+    )
+    return images, None
+
+
+def _images(
+    parts: Sequence[Part],
+    column: str,
+    folder: Path | None,
+    size: int | Sequence[int] | None,
+    progress: bool,
+) -> Inputs:
+    sources = [_encoded(part, column, folder) for part in parts]
+    names = [f"row {row} of the {part.name} split" for part in parts for row in part.rows]
+    images = decode_images(
+        [image for chosen in sources for image in chosen],
+        size=size,
+        where=names.__getitem__,
+        progress=progress,
+    )
+    _, channels, height, width = images.shape
+    ends = np.cumsum([len(chosen) for chosen in sources])[:-1]
+    preprocessing = {"kind": "image", "channels": channels, "size": [height, width]}
+    return Inputs(np.split(images, ends), [None] * len(parts), preprocessing)
+
+
+def _encoded(part: Part, column: str, folder: Path | None) -> list[Any]:
+    """Return the images of a part, not yet decoded."""
+    images = part.values(column).tolist()
+    if isinstance(part.data, Documents):
+        return images  # paths of our own
+    places = Places(folder)
+    return [
+        _placed(image, places, part.name, int(row))
+        for image, row in zip(images, part.rows, strict=True)
+    ]
+
+
+def _placed(image: Any, places: Places, split: str, row: int) -> Any:
+    """Return bytes as they are, and a name as the path of a file that may be read."""
+    if isinstance(image, dict):
+        image = image["path"] if image["bytes"] is None else image["bytes"]
+    if image is None or isinstance(image, bytes | np.ndarray):
+        return image
+    try:
+        return places.locate(image)
+    except InputError as error:
+        raise InputError(f"row {row} of the {split} split: {error}") from None
+
+
+def _texts(
+    parts: Sequence[Part],
+    columns: Sequence[str],
+    n_tokens: int,
+    ngrams: Sequence[int],
+    max_length: int | None,
+    progress: bool,
+) -> Inputs:
+    texts = [_joined(part, columns) for part in parts]
+    shape = check_ngrams(ngrams)
+    ids = [hash_ngrams(t, n_tokens=n_tokens, ngrams=shape, progress=progress) for t in texts]
+    if not any(len(row) for row in ids[0]):
+        raise InputError(f"column {columns[0]!r} of the {parts[0].name} split holds no words")
+    length = usual_length(ids[0]) if max_length is None else max_length
+    preprocessing = {
+        "kind": "text",
+        "n_tokens": n_tokens,
+        "ngrams": list(shape),
+        "max_length": length,
+    }
+    return Inputs([pad(part, length) for part in ids], list(texts), preprocessing)
+
+
+def _joined(part: Part, columns: Sequence[str]) -> tuple[str, ...]:
+    frame = part.frame(columns)
+    for column in columns:
+        absent = int(missing(frame[column].to_numpy()).sum())
+        if absent:
+            raise InputError(
+                f"column {column!r} of the {part.name} split has {absent} missing values in "
+                f"{len(frame)} rows; remove those rows"
+            )
+    return tuple("\n".join(row) for row in frame.itertuples(index=False, name=None))
 
 
 def apply_preprocessing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,10 @@ from numpy.typing import NDArray
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
 from vcviz.data.columns import assign_roles
-from vcviz.data.inputs import Part, apply_inputs, read_inputs
-from vcviz.data.joins import join_labels
+from vcviz.data.hub_and_path import open_source, source_folder, source_title
 from vcviz.data.labels import encode_further, encode_labels
-from vcviz.data.rows import Column, Rows
-from vcviz.data.sources import open_source, source_folder, source_title
+from vcviz.data.lazy_rows import Column, Rows, join_labels
+from vcviz.data.preprocessing import Part, apply_inputs, read_inputs
 from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
 from vcviz.data.table_files import Layout
 from vcviz.records import Split, as_float
@@ -25,43 +25,12 @@ _TRAIN_NAMES = ("train", "training")
 _TEST_NAMES = ("test", "validation", "valid", "val", "dev")
 
 
-def load_stored(
-    source: str,
-    *,
-    seed: int = 0,
-    test_fraction: float | None = None,
-    config: str | None = None,
-    revision: str | None = None,
-    train_split: str | None = None,
-    test_split: str | None = None,
-    max_rows: int | None = None,
-    header: bool | Sequence[str] = True,
-    separator: str | None = None,
-    image: str | None = None,
-    text: str | Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
-    label: str | None = None,
-    labels: Sequence[str] | None = None,
-    label_probs: str | None = None,
-    extra_labels: str | Sequence[str] | None = None,
-    image_size: int | Sequence[int] | None = None,
-    n_tokens: int = 2**16,
-    ngrams: Sequence[int] = (1, 1),
-    max_length: int | None = None,
-    progress: bool = True,
-) -> tuple[Split, Split]:
-    """Return the train and the test split of ``hub:<owner/name>`` or ``path:<folder or file>``.
+@dataclass(frozen=True)
+class ReadOptions:
+    """How data of ``hub:`` and ``path:`` are read.
 
-    A folder holds Parquet, CSV, JSON or NumPy files (a ``README.md`` may say which file is which
-    split), or one folder of images or of texts a class, within ``train`` and ``test`` where there
-    are both; tables beside images say more of them.
-
-    Parameters
+    Attributes
     ----------
-    source : where the data are
-    seed : of the stratified choice of rows, where one is made
-    test_fraction : share of the train split that becomes the test split. Default: the test split
-        of the data, or its validation split, or a third where it has neither
     config, revision : configuration and version of a dataset that has several
     train_split, test_split : names of the splits to use
     max_rows : keep at most this many rows of each split, stratified, before anything is decoded
@@ -80,7 +49,50 @@ def load_stored(
         rows, matched by their ``index`` column if both have one, else in order
     image_size : height and width to stretch images to
     n_tokens, ngrams, max_length : see `encode_texts`; the length is fitted to the train split
+    """
+
+    config: str | None = None
+    revision: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    max_rows: int | None = None
+    header: bool | Sequence[str] = True
+    separator: str | None = None
+    image: str | None = None
+    text: str | Sequence[str] | None = None
+    columns: Sequence[str] | None = None
+    label: str | None = None
+    labels: Sequence[str] | None = None
+    label_probs: str | None = None
+    extra_labels: str | Sequence[str] | None = None
+    image_size: int | Sequence[int] | None = None
+    n_tokens: int = 2**16
+    ngrams: Sequence[int] = (1, 1)
+    max_length: int | None = None
+
+
+def load_stored(
+    source: str,
+    *,
+    seed: int = 0,
+    test_fraction: float | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[Split, Split]:
+    """Return the train and the test split of ``hub:<owner/name>`` or ``path:<folder or file>``.
+
+    A folder holds Parquet, CSV, JSON or NumPy files (a ``README.md`` may say which file is which
+    split), or one folder of images or of texts a class, within ``train`` and ``test`` where there
+    are both; tables beside images say more of them.
+
+    Parameters
+    ----------
+    source : where the data are
+    seed : of the stratified choice of rows, where one is made
+    test_fraction : share of the train split that becomes the test split. Default: the test split
+        of the data, or its validation split, or a third where it has neither
     progress : whether work longer than two seconds shows a bar
+    options : see `ReadOptions`
 
     Raises
     ------
@@ -88,51 +100,41 @@ def load_stored(
         If the data cannot be read, are not what a classifier can learn from, or take more memory
         than is free.
     """
+    how = ReadOptions(**options)
     with ExitStack() as stack:
-        splits = open_source(
-            source,
-            stack,
-            config=config,
-            revision=revision,
-            layout=Layout(header, separator),
-            progress=progress,
-        )
+        used = _used_splits(source, how, test_fraction, stack, progress)
         title = source_title(source)
-        others = (extra_labels,) if isinstance(extra_labels, str) else tuple(extra_labels or ())
-        for other in others:
-            joined = open_source(other, stack, progress=progress)
-            splits = join_labels(splits, joined, title, other)
-        used = _choose(splits, train_split, test_split, test_fraction, title)
         features = {**used["train"].columns}
         for column, feature in used.get("test", used["train"]).columns.items():
             features.setdefault(column, feature)
         roles = assign_roles(
             features,
             used["train"],
-            image=image,
-            text=text,
-            columns=columns,
-            label=label,
-            labels=labels,
+            image=how.image,
+            text=how.text,
+            columns=how.columns,
+            label=how.label,
+            labels=how.labels,
             name=title,
         )
         _check_columns(used, (*roles.inputs, roles.label))
         y, classes = _labels(used, roles.label, features)
-        rows = _rows(y, max_rows, TEST_FRACTION if test_fraction is None else test_fraction, seed)
+        share = TEST_FRACTION if test_fraction is None else test_fraction
+        rows = _rows(y, how.max_rows, share, seed)
         train_data = used["train"]
         parts = [Part(name, used.get(name, train_data), rows[name]) for name in ("train", "test")]
         inputs = read_inputs(
             parts,
             roles,
             folder=source_folder(source),
-            image_size=image_size,
-            n_tokens=n_tokens,
-            ngrams=ngrams,
-            max_length=max_length,
+            image_size=how.image_size,
+            n_tokens=how.n_tokens,
+            ngrams=how.ngrams,
+            max_length=how.max_length,
             progress=progress,
         )
         further, names = _further(parts, roles.labels, features, classes)
-        probs = [_distributions(part, label_probs, features, len(classes)) for part in parts]
+        probs = [_distributions(part, how.label_probs, features, len(classes)) for part in parts]
     preprocessing = (
         {**inputs.preprocessing, "label_names": names} if names else inputs.preprocessing
     )
@@ -181,7 +183,8 @@ def read_inputs_like(
         the first
     max_rows : keep at most this many, chosen at random
     label : the column that is a label, and so no input; default as recognised
-    config, revision, header, separator, image, text, progress : as for `load_stored`
+    progress : whether work longer than two seconds shows a bar
+    config, revision, header, separator, image, text : see `ReadOptions`
 
     Returns
     -------
@@ -226,6 +229,25 @@ def read_inputs_like(
             raise InputError(f"the split {split!r} of {title!r} is empty: it has no rows")
         part, folder = Part(split, data, chosen), source_folder(source)
         return apply_inputs(part, roles, preprocessing, folder=folder, progress=progress)
+
+
+def _used_splits(
+    source: str, how: ReadOptions, test_fraction: float | None, stack: ExitStack, progress: bool
+) -> dict[str, Rows]:
+    """Return the splits to use, as `_choose`, with the labels that lie elsewhere."""
+    splits = open_source(
+        source,
+        stack,
+        config=how.config,
+        revision=how.revision,
+        layout=Layout(how.header, how.separator),
+        progress=progress,
+    )
+    title, others = source_title(source), how.extra_labels or ()
+    for other in (others,) if isinstance(others, str) else others:
+        joined = open_source(other, stack, progress=progress)
+        splits = join_labels(splits, joined, title, other)
+    return _choose(splits, how.train_split, how.test_split, test_fraction, title)
 
 
 def _choose(

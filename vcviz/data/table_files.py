@@ -21,9 +21,9 @@ from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip, shorten
 from vcviz.data.columns import usual_labels
-from vcviz.data.room import check_memory
-from vcviz.data.rows import Column, InMemory, OnDisk, Rows, explained
-from vcviz.data.tree import File, arrange, exact_split, split_of
+from vcviz.data.dataset_files import File, arrange, exact_split, split_of
+from vcviz.data.lazy_rows import Column, InMemory, OnDisk, Rows, explained
+from vcviz.data.memory import check_memory
 
 if TYPE_CHECKING:
     import pandas as pd

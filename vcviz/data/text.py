@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
-from vcviz.data.room import check_memory
+from vcviz.data.memory import check_memory
 
 #: texts longer than this are cut when no length is asked for
 LONGEST = 256

@@ -123,11 +123,6 @@ class AdversarialExplorer(Explorer):
             scene, min(values["step"], scene.path.steps), values["focus"], self._theme
         )
 
-    def curves_figure(self, report: Callable[[int, int], None] | None = None) -> go.Figure:
-        """Return accuracy and ECE of every run against the radius, of the attack that is set."""
-        curves = self._attacked.curves(self._options(self.bound.values), report)
-        return style.apply(go.Figure(**robustness_spec(curves)), self._theme)
-
     def show_curves(self) -> None:
         """Show accuracy and ECE against the radius beneath the figure."""
         try:

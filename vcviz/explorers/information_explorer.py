@@ -75,9 +75,9 @@ class InformationExplorer(Explorer):
         panel = row_of([*controls.values(), reset_button(self.reset)])
         super().__init__(Bound(self._draw, controls, "ratio", panel))
 
-    def figure(self, *, test_priors: tuple[float, ...] = (0.0, 1.0)) -> go.Figure:
+    def figure(self) -> go.Figure:
         """Return one static figure with a slider over the ratios and a list of test priors."""
-        return self.bound.figure(menus={"test_prior": test_priors})
+        return self.bound.figure(menus={"test_prior": (0.0, 1.0)})
 
     def _draw(self, *, ratio: int, test_prior: float, head: str) -> dict[str, Any]:
         level = self.levels[ratio]

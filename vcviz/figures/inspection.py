@@ -13,7 +13,7 @@ from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
 from vcviz.figures.latent_traces import Trace
 from vcviz.metrics.ood import METHODS
-from vcviz.records import Inspection, SelectionSummary
+from vcviz.records import Inspection
 
 #: classes that get a bar: the most probable, and the label
 MOST_CLASSES = 12
@@ -89,34 +89,6 @@ def headline(one: Inspection) -> list[str]:
         same = int((one.neighbour_labels == one.label).sum())
         told.append(f"{same} of {len(one.neighbours)} neighbours share the label")
     return [first, " · ".join(told)] if told else [first]
-
-
-def summary_lines(one: SelectionSummary) -> list[str]:
-    """Return what a selection amounts to, a line a subject, as plain text with units."""
-    if one.n == 0:
-        return ["nothing is selected"]
-    law = one.label_note and f" ({one.label_note})"
-    low, high = one.accuracy_interval
-    few, many = one.ece_debiased_interval
-    lines = [
-        f"{one.n:,} of {one.of:,} samples",
-        f"accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}], "
-        f"mean confidence {one.confidence:.3f}{law}",
-        f"ECE {one.ece:.3f}, {one.ece_if_calibrated:.3f} if calibrated, {one.n_bins} bins; "
-        f"debiased {one.ece_debiased:.3f} [{few:.3f}, {many:.3f}]",
-    ]
-    if np.isfinite(one.log_density):
-        error = f" ± {one.log_density_error:.2g}" if np.isfinite(one.log_density_error) else ""
-        lines.append(
-            f"mean log p(z|y) {one.log_density:.4g}{error} nats (all samples: "
-            f"{one.log_density_all:.4g}), mean log p(z) {one.log_marginal:.4g} nats"
-        )
-    order = np.argsort(-one.counts, kind="stable")[: int((one.counts > 0).sum())]
-    told = [
-        f"{style.escape(one.class_names[k], 24)} {one.counts[k]:,}" for k in order[:MOST_CLASSES]
-    ]
-    more = f", {len(order) - MOST_CLASSES} more" if len(order) > MOST_CLASSES else ""
-    return [*lines, "labels: " + ", ".join(told) + more]
 
 
 def _shown(one: Inspection) -> list[int]:

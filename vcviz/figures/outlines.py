@@ -78,7 +78,6 @@ def latent_ranges(
     law: LatentPrior | None = None,
     projection: Projection | None = None,
     *,
-    clip: float = 0.005,
     mass: float = 0.9,
 ) -> tuple[Range, Range]:
     """Return (x, y) axis ranges of equal length that show the bulk of `points` and of `law`.
@@ -90,9 +89,9 @@ def latent_ranges(
         points, so that a law far away cannot shrink the points to a speck
     projection : map of the law to the plane; default none, for a law of the plane. One that is
         not linear may put draws of a law anywhere: the law is then left out
-    clip : share of the points left out at each end of each axis, so that outliers do not set it
     """
-    low, high = np.quantile(points, [clip, 1 - clip], axis=0)
+    # Outliers do not set the range: half a percent is left out at each end of each axis.
+    low, high = np.quantile(points, [0.005, 0.995], axis=0)
     # Where all points are one (or nearly) the axes show its surroundings, in its own unit.
     least = 1e-6 * (float(np.abs(points).max(initial=0)) or 1.0)
     width = max(float((high - low).max()), least)

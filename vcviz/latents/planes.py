@@ -138,9 +138,9 @@ def plane_grid(
 
 
 def square_ranges(
-    points: NDArray[np.float64], *, clip: float = 0.005, margin: float = 0.08
+    points: NDArray[np.float64],
 ) -> list[tuple[float, float]]:
     """Return (low, high) of two axes of equal length that show the bulk of (N, 2) points."""
-    low, high = np.quantile(points, [clip, 1 - clip], axis=0)
-    half = (0.5 + margin) * max(float((high - low).max()), 1e-6)
+    low, high = np.quantile(points, [0.005, 0.995], axis=0)
+    half = 0.58 * max(float((high - low).max()), 1e-6)
     return [(float(c - half), float(c + half)) for c in (low + high) / 2]

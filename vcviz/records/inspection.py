@@ -65,12 +65,6 @@ class Inspection:
         """Its probability."""
         return float(np.exp(self.log_probs.max()))
 
-    @property
-    def agreement(self) -> float:
-        """Share of the neighbours that have its label; NaN without neighbours."""
-        found = self.neighbour_labels == self.label
-        return float(found.mean()) if len(found) else float("nan")
-
 
 @dataclass(frozen=True, eq=False)
 class SelectionSummary:

@@ -10,15 +10,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vcviz.base.errors import InputError, clip, nearest
-from vcviz.base.json_files import parse_json
+from vcviz.base.errors import InputError, clip, nearest, shorten
 from vcviz.runs.presets import PRESETS, filled
 
 Schedule = Literal["constant", "step", "cosine"]
 
 
 class RunConfig(BaseModel):
-    """Settings of one training run; JSON in and out.
+    """Settings of one training run; plain values, which JSON holds.
 
     Unknown names, wrong types and values out of range raise `InputError` with the nearest name.
     `device`, `threads` and `compile` say how to compute, not what: they are not part of `key`.
@@ -31,58 +30,72 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
-    dataset: str = Field("digits", description="digits, mixture, hub:<owner/name> or path:<folder>")
-    dataset_options: dict[str, Any] = Field(
-        default_factory=dict, description="options of the dataset"
+    dataset: str = Field(
+        "digits", description="digits, mixture, hub:<owner/name> or path:<folder or file>"
     )
-    n_train: int | None = Field(None, ge=2, description="keep this many training rows, stratified")
-    validation: float = Field(0.0, ge=0, lt=1, description="share of the training rows held out")
+    dataset_options: dict[str, Any] = Field(
+        default_factory=dict, description="Option of the dataset, such as label=fine_label"
+    )
+    n_train: int | None = Field(None, ge=2, description="Keep this many training rows, stratified")
+    validation: float = Field(0.0, ge=0, lt=1, description="Share of the training rows held out")
     encoder: str = Field("auto", description="auto, mlp, cnn, resnet20…, text, or custom")
     encoder_options: dict[str, Any] = Field(
-        default_factory=dict, description="options of the encoder"
+        default_factory=dict, description="Option of the encoder, such as dropout=0.2"
     )
-    head: str = Field("softmax", description="name of the head")
+    head: str = Field("softmax", description="Head of the classifier")
     preset: Literal["vcviz", "paper"] = Field(
-        "vcviz", description="where settings come from that are not given"
+        "vcviz", description="Where settings come from that are not given"
     )
-    head_options: dict[str, Any] = Field(default_factory=dict, description="options of the head")
+    head_options: dict[str, Any] = Field(
+        default_factory=dict, description="Option of the head, such as margin=0.1"
+    )
     latent_dim: int = Field(2, ge=1, description="D, dimensions of the latent space")
     stochastic: bool = Field(
-        False, description="encoder gives a Gaussian q(z|x), not a point; default for variational"
+        False, description="Encoder gives a Gaussian q(z|x), not a point; default for variational"
     )
     draws: int = Field(1, ge=1, description="S, latents drawn per input and training step")
     predict_draws: int = Field(32, ge=1, description="S, latents drawn per prediction")
     rate_weight: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="weight of the rate KL(q(z|x) || r)"
+        0.0, ge=0, allow_inf_nan=False, description="Weight of the rate KL(q(z|x) || r)"
     )
     rate_to: Literal["law", "normal"] = Field(
-        "law", description="r: the head's p(z|y) where it states one, else N(0, I); or always that"
+        "law",
+        description="r, the head's p(z|y) where it states one, else N(0, I), or always that",
     )
-    epochs: int = Field(30, ge=1)
-    batch_size: int = Field(200, ge=1)
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(2e-3, gt=0, allow_inf_nan=False, description="learning rate")
+    epochs: int = Field(30, ge=1, description="Passes over the training rows")
+    batch_size: int = Field(200, ge=1, description="Rows per step")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimizer")
+    lr: float = Field(2e-3, gt=0, allow_inf_nan=False, description="Learning rate")
     law_lr_scale: float = Field(
-        1.0, ge=0, allow_inf_nan=False, description="learning rate of the law, in units of lr"
+        1.0, ge=0, allow_inf_nan=False, description="Learning rate of the law, in units of lr"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd")
     nesterov: bool = Field(True, description="SGD with momentum as Nesterov's")
-    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
-    schedule: Schedule = "step"
-    schedule_options: dict[str, Any] = Field(default_factory=dict)
-    critic_optimizer: Literal["adam", "adamw"] = Field(
-        "adam", description="adam with betas (0.5, 0.9), or adamw as torch has it, decay 0.01"
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False, description="Weight decay")
+    schedule: Schedule = Field("step", description="Learning rate over the epochs")
+    schedule_options: dict[str, Any] = Field(
+        default_factory=dict, description="Option of the schedule, such as gamma=0.1"
     )
-    critic_lr: float = Field(5e-3, gt=0, allow_inf_nan=False)
-    critic_steps: int = Field(1, ge=1, description="critic updates per batch")
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    augment: Literal["none", "crop", "crop-flip"] = "none"
-    seed: int = Field(0, ge=0)
-    probe_size: int = Field(500, ge=1, description="test rows whose latents are kept every epoch")
-    probe_every: int = Field(1, ge=1, description="epochs between kept probe latents")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
+    critic_optimizer: Literal["adam", "adamw"] = Field(
+        "adam",
+        description="Optimizer of the critic: adam with betas (0.5, 0.9), adamw with decay 0.01",
+    )
+    critic_lr: float = Field(
+        5e-3, gt=0, allow_inf_nan=False, description="Learning rate of the critic"
+    )
+    critic_steps: int = Field(1, ge=1, description="Critic updates per batch")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Numbers to train with"
+    )
+    augment: Literal["none", "crop", "crop-flip"] = Field(
+        "none", description="What is done to training images"
+    )
+    seed: int = Field(0, ge=0, description="Seed of data, weights and order")
+    probe_size: int = Field(500, ge=1, description="Test rows whose latents are kept every epoch")
+    probe_every: int = Field(1, ge=1, description="Epochs between kept probe latents")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:0 or mps")
     threads: int | None = Field(None, ge=1, description="CPU threads; default 1 for small models")
-    compile: bool = False
+    compile: bool = Field(False, description="Use torch.compile")
 
     def __init__(self, /, **values: Any) -> None:
         values = filled({name: _plain(value) for name, value in values.items()})
@@ -110,14 +123,6 @@ class RunConfig(BaseModel):
         named = {name: field.get_default(call_default_factory=True) for name, field in fields}
         config = cls(**{**named, **values})
         return config.model_copy(update={"head_options": dict(values.get("head_options", {}))})
-
-    @classmethod
-    def from_json(cls, text: str) -> RunConfig:
-        """Read what `to_json` wrote."""
-        values = parse_json(text, "a run's config", finite=True)
-        if not isinstance(values, dict):
-            raise InputError(f"a run's config must be a JSON object, got {clip(values)}")
-        return cls(**values)
 
     def to_json(self) -> str:
         """Return the settings as indented JSON."""
@@ -177,11 +182,13 @@ def readable(error: ValidationError, known: list[str]) -> str:
     parts, listed = [], False
     found = error.errors()
     for item in found[:MOST_COMPLAINTS]:
-        name = ".".join(str(p) for p in item["loc"])
+        name = shorten(".".join(map(str, item["loc"])))
         if item["type"] == "extra_forbidden":
             close = nearest(name, known)
             listed = listed or not close
             parts.append(f"unknown setting {clip(name)}{close}")
+        elif item["type"] == "missing":
+            parts.append(f"{name} is missing")
         else:
             message = item["msg"].removeprefix("Input should be ")
             parts.append(f"{name} should be {message}, got {clip(item['input'])}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from vcviz.base.errors import InputError, MissingError, RunWarning, clip, shorten
+from vcviz.base.errors import InputError, MissingError, RunWarning
 from vcviz.base.options import check_path
 from vcviz.runs.config import RunConfig
 from vcviz.runs.folder import refuse_if_different
 from vcviz.runs.run import Run as Run
-from vcviz.runs.stored import is_run, read_history, read_json, read_shapes, stored_settings
+from vcviz.runs.stored import is_run, read_history, read_metrics, read_shapes, stored_settings
 
 
 def load_run(path: str | Path) -> Run:
@@ -33,23 +33,13 @@ def load_run(path: str | Path) -> Run:
             f"no run {path.name!r} in {path.parent}/; {found}. Train one: vcviz train"
         )
     config, record = stored_settings(path)
-    metrics = read_json(path / "metrics.json")
-    if missing := {"accuracy", "nll", "ece", "ece_if_calibrated"} - metrics.keys():
-        raise InputError(
-            f"{path}/metrics.json lacks {', '.join(sorted(missing))}; "
-            "remove that folder and train again"
-        )
-    for name, value in metrics.items():
-        if not isinstance(value, int | float | list | str | None):
-            where = f"{shorten(name)} in {path}/metrics.json"
-            raise InputError(f"{where} must be a number, got {clip(value)}")
     read_shapes(path / "weights.safetensors")
     return Run(
         path=path,
         config=config,
         data=record["data"],
         history=tuple(read_history(path / "history.jsonl")),
-        metrics=metrics,
+        metrics=read_metrics(path / "metrics.json"),
         record=record,
     )
 

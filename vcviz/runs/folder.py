@@ -31,7 +31,6 @@ from safetensors.numpy import save_file
 
 from vcviz.base import json_files
 from vcviz.base.errors import InputError, clip
-from vcviz.base.options import check_count
 from vcviz.base.replacing import replacing
 from vcviz.runs.config import RunConfig
 from vcviz.runs.stored import (
@@ -40,6 +39,8 @@ from vcviz.runs.stored import (
     FORMAT,
     LATENTS,
     Arrays,
+    StoredState,
+    as_record,
     reading,
     stored_settings,
 )
@@ -173,9 +174,7 @@ def read_checkpoint(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
         stored = (file.metadata() or {}).get("state", "")
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     state = json_files.parse_json(stored, f"the state in {path}", advice=ADVICE)
-    if not isinstance(state, dict) or not {"epoch", "optimizer", "scaler"} <= state.keys():
-        raise InputError(f"{path} holds no checkpoint of a run{ADVICE}")
-    check_count(f"epoch in {path}", state["epoch"], minimum=0)
+    as_record(path, StoredState, state)
     _rewind(folder, state["epoch"])
     return arrays, state
 

@@ -36,8 +36,8 @@ from vcviz.runs.stored import (
     read_arrays,
     read_shapes,
     reading,
+    stored_law,
 )
-from vcviz.runs.stored_laws import stored_law
 
 if TYPE_CHECKING:
     from torch import nn

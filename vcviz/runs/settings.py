@@ -117,7 +117,7 @@ def _load_splits(
 
 def _stamp(dataset: str) -> int:
     """Return a number that changes with a local file, so that what is kept of it goes stale."""
-    from vcviz.data.sources import exists
+    from vcviz.data.hub_and_path import exists
 
     kind, _, place = dataset.partition(":")
     if kind != "path" or not exists(Path(place)):

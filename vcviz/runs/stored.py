@@ -1,18 +1,22 @@
-"""What is stored of a run: JSON and safetensors files read as those of a stranger are."""
+"""What is stored of a run: records and arrays, read as those of a stranger are; laws as arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
 
 from vcviz.base import json_files
 from vcviz.base.errors import InputError, MissingError, clip
-from vcviz.base.options import check_count
-from vcviz.runs.config import RunConfig
+from vcviz.records import LatentPrior
+from vcviz.runs.config import RunConfig, readable
+from vcviz.runs.settings import plain_session
 
 FORMAT = "vcviz.run/1"
 LATENTS, CHECKPOINT = "latents", "checkpoint"
@@ -20,6 +24,8 @@ LATENTS, CHECKPOINT = "latents", "checkpoint"
 LATENT_ARRAYS = ("z", "log_probs", "y", "index", "energy", "label_prior")
 #: what to do about a run that is damaged
 ADVICE = "; remove that folder and train again"
+_LAW_FIELDS = ("mean", "scale", "scale_tril", "log_weight", "df", "concentration")
+_PRIOR, _STATE = "prior.", "law."
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,61 +35,102 @@ def is_run(path: Path) -> bool:
     return not path.name.startswith(".") and (path / "config.json").is_file()
 
 
-def read_json(path: Path, *, finite: bool = False) -> dict[str, Any]:
-    """Return the JSON object in a file; with `finite`, one without NaN and infinities."""
+class _Part(BaseModel):
+    """A part of what is stored; what else stands there is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class StoredRows(_Part):
+    """What a run remembers of the rows of a split."""
+
+    rows: int = Field(ge=0)
+    fingerprint: str
+
+
+class StoredData(_Part):
+    """What a run remembers of its data: enough to make its model, and to know the data again."""
+
+    kind: Literal["image", "text", "table"]
+    input_shape: list[PositiveInt] = Field(min_length=1)
+    class_names: list[str] = Field(min_length=2)
+    train: StoredRows
+    test: StoredRows
+
+
+class StoredRun(_Part):
+    """``config.json``. Its settings are judged by `RunConfig`."""
+
+    config: dict[str, Any]
+    data: StoredData
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, int | float | list | str | None):
+        raise PydanticCustomError("number", "a number")
+    return value
+
+
+class StoredMetrics(_Part):
+    """``metrics.json``."""
+
+    accuracy: float
+    nll: float
+    ece: float
+    ece_if_calibrated: float
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_number)]]
+
+
+class StoredEpoch(_Part):
+    """A line of ``history.jsonl``."""
+
+    epoch: int = Field(ge=0)
+
+
+class StoredState(_Part):
+    """Plain values of a checkpoint."""
+
+    epoch: int = Field(ge=0)
+    optimizer: Any
+    scaler: Any
+
+
+def as_record(where: object, kind: type[_Part], values: Any) -> dict[str, Any]:
+    """Return values of JSON if they are a record of that kind."""
+    try:
+        kind.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{where}: {readable(error, [])}{ADVICE}") from None
+    found: dict[str, Any] = values
+    return found
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Return the numbers of a finished run."""
     with reading(path):
-        return json_files.read_json(path, finite=finite, advice=ADVICE)
+        return as_record(path, StoredMetrics, json_files.read_json(path, advice=ADVICE))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a history file."""
     with reading(path):
-        if path.stat().st_size > json_files.LARGEST:
-            raise InputError(f"{path} has {path.stat().st_size >> 20} MB; a history never has")
-        lines = path.read_bytes().splitlines()
+        lines = json_files.read_bytes(path).splitlines()
     rows = [json_files.parse_json(line, path, advice=ADVICE) for line in lines if line]
-    for row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"{path} should hold a JSON object a line, holds {clip(row)}")
-        check_count(f"epoch in a line of {path}", row.get("epoch"), minimum=0)
-    return rows
+    return [as_record(path, StoredEpoch, row) for row in rows]
 
 
 def stored_settings(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
     """Return the settings of a run and the whole of its config.json, checked to be ours."""
     path = folder / "config.json"
-    record = read_json(path, finite=True)
+    with reading(path):
+        record = json_files.read_json(path, finite=True, advice=ADVICE)
     if record.get("format") != FORMAT:
         raise InputError(f"{path} is not a vcviz run (format {clip(record.get('format'))})")
-    if missing := {"config", "data"} - record.keys():
-        raise InputError(f"{path} lacks {', '.join(sorted(missing))}")
-    for name in ("config", "data"):
-        if not isinstance(record[name], dict):
-            raise InputError(f"{name} in {path} must be an object, got {clip(record[name])}")
-    check_data(path, record["data"])
+    as_record(path, StoredRun, record)
     try:
         return RunConfig.recorded(record["config"]), record
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def check_data(path: Path, data: Mapping[str, Any]) -> None:
-    """Raise an `InputError` unless this is what a config says of the data of a run."""
-    names, shape = data.get("class_names"), data.get("input_shape")
-    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
-        raise InputError(f"class_names in {path} must be a list of names, got {clip(names)}")
-    if not isinstance(shape, list) or not shape:
-        raise InputError(f"input_shape in {path} must be a list of lengths, got {clip(shape)}")
-    for length in shape:
-        check_count(f"input_shape in {path}", length)
-    if data.get("kind") not in ("image", "text", "table"):
-        raise InputError(
-            f"kind in {path} must be image, text or table, got {clip(data.get('kind'))}"
-        )
-    for which in ("train", "test"):
-        split = data.get(which)
-        if not isinstance(split, dict) or not {"rows", "fingerprint"} <= split.keys():
-            raise InputError(f"{which} in {path} must hold rows and a fingerprint")
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -126,3 +173,47 @@ class reading:
             ) from None
         if isinstance(error, PermissionError):
             raise InputError(f"{self.path} may not be read: {error.strerror}") from None
+
+
+def law_arrays(prior: LatentPrior, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what a run keeps of a law.
+
+    Parameters
+    ----------
+    prior : the law; one without a family written down is Gaussian, as all were at first
+    state : parameters of the module that states it, kept for a law of the user's own alone:
+        its density is code, which the run's settings bring back
+    """
+    arrays = {f"{_PRIOR}{k}": v for k in _LAW_FIELDS if (v := getattr(prior, k)) is not None}
+    if prior.scale_tril is not None and prior.one_scale:  # one for all classes is kept once
+        arrays[f"{_PRIOR}scale_tril"] = np.array(prior.scale_tril[:1])
+    if prior.family != "gaussian":
+        arrays[f"{_PRIOR}family"] = np.frombuffer(prior.family.encode(), np.uint8)
+    if prior.family == "custom":
+        arrays |= {f"{_STATE}{k}": v for k, v in state.items()}
+    return arrays
+
+
+def stored_law(arrays: Mapping[str, NDArray[Any]], config: RunConfig) -> LatentPrior:
+    """Return the law that `law_arrays` took apart."""
+    family = arrays.get(f"{_PRIOR}family", np.empty(0, np.uint8)).tobytes().decode() or "gaussian"
+    if family == "custom":
+        return _custom_law(arrays, config)
+    stated: dict[str, Any] = {k: arrays.get(f"{_PRIOR}{k}") for k in _LAW_FIELDS}
+    return LatentPrior(**stated, family=family)
+
+
+@plain_session()
+def _custom_law(arrays: Mapping[str, NDArray[Any]], config: RunConfig) -> LatentPrior:
+    import torch
+
+    from vcviz.models.heads import build_head
+
+    mean = arrays[f"{_PRIOR}mean"]
+    n_classes, latent_dim = mean.shape
+    options = {"latent_dim": latent_dim, "n_classes": n_classes, **config.head_options}
+    law: Any = build_head(config.head, **options).law
+    state = {k.removeprefix(_STATE): v for k, v in arrays.items() if k.startswith(_STATE)}
+    law.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+    prior: LatentPrior = law.prior(torch.from_numpy(arrays[f"{_PRIOR}log_weight"]))
+    return prior

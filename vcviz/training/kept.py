@@ -18,8 +18,7 @@ from vcviz.metrics.calibration import (
 )
 from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPrior, LatentSet, Split
-from vcviz.runs.stored import LATENT_ARRAYS
-from vcviz.runs.stored_laws import law_arrays
+from vcviz.runs.stored import LATENT_ARRAYS, law_arrays
 
 
 def quick_scores(latents: LatentSet) -> dict[str, float]:

@@ -26,8 +26,6 @@ Method = Literal["temperature", "vector", "dirichlet"]
 METHODS: tuple[str, ...] = ("temperature", "vector", "dirichlet")
 #: strengths that ``odir="auto"`` tries
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-#: a training NLL below this many nats means that the rows can be told apart without error
-_SEPARATED = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +80,6 @@ class Recalibration:
         if self.method != "temperature":
             raise InputError(f"{self.method} scaling has no single temperature; see weight")
         return float(1 / self.weight)
-
-    @property
-    def saturated(self) -> bool:
-        """Whether only the fit's own limits held it, as where rows are told apart without error.
-
-        Its probabilities are then as sharp as those limits allow and say nothing: fit on more rows.
-        """
-        at_bound = self.method == "temperature" and not 0.0101 < self.temperature < 99
-        return at_bound or self.nll_after < _SEPARATED
 
     def __call__(self, log_probs: ArrayLike) -> NDArray[np.float64]:
         """Return (N, C) recalibrated log-probabilities, in float64."""
@@ -161,8 +150,8 @@ def recalibrate(
     -----
     T lies in [0.01, 100]. Rows that a map can tell apart without error have no least NLL; weights
     and biases then stop where another step is not worth `vcviz.metrics.posthoc.scaling.PRICE`, too
-    small to be seen otherwise, and `saturated` says so. A probability of 0 of another class is
-    read as the smallest positive float64.
+    small to be seen otherwise: probabilities are then as sharp as that allows and say nothing. A
+    probability of 0 of another class is read as the smallest positive float64.
 
     References
     ----------

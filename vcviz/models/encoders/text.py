@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vcviz.base.options import check_count, check_fraction
+from vcviz.base.options import check_fraction
 from vcviz.models.encoders.mlp import dense
+
+#: length of an embedding
+WIDTH = 64
 
 
 class TextEncoder(nn.Module):
@@ -22,7 +25,6 @@ class TextEncoder(nn.Module):
     ----------
     n_tokens : rows of the embedding table; ids lie in [0, n_tokens)
     latent_dim : D
-    embedding_dim : length of an embedding
     hidden : widths of the hidden layers
     token_dropout : share of the tokens left out of each text in training
     """
@@ -32,18 +34,14 @@ class TextEncoder(nn.Module):
         n_tokens: int,
         latent_dim: int,
         *,
-        embedding_dim: int = 64,
         hidden: Sequence[int] = (64,),
         token_dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        check_count("embedding_dim", embedding_dim)
         self.token_dropout = check_fraction("token_dropout", token_dropout, zero=True)
-        self.embedding = nn.EmbeddingBag(n_tokens, embedding_dim, mode="mean", padding_idx=0)
+        self.embedding = nn.EmbeddingBag(n_tokens, WIDTH, mode="mean", padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=1e-3)
-        self.net = nn.Sequential(
-            nn.LayerNorm(embedding_dim), *dense(embedding_dim, latent_dim, hidden)
-        )
+        self.net = nn.Sequential(nn.LayerNorm(WIDTH), *dense(WIDTH, latent_dim, hidden))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, D) latents of token ids (B, L)."""

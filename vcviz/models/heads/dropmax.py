@@ -201,10 +201,6 @@ class DropMaxHead(Head):
                 g = self.retain_probs(z)
         return g.masked_fill(targets(y, g), 1.0)
 
-    def sample_masks(self, z: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return (n, B, C) masks drawn from rho, True where a class is retained."""
-        return hard_mask(self.retain_probs(z), check_count("n", n), generator)
-
     def masked_log_probs(self, z: Tensor, masks: Tensor) -> Tensor:
         """Return (n, B, C) log p(y|z, m) under masks (n, B, C), or (n, 1, C) for all rows alike.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vcviz.base.errors import InputError
+from vcviz.base.json_files import read_json
 from vcviz.runs.folder import write_json
-from vcviz.runs.stored import read_json
 
 FORMAT = "vcviz.scores/1"
 FILE = "scores.json"

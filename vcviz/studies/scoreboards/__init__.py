@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vcviz.base.errors import InputError, MissingError, SweepError
+from vcviz.base.json_files import read_json
 from vcviz.base.options import check_path
 from vcviz.records import Scoreboard
 from vcviz.runs.folder import write_json
-from vcviz.runs.stored import read_json
 from vcviz.studies.scoreboards.board import build
 from vcviz.studies.scoreboards.plan import Plan, as_plan, read_scoreboard_plan
 from vcviz.studies.scoreboards.runs import RUNS, TUNING, Chosen, choose, compared_runs, tuning_runs

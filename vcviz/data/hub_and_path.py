@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from vcviz.base.errors import InputError, MissingError, clip, nearest, shorten
 from vcviz.base.json_files import inside, read_json
+from vcviz.data.dataset_files import File, kind_of, list_files, refusal, unpack
 from vcviz.data.documents import read_documents
-from vcviz.data.rows import OnDisk, Rows
+from vcviz.data.lazy_rows import OnDisk, Rows
 from vcviz.data.table_files import PLAIN, Layout, read_tables
-from vcviz.data.tree import File, kind_of, list_files, refusal, unpack
 
 if TYPE_CHECKING:
     from datasets import Dataset
