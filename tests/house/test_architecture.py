@@ -202,6 +202,21 @@ def test_the_house_is_small_enough_to_learn():
     assert max(names.values()) <= 3, names.most_common(3)
 
 
+def parameters(path: Path):
+    """Yield (function, how many arguments it takes), without self and cls."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            args = node.args
+            names = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
+            more = sum(a is not None for a in (args.vararg, args.kwarg))
+            yield node.name, len([n for n in names if n not in ("self", "cls")]) + more
+
+
+@each()
+def test_no_function_takes_more_than_a_reader_can_hold(path):
+    assert not [(name, n) for name, n in parameters(path) if n > 14]
+
+
 def test_contributing_draws_the_rooms_in_their_order():
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     picture = text.split("```")[1]
