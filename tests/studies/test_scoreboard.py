@@ -248,7 +248,9 @@ def test_the_same_call_trains_nothing_twice_and_a_lost_run_only(folder, tmp_path
     assert {p: (p / "config.json").stat().st_mtime_ns for p in kept} == before
     again = json.loads((lost / "scores.json").read_text())["measures"]
     for name, part in wanted.items():
-        assert again[name]["values"] == pytest.approx(part["values"], nan_ok=True)
+        # Softmax's seeds were trained together and this run alone: equal but for rounding, which
+        # may swap two rows in a ranking of 599 by 599, 2.8e-6 of an AUROC.
+        assert again[name]["values"] == pytest.approx(part["values"], abs=1e-5, nan_ok=True)
 
 
 def test_the_report_is_rebuilt_from_the_runs(folder, tmp_path):

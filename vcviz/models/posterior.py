@@ -39,13 +39,15 @@ class LatentPosterior(NamedTuple):
 
         A point gives itself n times. The noise is drawn on the generator's device.
         """
+        # An axis of one draw would cost as much on the way back as the draw itself.
+        shape = self.mean.shape if n == 1 else (n, *self.mean.shape)
         if self.scale is None:
-            return self.mean.expand(n, *self.mean.shape).flatten(0, 1)
-        device = self.mean.device if generator is None else generator.device
-        noise = torch.randn(
-            (n, *self.mean.shape), generator=generator, device=device, dtype=self.mean.dtype
-        ).to(self.mean.device)
-        return (self.mean + self.scale * noise).flatten(0, 1)
+            drawn = self.mean.expand(shape)
+        else:
+            device = self.mean.device if generator is None else generator.device
+            noise = torch.randn(shape, generator=generator, device=device, dtype=self.mean.dtype)
+            drawn = self.mean + self.scale * noise.to(self.mean.device)
+        return drawn if n == 1 else drawn.flatten(0, 1)
 
     def entropy(self) -> Tensor:
         """Return the scalar mean over the batch of the entropy of q(z|x) in nats.

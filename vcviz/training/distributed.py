@@ -67,7 +67,7 @@ def own_device(device: torch.device) -> torch.device:
 
 def share_of(rows: Tensor) -> Tensor:
     """Return this process's part of a batch's rows; parts differ in size by one at most."""
-    return rows.tensor_split(world_size())[rank()]
+    return rows if world_size() == 1 else rows.tensor_split(world_size())[rank()]
 
 
 def weight_of(part: int, whole: int) -> float:

@@ -131,7 +131,10 @@ class Trainer:
         # All randomness of an epoch follows from (seed, epoch), so resuming needs no saved state.
         seed = epoch_seed(config.seed, epoch)
         # Each process draws noise of its own; the order of the batches is the same for all.
-        torch.manual_seed(seed + distributed.rank())
+        # On a CPU its own alone: for a card not in use torch would keep a stack trace each time.
+        on_cpu = self.device.type == "cpu"
+        seed_all = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
+        seed_all(seed + distributed.rank())
         noise = torch.Generator(self.device).manual_seed(seed + distributed.rank())
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed)).to(
             self.device
@@ -151,7 +154,7 @@ class Trainer:
 
             loss, z, y = self.step(x, y, noise)
             main.zero_grad(set_to_none=True)
-            self.scaler.scale(loss.total * weight).backward()
+            self.scaler.scale(_weighed(loss.total, weight)).backward()
             self.scaler.step(main)
             self.scaler.update()
 
@@ -160,7 +163,7 @@ class Trainer:
                 for _ in range(config.critic_steps):
                     critic = model.head.critic_terms(z.detach(), y, generator=noise)
                     critic_optimizer.zero_grad(set_to_none=True)
-                    (critic.total * weight).backward()
+                    _weighed(critic.total, weight).backward()
                     distributed.average_gradients(self.critic_parameters)
                     critic_optimizer.step()
             losses.add(step, loss, critic, weight)
@@ -299,6 +302,10 @@ class Trainer:
 def has_batch_norm(model: nn.Module) -> bool:
     """Return whether a module normalises over the batch, which takes at least two rows."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+
+
+def _weighed(loss: Tensor, weight: float) -> Tensor:
+    return loss if weight == 1 else loss * weight
 
 
 def _on_device(x: Any, device: torch.device) -> Tensor:

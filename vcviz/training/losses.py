@@ -30,7 +30,8 @@ class LossTable:
         if critic is not None:
             terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
         self.names = list(terms)
-        self.rows.append(torch.stack([v.detach().double() for v in terms.values()]) * weight)
+        row = torch.stack([v.detach() for v in terms.values()]).double()
+        self.rows.append(row if weight == 1 else row * weight)
         if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
             self._look()
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vcviz.base.errors import InputError, expect
 from vcviz.base.options import check_count, check_number
+from vcviz.latents.modules import own_device
 from vcviz.metrics.noisy_scores import flip_probs
 from vcviz.models.classifier import Classifier
 from vcviz.models.heads import HEADS, build_head
@@ -140,10 +141,11 @@ def segment(
         raise InputError("temperature and draws are of the head 'heteroscedastic' only")
     options: dict[str, Any] = {"temperature": temperature, "draws": draws} if noisy else {}
     log_probs, noise = [], []
+    device = own_device(model)
     for x in torch.tensor(split.x).split(_BATCH):
-        z = model.encode(x)
+        z = model.encode(x.to(device))
         log_p = model.head.log_probs(z, generator=generator, **options)
-        log_probs.append(log_p.double().numpy())
+        log_probs.append(log_p.cpu().double().numpy())
         if noisy:
             noise.append(_noise(model.head, z, temperature))
     std, flips = (np.concatenate(p) for p in zip(*noise, strict=True)) if noise else (None, None)
@@ -153,7 +155,7 @@ def segment(
 def _noise(head: Any, z: Tensor, temperature: float | None) -> tuple[Any, Any]:
     """Return (B, H, W) noise over tau, and flip probabilities, of the two largest means."""
     parts = (
-        None if part is None else part.movedim(1, 3).flatten(0, 2).double().numpy()
+        None if part is None else part.movedim(1, 3).flatten(0, 2).cpu().double().numpy()
         for part in head.logit_law(z)
     )
     mean, factor, scale = parts

@@ -6,6 +6,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any, ClassVar
@@ -227,9 +228,12 @@ class Head(nn.Module, ABC):
         return z.to(torch.promote_types(z.dtype, torch.float32))
 
 
-def without_autocast(z: Tensor) -> torch.autocast:
+def without_autocast(z: Tensor) -> AbstractContextManager[Any]:
     """Return a context in which operations keep the precision of their arguments."""
-    return torch.autocast(z.device.type, enabled=False)
+    kind = z.device.type
+    # Entering it takes as long as three small operations, of which a step has hundreds.
+    on = torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 
 def head_options(head: type[Head]) -> dict[str, inspect.Parameter]:

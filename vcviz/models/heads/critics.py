@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 _LEAK = 0.2
@@ -22,6 +23,11 @@ class Critic(nn.Module, ABC):
     @abstractmethod
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return (B,) values T of inputs (B, D) with labels (B,)."""
+
+    def frozen(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return `forward` through which no gradient reaches the weights."""
+        weights = {name: p.detach() for name, p in self.named_parameters()}
+        return functional_call(self, weights, (z, y))
 
     @abstractmethod
     def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,33 +58,35 @@ class SharedCritic(Critic):
 
     def forward(self, u: Tensor, y: Tensor) -> Tensor:
         """Return (B,) values T of residuals (B, D) with labels (B,)."""
-        return self._layers(u, y)[0]
+        return self._layers(u, y, [*self.net.parameters()])[0]
+
+    def frozen(self, u: Tensor, y: Tensor) -> Tensor:
+        """Return `forward` through which no gradient reaches the weights."""
+        return self._layers(u, y, [p.detach() for p in self.net.parameters()])[0]
 
     def value_and_slope(self, u: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return T (B,) and grad T (B, D), by the chain rule through the layers."""
-        values, gains = self._layers(u, y)
-        weights = [layer.weight for layer in self._linear]
+        parameters = [*self.net.parameters()]
+        values, hidden = self._layers(u, y, parameters)
+        weights = parameters[::2]
         slope = weights[-1].expand(len(u), -1)
-        for weight, gain in zip(reversed(weights[:-1]), reversed(gains), strict=True):
-            slope = (slope * gain) @ weight
+        for weight, seen in zip(reversed(weights[:-1]), reversed(hidden), strict=True):
+            slope = (slope * torch.where(seen > 0, 1.0, _LEAK).to(u.dtype)) @ weight
         return values, slope[:, : self.latent_dim]
 
-    @property
-    def _linear(self) -> list[nn.Linear]:
-        return [layer for layer in self.net if isinstance(layer, nn.Linear)]
-
-    def _layers(self, u: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return T, and the slope of every hidden unit: 1 above 0 and the leak below."""
-        first, *others = self._linear
+    def _layers(
+        self, u: Tensor, y: Tensor, parameters: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return T, and what every hidden unit sees."""
+        first, bias, *others = parameters
         # The one-hot label picks a column of the first layer; nothing is multiplied by zero.
-        of_z, of_label = first.weight.split([self.latent_dim, self.n_classes], dim=1)
-        hidden = F.linear(u, of_z) + F.embedding(y, of_label.T + first.bias)
-        gains = []
-        for layer in others:
-            gain = torch.where(hidden.detach() > 0, 1.0, _LEAK).to(u.dtype)
-            gains.append(gain)
-            hidden = F.linear(hidden * gain, layer.weight, layer.bias)
-        return hidden.squeeze(1), gains
+        of_z, of_label = first.split([self.latent_dim, self.n_classes], dim=1)
+        hidden = F.linear(u, of_z) + F.embedding(y, of_label.T + bias)
+        before: list[Tensor] = []
+        for weight, bias in zip(others[::2], others[1::2], strict=True):
+            before.append(hidden.detach())
+            hidden = F.linear(F.leaky_relu(hidden, _LEAK), weight, bias)
+        return hidden.squeeze(1), before
 
 
 class LinearCritics(Critic):

@@ -39,6 +39,8 @@ class SoftmaxHead(Head):
         """Return (B, C) W z + b."""
         z = self.checked(z)
         with without_autocast(z):
+            if z.ndim == 2:
+                return self.linear(z)
             return self.linear(z.movedim(1, -1)).movedim(-1, 1)
 
     def linear_layer(self) -> nn.Linear:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from vcviz.base.errors import InputError
@@ -151,7 +150,7 @@ class VariationalHead(GenerativeHead):
             {
                 "cross_entropy": F.cross_entropy(self.logits(z), y).to(z.dtype),
                 "likelihood": self.likelihood(z if self.mle_to_encoder else z.detach(), y),
-                "critic": self._frozen_critic(self._critic_input(z, y), y).mean(),
+                "critic": self.critic.frozen(self._critic_input(z, y), y).mean().to(z.dtype),
             },
             {"likelihood": self.likelihood_weight, "critic": self.critic_weight},
         )
@@ -206,10 +205,6 @@ class VariationalHead(GenerativeHead):
 
     def _critic_input(self, z: Tensor, y: Tensor) -> Tensor:
         return self.law.whiten(z, y, frozen=True) if self.critic.whitened else z
-
-    def _frozen_critic(self, inputs: Tensor, y: Tensor) -> Tensor:
-        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
-        return functional_call(self.critic, frozen, (inputs, y)).to(inputs.dtype)
 
 
 def _telling_apart(values: Tensor) -> Tensor:

@@ -86,6 +86,8 @@ def wide(value: Tensor) -> Tensor:
 
 def bounded(value: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Return `value` clamped, with the gradient of `value`, so that it can come back."""
+    if not value.requires_grad:
+        return value.clamp(low, high)
     return value + (value.clamp(low, high) - value).detach()
 
 

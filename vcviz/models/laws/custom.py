@@ -140,11 +140,13 @@ class _ArrayDensity:
 
     def __init__(self, law: Distribution) -> None:
         self._law = law
+        self._device = _drawn(law, 1, torch.Generator().manual_seed(0)).device
 
     def log_prob(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N, C) log densities in nats."""
         with torch.no_grad():
-            return self._law.log_prob(torch.from_numpy(np.array(z))[:, None]).double().numpy()
+            rows = torch.from_numpy(np.array(z)).to(self._device)
+            return self._law.log_prob(rows[:, None]).cpu().double().numpy()
 
     def sample(self, y: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
         """Return (N, D) draws, one for each label."""
@@ -152,7 +154,7 @@ class _ArrayDensity:
         out = np.empty((len(y), self._law.event_shape[0]))
         counts = np.bincount(y, minlength=1)
         with torch.no_grad():
-            drawn = _drawn(self._law, int(counts.max()), draw).double().numpy()
+            drawn = _drawn(self._law, int(counts.max()), draw).cpu().double().numpy()
         for k in np.unique(y):
             out[y == k] = drawn[: counts[k], k]
         return out

@@ -134,10 +134,10 @@ class LocationScaleLaw(Law):
 
     def residual(self, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
         """Return (B, D) values L_y^-1 (z - mu_y) in the precision of `z`."""
-        mean, log_scale, shear = self.mean, self.floored_log_scale(), self.shear()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            mean, log_scale, shear = self.mean, self.floored_log_scale(), self.shear()
         if frozen:
-            mean, log_scale = mean.detach(), log_scale.detach()
-            shear = None if shear is None else shear.detach()
+            mean = mean.detach()
         u = (z - mean[y].to(z.dtype)) * (-of_labels(log_scale, y)).exp().to(z.dtype)
         if shear is None:
             return u
@@ -149,9 +149,10 @@ class LocationScaleLaw(Law):
         Small problems take differences z - mu directly; large ones (C D > 4096) expand the square
         around the mean of the means, which needs no (B, C, D) array.
         """
-        z, mean, shear = wide(z), wide(self.mean), self.shear()
+        z = wide(z)
         if y is not None:
             return self.residual(z, y).square().sum(1)
+        mean, shear = wide(self.mean), self.shear()
         inverse = (-wide(self.floored_log_scale())).exp()
         if len(inverse) == 1:  # shared: all is whitened once
             z, mean = z * inverse, mean * inverse
