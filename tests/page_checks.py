@@ -2,6 +2,9 @@
 
 from html.parser import HTMLParser
 
+from browser import browsing, watched
+from pages_browser import WIDTHS, beyond, overlaps, pale, scrolled, undrawn
+
 from vcviz.headless.files import notebook_title, read_notebook
 from vcviz.headless.pages import FIGURE
 
@@ -49,7 +52,23 @@ def check_page(nb, path, page):
     check_sizes(path, page)
 
 
+def check_drawing(path, chromium, dark=False):
+    """No panel lies over another, no number is left out, no word is pale, nothing sticks out."""
+    with browsing(chromium) as browser:
+        for width in [1280] if dark else WIDTHS:
+            page = browser.new_page(
+                viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+            )
+            watch = watched(page)
+            page.goto(path.resolve().as_uri())
+            scrolled(page)
+            for wrong in (overlaps(page), undrawn(page), pale(page), watch.errors):
+                assert wrong == [], (path.stem, width)
+            assert beyond(page) <= 0, (path.stem, width)
+            page.close()
+
+
 def check_sizes(path, page):
-    """A page is mostly plotly.js; what the notebook adds should still open at once."""
+    """A page should open at once: plotly.js takes 2 MB of it."""
     assert path.stat().st_size < 3e6
-    assert page.stat().st_size < 8e6
+    assert page.stat().st_size < 5e6

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 from browser import open_page
@@ -51,6 +54,17 @@ def app(folder, name, chromium):
         assert [e for e in watch.errors if "Content Security Policy" not in e] == []
 
 
+def runs(kernel):
+    """Whether the server still has this kernel."""
+    try:
+        with urllib.request.urlopen(kernel) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return False
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
@@ -68,6 +82,18 @@ def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
         page.locator(".widget-slider .noUi-handle").first.focus()
         page.keyboard.press("Home")
         page.wait_for_function(f"String({first}) !== {','.join(map(str, before))!r}")
+        # The kernel ends with the page.
+        settings = "JSON.parse(document.querySelector('#jupyter-config-data').textContent)"
+        kernel = page.evaluate(
+            f"new URL('api/kernels/' + {settings}.kernelId, location.origin).href"
+        )
+        assert runs(kernel)
+        page.unroute_all()  # what a page sends as it goes is lost on its way through here
+        page.goto("about:blank")
+        deadline = time.monotonic() + 30
+        while runs(kernel):
+            assert time.monotonic() < deadline, "the kernel of a closed page is still there"
+            time.sleep(0.2)
     assert (tmp_path / "runs").is_dir()  # where it was started, as with JupyterLab
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from page_checks import check_page, check_sizes, code_cells
+from page_checks import check_drawing, check_page, check_sizes, code_cells
 
 from vcviz.headless import run_notebook
 from vcviz.headless.files import list_notebooks, read_notebook
@@ -110,6 +110,15 @@ def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
         progress=False,
     )
     check_page(nb, result.path, result.page)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem != "tour"], ids=lambda p: p.stem)
+def test_its_figures_fit_every_screen(path, workplace, chromium):
+    page = workplace / "reports" / f"{path.stem}.html"
+    if not page.exists():  # another process ran it
+        test_it_runs_to_a_page_that_needs_nothing_else(path, workplace)
+    check_drawing(page, chromium)
 
 
 @pytest.mark.parametrize("name", ["pc_softmax", "posthoc"])

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from browser import open_page
-from page_checks import check_page
+from page_checks import check_drawing, check_page
+from pages_browser import scrolled
 
 import vcviz
 from vcviz.cli.tour import EPOCHS, HEADS, Tour, run_tour, tour_runs
 from vcviz.headless.files import list_notebooks, read_notebook
+from vcviz.headless.parts import packed_plotly
 from vcviz.studies.compare import COLUMNS
 
 
@@ -54,7 +56,8 @@ SLIDING = "Array.from(document.querySelectorAll('[data-figure]')).filter(g => g.
 @pytest.mark.browser
 def test_the_tours_sliders_move_with_no_kernel_and_no_network(tour: Tour, chromium: str) -> None:
     with open_page(chromium, tour.page) as (page, watch):
-        page.wait_for_selector("html[data-figures=drawn]", state="attached", timeout=60_000)
+        scrolled(page)
+        page.wait_for_selector("[data-played=yes]", state="attached")
         rails = page.locator(".slider-rail-touch-rect")
         assert rails.count() == 4
         for which in range(rails.count()):
@@ -65,3 +68,35 @@ def test_the_tours_sliders_move_with_no_kernel_and_no_network(tour: Tour, chromi
             page.wait_for_function(f"({SHOWN})({SLIDING}[{which}]) !== window.before")
         assert watch.requests == []
         assert watch.errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_its_figures_fit_every_screen(tour: Tour, chromium: str, dark: bool) -> None:
+    check_drawing(tour.page, chromium, dark)
+
+
+@pytest.mark.browser
+def test_it_opens_with_the_rings_which_play_once(tour: Tour, chromium: str) -> None:
+    size = tour.page.stat().st_size
+    assert size < 5e6
+    assert size - len(packed_plotly()) < 1.9e6
+    with open_page(chromium, tour.page, width=1280, height=800) as (page, watch):
+        # Title, one sentence, the picture, its slider: all of it without scrolling.
+        slider = page.locator(".slider-rail-rect").first
+        slider.wait_for()
+        assert slider.bounding_box()["y"] < 760
+        assert page.locator("h1 ~ p").count() == 1
+        rings = page.locator("[data-figure='0']")
+        assert rings.locator(".nsewdrag").count() == 3
+        assert rings.locator(".cartesianlayer .trace").count() < 130
+        # Nobody has come near the last one: a still stands there.
+        assert page.locator("[data-figure='5'] > .still").count() == 1
+        label = rings.locator(".slider-label").first
+        page.wait_for_function(f"{LABEL} === 'Epoch: 0'")
+        page.wait_for_selector("[data-played=yes]", state="attached")
+        assert label.text_content() == "Epoch: 4"
+        assert watch.errors == []
+
+
+LABEL = "document.querySelector('[data-figure=\"0\"] .slider-label').textContent"

@@ -18,6 +18,7 @@ import vcviz
 from vcviz.base.errors import InputError, MissingError
 from vcviz.figures.groups import plot_groups
 from vcviz.headless import NotebookError, run_notebook
+from vcviz.headless.parts import unpacked
 from vcviz.studies.compare import differences
 from vcviz.studies.reports.collect import collect, flat
 from vcviz.studies.reports.summary import group, summary_table
@@ -187,7 +188,7 @@ def test_figures_of_notebooks_stand_side_by_side(tmp_path, monkeypatch):
     ]
     assert shlex.split(groups[0].rows[0].command)[:3] == ["vcviz", "notebook", str(source)]
     page = vcviz.report(tmp_path / "s").read_text()
-    drawn = re.findall(r'id="figure-\d+">(.*?)</script>', page)
+    drawn = [unpacked(page, name) for name in re.findall(r'id="(figure-\d+)"', page)]
     assert [json.loads(d)["data"][0]["y"] for d in drawn] == [[1, 2], [5, 2]]
     assert page.count("n.html") == 4
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vcviz.base.errors import InputError
+from vcviz.explorers.latent_explorer import LatentExplorer
+from vcviz.figures import theme as style
+from vcviz.figures.latent_panel import LatentOptions, View
+from vcviz.figures.latent_spec import spec_of_views
 from vcviz.headless import run_notebook
+from vcviz.metrics.robustness.support import support_threshold
 from vcviz.runs import Run
 from vcviz.studies.compare import summarise
 from vcviz.studies.sweeps.cluster import script_apart
@@ -18,6 +25,7 @@ from vcviz.training import train_heads
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
 HEADS = ("softmax", "gaussian_mixture", "variational")
 #: latent dimensions -> how many epochs the tour trains. In the plane a class has no room to move
@@ -28,6 +36,9 @@ _SHARES = (
     {2: ("variational", "softmax")},
     {16: ("variational", "softmax", "gaussian_mixture"), 2: ("gaussian_mixture",)},
 )
+
+_MASS = 0.9  # of a class, that its ring holds
+_TITLES = {"gaussian_mixture": "Gaussian mixture"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,67 @@ def tour_runs(
     """
     return _train({latent_dim: HEADS}, out=out, epochs=epochs, seed=seed, device=device,
                   progress=progress)  # fmt: skip
+
+
+class Opening(LatentExplorer):
+    """The explorer that opens the tour.
+
+    Without a kernel it is the picture alone, of test latents and the rings that hold 90 % of what
+    is anticipated, with one slider of epochs; a page plays it once.
+
+    Parameters
+    ----------
+    runs : with latents of two dimensions
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        super().__init__(runs, mass=(_MASS,))
+
+    def figure(self, **options: Any) -> go.Figure:
+        """Return the picture; with options the static figure of any `LatentExplorer`."""
+        if options:
+            return super().figure(**options)
+        found = self.bound.figure(draw=self._picture)
+        found.update_layout(meta={**found.layout.meta, "plays": True})
+        return found
+
+    def _picture(self, **values: Any) -> dict[str, Any]:
+        options = LatentOptions(compact=True, mass=(_MASS,), classes=values["classes"])
+        views = [self._view(i, values["epoch"], options) for i in range(len(self.sources))]
+        spec = spec_of_views(views, options)
+        # The numbers stand above each panel, beneath its heading.
+        for heading in spec["layout"]["annotations"]:
+            heading["yshift"] = 17
+        told = [t for t in spec["data"] if t["meta"]["layer"] == "readout"]
+        for trace, view in zip(told, views, strict=True):
+            trace |= {"y": [view.ranges[1][1]], "textposition": "top right"}
+        return style.themed(spec, self.theme)
+
+    def _view(self, number: int, epoch: int | None, options: LatentOptions) -> View:
+        source = self.sources[number]
+        panel = source.panel(("pair", 0, 1), ("test", True), epoch)
+        panel = replace(
+            panel,
+            title=_TITLES.get(source.title, source.title),
+            subtitle=None,
+            fit=None,
+            fit_varying=None,
+        )
+        told: list[str] = []
+        if panel.prior is not None:
+            own = panel.prior.log_prob(panel.lat.z)[np.arange(len(panel.lat)), panel.lat.y]
+            inside = own >= support_threshold(panel.prior, _MASS)[panel.lat.y]
+            told = [f"{inside.mean():.0%} in their ring"]
+        assert options.classes is not None  # as the explorer's control has them
+        return _OneLine(panel, list(options.classes), options, number, told=told)
+
+
+class _OneLine(View):
+    """A panel that tells its numbers in one line."""
+
+    def notes(self) -> list[str]:
+        """Return the line."""
+        return [" · ".join([*self.told, style.accuracy_text(self.lat)])]
 
 
 def _train(share: Mapping[int, Sequence[str]], *, epochs: int | None, **options: Any) -> list[Run]:

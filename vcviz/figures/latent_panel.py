@@ -187,7 +187,7 @@ class View:
                 f"got {prior.n_classes}"
             )
         self.panel, self.lat, self.prior, self.texts = panel, lat, prior, panel.texts
-        self.shown, self.under, self.over, self._told = shown, under, over, told
+        self.shown, self.under, self.over, self.told = shown, under, over, told
         self.projection, self.points = panel.plane, panel.points
         self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)
         self.picture: RasterPicture | None = None
@@ -255,7 +255,7 @@ class View:
         outside = 0 if self.picture else count_outside(self.points[self.rows], self.ranges)
         if outside:
             notes.append(f"{outside:,} point{'s' if outside > 1 else ''} outside the axes")
-        return [*notes, *self._told]
+        return [*notes, *self.told]
 
     def _told_of_fit(self) -> list[str]:
         """Return what the fits of the drawn classes are, where they are not numbers, and why."""
@@ -263,7 +263,8 @@ class View:
             return []
         fit = self.fit[list(self.shown)]
         finite, endless, few = np.isfinite(fit), int(np.isinf(fit).sum()), int(np.isnan(fit).sum())
-        found = [f"mean KL {fit[finite].mean():.3g} nats"] if finite.any() else []
+        rows = f"of {len(self.lat):,} rows"
+        found = [f"mean KL {fit[finite].mean():.3g} nats {rows}"] if finite.any() else []
         if endless:
             told = f"KL ∞ in {endless} classes" if endless > 1 else "KL ∞ in a class"
             found.append(f"{told} (constant in a dimension; hollow: in the others)")

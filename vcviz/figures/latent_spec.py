@@ -88,7 +88,8 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
         traces += view.over
         notes, heading = view.notes(), view.heading
         if with_fit:
-            corner = -0.45, fit_range[1]
+            # Just inside: on the very edge, rounded, they may not be drawn.
+            corner = -0.45, fit_range[1] / (fit_range[1] / fit_range[0]) ** 0.01
             counts = np.bincount(view.lat.y, minlength=len(names))
             data += lower[i].place(
                 [

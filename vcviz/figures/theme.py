@@ -39,7 +39,8 @@ ANTICIPATED_DASH = "solid"
 EMPIRICAL_DASH = "4px,3px"
 
 _INK = {  # text, axis lines, grid, background
-    "auto": ("#777777", "rgba(128,128,128,0.55)", "rgba(128,128,128,0.16)", "rgba(0,0,0,0)"),
+    # The one grey of 4.5:1 on white and on black; where a script of ours draws, the page's own ink.
+    "auto": ("#757575", "rgba(128,128,128,0.55)", "rgba(128,128,128,0.16)", "rgba(0,0,0,0)"),
     "light": ("#2B2B2B", "#A0A0A0", "#ECECEC", "#FFFFFF"),
     "dark": ("#E4E4E4", "#8A8A8A", "#303030", "#111111"),
 }

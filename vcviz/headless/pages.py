@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from html import escape as html_escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from vcviz.base.replacing import replacing
 from vcviz.headless.files import notebook_title
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.outputs import FIGURE
-from vcviz.headless.parts import ASSETS, page_scripts, page_style
+from vcviz.headless.parts import ASSETS, figure_box, page_scripts, page_style
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -29,7 +30,10 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # A progress bar's time, as in "3/18 [00:09<00:45, 3.0s/run]".
 _BAR = re.compile(r"\[\d+:\d+[<,]")
 _SCRIPTS = "<!--vcviz scripts-->"
-_HEIGHT = 450  # plotly's own default, pixels
+#: a link to this and the name of a layer, or the number of a panel, lights it up in a figure
+LIGHT = "#light:"
+#: papermill's tag of the cell with the parameters of a run
+INJECTED = "injected-parameters"
 #: what the template of the page has a form for
 _DRAWN = {"text/html", "text/markdown", "text/latex", "text/plain",
           "image/svg+xml", "image/png", "image/jpeg"}  # fmt: skip
@@ -63,6 +67,7 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs = [o for o in _joined(cell.outputs) if _prepare(o, figures)]
+    nb.cells = _results_first(nb.cells)
     exporter = _Exporter(
         template_file=str(ASSETS / "page.html.j2"),
         embed_images=True,
@@ -75,6 +80,7 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
         "style": page_style(),
         "failure": failure,
         "has_code": any(c.cell_type == "code" and c.source.strip() for c in nb.cells),
+        "has_figures": bool(figures),
         "footer": f"{name or 'notebook'} · made with vcviz {__version__}",
         "scripts": _SCRIPTS,
     }
@@ -94,7 +100,13 @@ class _Renderer(IPythonRenderer):
         return to_mathml(body)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        """Return a link; one to a notebook beside this one leads to the page beside this page."""
+        """Return a link; one to a notebook beside this one leads to the page beside this page.
+
+        One to ``#light:<what>`` lights that up in the next figure, see page.js.
+        """
+        if url.startswith(LIGHT):
+            wanted = html_escape(url.removeprefix(LIGHT))
+            return f'<a class="phrase" href="#figure" data-light="{wanted}">{text}</a>'
         name, hash_, place = url.partition("#")
         if name.endswith(".ipynb") and not re.match(r"\w+:|/", name):
             url = name.removesuffix(".ipynb") + ".html" + hash_ + place
@@ -127,11 +139,7 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
         return True
     if FIGURE in data:
         figure = data[FIGURE]
-        height = figure.get("layout", {}).get("height", _HEIGHT)
-        output["data"] = {
-            "text/html": f'<div class="figure" data-figure="{len(figures)}" '
-            f'style="height:{height}px"></div>'
-        }
+        output["data"] = {"text/html": figure_box(figure, len(figures))}
         figures.append(figure)
         return True
     data.pop("application/javascript", None)
@@ -149,6 +157,37 @@ def _prepare(output: NotebookNode, figures: list[Mapping[str, Any]]) -> bool:
         text = json.dumps(data[kind], indent=1, ensure_ascii=False)
         output["data"] = {"text/plain": _shortened(text) if len(text) > LONGEST_TEXT else text}
     return bool(output["data"].keys() & _DRAWN)
+
+
+def _results_first(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Return cells so that what code shows stands above it.
+
+    Code without a result of its own goes with that of the next result, so that a page that opens
+    with imports and parameters begins with what they are for.
+    """
+    found: list[NotebookNode] = []
+    waiting: list[NotebookNode] = []
+    for cell in cells:
+        if cell.cell_type != "code":
+            found += [*_together(waiting), cell]
+            waiting = []
+            continue
+        waiting.append(cell)
+        if cell.outputs:
+            shown = copy.deepcopy(cell)
+            shown.source, shown.id, cell.outputs = "", f"{cell.id}-shown", []
+            found += [shown, *_together(waiting)]
+            waiting = []
+    return found + _together(waiting)
+
+
+def _together(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Return cells of code as one, and beside it those of the parameters that a run was given."""
+    given = [c for c in cells if INJECTED in c.metadata.get("tags", [])]
+    own = [c for c in cells if c not in given and c.source.strip()]
+    if own:
+        own[-1].source = "\n\n".join(c.source.strip() for c in own)
+    return [*own[-1:], *given]
 
 
 def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:

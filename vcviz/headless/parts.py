@@ -2,38 +2,72 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from vcviz.headless.access import access_script, access_style
+from vcviz.headless.stills import HEIGHT, still
 
 ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 
 
+def figure_box(figure: Mapping[str, Any], number: int) -> str:
+    """Return the element that a figure is drawn into, with a still of it until then."""
+    height = figure.get("layout", {}).get("height", HEIGHT)
+    return (
+        f'<div class="figure" data-figure="{number}" style="height:{height}px">'
+        f"{still(figure, number) or ''}</div>"
+    )
+
+
 def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:
-    """Return the scripts that draw figures into ``<div data-figure="0">``, ``1``, … of a page."""
+    """Return the scripts that draw figures into ``<div data-figure="0">``, ``1``, … of a page.
+
+    plotly.js and the figures are packed with gzip, which takes a page of 8 MB to 3, and are
+    unpacked by the browser when they are needed.
+    """
     page_script = f"<script>\n{_asset('page.js')}</script>"
     if not figures:
         return page_script
+    parts = [_packed(f"figure-{i}", figure_json(figure)) for i, figure in enumerate(figures)]
+    ours = "".join(_asset(name) for name in ("page_fit.js", "page_ink.js"))
+    access = f"<script>\n{access_script()}{ours}</script>"
+    return "\n".join([access, *parts, packed_plotly(), page_script])
+
+
+@cache
+def packed_plotly() -> str:
+    """Return plotly.js as an element that the page's script unpacks."""
     from plotly.offline import get_plotlyjs
 
-    specs = [
-        f'<script type="application/json" id="figure-{i}">{_json(figure)}</script>'
-        for i, figure in enumerate(figures)
-    ]
-    access = f"<script>\n{access_script()}{_asset('page_fit.js')}</script>"
-    return "\n".join([*specs, f"<script>{get_plotlyjs()}</script>", access, page_script])
+    return _packed("plotly", get_plotlyjs())
 
 
-def _json(figure: Mapping[str, Any]) -> str:
-    """Return what Plotly.newPlot takes, as JSON that cannot end the script it stands in."""
+def _packed(name: str, text: str) -> str:
+    content = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return f'<script type="text/plain" id="{name}">{content}</script>'
+
+
+def unpacked(page: str, name: str) -> str:
+    """Return the text that `page_scripts` has packed into a page, e.g. as "figure-0"."""
+    content = page.partition(f'<script type="text/plain" id="{name}">')[2].partition("<")[0]
+    return gzip.decompress(base64.b64decode(content)).decode()
+
+
+def figure_json(figure: Mapping[str, Any]) -> str:
+    """Return what Plotly.newPlot takes."""
     config = {
         **figure.get("config", {}),
         "responsive": True,
         "displaylogo": False,
+        # Nothing here offers to upload a chart.
+        "showSendToCloud": False,
     }
     config.pop("plotlyServerURL", None)
     spec = {
@@ -42,7 +76,7 @@ def _json(figure: Mapping[str, Any]) -> str:
         "frames": figure.get("frames", []),
         "config": config,
     }
-    return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+    return json.dumps(spec, separators=(",", ":"))
 
 
 def page_style() -> str:

@@ -28,10 +28,11 @@ def slim_figures(nb: NotebookNode) -> None:
     """Make the plotly figures among the outputs of `nb` smaller, in place.
 
     Floats keep 32 bits or 7 digits and whole numbers as many bytes as they need; a frame leaves out
-    the type of a scatter trace, which is plotly's default.
+    the type of a scatter trace, which is plotly's default. The layout is rounded like the data, or
+    what stands on the edge of an axis would lie beyond it, where plotly draws nothing.
     """
     for figure in _figures(nb):
-        for part in ("data", "frames"):
+        for part in ("data", "layout", "frames"):
             if part in figure:
                 figure[part] = _slim(figure[part])
         for frame in figure.get("frames") or []:

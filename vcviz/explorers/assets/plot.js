@@ -4,7 +4,8 @@ const ARRAYS = {
   f4: Float32Array, f8: Float64Array, i1: Int8Array, u1: Uint8Array,
   i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array,
 };
-const CONFIG = { displaylogo: false, responsive: false, doubleClick: "reset" };
+const CONFIG = { displaylogo: false, responsive: false, doubleClick: "reset",
+  plotlyServerURL: "", showSendToCloud: false }; // nothing offers to upload a chart
 // A figure with WebGL takes 3 of a page's 16 contexts; one too many blanks the oldest figure.
 const WEBGL_FIGURES = 4;
 const CLEAR = "rgba(0,0,0,0)";

@@ -8,23 +8,183 @@ function headingAbove(box) {
   return heading?.textContent.trim() || document.title;
 }
 
-// Draw the figures one after the other, so that the page can be read meanwhile.
-(async () => {
-  for (const box of document.querySelectorAll("[data-figure]")) {
+// ---------------------------------------------------------------- figures
+
+const NEAR = "700px 0px"; // how far from the window a figure is drawn already
+const boxes = [...document.querySelectorAll("[data-figure]")];
+
+// What vcviz.headless.parts has packed.
+async function unpacked(name) {
+  const bytes = Uint8Array.from(atob(document.getElementById(name).textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+// A pause in which the browser paints, also where nobody looks at the page.
+const painted = () =>
+  new Promise((next) => {
+    requestAnimationFrame(() => setTimeout(next));
+    setTimeout(next, 200);
+  });
+
+let library = null;
+function plotly() {
+  library ??= (async () => {
+    const code = await unpacked("plotly");
+    await painted(); // the stills come first
+    const script = document.createElement("script");
+    script.textContent = code;
+    document.head.append(script);
+  })();
+  return library;
+}
+
+async function draw(box) {
+  const [json] = await Promise.all([unpacked("figure-" + box.dataset.figure), plotly()]);
+  const spec = JSON.parse(json);
+  takeInk(box, spec);
+  const settle = fitWidth(box, spec);
+  const still = box.querySelector(":scope > .still");
+  still?.remove();
+  try {
+    await Plotly.newPlot(box, spec);
+    await settle();
+  } catch (error) {
+    Plotly.purge(box);
+    if (still) box.replaceChildren(still);
+    throw error;
+  }
+  makeAccessible(box, "", headingAbove(box));
+  box.after(dataTable(box));
+  box.dataset.drawn = "yes";
+}
+
+// One after the other, the nearest first, so that the page can be read meanwhile.
+const queue = new Set();
+let drawing = false;
+async function work() {
+  if (drawing) return;
+  drawing = true;
+  while (queue.size) {
+    const [box] = [...queue].sort((a, b) => distance(a) - distance(b));
+    queue.delete(box);
     try {
-      const spec = JSON.parse(document.getElementById("figure-" + box.dataset.figure).textContent);
-      await Plotly.newPlot(box, spec);
-      await fitHeight(box);
-      makeAccessible(box, "", headingAbove(box));
-      box.after(dataTable(box));
+      await draw(box);
     } catch (error) {
       box.classList.add("figure-failed");
-      box.textContent = "This figure could not be drawn: " + error;
+      const line = document.createElement("p");
+      line.textContent = "This figure could not be drawn: " + error;
+      box.append(line);
     }
-    await new Promise((next) => setTimeout(next));
+    box.dispatchEvent(new Event("drawn"));
+    await painted();
   }
+  drawing = false;
   document.documentElement.dataset.figures = "drawn";
-})();
+}
+const distance = (box) => {
+  const { top, bottom } = box.getBoundingClientRect();
+  return Math.max(top - innerHeight, -bottom, 0);
+};
+
+const coming = new IntersectionObserver((entries) => {
+  for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+    coming.unobserve(target);
+    delete document.documentElement.dataset.figures;
+    queue.add(target);
+  }
+  work();
+}, { rootMargin: NEAR });
+for (const box of boxes) coming.observe(box);
+if (!boxes.length) document.documentElement.dataset.figures = "drawn";
+
+// ---------------------------------------------------------------- what moves by itself, once
+
+const STEP_MS = 350;
+const START_MS = 700; // in which the still, and then the figure, can be seen as it ends
+
+for (const box of boxes) {
+  box.addEventListener("drawn", () => {
+    if (!box.layout?.meta?.plays || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    let stopped = false;
+    const stop = () => {
+      if (!stopped) Plotly.animate(box, [null], { mode: "immediate", frame: { duration: 0, redraw: false } });
+      stopped = true;
+    };
+    for (const kind of ["pointerdown", "keydown"]) box.addEventListener(kind, stop, { once: true });
+    const seen = new IntersectionObserver((entries) => {
+      if (stopped || !entries.some((entry) => entry.isIntersecting)) return;
+      seen.disconnect();
+      setTimeout(() => {
+        if (stopped) return;
+        const { redraw } = box.layout.sliders[0].steps[0].args[1].frame;
+        const frame = { duration: STEP_MS, redraw };
+        const all = box._transitionData._frames.map(({ name }) => name);
+        Plotly.animate(box, all, { mode: "immediate", frame, transition: { duration: 0 } }).then(
+          () => { stopped = true; box.dataset.played = "yes"; }, () => {},
+        );
+      }, START_MS);
+    }, { threshold: 0.5 });
+    seen.observe(box);
+  }, { once: true });
+}
+
+// ---------------------------------------------------------------- phrases that light things up
+
+// "points" or "anticipated" is a layer of traces, "2" the second panel, "2.points" both.
+function matcher(wanted) {
+  const [panel, layer] = /^\d/.test(wanted) ? wanted.split(".") : [null, wanted];
+  return (itsPanel, itsLayer) => (!panel || itsPanel === Number(panel))
+    && (!layer || itsLayer === layer || itsLayer === "readout"); // numbers are for every layer
+}
+
+function mark(box, wanted) {
+  box.classList.toggle("lit", Boolean(wanted));
+  if (!wanted) return;
+  const bright = matcher(wanted);
+  const panels = box.layout?.meta?.panels ?? [];
+  for (const element of box.querySelectorAll(".cartesianlayer .trace, .still [data-layer]")) {
+    const trace = element.__data__?.[0]?.trace;
+    const panel = trace ? panels.indexOf(trace.xaxis ?? "x") + 1 : Number(element.dataset.panel);
+    element.classList.toggle("bright", bright(panel, trace ? trace.meta?.layer : element.dataset.layer));
+  }
+}
+
+for (const phrase of document.querySelectorAll("[data-light]")) {
+  const box = boxes.find((b) => phrase.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING);
+  if (!box) continue;
+  const wanted = phrase.dataset.light;
+  phrase.setAttribute("role", "button");
+  phrase.setAttribute("aria-pressed", "false");
+  const show = (on) => {
+    mark(box, on ? wanted : null);
+    phrase.setAttribute("aria-pressed", String(on));
+    // A figure that plays has new marks at every step.
+    box.removeEventListener("marks", box.relight);
+    if (on) box.addEventListener("marks", (box.relight = () => mark(box, wanted)));
+  };
+  for (const kind of ["mouseenter", "focus"]) phrase.addEventListener(kind, () => show(true));
+  for (const kind of ["mouseleave", "blur"]) phrase.addEventListener(kind, () => show(false));
+  phrase.addEventListener("click", (event) => {
+    event.preventDefault();
+    phrase.focus();
+    show(true);
+  });
+  phrase.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") show(false);
+    if (event.key === " ") event.preventDefault();
+  });
+}
+for (const box of boxes) {
+  box.addEventListener("drawn", () => {
+    for (const name of ["plotly_afterplot", "plotly_animatingframe"]) {
+      box.on?.(name, () => box.dispatchEvent(new Event("marks")));
+    }
+    box.dispatchEvent(new Event("marks"));
+  });
+}
+
+// ---------------------------------------------------------------- code, and paper
 
 const toggle = document.querySelector(".all-code");
 if (toggle) {
@@ -40,10 +200,11 @@ if (toggle) {
 const PAPER = 690; // pixels across a sheet of A4 or Letter, its margins off
 const DRAWN = 860; // as wide as a figure is drawn for it, or its words would be too small
 
-// Paper has nothing to click, and is less wide than most screens.
+// Paper has nothing to click, and is less wide than most screens. Of a figure that nobody has come
+// near it has the still.
 addEventListener("beforeprint", () => {
   for (const answer of document.querySelectorAll("details.reveal")) answer.open = true;
-  for (const box of document.querySelectorAll(".figure")) {
+  for (const box of boxes) {
     const { width } = box._fullLayout ?? {};
     if (!width) continue;
     if (width > DRAWN) Plotly.relayout(box, { width: DRAWN });
@@ -51,7 +212,7 @@ addEventListener("beforeprint", () => {
   }
 });
 addEventListener("afterprint", () => {
-  for (const box of document.querySelectorAll(".figure")) {
+  for (const box of boxes) {
     if (!box._fullLayout) continue;
     delete box.layout.width;
     Plotly.relayout(box, { autosize: true });
