@@ -27,7 +27,7 @@ HEADS: Mapping[str, dict[str, Any]] = {
     "GM": {"head": "gaussian_mixture"},
     "GM, λ = 1": {"head": "gaussian_mixture", "head_options": {"likelihood_weight": 1.0}},
     "VC": {"head": "variational"},
-    "VC, stochastic encoder": {"head": "variational", "stochastic": True},
+    "VC, point encoder": {"head": "variational", "stochastic": False},
     "VIB (softmax)": {"head": "softmax", "stochastic": True, "rate_weight": 1e-3},
 }
 FEW_HEADS = ("softmax", "GM", "VC")

@@ -1,0 +1,332 @@
+"""What docs and README say of the scoreboard, beside the report's own figures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+from story import ROOT, text_of
+
+TEXT = "docs/scoreboard.md"
+SHORT = {
+    "Fashion-MNIST": "Fashion",
+    "MNIST, 1,000 rows": "MNIST 1,000",
+    "MNIST, 100 rows": "MNIST 100",
+    "AG News, 200 rows": "AG News 200",
+    "Fashion-MNIST, 40 % wrong labels": "Fashion 40 % wrong",
+    "Fashion-MNIST, every other class 20 times rarer": "Fashion 20:1",
+    "CIFAR-10, labels of one careless annotator (40 % wrong)": "CIFAR-10 by people",
+    "AG News, labels of three annotators (20 % wrong)": "AG News by people",
+}
+CLEAN = ("MNIST", "Fashion-MNIST", "CIFAR-10", "AG News", "TREC")
+FEW = ("MNIST, 100 rows", "MNIST, 1,000 rows", "AG News, 200 rows")
+OUTCOMES = ("held", "not held", "undecided")
+VC, POINT, CONTROL = "VC", "VC, point encoder", "softmax, stochastic encoder"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of a report's claims: `gain` in `measure`'s unit, paired by seed."""
+
+    measure: str
+    gain: float
+    outcome: str
+
+    def __str__(self) -> str:
+        """Return the gain in points, in nats, or as an energy distance."""
+        if "energy" in self.measure:
+            return f"{self.gain:+.1f}"
+        in_nats = "nats" in self.measure
+        return f"{self.gain:+.2f}" if in_nats else f"{100 * self.gain:+.1f}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report: claim -> task -> comparison, and task -> number -> head -> text of its mean."""
+
+    claims: Mapping[str, Mapping[str, Comparison]]
+    means: Mapping[str, Mapping[str, Mapping[str, str]]]
+
+    def of(self, *, variational: bool) -> list[tuple[str, str]]:
+        """Return the claims and tasks that are about VC, or those that are not."""
+        of_vc = [c for c in self.claims if ("VC" in c or c.startswith("so do"))]
+        return [(c, t) for c in self.claims if (c in of_vc) == variational for t in self.claims[c]]
+
+    def count(self, rows: Sequence[tuple[str, str]]) -> list[int]:
+        """Return how many of these held, did not hold, and are undecided."""
+        found = Counter(self.claims[claim][task].outcome for claim, task in rows)
+        return [found[o] for o in OUTCOMES]
+
+    def mean(self, task: str, number: str, head: str) -> str:
+        """Return a number's mean over seeds, as the report prints it."""
+        return self.means[task][number][head]
+
+    def span(self, number: str, head: str, tasks: Sequence[str] = CLEAN, digits: int = 2) -> str:
+        """Return the smallest and the largest mean of these tasks, as "0.1 to 0.2"."""
+        found = [float(self.mean(task, number, head)) for task in tasks]
+        return f"{min(found):.{digits}f} to {max(found):.{digits}f}"
+
+
+def cells(line: str) -> list[str]:
+    return [c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+@cache
+def report(name: str) -> Report:
+    """Return what stands in docs/scoreboard/NAME.md."""
+    claims: dict[str, dict[str, Comparison]] = {}
+    means: dict[str, dict[str, dict[str, str]]] = {}
+    task, heads = "", []
+    for line in (ROOT / f"docs/scoreboard/{name}.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            task = line[3:]
+        if not line.startswith("| ") or line.startswith("| ---"):
+            continue
+        row = cells(line)
+        if task == "Claims" and row[0] != "claim":
+            where, measure = row[3].rsplit(": ", 1)
+            gain = float(row[6].split(" ± ")[0])
+            claims.setdefault(row[0], {})[where] = Comparison(measure, gain, row[7])
+        elif not row[0]:
+            heads = row[1:]
+        elif task not in ("Claims", "Settings that tuning chose"):
+            found = dict(zip(heads, (c.split(" ± ")[0] for c in row[1:]), strict=True))
+            means.setdefault(task, {})[row[0].rstrip(" ↑↓")] = found
+    return Report(claims, means)
+
+
+def claim_rows(*, variational: bool) -> Iterator[str]:
+    """Yield the rows of one of the text's two tables of claims; the last column differs.
+
+    Of VC it is what came out before with earlier defaults, of the others what did after 20 epochs.
+    """
+    now, other = report("quick"), report("quick_before" if variational else "quick_20_epochs")
+    for claim in dict.fromkeys(c for c, _ in now.of(variational=variational)):
+        found = now.claims[claim]
+        row = [claim]
+        for outcome in OUTCOMES:
+            named = [f"{SHORT.get(t, t)} ({c})" for t, c in found.items() if c.outcome == outcome]
+            row.append(", ".join(named) or "–")
+        if claim in other.claims:
+            changed = [
+                f"{SHORT.get(t, t)}: {c.outcome} ({c})"
+                for t, c in other.claims[claim].items()
+                if c.outcome != found[t].outcome
+            ]
+            row.append(", ".join(changed) or "the same")
+        else:
+            row.append("not asked")
+        yield f"| {' | '.join(row)} |"
+
+
+def control_rows() -> Iterator[str]:
+    """Yield the rows of the text's table of softmax, the control, and VC with either encoder."""
+    now = report("quick")
+    for task in (*CLEAN, *FEW):
+        row = [SHORT.get(task, task)]
+        for number in ("accuracy", "ECE", "NLL, nats"):
+            row.append(
+                " · ".join(now.mean(task, number, h) for h in ("softmax", CONTROL, VC, POINT))
+            )
+        yield f"| {' | '.join(row)} |"
+
+
+def lists(heads: Sequence[str], number: str, task: str) -> list[str]:
+    return [report("quick").mean(task, number, head) for head in heads]
+
+
+def changes() -> tuple[int, int, int]:
+    """Return how many outcomes of VC changed, how many for the better, and for the worse."""
+    now, before = report("quick"), report("quick_before")
+    order = ("not held", "undecided", "held")
+    moved = [
+        order.index(now.claims[c][t].outcome) - order.index(before.claims[c][t].outcome)
+        for c, t in before.of(variational=True)
+    ]
+    return sum(m != 0 for m in moved), sum(m > 0 for m in moved), sum(m < 0 for m in moved)
+
+
+def counted() -> Iterator[str]:
+    """Yield what the text counts, now, before and after 20 epochs."""
+    now, before, longer = map(report, ("quick", "quick_before", "quick_20_epochs"))
+    everything = [*now.of(variational=True), *now.of(variational=False)]
+    held, failed, open_ = now.count(everything)
+    yield f"and {len(everything)} comparisons"
+    yield f"{held} comparisons held, {failed} did not hold, {open_} are undecided."
+    both = before.of(variational=True)
+    new, old = now.count(both), before.count(both)
+    yield (
+        f"Of the {len(both)} comparisons about VC that were made [before]"
+        f"(scoreboard/quick_before.md), too, {new[0]} held ({old[0]} before), {new[1]} did not "
+        f"({old[1]} before), {new[2]} are undecided ({old[2]} before)."
+    )
+    changed, better, worse = changes()
+    assert worse == 1
+    yield f"Of the {changed} outcomes that changed {better} are better for VC and one is worse."
+    others = now.of(variational=False)
+    assert all(now.claims[c][t] == before.claims[c][t] for c, t in others)
+    yield f"The {len(others)} comparisons of other heads are to the last digit what they were."
+    turned = sum(now.claims[c][t].outcome != longer.claims[c][t].outcome for c, t in others)
+    yield f"turn {turned} of the {len(others)} outcomes that are not about VC"
+
+
+def measured() -> Iterator[str]:
+    """Yield what the text says of numbers of the report."""
+    now, before, longer = map(report, ("quick", "quick_before", "quick_20_epochs"))
+    energy, variance = (
+        "energy distance from p(z\\|y), test",
+        "whitened variance, test (1 = p(z\\|y))",
+    )
+    yield (
+        f"is {now.span(energy, VC)}, that of the mixture {now.span(energy, 'L-GM')}; their "
+        f"whitened variance is {now.span(variance, VC)}, where the law says 1"
+    )
+    times = [float(now.mean(t, energy, CONTROL)) / float(now.mean(t, energy, VC)) for t in CLEAN]
+    yield f"test rows are {min(times):.0f} to {max(times):.0f} times as far"
+    claim = "VC is as accurate as softmax (within 0.5 points)"
+    lost = [-100 * before.claims[claim][t].gain for t in CLEAN]
+    assert max(-100 * c.gain for c in now.claims[claim].values()) <= 0.5
+    yield (
+        "at most 0.5 points below softmax on all five tasks; it was "
+        f"{min(lost):.1f} to {max(lost):.1f} below"
+    )
+    yield "(ECE {}, VC {})".format(*lists(("softmax", VC), "ECE", "CIFAR-10"))
+    attack = "accuracy, Auto-PGD in L∞, mean over ε"
+    yield "at a low level: {} against {}".format(*lists((VC, "softmax"), attack, "CIFAR-10"))
+    yield "the control keeps {}, VC {}".format(*lists((CONTROL, VC), attack, "CIFAR-10"))
+    people = "AG News, labels of three annotators (20 % wrong)"
+    yield "the control has an ECE of {}, VC {}, softmax {}".format(
+        *lists((CONTROL, VC, "softmax"), "ECE", people)
+    )
+    noisy = lists(
+        (VC, "softmax", CONTROL, "L-GM", POINT), "accuracy", "Fashion-MNIST, 40 % wrong labels"
+    )
+    yield (
+        "{} on Fashion with 40 % wrong, against {} of softmax and {} of the control. There the "
+        "mixture ({}) and VC with a point encoder ({}) gain, too"
+    ).format(*noisy)
+    claim = "VC is more accurate than softmax with few labels"
+    few = [(-100 * now.claims[claim][t].gain, -100 * before.claims[claim][t].gain) for t in FEW]
+    yield (
+        "{:.1f} points with 100 rows of MNIST ({:.1f} before), {:.1f} with 1,000 ({:.1f}), {:.1f} "
+        "with 200 rows of AG News ({:.1f})"
+    ).format(*few[0], *few[1], *few[2])
+    saved = [now.claims["VC is better calibrated than softmax with few labels"][t] for t in FEW]
+    assert saved[0].outcome == "undecided"
+    yield (
+        f"{100 * saved[2].gain:.1f} points lower on AG News, {-100 * saved[1].gain:.1f} higher on "
+        "MNIST with 1,000 rows, and undecided with 100"
+    )
+    yield "control's ECE is {}, {} and {}".format(*(now.mean(t, "ECE", CONTROL) for t in FEW))
+    wrong = "the heteroscedastic softmax is more accurate than softmax under label noise"
+    noise = "Fashion-MNIST, 40 % wrong labels"
+    yield (
+        f"gains {100 * now.claims[wrong][noise].gain:.1f} points over softmax under 40 % wrong "
+        f"labels after 12 epochs and loses {-100 * longer.claims[wrong][noise].gain:.1f} after 20"
+    )
+    yield "{} against {} on CIFAR-10 after 12 epochs".format(
+        *lists(("DropMax", "softmax"), "accuracy", "CIFAR-10")
+    )
+    late = [longer.mean("CIFAR-10", "accuracy", h) for h in ("DropMax", "softmax")]
+    yield "{} against {} and half of the ECE after 20".format(*late)
+
+
+def strangers() -> Iterator[str]:
+    """Yield what the text says of strangers and of temperatures."""
+    now, near = report("quick"), "AUROC, near, log p(z)"
+    seen = {
+        h: [now.mean(t, near, h) for t in (*CLEAN[:2], "TREC")]
+        for h in ("L-GM", POINT, VC, "softmax")
+    }
+    yield (
+        f"with an AUROC of {seen['L-GM'][0]} and digits from clothes with {seen['L-GM'][1]}, VC "
+        f"with a point encoder with {seen[POINT][0]} and {seen[POINT][1]}, and VC with "
+        f"{seen[VC][0]} and {seen[VC][1]}"
+    )
+    yield f"worse than chance ({seen['softmax'][0]}, {seen['softmax'][1]})"
+    yield f"on TREC VC is so with either encoder ({seen[VC][2]}, {seen[POINT][2]})"
+    far = "AUROC, near, Mahalanobis"
+    points = [h for h in now.means["MNIST"][far] if h not in (VC, CONTROL)]
+    found = [float(now.mean(t, far, h)) for t in CLEAN[:2] for h in points]
+    ours = [now.mean(t, far, VC) for t in CLEAN[:2]]
+    yield (
+        f"has the same ({ours[0]} and {ours[1]}; every head with a point encoder {min(found):.3f} "
+        f"to {max(found):.3f})"
+    )
+    scaled = "ECE after temperature scaling"
+    tasks = [t for t in (*CLEAN, *FEW) if t != "TREC"]
+    all_ = [float(x) for t in tasks for x in now.means[t][scaled].values()]
+    yield f"the ECE of all heads is {min(all_):.3f} to {max(all_):.3f} on every task"
+    yield "it leaves VC at {} and softmax at {}".format(*lists((VC, "softmax"), scaled, FEW[0]))
+
+
+def test_tables_are_those_of_the_report() -> None:
+    lines = (ROOT / TEXT).read_text(encoding="utf-8").splitlines()
+    rows = [
+        *claim_rows(variational=True), *claim_rows(variational=False), *control_rows()
+    ]  # fmt: skip
+    assert len(rows) > 30
+    assert [row for row in rows if row not in lines] == []
+
+
+@pytest.mark.parametrize("said", [counted, measured, strangers])
+def test_sentences_have_the_figures_of_the_report(said: object) -> None:
+    assert callable(said)
+    text = text_of(TEXT)
+    assert [sentence for sentence in said() if sentence not in text] == []
+
+
+def less(number: str, head: str, than: str, tasks: Sequence[str] = CLEAN) -> list[str]:
+    """Return the tasks on which the first head's mean is below the other's."""
+    now = report("quick")
+    return [t for t in tasks if float(now.mean(t, number, head)) < float(now.mean(t, number, than))]
+
+
+def test_what_is_said_of_all_five_tasks_is_so() -> None:
+    text = text_of(TEXT)
+    assert "the control has the higher accuracy and the lower NLL on all five" in text
+    assert less("accuracy", VC, CONTROL) == less("NLL, nats", CONTROL, VC) == list(CLEAN)
+    assert "VC's ECE is lower on one, MNIST, and higher on three" in text
+    ours = report("quick").claims[
+        "VC is better calibrated than softmax with the same stochastic encoder"
+    ]
+    assert [t for t, c in ours.items() if c.outcome == "held"] == ["MNIST"]
+    assert [c.outcome for c in ours.values()].count("not held") == 3
+    assert "lower accuracy in the mean on all five tasks and a higher NLL on all five" in text
+    assert less("accuracy", POINT, "softmax") == less("NLL, nats", "softmax", POINT) == list(CLEAN)
+    assert "above softmax's and VC's on all three" in text
+    for other in ("softmax", VC):
+        assert less("ECE", other, CONTROL, FEW) == list(FEW)
+
+
+def test_readme_says_what_came_out() -> None:
+    now = report("quick")
+    held, failed, open_ = now.count([*now.of(variational=True), *now.of(variational=False)])
+    said = text_of("README.md")
+    total = held + failed + open_
+    assert f"of {total} comparisons {held} held, {failed} did not, {open_} are undecided" in said
+    assert "VC is better calibrated than softmax on three of five data sets" in said
+    better = [
+        t for t, c in now.claims["VC is better calibrated than softmax"].items()
+        if c.outcome == "held"
+    ]  # fmt: skip
+    assert len(better) == 3
+    assert "softmax with VC's random encoder on the same three" in said
+    assert set(better) <= set(less("ECE", CONTROL, "softmax"))
+    assert "With few labels VC is more accurate on none of three." in said
+    few = now.claims["VC is more accurate than softmax with few labels"]
+    assert {c.outcome for c in few.values()} == {"not held"}
+
+
+def test_few_labels_of_digits_are_those_of_the_claims() -> None:
+    rows = map(cells, (ROOT / "benchmarks/claims/variational.md").read_text("utf-8").splitlines())
+    found = {row[0]: row[1:] for row in rows if row and "VC against softmax" in row[0]}
+    assert len(found) == 5
+    assert all(row[1] == row[3] == "held" for row in found.values())
+    gains = [100 * float(row[0].split(" ± ")[0]) for row in found.values()]
+    said = "gains {:.1f} points over softmax with 50 rows, {:.1f} with 100 and {:.1f} with 1,000"
+    assert said.format(gains[0], gains[1], gains[4]) in text_of(TEXT)
