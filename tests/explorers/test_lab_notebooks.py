@@ -13,6 +13,8 @@ from lab_browser import EXPOSED, Lab, served, small_copies
 from PIL import Image
 from tiny_notebooks import save
 
+import vcviz
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 NOTEBOOKS = (
@@ -193,8 +195,13 @@ def test_a_click_keeps_a_sample_with_what_is_known_of_it(lab):
     near = np.argsort(np.hypot(*(one["z"] - one["z"][k]).T), kind="stable")
     near = [j for j in near if j != k][:6]
     items = kept.locator("li").all_inner_texts()
-    assert [int(text.split("row ")[1].split(",")[0]) for text in items] == one["row"][near].tolist()
-    assert kept.locator("img").count() == 7
+    rows = [int(text.split("row ")[1].split(",")[0]) for text in items]
+    assert rows[:6] == one["row"][near].tolist()
+    # Beside them the nearest in input space.
+    x = vcviz.load_data("digits")[1].x.reshape(-1, 64).astype(float)
+    away = np.linalg.norm(x - x[row], axis=1)
+    assert rows[6:] == [j for j in np.argsort(away, kind="stable") if j != row][:6]
+    assert kept.locator("img").count() == 13
     bars = sheet.figure(0, 1)
     bars.wait_for()
     shown = bars.evaluate("p => Array.from(p.data.find(t => t.meta.layer === 'probability').x)")
@@ -421,7 +428,8 @@ def test_markup_in_names_is_shown_as_text(lab):
     texts = sheet.page.evaluate(
         "[...document.querySelectorAll('.js-plotly-plot text')].map(t => t.textContent)"
     )
-    assert set(names) <= set(texts)
+    # In the legend with how many there are, in the picture alone.
+    assert {f"{name} · 10" for name in names} <= set(texts)
     assert any("<u>run</u>" in text for text in texts)
     plot = sheet.page.locator(".js-plotly-plot[data-drawn]")
     details = sheet.page.locator("details.data-table").first
