@@ -879,9 +879,9 @@ def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
     return vcviz.figures.plot_latents_3d(lat_of(z, log_probs, y), law_of(**law))
 
 
-@case("compare_latents", with_law, slow=True)
+@case("plot_latent_panels", with_law, slow=True)
 def _(z: Any, log_probs: Any, y: Any, **law: Any) -> Any:
-    return vcviz.figures.compare_latents([LatentPanel(lat_of(z, log_probs, y), law_of(**law))])
+    return vcviz.figures.plot_latent_panels([LatentPanel(lat_of(z, log_probs, y), law_of(**law))])
 
 
 @case("plot_reliability", predictions, slow=True)

@@ -8,7 +8,7 @@ from fake_runs import FakeRun, latents, prior, trajectory
 from vcviz.base.errors import InputError
 from vcviz.explorers import AdversarialExplorer, CalibrationExplorer, LatentExplorer
 from vcviz.explorers.panel_data import Source, sources
-from vcviz.figures import compare_latents
+from vcviz.figures import plot_latent_panels
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel
 from vcviz.metrics.calibration import (
     apply_temperature,
@@ -166,7 +166,7 @@ def test_frames_of_the_static_figure_are_the_live_figure_at_each_epoch():
         at = 0
         for axes in (("pca",), ("lda",)):
             panel = source.panel(axes, ("test", True), epoch)
-            wanted = compare_latents(
+            wanted = plot_latent_panels(
                 [panel], LatentOptions(compact=True, mass=(0.9,), fit_range=(1, 2))
             )
             metas = [trace.meta or {} for trace in fig.data]

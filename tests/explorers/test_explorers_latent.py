@@ -292,6 +292,10 @@ def test_rows_can_be_chosen_without_a_mouse(pair):
     pair.controls["choose"].value = "strange"
     marginal = np.logaddexp.reduce(prior().log_prob(lat.z) + prior().log_weight, axis=1)
     assert set(pair.chosen.rows) == set(lat.index[np.argsort(marginal)[:20]])
+    pair.controls["choose"].value = "sure"
+    wrong = np.flatnonzero(lat.log_probs.argmax(1) != lat.y)
+    surest = wrong[np.argsort(-lat.log_probs[wrong].max(1))][:20]
+    assert set(pair.chosen.rows) == set(lat.index[surest])
     pair.controls["choose"].value = "unsure"
     assert set(pair.chosen.rows) == set(lat.index[np.argsort(lat.log_probs.max(1))[:20]])
     pair.controls["choose"].value = "none"

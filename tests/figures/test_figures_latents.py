@@ -4,7 +4,7 @@ from fake_runs import NAMES, latents, prior
 
 from vcviz.base.errors import InputError
 from vcviz.explorers import LatentExplorer
-from vcviz.figures import compare_latents, plot_latents, theme
+from vcviz.figures import plot_latent_panels, plot_latents, theme
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel
 from vcviz.figures.outlines import (
     anticipated_outlines,
@@ -224,7 +224,7 @@ def test_panels_have_their_own_axes_titles_and_fits():
                     ranges=((-9, 9), (-9.0, 9.0)))
         for i in range(2)
     ]  # fmt: skip
-    fig = compare_latents(panels)
+    fig = plot_latent_panels(panels)
     headings = [a.text for a in fig.layout.annotations]
     assert ["run 0" in headings[0], "run 1" in headings[1], "law" in headings[0]] == [True] * 3
     for i, trace in enumerate(of(fig, "fit")):
@@ -240,28 +240,28 @@ def test_panels_have_their_own_axes_titles_and_fits():
 
 def test_an_infinite_or_missing_fit_does_not_break_the_axis():
     panel = LatentPanel(latents(), prior(), fit=np.array([np.inf, np.nan, 0.0]))
-    fig = compare_latents([panel])
+    fig = plot_latent_panels([panel])
     assert np.isfinite(fig.layout[of(fig, "fit")[0].yaxis.replace("y", "yaxis")].range).all()
 
 
 def test_more_panels_than_columns_go_into_rows():
-    fig = compare_latents(
+    fig = plot_latent_panels(
         [LatentPanel(latents(seed=i)) for i in range(3)], LatentOptions(columns=2)
     )
     assert fig.layout.xaxis3.domain[0] == fig.layout.xaxis.domain[0]
     assert fig.layout.yaxis3.domain[1] < fig.layout.yaxis.domain[0]
-    assert fig.layout.height > compare_latents([LatentPanel(latents())] * 2).layout.height
+    assert fig.layout.height > plot_latent_panels([LatentPanel(latents())] * 2).layout.height
 
 
 def test_compact_figures_carry_less_and_change_only_traces():
     lat = latents()
     panels = [LatentPanel(lat, prior(), ranges=((-9, 9), (-9, 9)))]
-    fig = compare_latents(panels, LatentOptions(compact=True))
+    fig = plot_latent_panels(panels, LatentOptions(compact=True))
     assert of(fig, "points", 0)[0].text is None
     assert of(fig, "anticipated", 0)[0].line.shape == "spline"
     assert "accuracy" in of(fig, "readout")[0].text[0]
     later = LatentPanel(latents(seed=5), prior(), title=lat.name, ranges=((-9, 9), (-9, 9)))
-    assert compare_latents([later], LatentOptions(compact=True)).layout == fig.layout
+    assert plot_latent_panels([later], LatentOptions(compact=True)).layout == fig.layout
 
 
 def test_only_chosen_classes_are_drawn():
@@ -281,7 +281,7 @@ def test_one_share_needs_no_list():
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(InputError, match="at least one set of latents"):
-        compare_latents([])
+        plot_latent_panels([])
     with pytest.raises(InputError, match=r"numbers in \[0, 3\), at least one; got \[3\]"):
         plot_latents(latents(), classes=[3])
     for odd in ([0.9], ["a"], 1, "ab"):
@@ -298,7 +298,7 @@ def test_what_cannot_be_drawn_is_refused():
         with pytest.raises(InputError, match="max_points must be a whole number of at least 0"):
             plot_latents(latents(), max_points=odd)
     with pytest.raises(InputError, match="columns must be a whole number of at least 1, got 0"):
-        compare_latents([LatentPanel(latents())], LatentOptions(columns=0))
+        plot_latent_panels([LatentPanel(latents())], LatentOptions(columns=0))
     with pytest.raises(InputError, match=r"at least one; got \[\]"):
         plot_latents(latents(), classes=[])
     with pytest.raises(InputError, match="hover texts must have 46 entries, one per row, got 1"):
@@ -308,30 +308,30 @@ def test_what_cannot_be_drawn_is_refused():
         plot_latents(latents(), four)
     other = LatentSet(np.zeros((3, 2)), np.log(np.full((3, 3), 1 / 3)), [0, 1, 2])
     with pytest.raises(InputError, match="must have the same classes: 'latents' and 'b' differ"):
-        compare_latents([LatentPanel(latents()), LatentPanel(other, title="b")])
+        plot_latent_panels([LatentPanel(latents()), LatentPanel(other, title="b")])
 
 
 def test_a_compact_figure_has_the_same_traces_when_nothing_is_misclassified():
     lat = latents()
     right = LatentSet(lat.z, np.log(0.98 * np.eye(3)[lat.y] + 0.02 / 3), lat.y, class_names=NAMES)
     some, none = (
-        compare_latents([LatentPanel(x)], LatentOptions(compact=True)) for x in (lat, right)
+        plot_latent_panels([LatentPanel(x)], LatentOptions(compact=True)) for x in (lat, right)
     )
     assert [t.name for t in some.data] == [t.name for t in none.data]
 
 
 def test_long_class_names_stand_in_the_legend_alone():
-    fig = compare_latents([LatentPanel(latents(), prior(), fit=np.array([1.0, 2.0, 3.0]))])
+    fig = plot_latent_panels([LatentPanel(latents(), prior(), fit=np.array([1.0, 2.0, 3.0]))])
     assert fig.layout.xaxis2.ticktext == ("ant", "&lt;b&gt;bee&lt;/b&gt;", "cat &#36;x&#36;")
     lat = latents()
     long = LatentSet(lat.z, lat.log_probs, lat.y, class_names=("a" * 20, "b" * 20, "c"))
-    fig = compare_latents([LatentPanel(long, prior(), fit=np.array([1.0, 2.0, 3.0]))])
+    fig = plot_latent_panels([LatentPanel(long, prior(), fit=np.array([1.0, 2.0, 3.0]))])
     assert fig.layout.xaxis2.showticklabels is False
     assert fig.layout.xaxis2.title.text == "class, in the order of the legend"
 
 
 def test_four_panels_stand_two_by_two():
-    fig = compare_latents([LatentPanel(latents(seed=i)) for i in range(4)])
+    fig = plot_latent_panels([LatentPanel(latents(seed=i)) for i in range(4)])
     assert len({fig.layout[f"xaxis{i}"].domain for i in ("", 2, 3, 4)}) == 2
     assert len({fig.layout[f"yaxis{i}"].domain for i in ("", 2, 3, 4)}) == 2
 

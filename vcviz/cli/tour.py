@@ -125,7 +125,7 @@ class _OneLine(View):
 
     def notes(self) -> list[str]:
         """Return the line."""
-        return [" · ".join([*self.told, style.accuracy_text(self.lat)])]
+        return [" · ".join([*self.told, f"{self.lat.accuracy:.0%} right"])]
 
 
 def _train(share: Mapping[int, Sequence[str]], *, epochs: int | None, **options: Any) -> list[Run]:

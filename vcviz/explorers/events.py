@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from vcviz.explorers.latent_explorer import LatentExplorer
 
-_FEW = 20  # rows that "least sure" and "least likely" choose
+_FEW = 20  # rows that "most surely wrong", "least sure" and "least likely" choose
 _NEIGHBOURS = 6
 _SHOWN = 12  # pictures of what is chosen
 _HINT = (
@@ -315,6 +315,10 @@ def named_rows(view: View, name: str) -> NDArray[np.int64]:
     own = lat.log_probs[places]
     if name == "wrong":
         places = places[own.argmax(1) != lat.y[places]]
+    elif name == "sure":
+        wrong = own.argmax(1) != lat.y[places]
+        surest = np.argsort(-own[wrong].max(1), kind="stable")[:_FEW]
+        places = places[wrong][surest]
     elif name == "unsure":
         places = places[np.argsort(own.max(1), kind="stable")[:_FEW]]
     elif name == "strange":

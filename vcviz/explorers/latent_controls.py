@@ -36,6 +36,7 @@ _PAGE_PX = 1200  # width of a page, until it says its own
 CHOICES = {
     "none": "nothing",
     "wrong": "misclassified",
+    "sure": "the 20 most surely wrong",
     "unsure": "the 20 least sure",
     "strange": "the 20 least likely under the law",
     "lasso": "what is lassoed",

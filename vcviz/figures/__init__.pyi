@@ -10,7 +10,7 @@ from .information import plot_information as plot_information
 from .inspection import plot_inspection as plot_inspection
 from .latent_panel import LatentOptions as LatentOptions
 from .latent_panel import LatentPanel as LatentPanel
-from .latents import compare_latents as compare_latents
+from .latents import plot_latent_panels as plot_latent_panels
 from .latents import plot_latents as plot_latents
 from .latents_3d import plot_latents_3d as plot_latents_3d
 from .noise_maps import plot_noise_maps as plot_noise_maps

@@ -52,7 +52,7 @@ _VERTICES = 13  # enough for an ellipse drawn as a spline
 
 
 def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[str, Any]:
-    """Return `compare_latents` as the plain data and layout of a figure, without a theme."""
+    """Return `plot_latent_panels` as the plain data and layout of a figure, without a theme."""
     names = shared_names(panels)
     if options.classes is None:
         found = next((p for p in panels if p.prior is not None), panels[0]).chosen

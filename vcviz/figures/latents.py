@@ -65,10 +65,10 @@ def plot_latents(
     )
     expect("lat", lat, LatentSet, "of a run it is run.latents()")
     panel = LatentPanel(lat, prior, projection, title=title, texts=hover)
-    return compare_latents([panel], options, theme=theme)
+    return plot_latent_panels([panel], options, theme=theme)
 
 
-def compare_latents(
+def plot_latent_panels(
     panels: Sequence[LatentPanel],
     options: LatentOptions | None = None,
     *,

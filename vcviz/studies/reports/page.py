@@ -13,7 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from vcviz import __version__
-from vcviz.figures import compare_latents, plot_reliability
+from vcviz.figures import plot_latent_panels, plot_reliability
 from vcviz.figures.groups import plot_groups
 from vcviz.figures.latent_panel import LatentPanel
 from vcviz.headless.parts import page_scripts, page_style
@@ -146,7 +146,7 @@ def _sections(
             yield (
                 "Latents",
                 f"Test split, first seed of each: anticipated solid, empirical dashed.{more}",
-                [("", _plain(compare_latents(panels)))],
+                [("", _plain(plot_latent_panels(panels)))],
             )
     yield from _notebook_figures([g for g in groups if g.rows[0].record is not None])
 
