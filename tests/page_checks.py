@@ -26,7 +26,9 @@ class Fetches(HTMLParser):
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         if tag != "a":
-            self.addresses += [values[k] for k in ("src", "href", "srcset", "data") if k in values]
+            named = [values[k] for k in ("src", "href", "srcset", "data") if k in values]
+            # A picture within the page, as stills have them, is not fetched.
+            self.addresses += [address for address in named if not address.startswith("data:")]
         self._inside = values.get("id", tag) if tag in ("script", "style", "title") else ""
 
     def handle_endtag(self, tag):
