@@ -54,10 +54,10 @@ def check_page(nb, path, page):
     check_sizes(path, page)
 
 
-def check_drawing(path, chromium, dark=False):
+def check_drawing(path, chromium, dark=False, widths=WIDTHS):
     """No panel lies over another, no number is left out, no word is pale, nothing sticks out."""
     with browsing(chromium) as browser:
-        for width in [1280] if dark else WIDTHS:
+        for width in [1280] if dark else widths:
             page = browser.new_page(
                 viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
             )

@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from page_checks import check_drawing, check_page, check_sizes, code_cells
+from pages_browser import WIDTHS
 
 from vcviz.headless import run_notebook
 from vcviz.headless.files import list_notebooks, read_notebook
@@ -112,13 +113,29 @@ def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
     check_page(nb, result.path, result.page)
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem != "tour"], ids=lambda p: p.stem)
-def test_its_figures_fit_every_screen(path, workplace, chromium):
+def drawn_at(widths, path, workplace, chromium):
     page = workplace / "reports" / f"{path.stem}.html"
     if not page.exists():  # another process ran it
         test_it_runs_to_a_page_that_needs_nothing_else(path, workplace)
-    check_drawing(page, chromium)
+    check_drawing(page, chromium, widths=widths)
+
+
+each_but_the_tour = pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if p.stem != "tour"], ids=lambda p: p.stem
+)
+
+
+@pytest.mark.browser
+@each_but_the_tour
+def test_its_figures_fit_every_screen(path, workplace, chromium):
+    drawn_at((320, 800, 2560), path, workplace, chromium)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@each_but_the_tour
+def test_its_figures_fit_every_width(path, workplace, chromium):
+    drawn_at(WIDTHS, path, workplace, chromium)
 
 
 @pytest.mark.parametrize("name", ["pc_softmax", "posthoc"])
