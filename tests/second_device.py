@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Any, ClassVar
 
 import torch
+from torch import library
 from torch.utils import _pytree as pytree
 from torch.utils import backend_registration as registration
 
@@ -187,9 +188,9 @@ def _kernel(op: Any) -> Any:
 
 
 # What reaches the backend itself: factories, and what C++ calls with the dispatch to Python off.
-_EVERYTHING, _ATEN = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
+_EVERYTHING, _ATEN = library.Library("_", "IMPL"), library.Library("aten", "IMPL")
 _EVERYTHING.fallback(lambda op, *args, **kwargs: compute(op, args, kwargs), "PrivateUse1")
-_EVERYTHING.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+_EVERYTHING.fallback(library.fallthrough_kernel, "AutocastPrivateUse1")
 _OPS = torch.ops.aten
 _ATEN.impl("empty.memory_format", _kernel(_OPS.empty.memory_format), "PrivateUse1")
 _ATEN.impl("empty_strided", _kernel(_OPS.empty_strided.default), "PrivateUse1")
