@@ -31,7 +31,7 @@ WITHOUT_ARRAYS = {
     "Estimate", "MEASURES", "Verdict", "labelled_by", "load_scoreboard", "measure", "noisy_labels",
     "read_scoreboard_plan", "run_scoreboard", "ScoreboardExplorer", "plot_claims",
     "plot_score_curves", "plot_scores", "Law", "SweepResult", "Crossing", "PosthocScores",
-    "ClassAccuracy", "Information", "Bound", "Selection", "Exploration", "Plot", "bind",
+    "ClassAccuracy", "Information", "Selection", "Exploration", "bind",
     "STRANGERS", "DATASETS", "HeldOut", "LatentPanel", "LatentOptions",
     "available_values", "RowValues",
 }  # fmt: skip
