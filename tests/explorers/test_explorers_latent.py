@@ -472,12 +472,10 @@ def test_found_rows_are_chosen_and_stay_while_epochs_move(pair):
     wrong = np.sort(lat.index[lat.log_probs.argmax(1) != lat.y])
     assert np.array_equal(explorer.chosen.rows, wrong)
     assert explorer.controls["choose"].value == "found"
-    if "epoch" in explorer.controls:
-        options = explorer.controls["epoch"].options
-        explorer.controls["epoch"].value = (
-            options[0][1] if isinstance(options[0], tuple) else options[0]
-        )
-        assert np.array_equal(explorer.chosen.rows, wrong)
+    epoch = explorer.controls["epoch"]
+    epoch.value = explorer.sources[0].epochs[0]
+    assert epoch.value != explorer.sources[0].epochs[-1]
+    assert np.array_equal(explorer.chosen.rows, wrong)
     explorer.controls["only_chosen"].value = True
     for view in explorer.views():
         assert set(view.lat.index[view.rows]) == set(wrong)

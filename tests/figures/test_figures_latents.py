@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_runs import NAMES, latents, prior
@@ -233,7 +235,7 @@ def test_panels_have_their_own_axes_titles_and_fits():
     assert fig.layout[of(fig, "fit")[1].yaxis.replace("y", "yaxis")].title.text is None
     assert "nats" in fig.layout[of(fig, "fit")[0].yaxis.replace("y", "yaxis")].title.text
     told = [t.text[0] for t in of(fig, "readout")]
-    assert "mean KL 2 nats" in told[0]
+    assert f"mean KL 2 nats, N = {len(latents())}" in told[0]
     assert "mean KL 20 nats" in told[1]
     assert fig.layout.xaxis.range == (-9, 9)
 
@@ -361,3 +363,19 @@ def test_any_family_is_drawn_in_any_projection(law, method):
         assert np.isfinite(y_[~np.isnan(y_)]).all()
     explorer = LatentExplorer((lat, law))
     assert explorer.figure().data
+
+
+def test_points_without_a_value_are_grey_and_the_scale_ends_at_0():
+    found = latents()
+    ink = np.linspace(0, 8, len(found))
+    ink[3] = np.nan
+    lat = replace(found, table={"ink": ink})
+    fig = plot_latents(lat, color="own:ink")
+    (trace,) = of(fig, "points", int(lat.y[3]))
+    place = np.flatnonzero(lat.y == lat.y[3]).tolist().index(3)
+    assert trace.marker.color[place].upper() == theme.NEUTRAL.upper()
+    others = [c for i, c in enumerate(trace.marker.color) if i != place]
+    assert theme.NEUTRAL.upper() not in [c.upper() for c in others]
+    tiny = replace(found, table={"ink": np.r_[np.full(len(found) - 1, 1e-9), 1.0]})
+    words = [a.text for a in plot_latents(tiny, color="own:ink").layout.annotations]
+    assert "0" in words

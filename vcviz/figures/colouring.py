@@ -57,7 +57,8 @@ class Colouring:
     def marker(self, values: NDArray[np.float64]) -> dict[str, Any]:
         """Return the properties of markers with these values; grey where there is none."""
         if not np.isfinite(values).all():
-            return {"color": [self._color(value) for value in values], "opacity": 0.85}
+            colors = self.rgb(values).astype(int).tolist()
+            return {"color": [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colors], "opacity": 0.85}
         return {
             "color": values.astype(np.float32),
             "cmin": -0.5 if self.levels else self.low,
@@ -76,13 +77,6 @@ class Colouring:
             found += [[k / n, color], [(k + 1) / n, color]]
         return found
 
-    def _color(self, value: float) -> str:
-        if not np.isfinite(value):
-            return style.NEUTRAL
-        if self.levels:
-            return self.colors[int(value)]
-        return _mixed((value - self.low) / (self.high - self.low))
-
     def rgb(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N, 3) colours of values, 0 to 255; grey where there is none."""
         table = [*(self.colors if self.levels else map(_mixed, _SHARES)), style.NEUTRAL]
@@ -92,6 +86,10 @@ class Colouring:
         share = values[known] if self.levels else (values[known] - self.low) / self._length
         place[known] = share if self.levels else np.clip(share * 255, 0, 255)
         return colors[place]
+
+    def _number(self, value: float) -> str:
+        """Return a place on the scale; what is nothing beside its length is 0."""
+        return "0" if abs(value) < 1e-3 * self._length else f"{value:.3g}"
 
     @property
     def _length(self) -> float:
@@ -132,7 +130,7 @@ class Colouring:
                 (self.high, high),
             )
             places = ("bottom", "middle", "top")
-            text += [(f"{v:.3g}", y, side) for (v, y), side in zip(ends, places, strict=True)]
+            text += [(self._number(v), y, side) for (v, y), side in zip(ends, places, strict=True)]
         annotations = [
             {
                 "xref": "paper", "yref": "paper", "x": 1, "y": y, "xanchor": "left",

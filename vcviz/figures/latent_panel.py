@@ -263,8 +263,10 @@ class View:
             return []
         fit = self.fit[list(self.shown)]
         finite, endless, few = np.isfinite(fit), int(np.isinf(fit).sum()), int(np.isnan(fit).sum())
-        rows = f"of {len(self.lat):,} rows"
-        found = [f"mean KL {fit[finite].mean():.3g} nats {rows}"] if finite.any() else []
+        # N, as all of these rows would not fit beneath a narrow panel.
+        found = []
+        if finite.any():
+            found.append(f"mean KL {fit[finite].mean():.3g} nats, N = {len(self.lat):,}")
         if endless:
             told = f"KL ∞ in {endless} classes" if endless > 1 else "KL ∞ in a class"
             found.append(f"{told} (constant in a dimension; hollow: in the others)")
