@@ -8,7 +8,7 @@ import pytest
 
 from vcviz import course
 from vcviz.base.errors import InputError
-from vcviz.course import gauge, solutions
+from vcviz.course import gauge, lessons, solutions
 from vcviz.course.answer_field import read_answer
 from vcviz.course.answers import STRICT, AnswerError, Key, judge
 from vcviz.course.confidence import five_diagrams
@@ -179,7 +179,7 @@ def test_a_prediction_is_made_before_it_is_revealed():
     assert "Which &lt; is it?" in page
 
 
-@pytest.mark.parametrize("lesson", [k for k in course.PREDICTIONS if k not in ("3", "6")])
+@pytest.mark.parametrize("lesson", [k for k in lessons.PREDICTIONS if k not in ("3", "6")])
 def test_every_prediction_has_its_answer_among_the_options(lesson):
     one = course.predict(lesson)
     assert one.answer.option in range(len(one.options))
@@ -298,7 +298,7 @@ def asked():
 
 def test_every_question_is_asked_once_and_has_a_solution():
     assert len(set(asked())) == len(asked())
-    assert set(asked()) == set(course.KEYS) == set(solutions.solutions())
+    assert set(asked()) == set(lessons.CHECKS) == set(solutions.solutions())
     for name, path in NOTEBOOKS.items():
         mine = solutions.questions(read_notebook(path))
         assert len(mine) in (2, 3)
@@ -321,7 +321,7 @@ def test_unfilled_the_strict_course_fails_and_the_other_runs(name, folder, monke
         execute(nb, folder)
 
 
-@pytest.mark.parametrize("question", list(course.KEYS))
+@pytest.mark.parametrize("question", list(lessons.CHECKS))
 def test_a_wrong_answer_fails_with_a_hint(question, folder, monkeypatch):
     name = next(n for n in NOTEBOOKS if int(n[7:9]) == int(question.split(".")[0]))
     right = solutions.solutions()

@@ -7,9 +7,8 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize, stats
 from scipy.special import expit, log_softmax
 
-from vcviz import course
 from vcviz.base.errors import InputError
-from vcviz.course import attack, bits, gauge, noisy_labels, sharpness, terms, two_classes
+from vcviz.course import attack, bits, gauge, lessons, noisy_labels, sharpness, terms, two_classes
 from vcviz.data import load_data
 from vcviz.metrics.calibration import expected_calibration_error
 
@@ -286,4 +285,4 @@ def test_a_classifier_too_sharp_knows_less_by_its_kl():
     ],
 )
 def test_the_truth_of_a_check_is_that_of_paper_and_pencil(question, value):
-    assert_allclose(course.KEYS[question]().truth, value, rtol=1e-6)
+    assert_allclose(lessons.CHECKS[question].key().truth, value, rtol=1e-6)

@@ -11,7 +11,7 @@ from story import Claim, Story, parametrised
 import vcviz
 from vcviz import course
 from vcviz.course import attack as lesson
-from vcviz.course import terms
+from vcviz.course import lessons, terms
 from vcviz.course.training import fit_history
 from vcviz.metrics.calibration import expected_calibration_error
 from vcviz.metrics.calibration.temperature import apply_temperature, fit_temperature
@@ -98,7 +98,7 @@ def one_optimum(_story: Story, _seed: int) -> None:
         mixture, bottleneck = (best(name, **setting) for name in ("mixture", "bottleneck"))
         assert (mixture.m, mixture.s) == (bottleneck.m, bottleneck.s)
     apart = [o.values["entropy"] + o.values["rate"] for o in map(best, terms.OBJECTIVES)]
-    np.testing.assert_allclose(apart, course.KEYS["4.3"]().truth, atol=1e-9)
+    np.testing.assert_allclose(apart, lessons.CHECKS["4.3"].key().truth, atol=1e-9)
 
 
 def either_switch(_story: Story, _seed: int) -> None:
@@ -320,5 +320,5 @@ def test_of_heads_in_general(claim: Claim, story: Story) -> None:
 
 def test_the_number_on_the_screen_is_the_one_that_is_asked_for(story: Story) -> None:
     assert history(story, 0)[0][-1, 1] == pytest.approx(
-        course.KEYS["3.3"](of_lesson(story, 0)).truth
+        lessons.CHECKS["3.3"].key(of_lesson(story, 0)).truth
     )

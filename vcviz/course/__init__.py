@@ -7,13 +7,11 @@ all of them computed when they are asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from vcviz.base.errors import unknown
-from vcviz.course import attack, bayes, bits, confidence, gauge, noise, objective, training
 from vcviz.course.answer_field import APP, AnswerField
-from vcviz.course.answers import AnswerError, Key, Verdict, judge
+from vcviz.course.answers import AnswerError, Verdict, judge
 from vcviz.course.attack import (
     at_flip,
     attacked,
@@ -26,14 +24,13 @@ from vcviz.course.bayes import BayesExplorer
 from vcviz.course.bits import BitsExplorer
 from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
 from vcviz.course.gauge import GaugeExplorer
+from vcviz.course.lessons import CHECKS, PREDICTIONS
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
 from vcviz.course.predictions import Prediction
 from vcviz.course.training import course_runs, fit_figure
 
 __all__ = [
-    "KEYS",
-    "PREDICTIONS",
     "AnswerError",
     "AnswerField",
     "BayesExplorer",
@@ -57,46 +54,6 @@ __all__ = [
     "predict",
 ]
 
-#: number of a question -> what is right; some need what the notebook has made
-KEYS: dict[str, Callable[..., Key]] = {
-    "1.1": bayes.key_weight,
-    "1.2": bayes.key_bias,
-    "1.3": bayes.key_excess,
-    "2.1": gauge.key_freedom,
-    "2.2": gauge.key_prior,
-    "2.3": gauge.key_identified,
-    "3.1": training.key_collapse,
-    "3.2": training.key_radius,
-    "3.3": training.key_softmax,
-    "4.1": objective.key_entropy,
-    "4.2": objective.key_kl,
-    "4.3": objective.key_constant,
-    "5.1": confidence.key_ece,
-    "5.2": confidence.key_temperature,
-    "5.3": confidence.key_floor,
-    "6.1": attack.key_radius,
-    "6.2": attack.key_drop,
-    "6.3": attack.key_share,
-    "7.1": noise.key_ceiling,
-    "7.2": noise.key_probit,
-    "7.3": noise.key_scale,
-    "8.1": bits.key_entropy,
-    "8.2": bits.key_known,
-    "8.3": bits.key_offset,
-}
-
-#: number of a lesson -> what it asks the reader to predict
-PREDICTIONS: dict[str, Callable[..., Prediction]] = {
-    "1": bayes.predict_shape,
-    "2": gauge.predict_scale,
-    "3": training.predict_nearest,
-    "4": objective.predict_collapse,
-    "5": confidence.predict_five,
-    "6": attack.predict_region,
-    "7": noise.predict_flips,
-    "8": bits.predict_offset,
-}
-
 
 def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
     """Return what is to be said of an answer, with a hint where it is wrong.
@@ -116,11 +73,11 @@ def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
     InputError
         For a question that does not exist.
     """
-    if question not in KEYS:
-        raise unknown("question", question, KEYS)
+    if question not in CHECKS:
+        raise unknown("question", question, CHECKS)
 
     def said(of: Any) -> Verdict:
-        return judge(question, of, lambda: KEYS[question](**given))
+        return judge(question, of, lambda: CHECKS[question].key(**given))
 
     found = said(answer)
     if found.state == "open" and os.environ.get(APP) == "1":

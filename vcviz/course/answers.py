@@ -51,6 +51,25 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A question of a lesson, as its lecturer sees it.
+
+    Attributes
+    ----------
+    key : works out what is right; takes what the notebook gives to ``course.check``
+    solution : what a student would write, a Python expression; may use ``np``, ``math`` and
+        what the notebook has made
+    derivation : how one gets there, Markdown with formulas; for lecturers
+    points : what a right answer counts
+    """
+
+    key: Callable[..., Key]
+    solution: str
+    derivation: str = ""
+    points: int = 1
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a check says; a notebook shows it in colour."""
 

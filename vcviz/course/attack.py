@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from vcviz.base.errors import InputError
 from vcviz.base.titles import run_titles
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.figures import theme as style
@@ -212,3 +212,14 @@ def key_share(path: Trajectory, prior: LatentPrior) -> Key:
         tolerance=0.005,
         hint="inside[-1] is the last step; take its mean over the rows that flipped",
     )
+
+
+CHECKS = {
+    "6.1": Check(key_radius, "2 / (1 + 3)"),
+    "6.2": Check(key_drop, "-0.5 * 3**2"),
+    "6.3": Check(
+        key_share,
+        'course.in_region(path, variational.prior(), of="predicted")[-1, course.flipped(path)].mean()',
+    ),
+}
+PREDICTIONS = {"6": predict_region}

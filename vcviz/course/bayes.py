@@ -9,7 +9,7 @@ import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, columns, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.two_classes import (
@@ -307,3 +307,11 @@ def key_excess() -> Key:
         tolerance=0.03,
         hint="set the spread of B to 3 in the second figure and read the bold line",
     )
+
+
+CHECKS = {
+    "1.1": Check(key_weight, "[3.0, 2.0]"),
+    "1.2": Check(key_bias, "0.5 * (1.5**2 - 2.5**2) + math.log(0.2 / 0.8)"),
+    "1.3": Check(key_excess, "0.217"),
+}
+PREDICTIONS = {"1": predict_shape}

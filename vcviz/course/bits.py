@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from scipy.stats import norm
 
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.explorers.bind import Bound
@@ -236,3 +236,11 @@ def key_offset() -> Key:
         unit="nats",
         hint="log 4 minus the entropy of check 8.1, both in nats",
     )
+
+
+CHECKS = {
+    "8.1": Check(key_entropy, "0.5 * 1 + 0.25 * 2 + 2 * 0.125 * 3"),
+    "8.2": Check(key_known, "(math.log(10) - 0.5) / math.log(2)"),
+    "8.3": Check(key_offset, "math.log(4) - 1.75 * math.log(2)"),
+}
+PREDICTIONS = {"8": predict_offset}

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy.special import expit
 
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.sharpness import (
@@ -251,3 +251,11 @@ def key_floor() -> Key:
         tolerance=0.15,
         hint="set sharpness to 1 and read the line 'mean ECE' at n = 200",
     )
+
+
+CHECKS = {
+    "5.1": Check(key_ece, "2 / 4 * abs(1 / 2 - 0.9) + 2 / 4 * abs(1 - 0.7)"),
+    "5.2": Check(key_temperature, "2.5"),
+    "5.3": Check(key_floor, "0.06"),
+}
+PREDICTIONS = {"5": predict_five}

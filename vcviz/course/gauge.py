@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, bars, columns, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.explorers.bind import Bound
@@ -219,3 +219,11 @@ def key_identified() -> Key:
         },
         hint='choose "means", "covariance", "prior" or "log-ratios"',
     )
+
+
+CHECKS = {
+    "2.1": Check(key_freedom, "6 + 3"),
+    "2.2": Check(key_prior, "0.2 + 0.5 * (1.2**2 + 0.4**2) - 0.5 * (0.9**2 + 0.9**2)"),
+    "2.3": Check(key_identified, '"log-ratios"'),
+}
+PREDICTIONS = {"2": predict_scale}

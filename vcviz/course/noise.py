@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from scipy.special import expit, softmax
 from scipy.stats import norm
 
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, bars, float_slider, line, panel_of, sheet
 from vcviz.course.noisy_labels import (
     DRAWS,
@@ -231,3 +231,11 @@ def key_scale() -> Key:
         {"that makes u/τ four times as large": tau / 2, "then u/τ is twice as large": tau},
         hint="the probabilities are those of softmax(u/τ): keep u/τ as it is",
     )
+
+
+CHECKS = {
+    "7.1": Check(key_ceiling, "math.log(0.9 / 0.1)"),
+    "7.2": Check(key_probit, "0.5 * (1 + math.erf(1 / 2))"),
+    "7.3": Check(key_scale, "1.0"),
+}
+PREDICTIONS = {"7": predict_flips}

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.terms import (
@@ -263,3 +263,11 @@ def key_constant() -> Key:
         unit="nats",
         hint="(3) − I(x;z|y) = H(q(z|x)): the entropy of a class minus what tells of x",
     )
+
+
+CHECKS = {
+    "4.1": Check(key_entropy, "0.5 * math.log(2 * math.pi * math.e * 0.5**2)"),
+    "4.2": Check(key_kl, "-math.log(0.5) + 0.5 * (0.5**2 - 1)"),
+    "4.3": Check(key_constant, "0.5 * math.log(2 * math.pi * math.e * 0.1**2)"),
+}
+PREDICTIONS = {"4": predict_collapse}

@@ -1,16 +1,14 @@
-"""Solutions, kept apart from the notebooks, and how they get into them."""
+"""Solutions, and how they get into notebooks."""
 
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vcviz.base.errors import InputError
-from vcviz.headless.files import notebook_folder
+from vcviz.course.lessons import CHECKS
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -21,9 +19,7 @@ _OPEN = re.compile(r"^answer = None\b.*$", re.M)
 
 def solutions() -> dict[str, str]:
     """Return question -> a solution, as the Python expression that a student would write."""
-    path = notebook_folder() / "course" / "solutions.json"
-    found: dict[str, str] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return found
+    return {question: check.solution for question, check in CHECKS.items()}
 
 
 def questions(nb: NotebookNode) -> list[str]:

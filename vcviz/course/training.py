@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.base.titles import run_titles
-from vcviz.course.answers import Key
+from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.figures import theme as style
@@ -178,3 +178,11 @@ def key_softmax(runs: Sequence[Run]) -> Key:
         unit="nats",
         hint="vcviz.studies.latent_fits(runs, split='train')[0].mean('kl') is that number",
     )
+
+
+CHECKS = {
+    "3.1": Check(key_collapse, "0.5 * (0.1**2 - 1 - math.log(0.1**2))"),
+    "3.2": Check(key_radius, "math.sqrt(-2 * math.log(1 - 0.9))"),
+    "3.3": Check(key_softmax, 'vcviz.studies.latent_fits(runs, split="train")[0].mean("kl")'),
+}
+PREDICTIONS = {"3": predict_nearest}
