@@ -30,7 +30,7 @@ def predictions(n: int) -> tuple[np.ndarray, np.ndarray]:
 def _alone(n: int) -> Iterator[Pair | str]:
     log_probs, y = predictions(n)
     probs = np.exp(log_probs)
-    goal = 10 if n == 1_000_000 else None
+    limit = 1 / 1.2 if n == 1_000_000 else None
     if (line := missing("torchmetrics", "netcal")) is not None:
         yield line
         return
@@ -52,9 +52,13 @@ def _alone(n: int) -> Iterator[Pair | str]:
             return ECE(BINS).measure(given, y)
 
         work = f"ECE, {n:,} rows in {name}"
-        yield pair(work, ours, "torchmetrics", torchmetrics, goal=goal)
-        yield pair(work, ours, "netcal", netcal, goal=goal)
-        yield pair(work, ours, "numpy's max over the rows alone", lambda m=mine: m.max(1))
+        yield pair(work, ours, "torchmetrics", torchmetrics)
+        yield pair(work, ours, "netcal", netcal)
+        # The limit: every row's largest number has to be found, whatever is done with it.
+        yield pair(
+            work, ours, "limit: numpy's max over the rows alone", lambda m=mine: m.max(1),
+            goal=limit,
+        )  # fmt: skip
 
 
 def _with_bands(n: int) -> Iterator[Pair | str]:

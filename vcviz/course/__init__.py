@@ -11,7 +11,7 @@ from typing import Any
 
 from vcviz.base.errors import unknown
 from vcviz.course.answer_field import APP, AnswerField
-from vcviz.course.answers import AnswerError, Verdict, judge
+from vcviz.course.answers import Verdict, judge
 from vcviz.course.attack import (
     at_flip,
     attacked,
@@ -31,7 +31,6 @@ from vcviz.course.predictions import Prediction
 from vcviz.course.training import course_runs, fit_figure
 
 __all__ = [
-    "AnswerError",
     "AnswerField",
     "BayesExplorer",
     "BitsExplorer",
@@ -63,15 +62,20 @@ def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
     Parameters
     ----------
     question : its number, such as "1.2"
-    answer : number, numbers or a word; None as long as there is none
+    answer : number, numbers or a word, or a text that stands for one, such as "1/3" or "12 %";
+        None as long as there is none
     given : what the notebook has made and the question is about
 
     Raises
     ------
-    AnswerError
-        If the answer is not right while ``VCVIZ_COURSE_STRICT`` is 1.
     InputError
         For a question that does not exist.
+
+    Examples
+    --------
+    >>> from vcviz import course
+    >>> course.check("7.3", "log(2)").passed
+    False
     """
     if question not in CHECKS:
         raise unknown("question", question, CHECKS)
@@ -85,8 +89,19 @@ def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
     return found
 
 
-def predict(lesson: str, **given: Any) -> Prediction:
-    """Return the question that a lesson asks before it shows the answer."""
-    if lesson not in PREDICTIONS:
-        raise unknown("lesson", lesson, PREDICTIONS)
-    return PREDICTIONS[lesson](**given)
+def predict(question: str, **given: Any) -> Prediction:
+    """Return a question that a lesson asks before it shows a figure.
+
+    Parameters
+    ----------
+    question : its number, such as "1a"
+    given : what the notebook has made and the question is about
+
+    Raises
+    ------
+    InputError
+        For a question that does not exist.
+    """
+    if question not in PREDICTIONS:
+        raise unknown("prediction", question, PREDICTIONS)
+    return PREDICTIONS[question](**given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from typing import Any
 
@@ -13,16 +12,8 @@ from vcviz.explorers.controls import PLAIN, prose, row_of
 
 #: set to 1 where a notebook is an app, such as by ``vcviz lab --app``
 APP = "VCVIZ_APP"
-_LONGEST = 200
-
-
-def read_answer(text: str) -> Any:
-    """Return the number, the numbers or the word that somebody typed; None if there is none."""
-    said = text.strip()[:_LONGEST]
-    try:
-        return ast.literal_eval(said.replace("−", "-"))  # as texts and figures write a minus
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return said or None
+#: what a field shows as long as nothing is typed
+EXAMPLES = "0.5, 1/3, 12 %, log(2), [1, 2], or a word"
 
 
 class AnswerField:
@@ -31,21 +22,21 @@ class AnswerField:
     Parameters
     ----------
     question : its number
-    judge : answer -> what is to be said of it
+    judge : text -> what is to be said of it
 
     Attributes
     ----------
     widget : what is displayed
     """
 
-    def __init__(self, question: str, judge: Callable[[Any], Verdict]) -> None:
+    def __init__(self, question: str, judge: Callable[[str], Verdict]) -> None:
         self._judge = judge
         self._text = ipw.Text(
             description=f"Answer to {question}",
-            placeholder="0.5, or [1, 2], or a word",
+            placeholder=EXAMPLES,
             continuous_update=False,
             style=PLAIN,
-            layout=ipw.Layout(width="360px", max_width="100%"),
+            layout=ipw.Layout(width="420px", max_width="100%"),
         )
         self._button = ipw.Button(description="Check", layout=ipw.Layout(width="auto"))
         self._said = ipw.HTML()
@@ -60,8 +51,8 @@ class AnswerField:
         return self._said.value
 
     def _answered(self, _change: Any) -> None:
-        given = read_answer(self._text.value)
-        self._said.value = prose("" if given is None else self._judge(given)._repr_html_())
+        found = self._judge(self._text.value)
+        self._said.value = "" if found.state == "open" else prose(found._repr_html_())
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -4,50 +4,78 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.base.errors import InputError, clip
+from vcviz.base.errors import clip
+from vcviz.course.expressions import Unreadable, evaluate
+from vcviz.headless.outcomes import VERDICT
 
-#: with this set to 1 a check that is not passed raises, so that a run of the notebook fails
+#: with this set to 1 a run of a notebook fails at its end, with all that is not right in one list
 STRICT = "VCVIZ_COURSE_STRICT"
 
 State = Literal["right", "wrong", "open"]
 _OPEN = "not answered yet: put your answer in place of None and run the cell"
-#: a page, on a screen or on paper, cannot judge
-_ON_PAGE = "your answer: ____________ (the notebook checks it: vcviz lab --course)"
 _LOOK = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "open": ("…", "#7A7A7A")}
-
-
-class AnswerError(InputError):
-    """A self-check was not passed while every check had to be."""
 
 
 @dataclass(frozen=True)
 class Key:
     """What is right, and which wrong answers tell what went wrong.
 
+    An answer to a number or to numbers may be a number, a fraction, a list or an array, or a text
+    that `expressions.evaluate` reads: ``"1/3"``, ``"12 %"``, ``"math.log(2)"``. An answer in words
+    may be spelled with any capitals, spaces and hyphens, in singular and plural, with or without
+    an article: "The log-ratio" is "log ratios".
+
     Attributes
     ----------
-    truth : number, array of numbers, or a word
+    truth : number, array of numbers, or a word or two
     why : what is said to a right answer
-    mistakes : hint -> the answer that somebody gives who makes that mistake
-    unit : "nats" and "fraction" also know answers in bits and in percent
+    mistakes : hint -> the answer that somebody gives who makes that mistake; for words also
+        several, in a tuple. The likely wrong answer belongs here.
+    unit : "nats" and "bits" know each other, "fraction" and "percent" too; it may be typed after
+        the number
     tolerance : largest error, relative to the largest number of the truth
     hint : what is said to any other wrong answer
+    spellings : other words that are as right
+    accepts : for a question with many right answers: whether an answer, as an array of the truth's
+        shape, is one; `truth` is then an example. A page cannot check such a question.
+
+    Examples
+    --------
+    >>> key = Key(0.5, "half of them", {"that is the share of the others": 0.75}, unit="fraction")
+    >>> judge("1.1", "50 %", lambda: key)
+    ✓ 1.1: half of them
+    >>> judge("1.1", [0.75], lambda: key)
+    ✗ 1.1: that is the share of the others
+    >>> judge("1.2", "Covariances", lambda: Key("covariance", "each class has its own")).passed
+    True
     """
 
     truth: float | ArrayLike | str
     why: str
-    mistakes: Mapping[str, float | ArrayLike | str] = field(default_factory=dict)
+    mistakes: Mapping[str, float | ArrayLike | str | Sequence[str]] = field(default_factory=dict)
     unit: str = ""
     tolerance: float = 0.02
     hint: str = "read the text above the question again"
+    spellings: Sequence[str] = ()
+    accepts: Callable[[NDArray[np.float64]], bool] | None = None
+
+    @property
+    def words(self) -> bool:
+        """Whether the answer is in words."""
+        return isinstance(self.truth, str)
+
+    @property
+    def all_mistakes(self) -> dict[str, Any]:
+        """`mistakes`, and those that any number of this unit invites."""
+        return {**self.mistakes, **({} if self.words else _of_unit(self.unit, self.truth))}
 
 
 @dataclass(frozen=True)
@@ -89,58 +117,84 @@ class Verdict:
         sign, color = _LOOK[self.state]
         said = html.escape(self.message, quote=False)
         return (
-            f"<div style='border-left:4px solid {color};padding:4px 10px'>"
+            f"<div role='status' style='border-left:4px solid {color};padding:4px 10px'>"
             f"<b style='color:{color}'>{sign} {self.question}</b> {said}</div>"
         )
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if os.environ.get(STRICT) == "1":
+            shown[VERDICT] = {"passed": self.passed, "said": f"{self.question} {self.message}"}
+        return shown
+
 
 def judge(question: str, answer: Any, key: Callable[[], Key]) -> Verdict:
-    """Return what is to be said of an answer; `key` is only worked out for one that was given.
+    """Return what is to be said of an answer; `key` is only worked out for one that was given."""
+    if answer is None or (isinstance(answer, str) and answer.strip() in ("", "None")):
+        return Verdict(question, "open", _OPEN)
+    right, said = _compared(answer, key())
+    return Verdict(question, "right" if right else "wrong", said)
 
-    Raises
-    ------
-    AnswerError
-        If the answer is not right while the environment variable `STRICT` is 1.
+
+def normal(words: object) -> str:
+    """Return words without what spellings differ in: capitals, spaces, hyphens, articles, plural.
+
+    Examples
+    --------
+    >>> normal("The log-ratios") == normal("Log ratio") == normal("logratio")
+    True
     """
-    if answer is None:
-        on_page = os.environ.get("VCVIZ_HEADLESS") == "1" and os.environ.get(STRICT) != "1"
-        found = Verdict(question, "open", _ON_PAGE if on_page else _OPEN)
-    else:
-        found = _compared(question, answer, key())
-    if not found.passed and os.environ.get(STRICT) == "1":
-        raise AnswerError(f"check {question}: {found.message}")
-    return found
+    said = re.sub(r"^(the|an?)\s+", "", str(words).strip(" \t\n'\"").casefold())
+    said = re.sub(r"[\W_]+", "", said) or said  # a sign alone is an answer too
+    for plural, singular in (("ies", "y"), ("sses", "ss"), ("s", "")):
+        if said.endswith(plural) and not said.endswith("ss"):
+            return said.removesuffix(plural) + singular
+    return said
 
 
-def _compared(question: str, answer: Any, key: Key) -> Verdict:
-    if isinstance(key.truth, str):
-        said = str(answer).strip().lower()
-        if said == key.truth.lower():
-            return Verdict(question, "right", key.why)
-        named = {str(wrong).lower(): hint for hint, wrong in key.mistakes.items()}
-        return Verdict(question, "wrong", named.get(said, f"not {clip(answer)}; {key.hint}"))
+def _compared(answer: Any, key: Key) -> tuple[bool, str]:
+    """Return whether an answer is right, and what is to be said of it."""
+    if key.words:
+        said = normal(answer)
+        if said in map(normal, (key.truth, *key.spellings)):
+            return True, key.why
+        for hint, wrong in key.mistakes.items():
+            if said in map(normal, [wrong] if isinstance(wrong, str) else wrong):  # type: ignore[arg-type]
+                return False, hint
+        return False, f"{clip(answer)} is not it; {key.hint}"
     truth = np.asarray(key.truth, dtype=float)
-    given = _numbers(answer)
-    if given is None or given.shape != truth.shape:
-        wanted = "one number" if truth.ndim == 0 else f"{truth.size} numbers, such as [1.0, 2.0]"
-        return Verdict(question, "wrong", f"expected {wanted}, got {clip(answer)}")
-    if _close(given, truth, truth, key.tolerance):
-        return Verdict(question, "right", key.why)
-    for hint, wrong in {**key.mistakes, **_of_unit(key.unit, truth)}.items():
-        if _close(given, np.asarray(wrong, dtype=float), truth, key.tolerance):
-            return Verdict(question, "wrong", hint)
-    return Verdict(question, "wrong", f"{clip(answer)} is not it; {key.hint}")
-
-
-def _numbers(answer: Any) -> NDArray[np.float64] | None:
-    if isinstance(answer, (str, bool)):
-        return None
     try:
-        given = np.asarray(answer, dtype=float)
-    except (TypeError, ValueError):
-        return None
-    real = isinstance(answer, (Real, np.generic)) or given.ndim > 0
-    return given if real and np.isfinite(given).all() else None
+        given = _numbers(answer, key.unit, truth.shape)
+    except (Unreadable, TypeError, ValueError) as error:
+        wanted = "one number" if truth.ndim == 0 else f"{truth.size} numbers, such as [1.0, 2.0]"
+        why = f" ({error})" if isinstance(error, Unreadable) else ""
+        return False, f"expected {wanted}, got {clip(answer)}{why}"
+    if key.accepts(given) if key.accepts else _close(given, truth, truth, key.tolerance):
+        return True, key.why
+    for hint, wrong in key.all_mistakes.items():
+        if _close(given, np.asarray(wrong, dtype=float), truth, key.tolerance):
+            return False, hint
+    return False, f"{clip(answer)} is not it; {key.hint}"
+
+
+def _numbers(answer: Any, unit: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return an answer as an array of this shape."""
+    if isinstance(answer, bool):
+        raise TypeError
+    if isinstance(answer, str):
+        said = answer.strip()
+        answer = evaluate((said.removesuffix("%" if unit == "percent" else unit)) if unit else said)
+    given = np.asarray(answer, dtype=float)
+    if np.squeeze(given).shape != np.squeeze(np.empty(shape)).shape or not np.isfinite(given).all():
+        raise ValueError
+    return given.reshape(shape)
+
+
+def reach(wrong: ArrayLike, truth: ArrayLike, tolerance: float) -> float:
+    """Return how far from a mistake, or from the truth itself, an answer still counts as that."""
+    # Of the mistake's own size too: a small one must not swallow everything near it.
+    size = min(np.abs(part).max() for part in (wrong, truth)) or np.abs(truth).max()
+    return float(max(tolerance * size, 1e-9))
 
 
 def _close(
@@ -151,13 +205,12 @@ def _close(
 ) -> bool:
     if wanted.shape != given.shape:
         return False
-    # Of the mistake's own size too: a small one must not swallow everything near it.
-    size = min(np.abs(part).max() for part in (wanted, truth)) or np.abs(truth).max()
-    return bool(np.abs(given - wanted).max() <= max(tolerance * size, 1e-9))
+    return bool(np.abs(given - wanted).max() <= reach(wanted, truth, tolerance))
 
 
-def _of_unit(unit: str, truth: NDArray[np.float64]) -> dict[str, Any]:
+def _of_unit(unit: str, value: Any) -> dict[str, Any]:
     """Return the mistakes that any number of this unit invites."""
+    truth = np.asarray(value, dtype=float)
     found: dict[str, Any] = {"the size is right, the sign is not": -truth}
     if unit == "nats":
         found["that is in bits; in nats it is smaller by a factor of log 2"] = truth / np.log(2)
@@ -166,4 +219,6 @@ def _of_unit(unit: str, truth: NDArray[np.float64]) -> dict[str, Any]:
         found["that is in nats; divide by log 2 for bits"] = truth * np.log(2)
     if unit == "fraction":
         found["that is in percent; give a fraction"] = 100 * truth
+    if unit == "percent":
+        found["that is a fraction; give percent"] = truth / 100
     return found

@@ -16,6 +16,8 @@ Kind = Literal["error", "timeout", "died", "unfinished"]
 INJECTED, MARKER = "injected-parameters", "papermill-error-cell-tag"
 #: tag of Jupyter's for a cell that shows what an error looks like
 RAISES = "raises-exception"
+#: type of what a check of the course says of an answer in a strict run: whether it passed, and why
+VERDICT = "application/vnd.vcviz.verdict+json"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def find_failure(nb: NotebookNode) -> Failure | None:
     """Return the first cell that has an error or did not run; None if all of them ran.
 
     Only what the cells hold counts: metadata call cells completed that never ran. A cell tagged
-    ``raises-exception`` is meant to have an error.
+    ``raises-exception`` is meant to have an error. A notebook that ran to its end fails by the
+    checks that were not passed, all of them in one list.
     """
     for index, cell in enumerate(nb.cells):
         if cell.cell_type != "code":
@@ -110,7 +113,22 @@ def find_failure(nb: NotebookNode) -> Failure | None:
         skipped = not cell.source.strip() or "skip-execution" in tags
         if cell.execution_count is None and not skipped:
             return failure_at("unfinished", "the cell did not run", nb, index)
-    return None
+    return _missed(nb)
+
+
+def _missed(nb: NotebookNode) -> Failure | None:
+    found = [
+        (index, output.data[VERDICT])
+        for index, cell in enumerate(nb.cells)
+        for output in cell.get("outputs", [])
+        if VERDICT in output.get("data", {})
+    ]
+    missed = [(index, verdict["said"]) for index, verdict in found if not verdict["passed"]]
+    if not missed:
+        return None
+    reason = f"{len(missed)} of {len(found)} checks not passed: "
+    reason += "; ".join(said for _, said in missed)
+    return replace(failure_at("error", reason, nb, missed[0][0]), last_output="")
 
 
 def failure_at(kind: Kind, reason: str, nb: NotebookNode, index: int | None) -> Failure:
