@@ -114,6 +114,53 @@ class Claim:
         assert len(SEEDS) - len(failed) >= self.least, failed
 
 
+#: why nothing need be computed: what a word or an axis means; what the reader is to do; what
+#: follows from a formula beside it; a paper's finding; what a setting of the program is
+WHYS = ("definition", "instruction", "mathematics", "cited", "setting")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A piece of text with a number or an order in it that no figure can refute.
+
+    Attributes
+    ----------
+    where : a notebook, see `text_of`
+    fragment : what must stand there word for word
+    why : one of `WHYS`
+    equals : of a setting, what it is in the program; the fragment's only number must be that
+    """
+
+    where: str
+    fragment: str
+    why: str
+    equals: Callable[[], float] | None = None
+
+    def mistake(self, numbers: Sequence[str]) -> str:
+        """Return what is wrong with it, given the numbers of its fragment, or nothing."""
+        if self.why not in WHYS:
+            return f"is given for {self.why!r}; one of {', '.join(WHYS)} is needed"
+        if (self.why == "setting") != (self.equals is not None):
+            return "is a setting if, and only if, it says what it equals"
+        if self.equals is None:
+            return ""
+        is_now = self.equals()
+        if len(numbers) != 1 or number(numbers[0]) != is_now:
+            return f"must hold the one number {is_now}, and has {', '.join(numbers) or 'none'}"
+        return ""
+
+
+_NUMERALS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_NUMERALS += ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+
+
+def number(words: str) -> float:
+    """Return the number that digits or an English word are: "95 %" is 95, "2,000" is 2000."""
+    if words.lower() in _NUMERALS:
+        return _NUMERALS.index(words.lower())
+    return float(words.replace(",", "").replace("−", "-").strip("% "))
+
+
 def parametrised(claims: Sequence[Claim]) -> pytest.MarkDecorator:
     """Return the mark that runs a test over claims."""
     return pytest.mark.parametrize("claim", claims, ids=str)

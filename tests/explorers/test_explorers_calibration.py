@@ -78,7 +78,7 @@ def ranges(ui):
 def test_numbers_above_the_diagram_are_the_records(bins, binning, temperature, label):
     run = FakeRun()
     ui = CalibrationExplorer(run, resamples=20)
-    ui.bound.set(bins=bins, binning=binning, temperature=temperature, label=label)
+    ui.bound.set(bins=bins, binning=binning, temperature=temperature, label=label, details=True)
     at, k = ui.controls["temperature"].value, None if label == "top" else label
     lat = run.latents("test")
     log_probs = apply_temperature(lat.log_probs, at)
@@ -101,6 +101,9 @@ def test_numbers_above_the_diagram_are_the_records(bins, binning, temperature, l
     ]
     (counts,) = layer(ui, "counts")
     np.testing.assert_array_equal(counts.y, curve.count)
+    ui.bound.set(details=False)
+    (brief,) = readouts(ui)
+    assert brief == [text[0], *text[7:]]
 
 
 def test_the_outline_is_the_diagram_at_temperature_one():

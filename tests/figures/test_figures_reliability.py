@@ -53,11 +53,22 @@ def test_counts_show_empty_bins_too():
 
 def test_the_ece_is_the_records_and_stands_beside_its_floor():
     (text,) = named(plot_reliability(curve()), "readout").text
+    assert text.split("<br>") == ["ECE 0.031, 0.012 if calibrated", "n = 35, 4 bins"]
+    (text,) = named(plot_reliability(curve(), details=True), "readout").text
     assert text.split("<br>") == [
         "ECE 0.031, 0.012 if calibrated",
         "debiased 0.021 [0.004, 0.035]",
         "n = 35, 4 bins",
     ]
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_a_bar_has_two_marks_and_the_others_on_demand(details):
+    fig = plot_reliability(curve(), details=details)
+    hidden = {t.name for t in fig.data if t.visible == "legendonly"}
+    on_demand = {"gap to confidence", "interval, 95%"}
+    assert hidden == (set() if details else on_demand)
+    assert on_demand <= {t.name for t in fig.data if t.showlegend}
 
 
 def test_a_curve_says_of_which_class_it_is_and_for_which_label_frequencies():
@@ -122,7 +133,7 @@ def test_what_stands_beside_a_curve_is_drawn_and_told():
         chosen=np.array([1, 0, 10, 3]),
         at_most=5000,
     )
-    fig = go.Figure(**reliability_spec([found, curve()]))
+    fig = go.Figure(**reliability_spec([found, curve()], details=True))
     assert numbers_text(found)[2:] == [
         "smECE 0.030, 0.010 if calibrated",
         "Brier 0.500: reliability 0.100",

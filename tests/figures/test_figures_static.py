@@ -61,6 +61,16 @@ def test_views_own_visibility_and_axes_and_share_the_slider():
         np.testing.assert_array_equal(frame.data[1].y, draw(k, "b").data[0].y)
 
 
+def test_what_is_shown_by_the_legend_alone_stays_so_in_its_view():
+    def quiet(k: int, view: str = "a") -> go.Figure:
+        return draw(k, view).update_traces(visible="legendonly", selector={"name": "fixed"})
+
+    fig = lay_out(quiet, {"k": 1, "view": "a"}, slider=SLIDER, menus=[VIEWS])
+    assert [t.visible for t in fig.data] == [True, "legendonly", False, False]
+    data, _ = fig.layout.updatemenus[1].buttons[1].args
+    assert data == {"visible": [False, False, True, "legendonly"]}
+
+
 def test_what_is_the_same_in_every_view_can_stand_there_once():
     def some(k, view):
         own = [go.Scatter(y=[k, ord(view)], name="own"), go.Scatter(y=[7], name="fixed")]

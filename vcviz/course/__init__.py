@@ -29,6 +29,7 @@ from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.lessons import CHECKS, PREDICTIONS
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
+from vcviz.course.notation import notation
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
 from vcviz.course.pages import check_form, for_lecturers
 from vcviz.course.predictions import Prediction
@@ -53,6 +54,7 @@ __all__ = [
     "flipped",
     "four_objectives",
     "in_region",
+    "notation",
     "own_log_density",
     "predict",
 ]

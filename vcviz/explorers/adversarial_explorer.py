@@ -62,6 +62,8 @@ class AdversarialExplorer(Explorer):
     view, widget : the live figure; controls and figure
     """
 
+    words = ("flip", "support", "sanity gate", "outline", "anticipated p(z|y)")
+
     bound: _Prepared
 
     def __init__(

@@ -9,7 +9,7 @@ import ipywidgets as ipw
 
 from vcviz.data.corruptions import SEVERITIES
 from vcviz.explorers.calibration_data import FEWEST, LOG_T, MOST, Bins, Rows
-from vcviz.explorers.controls import PLAIN, Choices, dropdown
+from vcviz.explorers.controls import PLAIN, Choices, checkbox, dropdown
 from vcviz.explorers.panel_data import Source
 from vcviz.studies.compare.corruptions import corruptions_for
 
@@ -36,6 +36,7 @@ def calibration_controls(of: Sequence[Source]) -> dict[str, ipw.Widget]:
         1.0, min=LOG_T[0], max=LOG_T[1], step=0.025, description="Temperature T", style=PLAIN,
         readout_format=".3g", layout=ipw.Layout(width="380px"),
     )  # fmt: skip
+    controls["details"] = checkbox("details: gaps, intervals, all numbers", False)
     if offered := offered_corruptions(of):
         kinds = [(name.replace("_", " "), name) for name in offered]
         controls["corruption"] = dropdown("Corruption", [("none", "none"), *kinds])

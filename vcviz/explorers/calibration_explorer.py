@@ -58,12 +58,23 @@ class CalibrationExplorer(Explorer):
     Attributes
     ----------
     controls : name -> control, among ``runs``, ``split``, ``label``, ``binning``, ``bins``,
-        ``temperature``, ``corruption`` and ``severity``. Corrupted are the first 2,000 test rows;
-        the temperature of least NLL stays that of the same rows clean.
+        ``temperature``, ``details``, ``corruption`` and ``severity``. Corrupted are the first
+        2,000 test rows; the temperature of least NLL stays that of the same rows clean.
     chosen : `Selection` of rows
     selection : DataFrame of the chosen rows
     view, widget : the live figure; controls and figure
     """
+
+    words = (
+        "confidence",
+        "ECE",
+        "if calibrated",
+        "temperature",
+        "NLL",
+        "debiased",
+        "smECE",
+        "Brier",
+    )
 
     def __init__(self, runs: Any, *, resamples: int = 1000, theme: style.Theme = "auto") -> None:
         self._sources = sources(runs)
@@ -200,7 +211,8 @@ class CalibrationExplorer(Explorer):
         rows, bins, temperature = values_now(values)
         shown = [self._of[i] for i in values.get("runs", range(len(self._of)))]
         chosen = values["chosen"]
-        diagrams = [self._diagram(of, rows, bins, temperature, chosen) for of in shown]
+        details = values["details"]
+        diagrams = [self._diagram(of, rows, bins, temperature, chosen, details) for of in shown]
         more: dict[str, Any] = {}
         if rows.corruption is not None:
             clean = rows._replace(severity=0)
@@ -215,6 +227,7 @@ class CalibrationExplorer(Explorer):
             [of.sweep(rows, bins) for of in shown],
             temperature,
             heights=[sweep for of in shown for sweep in of.heights(rows, bins)],
+            details=details,
             **more,
         )
         if chosen is not None:
@@ -225,7 +238,13 @@ class CalibrationExplorer(Explorer):
         return style.themed(spec, self._theme)
 
     def _diagram(
-        self, of: Calibrations, rows: Rows, bins: Bins, temperature: float, chosen: Any
+        self,
+        of: Calibrations,
+        rows: Rows,
+        bins: Bins,
+        temperature: float,
+        chosen: Any,
+        details: bool,
     ) -> Diagram:
         counts = None
         if chosen is not None:
@@ -238,8 +257,8 @@ class CalibrationExplorer(Explorer):
         return Diagram(
             of.curve(rows, bins, temperature),
             before=of.curve(rows, bins, 1.0),
-            smooth=of.smooth(rows, bins.label, temperature),
-            brier=of.brier(rows, bins.n, bins.binning, temperature),
+            smooth=of.smooth(rows, bins.label, temperature) if details else None,
+            brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,
             chosen=counts,
             at_most=len(of.latents(Rows(rows.split))),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import ipywidgets as ipw
 import plotly.graph_objects as go
@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from vcviz.explorers.bind import Bound
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
+from vcviz.explorers.words import words_html
 
 
 class Explorer:
@@ -28,7 +29,10 @@ class Explorer:
     Attributes
     ----------
     bound, chosen : as given
+    words : terms of `vcviz.explorers.words` that are explained beneath, on demand
     """
+
+    words: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, bound: Bound, *, below: Sequence[ipw.Widget] = (), chosen: Selection | None = None
@@ -52,9 +56,10 @@ class Explorer:
     @cached_property
     def widget(self) -> ipw.Widget:
         """Controls, live figure and what stands beneath it."""
-        if not self._below:
+        told = [ipw.HTML(words_html(self.words))] if self.words else []
+        if not (self._below or told):
             return self.bound.widget
-        return ipw.VBox([self.bound.widget, *self._below])
+        return ipw.VBox([self.bound.widget, *self._below, *told])
 
     def reset(self) -> None:
         """Put every control back to where it was, and choose no rows."""
@@ -81,9 +86,19 @@ class Explorer:
     def _chosen_changed(self, _change: Any) -> None:
         self.show_chosen()
 
+    def show_static(self) -> None:
+        """Display the static figure, and what its words mean."""
+        from IPython.display import HTML, display
+
+        display(self.figure())
+        if self.words:
+            display(HTML(words_html(self.words)))
+
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         # An environment variable, because the notebook under way does not know who runs it.
-        headless: Any = os.environ.get("VCVIZ_HEADLESS") == "1"
-        display(self.figure() if headless else self.widget)
+        if os.environ.get("VCVIZ_HEADLESS") == "1":
+            self.show_static()
+        else:
+            display(self.widget)

@@ -172,7 +172,7 @@ class Exploration:
 
         if os.environ.get("VCVIZ_HEADLESS") == "1":
             for explorer in self.explorers.values():
-                display(explorer.figure())
+                explorer.show_static()
             return
         import ipywidgets as ipw
 

@@ -84,6 +84,14 @@ class LatentExplorer(Explorer):
     by the latents of all epochs together: a point that moves has moved.
     """
 
+    words = (
+        "anticipated p(z|y)",
+        "empirical q(z|y)",
+        "outline",
+        "KL",
+        "strangers",
+    )
+
     def __init__(
         self,
         runs: Any,

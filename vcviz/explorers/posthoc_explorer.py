@@ -50,6 +50,8 @@ class PosthocExplorer(Explorer):
     view, widget : the live figure; controls and figure
     """
 
+    words = ("confidence", "ECE", "if calibrated", "NLL", "strangers")
+
     def __init__(
         self,
         runs: Any,

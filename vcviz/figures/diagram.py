@@ -43,19 +43,20 @@ class Diagram:
         return max(self.curve.n, self.at_most)
 
 
-def numbers_text(diagram: Diagram) -> list[str]:
-    """Return the lines that say ECE and smooth ECE with their floors, the debiased ECE, and Brier.
+def numbers_text(diagram: Diagram, *, details: bool = True) -> list[str]:
+    """Return the ECE with its floor, and the number of samples and bins, as lines of text.
 
-    The interval is the one that holds the population's error, not that of the plug-in estimate.
-    No line is longer than a diagram of three in a row on a narrow page.
+    With `details` also the debiased ECE, smooth ECE and Brier's parts. The interval is the one
+    that holds the population's error, not that of the plug-in estimate. No line is longer than a
+    diagram of three in a row on a narrow page.
     """
     curve, smooth, brier = diagram.curve, diagram.smooth, diagram.brier
     lines = [f"ECE {curve.ece:.3f}{_floor(curve.ece_if_calibrated)}"]
-    if np.isfinite(curve.ece_debiased):
+    if details and np.isfinite(curve.ece_debiased):
         lines.append(f"debiased {curve.ece_debiased:.3f}{_between(curve.ece_debiased_interval)}")
-    if smooth is not None:
+    if details and smooth is not None:
         lines.append(f"smECE {smooth.ece:.3f}{_floor(smooth.if_calibrated)}")
-    if brier is not None:
+    if details and brier is not None:
         lines += [
             f"Brier {brier.score:.3f}: reliability {brier.reliability:.3f}",
             f"− resolution {brier.resolution:.3f}",
@@ -84,8 +85,11 @@ def _signed(value: float) -> str:
     return f"{'−' if value < 0 else '+'} {abs(value):.3f}"
 
 
-def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
-    """Return bars, gaps, noise and whiskers of one curve; the first has the legend."""
+def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[dict[str, Any]]:
+    """Return bars, gaps, noise and whiskers of one curve; the first has the legend.
+
+    Without `details`, gaps and whiskers are shown by a click on the legend.
+    """
     curve, legend = diagram.curve, run == 0
     filled = curve.count > 0
     edges = np.column_stack([curve.edges[:-1], curve.edges[1:]])[filled]
@@ -96,6 +100,7 @@ def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
     bar = {"type": "bar", "x": middle, "width": width, "showlegend": legend}
     low, high = curve.band_low[filled], curve.band_high[filled]
     noise_low, noise_high = curve.consistency_low[filled], curve.consistency_high[filled]
+    extra = {} if details else {"visible": "legendonly"}
     before = [] if diagram.before is None else [_outline(diagram, diagram.before, legend)]
     return [
         {
@@ -114,6 +119,7 @@ def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
         },
         {
             **bar,
+            **extra,
             "base": np.minimum(accuracy, confidence),
             "y": np.abs(accuracy - confidence),
             "name": "gap to confidence",
@@ -146,6 +152,7 @@ def diagram_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
             "hoverinfo": "skip",
         },
         {
+            **extra,
             "type": "scatter",
             "x": confidence,
             "y": accuracy,

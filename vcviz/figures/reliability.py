@@ -30,6 +30,7 @@ def plot_reliability(
     curves: ReliabilityCurve | Sequence[ReliabilityCurve],
     *,
     columns: int = 3,
+    details: bool = False,
     theme: style.Theme = "auto",
 ) -> go.Figure:
     """Return the reliability diagram of each curve, with the counts beneath.
@@ -38,22 +39,24 @@ def plot_reliability(
     ----------
     curves : one curve, or several to draw side by side on the same axes
     columns : diagrams in a row
+    details : also show the gap to confidence, the intervals and the debiased ECE
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
     Notes
     -----
-    A bar is as wide as its bin. Hatched: from accuracy to mean confidence, whose sum weighted by
-    count is the ECE. Whiskers: Wilson interval of the accuracy. Grey boxes: where the accuracy
-    of a perfectly calibrated classifier of this size would fall. Above stand the ECE of these
-    rows beside what calibrated rows as many would show, and the debiased ECE with the interval of
-    the population's error. Every number is the record's.
+    A bar is as wide as its bin. Grey boxes: where the accuracy of a perfectly calibrated
+    classifier of this size would fall. Above stands the ECE of these rows beside what as many
+    calibrated rows would show. With `details`, or after a click on the legend, hatched: from
+    accuracy to mean confidence, whose sum weighted by count is the ECE; whiskers: Wilson interval
+    of the accuracy, at the mean confidence. With `details` the debiased ECE stands above too,
+    with the interval of the population's error. Every number is the record's.
     """
-    spec = reliability_spec(_listed(curves), columns=columns)
+    spec = reliability_spec(_listed(curves), columns=columns, details=details)
     return style.apply(go.Figure(**spec), theme)
 
 
 def reliability_spec(
-    curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = 3
+    curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = 3, details: bool = False
 ) -> dict[str, Any]:
     """Return `plot_reliability` as the plain data and layout of a figure, without a theme.
 
@@ -61,7 +64,7 @@ def reliability_spec(
     """
     diagrams = [c if isinstance(c, Diagram) else Diagram(c) for c in curves]
     n_rows, columns = grid_of(len(diagrams), columns)
-    texts = [numbers_text(diagram) for diagram in diagrams]
+    texts = [numbers_text(diagram, details=details) for diagram in diagrams]
     above = _LINE_PX * max(map(len, texts))
     heights = [_DIAGRAM_PX, _COUNTS_PX] * n_rows
     gaps = [_GAP_PX, _HEADED_GAP_PX + above] * n_rows
@@ -87,7 +90,9 @@ def reliability_spec(
     for i, (diagram, text) in enumerate(zip(diagrams, texts, strict=True)):
         top = rows[2 * (i // columns)][i % columns]
         counts = rows[2 * (i // columns) + 1][i % columns]
-        data += top.place([*diagram_traces(diagram, i), text_above(text, 0.0, TOP)])
+        data += top.place(
+            [*diagram_traces(diagram, i, details=details), text_above(text, 0.0, TOP)]
+        )
         data += counts.place(count_traces(diagram, i))
         layout |= top.axes(*_diagram_axes(counts, first=i % columns == 0))
         layout |= counts.axes(*_count_axes(most, first=i % columns == 0))

@@ -78,7 +78,10 @@ def lay_out(
         views = [_View(draw, {**values, **choice}, slider, bar.update) for choice in chosen]
 
     places = _places(views, share)
-    data = [{**views[v].data[j], "visible": v in (_ALL, first)} for v, j in places]
+    data = [
+        trace | {"visible": v in (_ALL, first) and trace.get("visible", True)}
+        for v, trace in ((v, views[v].data[j]) for v, j in places)
+    ]
     layout = dict(views[first].layout)
     frames = _frames(views, places, slider) if slider else []
     lists = [_view_list(views, places, menus, choices, first)] if len(views) > 1 else []
@@ -255,7 +258,9 @@ def _view_list(
     buttons = []
     for n, (view, choice) in enumerate(zip(views, choices, strict=True)):
         parts = [f"{m.title}: {m.labels[j]}" for m, j in zip(menus, choice, strict=True)]
-        visible = [places[i][0] == n for i in own]
+        visible = [
+            places[i][0] == n and views[n].data[places[i][1]].get("visible", True) for i in own
+        ]
         layout = {path: _at(view.layout, path) for path in paths}
         buttons.append(
             {

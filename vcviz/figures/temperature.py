@@ -16,6 +16,7 @@ from vcviz.metrics.calibration import TemperatureSweep
 from vcviz.records import ReliabilityCurve
 
 _SWEEP_PX, _GAP_PX = 190, 110
+_ALONE_PX, _ALONE_SHARE = 720, 0.6
 
 
 def temperature_spec(
@@ -29,6 +30,7 @@ def temperature_spec(
     severity: int = 0,
     corruption: str = "",
     columns: int = 3,
+    details: bool = False,
 ) -> dict[str, Any]:
     """Return the data and layout of reliability diagrams at a temperature above its sweeps.
 
@@ -41,12 +43,16 @@ def temperature_spec(
     heights : what the axes of the sweeps must hold, whatever is drawn; default `sweeps`
     severities, severity, corruption : a row of panels beneath, see `severity_panels`
     columns : diagrams in a row
+    details : as of `plot_reliability`
     """
-    top = reliability_spec(curves, columns=columns)
+    top = reliability_spec(curves, columns=columns, details=details)
     layout = top["layout"]
     rows = 2 if severities else 1
     total = room_beneath(layout, rows * (_GAP_PX + _SWEEP_PX))
-    layout.pop("width", None)
+    if len(curves) == 1:  # a diagram is about as wide as it is high; its sweeps need more
+        layout["width"] = _ALONE_PX
+        for name in ("xaxis", "xaxis2"):
+            layout[name]["domain"] = [0, _ALONE_SHARE]
     data = list(top["data"])
     bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total
     places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80, row=9)
