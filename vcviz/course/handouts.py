@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,22 +19,22 @@ from vcviz.headless.prints import write_pdf
 Kind = Literal["student", "lecturer", "slides"]
 KINDS: tuple[Kind, ...] = ("student", "lecturer", "slides")
 
+#: lesson -> minutes that it takes, with its checks
+MINUTES = {
+    "01_bayes": 20,
+    "02_gauge": 20,
+    "03_training": 15,
+    "04_objective": 20,
+    "05_confidence": 20,
+    "06_attack": 15,
+    "07_noise": 20,
+    "08_bits": 20,
+}
 #: minutes in the room -> the lessons to take; what their own minutes leave is for questions
 PATHS = {
     45: ("01_bayes", "05_confidence"),
     90: ("01_bayes", "03_training", "04_objective", "05_confidence", "06_attack"),
 }
-_MINUTES = re.compile(r"Some (\d+) minutes")
-
-
-def lessons() -> dict[str, int]:
-    """Return the name of each lesson and the minutes that its first cell says."""
-    found = {}
-    for name, path in list_notebooks().items():
-        if name.startswith("course/"):
-            said = _MINUTES.search(read_notebook(path).cells[0].source)
-            found[name.removeprefix("course/")] = int(said[1]) if said else 0
-    return found
 
 
 def chosen(names: Iterable[str] = (), path: int | None = None) -> list[str]:
@@ -48,13 +47,13 @@ def chosen(names: Iterable[str] = (), path: int | None = None) -> list[str]:
     """
     if path is not None and path not in PATHS:
         raise unknown("path", path, PATHS)
-    every = lessons()
+    every = [name.partition("/")[2] for name in list_notebooks() if name.startswith("course/")]
     wanted = [*names, *(PATHS[path] if path is not None else ())]
     numbers = {str(int(name[:2])): name for name in every}
     for name in wanted:
         if name not in every and name not in numbers:
             raise unknown("lesson", name, every)
-    return [numbers.get(name, name) for name in wanted] or list(every)
+    return [numbers.get(name, name) for name in wanted] or every
 
 
 def print_lessons(
@@ -69,7 +68,7 @@ def print_lessons(
 
     Parameters
     ----------
-    names : of lessons, see `lessons`
+    names : of lessons, such as "01_bayes"
     kind : "student" leaves reveals shut and room to answer, "lecturer" opens them and has answers
         with derivations, "slides" is the student's with a sheet for each section
     out : folder for the files, ``<lesson>.<kind>.pdf``
