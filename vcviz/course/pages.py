@@ -106,7 +106,10 @@ def sealed(question: str, key: Key) -> dict[str, Any]:
         parts = [_digest(secret, bytes([i])) for i in range(len(opening) - 1)]
         parts.append(_xor(secret, *parts))
         shares = [
-            {h[:4].hex(): _xor(_digest(h), part).hex() for h in (_hash(t, grid, salt) for t in texts)}
+            {
+                h[:4].hex(): _xor(_digest(h), part).hex()
+                for h in (_hash(t, grid, salt) for t in texts)
+            }
             for texts, part in zip(opening, parts, strict=True)
         ]
         text = said.encode()
