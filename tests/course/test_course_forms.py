@@ -2,6 +2,7 @@
 
 import base64
 import re
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -13,7 +14,7 @@ from vcviz.base.errors import InputError, MissingError
 from vcviz.cli import main
 from vcviz.course import handouts, pages
 from vcviz.course.answers import FOR, STRICT, Check, Key, judge
-from vcviz.course.handouts import MINUTES, PATHS, chosen
+from vcviz.course.handouts import PATHS, chosen
 from vcviz.course.lessons import CHECKS
 from vcviz.course.nbgrader import nbgrader_source
 from vcviz.course.pages import check_form, for_lecturers, sealed
@@ -24,6 +25,7 @@ from vcviz.headless.files import list_notebooks, read_notebook
 from vcviz.headless.pages import render_page
 from vcviz.headless.prints import write_pdf
 
+ROOT = Path(__file__).resolve().parents[2]
 LESSONS = [name.partition("/")[2] for name in list_notebooks() if name.startswith("course/")]
 FREE = [q for q in CHECKS if q[0] in "12578"]  # nothing is trained for these
 
@@ -253,14 +255,28 @@ def test_a_lecturer_sees_answers_with_derivations_and_mistakes(monkeypatch):
     assert " open>" in Prediction("?", ["a", "b"], lambda: Reveal(0, "1")).page(is_open=True)
 
 
+def table_under(heading):
+    """Return the rows of the first table of docs/course.md under a heading, without its own."""
+    text = (ROOT / "docs" / "course.md").read_text().partition(f"\n## {heading}\n")[2]
+    lines = text.partition("\n## ")[0].splitlines()
+    rows = [re.split(r"\s*(?<!\\)\|\s*", x)[1:-1] for x in lines if x.startswith("|")]
+    return rows[2:]
+
+
 def test_paths_add_up_in_code_notebooks_and_docs():
-    assert list(MINUTES) == LESSONS
+    minutes = handouts.lessons()
     for total, path in PATHS.items():
-        assert 0 <= total - sum(MINUTES[name] for name in path) <= 5
-    for name, path in list_notebooks().items():
-        if name.startswith("course/"):
-            said = re.search(r"Some (\d+) minutes", read_notebook(path).cells[0].source)
-            assert said is None or int(said[1]) == MINUTES[name.partition("/")[2]], name
+        assert 0 <= total - sum(minutes[name] for name in path) <= 5
+    told = table_under("Lessons")
+    assert [(int(row[0].split()[0]), int(row[1])) for row in told] == [
+        (int(name[:2]), minutes[name]) for name in minutes
+    ]
+    for (total, path), row in zip(PATHS.items(), table_under("In 45 or 90 minutes"), strict=True):
+        assert int(row[0]) == total
+        parts = re.findall(r"lesson (\d+) \((\d+)\)", row[1])
+        assert [(int(n), int(m)) for n, m in parts] == [(int(p[:2]), minutes[p]) for p in path]
+        rest = re.search(r"questions \((\d+)\)", row[1])
+        assert sum(int(m) for _, m in parts) + int(rest[1]) == total
 
 
 def test_lessons_are_chosen_by_name_number_or_path():

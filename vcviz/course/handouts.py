@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,22 +20,23 @@ from vcviz.headless.prints import write_pdf
 Kind = Literal["student", "lecturer", "slides"]
 KINDS: tuple[Kind, ...] = ("student", "lecturer", "slides")
 
-#: lesson -> minutes that it takes, with its checks
-MINUTES = {
-    "01_bayes": 20,
-    "02_gauge": 20,
-    "03_training": 15,
-    "04_objective": 20,
-    "05_confidence": 20,
-    "06_attack": 15,
-    "07_noise": 20,
-    "08_bits": 20,
-}
 #: minutes in the room -> the lessons to take; what their own minutes leave is for questions
 PATHS = {
-    45: ("01_bayes", "05_confidence"),
-    90: ("01_bayes", "03_training", "04_objective", "05_confidence", "06_attack"),
+    45: ("01_bayes", "03_training"),
+    90: ("01_bayes", "03_training", "04_objective", "06_attack"),
 }
+_MINUTES = re.compile(r"\bSome (\d+) minutes\b")
+
+
+def lessons() -> dict[str, int]:
+    """Return the name of each lesson and the minutes that it says it takes, with its checks."""
+    found = {}
+    for name, path in list_notebooks().items():
+        if name.startswith("course/"):
+            said = _MINUTES.search(read_notebook(path).cells[0].source)
+            assert said is not None, f"{name} does not say how long it takes"
+            found[name.removeprefix("course/")] = int(said[1])
+    return found
 
 
 def chosen(names: Iterable[str] = (), path: int | None = None) -> list[str]:
@@ -47,13 +49,13 @@ def chosen(names: Iterable[str] = (), path: int | None = None) -> list[str]:
     """
     if path is not None and path not in PATHS:
         raise unknown("path", path, PATHS)
-    every = [name.partition("/")[2] for name in list_notebooks() if name.startswith("course/")]
+    every = lessons()
     wanted = [*names, *(PATHS[path] if path is not None else ())]
     numbers = {str(int(name[:2])): name for name in every}
     for name in wanted:
         if name not in every and name not in numbers:
             raise unknown("lesson", name, every)
-    return [numbers.get(name, name) for name in wanted] or every
+    return [numbers.get(name, name) for name in wanted] or list(every)
 
 
 def print_lessons(
@@ -68,7 +70,7 @@ def print_lessons(
 
     Parameters
     ----------
-    names : of lessons, such as "01_bayes"
+    names : of lessons, see `lessons`
     kind : "student" leaves reveals shut and room to answer, "lecturer" opens them and has answers
         with derivations, "slides" is the student's with a sheet for each section
     out : folder for the files, ``<lesson>.<kind>.pdf``
