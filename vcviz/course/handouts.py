@@ -48,7 +48,7 @@ def chosen(names: Iterable[str] = (), path: int | None = None) -> list[str]:
         For a lesson or a path that there is not.
     """
     if path is not None and path not in PATHS:
-        raise unknown("path", path, PATHS)
+        raise unknown("path", path, map(str, PATHS))
     every = lessons()
     wanted = [*names, *(PATHS[path] if path is not None else ())]
     numbers = {str(int(name[:2])): name for name in every}
