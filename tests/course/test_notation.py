@@ -24,7 +24,7 @@ GREEK = re.findall(
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$", re.S)
 _MARKED = re.compile(r"\\(?:hat|tilde|bar|mathcal)\s*\{?\s*(?:\\[A-Za-z]+|[A-Za-z])")
 _WORDS = re.compile(
-    r"\\(?:text|mathrm|textbf|mathbf|operatorname|begin|end|mathbb)\s*(?:\{[^}]*\}|\w)"
+    r"\\(?:textbf|text|mathrm|mathbf|operatorname|begin|end|mathbb)\s*(?:\{[^}]*\}|\w)"
 )
 
 
