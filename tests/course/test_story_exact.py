@@ -236,7 +236,7 @@ def on_other_rows(_story: Story, _seed: int) -> None:
     assert np.argmin(losses) == 1
     one = course.ConfidenceExplorer()
     one.bound.set(n=500, draw=3)
-    assert f"at T = {t:.2f}, fitted on other rows" in words(one)
+    assert f"T = {t:.2f} (other rows)" in words(one)
 
 
 def undoes_sharpness(story: Story, seed: int) -> None:
