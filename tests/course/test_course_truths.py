@@ -9,6 +9,7 @@ from scipy.special import expit, log_softmax
 
 from vcviz.base.errors import InputError
 from vcviz.course import attack, bits, gauge, lessons, noisy_labels, sharpness, terms, two_classes
+from vcviz.course.answers import judge
 from vcviz.data import load_data
 from vcviz.metrics.calibration import expected_calibration_error
 
@@ -374,3 +375,11 @@ def far_from_both():
 )
 def test_the_truth_of_a_check_is_that_of_paper_and_pencil(question, value):
     assert_allclose(lessons.CHECKS[question].key().truth, value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("question", [q for q in lessons.CHECKS if q[0] in "12578"])
+def test_every_likely_mistake_has_its_own_hint(question):
+    key = lessons.CHECKS[question].key()
+    assert key.mistakes
+    for hint, wrong in key.mistakes.items():
+        assert judge(question, wrong, lambda: key).message == hint

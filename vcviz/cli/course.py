@@ -66,3 +66,27 @@ def grade(
     for (student, error), asked in wrong.items():
         typer.echo(f"{student}, {asked[0]}{' and more' * (len(asked) > 1)}: {error}")
     typer.echo(f"every check, and what it says: {out / 'grades.csv'}, {out / 'grades.json'}")
+
+
+@app.command(name="print")
+def print_(
+    lessons: Annotated[
+        list[str] | None, typer.Argument(help="Names or numbers of lessons; default all.")
+    ] = None,
+    for_: Annotated[
+        str,
+        typer.Option("--for", help="student (room to answer), lecturer (answers) or slides."),
+    ] = "student",
+    path: Annotated[
+        int | None, typer.Option(help="The lessons for so many minutes: 45 or 90.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the PDFs.")] = Path("handouts"),
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+) -> None:
+    """Print lessons as PDFs; needs Chromium or Chrome."""
+    from vcviz.course.handouts import chosen, print_lessons
+
+    names = chosen(lessons or (), path)
+    for made in print_lessons(names, for_, out=out, runs=runs, progress=not quiet):  # type: ignore[arg-type]
+        typer.echo(made)

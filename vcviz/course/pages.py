@@ -60,7 +60,9 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, Sequence) and isinstance(value[0], str):
         return " or ".join(value)
-    return np.array2string(np.asarray(value, dtype=float), precision=4, separator=", ")
+    numbers = np.asarray(value, dtype=float)
+    text = ", ".join(f"{number:.4g}" for number in numbers.ravel())
+    return f"[{text}]" if numbers.ndim else text
 
 
 def _plain(text: str) -> str:
