@@ -286,8 +286,8 @@ L9, L10 = "course/09_few_labels", "course/10_own_data"
 CLAIMS = (
     Claim(L6, "the mean over 32 draws", draws_of_a_reading, 0),
     Claim(L6, "and fewer once they have arrived in another class", notices_some),
-    Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST and "
-              "on AG News", less_accurate_on_the_scoreboard, 0),
+    Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST "
+              "and on AG News", less_accurate_on_the_scoreboard, 0),
     Claim("calibration", "bars below the diagonal for softmax and the mixture", too_sure),
     Claim("calibration", "its ECE is the lowest of the three", lowest_ece, 0),
     Claim("calibration", "It grows, because fewer predictions in a bin", grows_with_bins),

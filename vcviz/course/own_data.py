@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, clip
+from vcviz.base.errors import InputError
 from vcviz.base.titles import run_titles
 from vcviz.course.answers import Check, Key
 from vcviz.course.predictions import Prediction, Reveal
@@ -41,10 +41,10 @@ def data_table(train: Split, test: Split) -> pd.DataFrame:
         name: {
             "rows": len(split.y),
             "classes": len(split.class_counts),
-            f"share of {clip(train.class_names[most], 20)}, the most frequent": round(
+            f"share of {_short(train.class_names[most], 20)}, the most frequent": round(
                 float(split.class_counts[most] / len(split.y)), 4
             ),
-            f"rows of {clip(train.class_names[least], 20)}, the least frequent": int(
+            f"rows of {_short(train.class_names[least], 20)}, the least frequent": int(
                 split.class_counts[least]
             ),
         }
@@ -130,8 +130,8 @@ def mistakes_table(run: Run, test: Split, *, n: int = 6) -> HTML:
             f"<td style='{_CELL}'>{html.escape(str(value))}</td>"
             for value in (
                 i,
-                clip(test.class_names[lat.y[i]], 30),
-                clip(test.class_names[said[i]], 30),
+                _short(test.class_names[lat.y[i]], 30),
+                _short(test.class_names[said[i]], 30),
                 f"{confidence[i]:.4f}",
             )
         )
@@ -151,8 +151,12 @@ def _input(split: Split, row: int) -> str:
         style = "height:48px;image-rendering:pixelated"
         return f"<img alt='test row {row}' style='{style}' src='{data_uri(rgba(pixels)[0])}'>"
     if split.texts is not None:
-        return html.escape(clip(split.texts[row], 120))
+        return html.escape(_short(split.texts[row], 120))
     return html.escape(", ".join(f"{value:.2f}" for value in np.ravel(split.x[row])[:6]) + " …")
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _right(runs: Sequence[Run]) -> list[NDArray[np.bool_]]:
