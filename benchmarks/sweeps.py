@@ -40,28 +40,6 @@ def workers(folder: Callable[[], Path]) -> Pair:
                 with_workers(1), rounds=2, now=time.perf_counter)  # fmt: skip
 
 
-def stacked(folder: Callable[[], Path], width: int, probe_every: int) -> Pair:
-    """Eight seeds of softmax on digits: together against one by one."""
-    settings = {
-        "head": "softmax",
-        "epochs": 100,
-        "probe_every": probe_every,
-        "encoder_options": {"hidden": [width]},
-        "progress": False,
-    }
-
-    def alone() -> None:
-        out = folder()
-        for seed in range(8):
-            vcviz.train(**settings, seed=seed, out=out)
-
-    return pair(
-        f"8 seeds of softmax at width {width}, together, probes every {probe_every}",
-        lambda: vcviz.train(**settings, seeds=range(8), out=folder()), "one by one", alone,
-        rounds=3, now=time.perf_counter,
-    )  # fmt: skip
-
-
 #: what a cell holds, by what the notebook is called
 _CELLS = {
     "20 empty cells": (20, "pass"),
@@ -96,8 +74,6 @@ def pairs(root: Path) -> Iterator[Pair]:
     folder = _fresh(root)
     for kind in _CELLS:
         yield runner(folder, kind)
-    for width, probe_every in ((32, 10), (32, 1), (128, 10)):
-        yield stacked(folder, width, probe_every)
     yield workers(folder)
 
 

@@ -114,7 +114,7 @@ class ConfidenceExplorer(Explorer):
                     hoverinfo="skip",
                 ),
                 line(sizes, mean, "mean ECE", _POINT),
-                line(sizes, floor, "mean ECE if calibrated", _IF, dash="dot"),
+                line(sizes, floor, "mean ECE at sharpness 1", _IF, dash="dot"),
                 line(
                     sizes[[0, -1]],
                     np.full(2, true_error(sharpness)),
@@ -134,7 +134,7 @@ class ConfidenceExplorer(Explorer):
             axis("test rows n", np.log10(40), np.log10(25000), type="log", dtick=1),
             axis("ECE, fraction", 0, 0.26),
             [
-                f"ECE {curve.ece:.3f}; {curve.ece_if_calibrated:.3f} expected if calibrated",
+                f"ECE {curve.ece:.3f}; {curve.ece_if_calibrated:.3f} if it were calibrated",
                 f"true calibration error {true_error(sharpness):.3f}",
             ],
         )

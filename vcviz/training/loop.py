@@ -170,28 +170,20 @@ class Trainer:
         return {**distributed.averaged(losses.means(), self.device), "lr": lr}
 
     def _set_learning_rate(self, done: float) -> float:
-        lr = self.learning_rate(done)
+        config = self.config
+        lr = config.lr * schedule(config.schedule, done, **config.schedule_options)
         for group in self.optimizers["main"].param_groups:
             group["lr"] = lr * group["lr_scale"]
         return lr
 
-    def learning_rate(self, done: float) -> float:
-        """Return the learning rate after a share `done` of training."""
-        return self.config.lr * schedule(self.config.schedule, done, **self.config.schedule_options)
-
     # ---------------------------------------------------------- what is kept
 
-    def keep_probe(
-        self, epoch: int, known: Mapping[str, LatentSet] | None = None
-    ) -> dict[str, float]:
-        """Keep the probe latents of an epoch and return their scores for the history.
-
-        `known` are the latents by split, for a caller who has them.
-        """
+    def keep_probe(self, epoch: int) -> dict[str, float]:
+        """Keep the probe latents of an epoch and return their scores for the history."""
         row: dict[str, float] = {}
         arrays = anticipated_arrays(self.model)
         for split, rows in self.probe.items():
-            latents = self._latents(rows) if known is None else known[split]
+            latents = self._latents(rows)
             row |= {f"probe_{split}/{k}": v for k, v in quick_scores(latents).items()}
             arrays |= {f"{split}.{k}": v for k, v in latent_arrays(latents).items()}
         if self.held_out is not None:
