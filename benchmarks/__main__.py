@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.pairs import Pair, heading, line
 
-PARTS = ("training", "critics", "reading", "calibration", "distances", "starting")
+PARTS = ("training", "critics", "reading", "calibration", "distances", "starting", "peers")
 
 
 def main() -> None:

@@ -1,23 +1,22 @@
-"""ECE alone and with bands, against torchmetrics, netcal, relplot and verified_calibration."""
+"""ECE alone and with bands, against what any form of it must do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 import vcviz
-from benchmarks.pairs import Pair, missing, pair
+from benchmarks.pairs import Pair, pair
 
-CLASSES, BINS = 10, 15
+CLASSES = 10
 
 
-def pairs() -> Iterator[Pair | str]:
+def pairs() -> Iterator[Pair]:
     """Yield every comparison, all on the same predictions of ten classes."""
     for n in (10_000, 1_000_000):
-        yield from _alone(n)
-    yield from _with_bands(1_000_000)
+        yield _alone(n)
+    yield _with_bands(1_000_000)
 
 
 def predictions(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,71 +26,21 @@ def predictions(n: int) -> tuple[np.ndarray, np.ndarray]:
     return logits - np.log(np.exp(logits).sum(1, keepdims=True)), rng.integers(0, CLASSES, n)
 
 
-def _alone(n: int) -> Iterator[Pair | str]:
+def _alone(n: int) -> Pair:
+    """The limit: every row's largest number has to be found, whatever is done with it."""
     log_probs, y = predictions(n)
-    probs = np.exp(log_probs)
-    limit = 1 / 1.2 if n == 1_000_000 else None
-    if (line := missing("torchmetrics", "netcal")) is not None:
-        yield line
-        return
-    from netcal.metrics import ECE
-    from torchmetrics.functional.classification import multiclass_calibration_error
-
-    labels = torch.tensor(y)
-    for name, kind in (("float64", np.float64), ("float32", np.float32)):
-        mine, given = log_probs.astype(kind), probs.astype(kind)
-        tensor = torch.tensor(given)
-
-        def ours(mine: np.ndarray = mine) -> float:
-            return vcviz.expected_calibration_error(mine, y)
-
-        def torchmetrics(tensor: torch.Tensor = tensor) -> torch.Tensor:
-            return multiclass_calibration_error(tensor, labels, num_classes=CLASSES, n_bins=BINS)
-
-        def netcal(given: np.ndarray = given) -> float:
-            return ECE(BINS).measure(given, y)
-
-        work = f"ECE, {n:,} rows in {name}"
-        yield pair(work, ours, "torchmetrics", torchmetrics)
-        yield pair(work, ours, "netcal", netcal)
-        # The limit: every row's largest number has to be found, whatever is done with it.
-        yield pair(
-            work, ours, "limit: numpy's max over the rows alone", lambda m=mine: m.max(1),
-            goal=limit,
-        )  # fmt: skip
-
-
-def _with_bands(n: int) -> Iterator[Pair | str]:
-    log_probs, y = predictions(n)
-    probs = np.exp(log_probs)
-
-    def ours() -> vcviz.ReliabilityCurve:
-        return vcviz.reliability_curve(log_probs, y)
-
-    work = f"ECE with 1000-resample band and consistency bars, {n:,} rows"
-    yield pair(
-        work, ours, "ECE alone", lambda: vcviz.expected_calibration_error(log_probs, y)
-    )  # fmt: skip
-    if (line := missing("relplot", "calibration")) is not None:
-        yield line
-        return
-    import calibration
-    import relplot
-
-    confidence, right = probs.max(1), probs.argmax(1) == y
-    yield pair(
-        work, ours, "relplot, its 200 resamples and no bars",
-        lambda: relplot.prepare_rel_diagram(confidence, right), rounds=1, goal=100,
+    mine = log_probs.astype(np.float32)
+    return pair(
+        f"ECE, {n:,} rows in float32", lambda: vcviz.expected_calibration_error(mine, y),
+        "limit: numpy's max over the rows alone", lambda: mine.max(1),
+        goal=1 / 1.2 if n == 1_000_000 else None,
     )  # fmt: skip
 
-    def error(data: list) -> float:
-        of, labels = zip(*data, strict=True)
-        return calibration.get_calibration_error(of, labels, p=1, debias=False, mode="top-label")
 
-    yield pair(
-        work, ours, "verified_calibration, one resample alone",
-        lambda: calibration.utils.bootstrap_uncertainty(
-            list(zip(probs, y, strict=True)), error, num_samples=1
-        ),
-        rounds=1, goal=100,
+def _with_bands(n: int) -> Pair:
+    log_probs, y = predictions(n)
+    return pair(
+        f"ECE with 1000-resample band and consistency bars, {n:,} rows",
+        lambda: vcviz.reliability_curve(log_probs, y), "ECE alone",
+        lambda: vcviz.expected_calibration_error(log_probs, y),
     )  # fmt: skip

@@ -1,26 +1,25 @@
-"""Reading a model's latents, and attacks on it, against the bare loops and the attack libraries."""
+"""Reading a model's latents, and attacks on it, against the bare loops."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import vcviz
-from benchmarks.pairs import Pair, missing, pair
+from benchmarks.pairs import Pair, pair
 from vcviz.attacks import as_inputs
 
 EPSILONS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)
 
 
-def pairs() -> Iterator[Pair | str]:
+def pairs() -> Iterator[Pair]:
     """Yield every comparison."""
     yield _latents()
-    yield from _attacks()
-    yield from _robust_accuracy()
+    yield _attack()
+    yield _robust_accuracy()
 
 
 def small_cnn(side: int = 28) -> nn.Sequential:
@@ -55,7 +54,7 @@ def _latents() -> Pair:
     )  # fmt: skip
 
 
-def _attacks() -> Iterator[Pair | str]:
+def _attack() -> Pair:
     model, few = small_cnn(), images(256)
     clean, labels = torch.tensor(few.x), torch.tensor(few.y)
 
@@ -71,38 +70,9 @@ def _attacks() -> Iterator[Pair | str]:
     def ours() -> vcviz.Trajectory:
         return vcviz.attack(model, few, epsilon=0.1, steps=40, progress=False)
 
-    work = "PGD-40 keeping every step, 256 images"
-    yield pair(work, ours, "limit: bare loop keeping none", loop, rounds=5, goal=1 / 1.05)
-    if (line := missing("torchattacks", "foolbox", "art")) is not None:
-        yield line
-        return
-    import foolbox
-    import torchattacks
-
-    logging.getLogger("art").setLevel(logging.ERROR)
-    from art.attacks.evasion import ProjectedGradientDescentPyTorch
-    from art.estimators.classification import PyTorchClassifier
-
-    attack = torchattacks.PGD(model, eps=0.1, alpha=0.025, steps=40, random_start=False)
-    yield pair(
-        work, ours, "torchattacks keeping none", lambda: attack(clean, labels), rounds=5, goal=1
-    )
-
-    boxed = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    pgd = foolbox.attacks.LinfPGD(abs_stepsize=0.025, steps=40, random_start=False)
-    yield pair(
-        work, ours, "foolbox keeping none", lambda: pgd(boxed, clean, labels, epsilons=0.1),
-        rounds=5, goal=1,
-    )  # fmt: skip
-    estimator = PyTorchClassifier(
-        model, nn.CrossEntropyLoss(), input_shape=(1, 28, 28), nb_classes=10, clip_values=(0, 1),
-        device_type="cpu",
-    )  # fmt: skip
-    theirs = ProjectedGradientDescentPyTorch(
-        estimator, eps=0.1, eps_step=0.025, max_iter=40, batch_size=256, verbose=False
-    )
-    yield pair(
-        work, ours, "ART keeping none", lambda: theirs.generate(few.x, few.y), rounds=5, goal=1
+    return pair(
+        "PGD-40 keeping every step, 256 images", ours, "limit: bare loop keeping none", loop,
+        rounds=5, goal=1 / 1.05,
     )  # fmt: skip
 
 
@@ -120,37 +90,15 @@ def trained() -> tuple[nn.Module, vcviz.Split]:
     return model.eval(), vcviz.Split(as_inputs(test), test.y)
 
 
-def _robust_accuracy() -> Iterator[Pair | str]:
+def _robust_accuracy() -> Pair:
     model, split = trained()
 
-    def ours(epsilons: tuple[float, ...] = EPSILONS, **options: bool) -> object:
+    def at(epsilons: tuple[float, ...]) -> object:
         return vcviz.robustness_curve(
-            model, split, epsilons, batch_size=len(split), progress=False, **options
+            model, split, epsilons, batch_size=len(split), calibration=False, progress=False
         )
 
-    work = f"robust accuracy at eight ε, {len(split)} digits"
-    yield pair(
-        work, lambda: ours(calibration=False), "limit: the largest ε alone",
-        lambda: ours(EPSILONS[-1:], calibration=False), rounds=5,
+    return pair(
+        f"robust accuracy at eight ε, {len(split)} digits", lambda: at(EPSILONS),
+        "limit: the largest ε alone", lambda: at(EPSILONS[-1:]), rounds=5,
     )  # fmt: skip
-    if (line := missing("foolbox")) is not None:
-        yield line
-        return
-    import foolbox
-
-    x, y = torch.tensor(split.x), torch.tensor(split.y)
-    boxed = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    pgd = foolbox.attacks.LinfPGD(rel_stepsize=0.25, steps=40, random_start=False)
-
-    def theirs() -> Tensor:
-        return pgd(boxed, x, y, epsilons=EPSILONS)[2]
-
-    for note, options in (
-        ("", {"calibration": False}),
-        (", from the largest", {"calibration": False, "descend": True}),
-        (", calibration error too", {}),
-    ):
-        yield pair(
-            work + note, lambda options=options: ours(**options), "foolbox's list of ε", theirs,
-            rounds=5,
-        )  # fmt: skip

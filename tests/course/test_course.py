@@ -12,6 +12,7 @@ import pytest
 from vcviz import course
 from vcviz.base.errors import InputError
 from vcviz.course import gauge, lessons, solutions
+from vcviz.course.answer_field import AnswerField
 from vcviz.course.answers import STRICT, Key, judge, normal
 from vcviz.course.confidence import five_diagrams
 from vcviz.course.expressions import _NAMES, Unreadable, evaluate
@@ -219,7 +220,8 @@ def test_an_app_asks_in_a_field(monkeypatch):
     asked._said.value = ""
     asked._button.click()
     assert "✓" in asked._said.value
-    assert course.check("2.3", None).answer("Log-ratios").count("✓") == 1
+    words = AnswerField("9.1", lambda of: judge("9.1", of, lambda: Key("log-ratio", "yes")))
+    assert words.answer("Log-ratios").count("✓") == 1
     assert course.check("1.1", [3, 2]).passed  # filled in, as a lecturer may
 
 
@@ -390,7 +392,7 @@ def test_every_question_is_asked_once_and_has_a_solution():
     assert set(asked()) == set(lessons.CHECKS) == set(solutions.solutions())
     for name, path in NOTEBOOKS.items():
         mine = solutions.questions(read_notebook(path))
-        assert len(mine) in (2, 3)
+        assert len(mine) in range(2, 6)
         assert {q.split(".")[0] for q in mine} == {str(int(name[7:9]))}
 
 

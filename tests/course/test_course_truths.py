@@ -9,6 +9,7 @@ from scipy.special import expit, log_softmax
 
 from vcviz.base.errors import InputError
 from vcviz.course import attack, bits, gauge, lessons, noisy_labels, sharpness, terms, two_classes
+from vcviz.course.answers import judge
 from vcviz.data import load_data
 from vcviz.metrics.calibration import expected_calibration_error
 
@@ -206,11 +207,35 @@ def test_turned_labels_and_the_softmax_for_them():
         return np.logaddexp(0, np.where(seen == 1, -slope, slope) * z).mean()
 
     found = optimize.minimize_scalar(nll, bounds=(0, 5), method="bounded")
-    slope, value, least = noisy_labels.fitted_slope(0.2)
-    assert slope == pytest.approx(found.x, rel=0.03)
-    assert value == pytest.approx(found.fun, abs=0.005)
-    assert least < value
-    assert noisy_labels.fitted_slope(0.0)[0] == pytest.approx(2 * noisy_labels.HALF, abs=1e-5)
+    best = noisy_labels.fitted(0.2)
+    assert best.slope == pytest.approx(found.x, rel=0.03)
+    assert best.bias == pytest.approx(0, abs=1e-6)
+    assert best.nll == pytest.approx(found.fun, abs=0.005)
+    assert best.least < best.nll
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_without_turned_labels_the_best_softmax_is_bayes_rule(share):
+    best = noisy_labels.fitted(0.0, share)
+    assert best.slope == pytest.approx(2 * noisy_labels.HALF, abs=1e-5)
+    assert best.bias == pytest.approx(np.log(share / (1 - share)), abs=1e-5)
+    assert best.nll == pytest.approx(best.least, abs=1e-9)
+
+
+def test_the_softmax_of_unequal_classes_and_turned_labels():
+    z = np.linspace(-9, 9, 4001)
+    half = noisy_labels.HALF
+    joint = np.stack([0.8 * stats.norm.pdf(z, -half), 0.2 * stats.norm.pdf(z, half)])
+    seen = np.array([[0.9, 0.1], [0.1, 0.9]]) @ joint
+
+    def nll(theta):
+        u = theta[0] * z + theta[1]
+        return integrate.trapezoid(seen[1] * np.logaddexp(0, -u) + seen[0] * np.logaddexp(0, u), z)
+
+    found = optimize.minimize(nll, [1.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7})
+    best = noisy_labels.fitted(0.1, 0.2)
+    assert_allclose([best.slope, best.bias], found.x, atol=1e-4)
+    assert best.nll == pytest.approx(found.fun, abs=1e-6)
 
 
 def test_bias_rises_and_noise_falls_with_the_temperature():
@@ -260,29 +285,101 @@ def test_a_classifier_too_sharp_knows_less_by_its_kl():
 # ---------------------------------------------------------------- answers, by hand
 
 
+def radius():
+    """Where N(0, I) and N(0, 4 I) are equally dense."""
+    narrow, wide = (stats.multivariate_normal([0, 0], v) for v in (1, 4))
+    return optimize.brentq(lambda r: narrow.logpdf([r, 0]) - wide.logpdf([r, 0]), 0.1, 9)
+
+
+def poisson_odds(counts):
+    return stats.poisson(6).logpmf(counts) - stats.poisson(2).logpmf(counts)
+
+
+def free_of_quadratic():
+    """Count the directions in (μ, Σ⁻¹, log π) that leave p(y|z) of three Gaussians as it is."""
+    z = 2 * np.random.default_rng(0).standard_normal((60, 2))
+    squares = np.column_stack([z[:, 0] ** 2, z[:, 0] * z[:, 1], z[:, 1] ** 2, z])
+    start = np.random.default_rng(1).normal(0, 0.2, 17)
+
+    def posterior(theta):
+        # Gaussians by their natural parameters; π sums to 1, so that one of them is none.
+        natural = theta[:15].reshape(3, 5)
+        precision = np.eye(2) + np.array([[[-2 * a, -b], [-b, -2 * c]] for a, b, c, *_ in natural])
+        linear = natural[:, 3:]
+        mean = np.linalg.solve(precision, linear[..., None])[..., 0]
+        log_norm = 0.5 * np.linalg.slogdet(precision)[1] - 0.5 * (linear * mean).sum(1)
+        joint = squares @ natural.T - 0.5 * (z**2).sum(1)[:, None] + log_norm
+        return log_softmax(joint + np.append(theta[15:], 0), axis=1).ravel()
+
+    steps = 1e-5 * np.eye(17)
+    slopes = [(posterior(start + s) - posterior(start - s)) / 2e-5 for s in steps]
+    return 17 - np.linalg.matrix_rank(slopes, tol=1e-5)
+
+
+def noise_wanted():
+    """Return the noise with the smallest divergence, and with the largest likelihood."""
+    z = np.linspace(-40, 40, 80_001)
+
+    def divergence(noise):
+        q = stats.norm(0.5, noise)
+        return integrate.trapezoid(q.pdf(z) * (q.logpdf(z) - stats.norm(0.7).logpdf(z)), z)
+
+    def unlikely(noise):
+        return integrate.trapezoid(-stats.norm(0.5, noise).pdf(z) * stats.norm(0.7).logpdf(z), z)
+
+    least = optimize.minimize_scalar(divergence, bounds=(0.1, 4), method="bounded").x
+    assert (np.diff([unlikely(s) for s in (0.01, 0.1, 0.5, 1, 2)]) > 0).all()
+    return least, 0
+
+
+def far_from_both():
+    near, far = stats.norm(1.5), stats.norm(-1.5)
+    return near.logpdf(10) - far.logpdf(10), near.logpdf(10) - near.logpdf(1.5)
+
+
 @pytest.mark.parametrize(
     ("question", "value"),
     [
-        ("1.1", (3.0, 2.0)),
+        ("1.1", np.linalg.inv([[1, 0.5], [0.5, 1]]) @ (4.0, 3.5)),
         ("1.2", -2 + np.log(0.25)),
+        ("1.3", radius()),
+        ("1.4", np.polyfit([0, 1, 2, 3], poisson_odds([0, 1, 2, 3]), 1)),
         ("2.1", 9),
-        ("2.2", 0.2 + 0.5 * (1.6 - 1.62)),
+        ("2.2", 0.2 + 0.5 * (3.2**2 + 0.4**2 - 1.1**2 - 0.9**2)),
+        ("2.3", -(0.2 + 0.5 * (1.6 - 1.62)) / 2.1),
+        ("2.4", free_of_quadratic()),
+        ("2.5", 3),
         ("3.1", 0.5 * (0.01 - 1) + np.log(10)),
         ("3.2", stats.chi2(2).ppf(0.9) ** 0.5),
-        ("4.1", stats.norm(0, 0.5).entropy()),
-        ("4.2", np.log(2) + 0.125 - 0.5),
-        ("4.3", stats.norm(0, 0.1).entropy()),
+        ("3.4", stats.chi2(5).mean() / (2 * 50)),
+        ("4.1", stats.norm(0, 0.1).entropy()),
+        ("4.2", noise_wanted()),
+        ("4.4", stats.norm(1.5, 1).sf(0)),
         ("5.1", 0.35),
-        ("5.2", 2.5),
+        ("5.2", optimize.brentq(lambda t: expit(np.log(99) / t) - 0.9, 1, 9)),
+        ("5.3", stats.binom(200, 0.8).expect(lambda k: abs(k / 200 - 0.8))),
+        ("5.4", (0.0, 0.1)),
+        ("5.5", (0.0, stats.entropy([0.5, 0.25, 0.25]))),
         ("6.1", 0.5),
-        ("6.2", stats.norm.logpdf(3) - stats.norm.logpdf(0)),
-        ("7.1", np.log(9)),
+        ("6.2", far_from_both()),
+        ("6.3", 80 / (80 + 0.05 * 99_900)),
+        ("7.1", optimize.brentq(lambda u: expit(u) + 0.2 * expit(-u) - 0.5, -9, 9)),
         ("7.2", stats.norm.cdf(1 / np.sqrt(2))),
         ("7.3", 1.0),
+        ("7.4", optimize.brentq(lambda r: 0.9 * r + 0.1 * (1 - r) - 0.85, 0, 1)),
         ("8.1", stats.entropy([0.5, 0.25, 0.125, 0.125], base=2)),
         ("8.2", np.log2(10) - 0.5 / np.log(2)),
         ("8.3", 0.25 * np.log(2)),
+        ("8.4", (stats.entropy([0.01, 0.99], base=2), 0.0)),
     ],
 )
 def test_the_truth_of_a_check_is_that_of_paper_and_pencil(question, value):
     assert_allclose(lessons.CHECKS[question].key().truth, value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("question", [q for q in lessons.CHECKS if q[0] in "12578"])
+def test_every_likely_mistake_has_its_own_hint(question):
+    key = lessons.CHECKS[question].key()
+    assert key.mistakes
+    for hint, wrong in key.mistakes.items():
+        assert judge(question, wrong, lambda: key).message == hint

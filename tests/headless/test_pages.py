@@ -58,6 +58,13 @@ def test_a_link_to_a_notebook_beside_it_leads_to_the_page_beside_it(address, wan
     assert f'href="{wanted}"' in page
 
 
+def test_an_item_with_a_formula_keeps_its_bullet():
+    page = render_page(notebook(text("# One\n\n1. a $x$\n2. b")))
+    assert "<li><div>a <math" in page
+    (scrolls,) = re.findall(r"([^{}\n]+):has\(> math\) ", page)
+    assert "li" not in scrolls  # a box that scrolls cuts off what stands outside of it
+
+
 def test_the_page_holds_everything_and_plotly_once():
     page = render_page(executed(shown(slider_figure()), shown(slider_figure("two"))), name="it")
     found = Fetches(page)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from front_doors import public
@@ -49,11 +50,28 @@ def test_the_reference_has_every_measure() -> None:
     assert {f"vcviz.studies.measures.{name}" for name in vcviz.studies.MEASURES} <= set(listed())
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_to_files_lead_somewhere(text: Path) -> None:
-    for link in re.findall(r"\]\(([^)#\s]+)", text.read_text()):
-        if "://" not in link:
-            assert (text.parent / link).exists(), f"{text.name} links to {link}"
+def test_links_lead_somewhere(text: Path) -> None:
+    prose = re.sub(r"^```\w*\n.*?^```$", "", text.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "`", prose)):
+        if "://" in link:
+            url = urlsplit(link)
+            assert (url.scheme, "." in url.netloc) == ("https", True), (
+                f"{text.name} links to {link}"
+            )
+            continue
+        path, _, anchor = link.partition("#")
+        target = text.parent / path if path else text
+        assert target.exists(), f"{text.name} links to {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{text.name} links to {link}"
 
 
 @pytest.mark.slow

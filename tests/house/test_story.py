@@ -323,12 +323,13 @@ CLAIMS = (
         mixture_learns_its_fit_by_heart,
     ),
     Claim("latent_space", "nearly always lies outside its own circle", misread_digits_are_outliers),
-    Claim("README.md", "Hardly any lies within the law", softmax_lies_beside_its_law),
+    Claim("docs/getting_started.md", "Hardly any lies within the law", softmax_lies_beside_its_law),
     Claim(
-        "README.md", "is unsure of stray far outside", doubtful_digits_stray_from_the_mixture
+        "docs/getting_started.md", "is unsure of stray far outside",
+        doubtful_digits_stray_from_the_mixture,
     ),
     Claim(
-        "README.md", "four in five lie in the circle of their class",
+        "docs/getting_started.md", "four in five lie in the circle of their class",
         variational_latents_lie_in_their_circles,
     ),
     Claim("train", "comes back to nearly $2 \\log 2 \\approx 1.386$", critic_comes_back),

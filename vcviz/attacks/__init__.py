@@ -91,6 +91,15 @@ def attack(
     ----------
     Those of the attacks, and Athalye et al., Synthesizing Robust Adversarial Examples, ICML 2018
     (averaged gradients).
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> path = vcviz.attack(run, n=100, epsilon=2.0, steps=10, progress=False)
+    >>> path.z.shape  # 10 steps after the clean input, 100 rows, 2 dimensions
+    (11, 100, 2)
+    >>> print(f"accuracy {path.accuracy[0]:.1f} clean, {path.accuracy[-1]:.1f} attacked")
+    accuracy 1.0 clean, 0.1 attacked
     """
     settings = AttackOptions.of(options)
     who = subject(model, split, n, settings.device)

@@ -91,6 +91,17 @@ def robustness_curve(
     ------
     InputError
         As `vcviz.attack` does.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> curve = vcviz.robustness_curve(run, n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> for radius, accuracy in zip(curve.epsilon, curve.accuracy):
+    ...     print(f"radius {radius}: accuracy {accuracy:.1f}")
+    ...
+    radius 0.0: accuracy 1.0
+    radius 0.5: accuracy 0.9
+    radius 1.0: accuracy 0.7
     """
     settings = CurveOptions.of(options)
     check_flag("calibration", calibration)

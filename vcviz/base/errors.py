@@ -7,7 +7,16 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Something the caller passed is wrong; the message is one line meant for them."""
+    """Something the caller passed is wrong; the message is one line meant for them.
+
+    Examples
+    --------
+    >>> try:
+    ...     vcviz.build_head("softmax", latent_dim=0, n_classes=3)
+    ... except vcviz.InputError as error:
+    ...     print(error)
+    latent_dim must be a whole number of at least 1, got 0
+    """
 
 
 class MissingError(InputError, FileNotFoundError):

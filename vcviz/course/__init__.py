@@ -7,11 +7,14 @@ all of them computed when they are asked for.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
+
+from IPython.display import Markdown
 
 from vcviz.base.errors import unknown
 from vcviz.course.answer_field import APP, AnswerField
-from vcviz.course.answers import Verdict, judge
+from vcviz.course.answers import FOR, STRICT, Verdict, judge
 from vcviz.course.attack import (
     at_flip,
     attacked,
@@ -26,7 +29,9 @@ from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.lessons import CHECKS, PREDICTIONS
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
+from vcviz.course.notation import notation
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
+from vcviz.course.pages import check_form, for_lecturers
 from vcviz.course.predictions import Prediction
 from vcviz.course.training import course_runs, fit_figure
 
@@ -49,15 +54,17 @@ __all__ = [
     "flipped",
     "four_objectives",
     "in_region",
+    "notation",
     "own_log_density",
     "predict",
 ]
 
 
-def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
+def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField | Markdown:
     """Return what is to be said of an answer, with a hint where it is wrong.
 
-    In an app, which shows no code to fill in, it is a field to type the answer in.
+    In an app, which shows no code to fill in, it is a field to type the answer in; on an exported
+    page a form; and with ``VCVIZ_COURSE_FOR=lecturer`` the answer with its derivation.
 
     Parameters
     ----------
@@ -84,8 +91,15 @@ def check(question: str, answer: Any, **given: Any) -> Verdict | AnswerField:
         return judge(question, of, lambda: CHECKS[question].key(**given))
 
     found = said(answer)
-    if found.state == "open" and os.environ.get(APP) == "1":
+    if found.state != "open" or os.environ.get(STRICT) == "1":
+        return found
+    asked = CHECKS[question]
+    if os.environ.get(FOR) == "lecturer":
+        return for_lecturers(question, asked, asked.key(**given))
+    if os.environ.get(APP) == "1":
         return AnswerField(question, said)
+    if os.environ.get("VCVIZ_HEADLESS") == "1":
+        return replace(found, form=check_form(question, asked.key(**given)))
     return found
 
 

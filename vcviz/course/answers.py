@@ -18,6 +18,8 @@ from vcviz.headless.outcomes import VERDICT
 
 #: with this set to 1 a run of a notebook fails at its end, with all that is not right in one list
 STRICT = "VCVIZ_COURSE_STRICT"
+#: "lecturer" opens what is to be revealed and shows answers with derivations
+FOR = "VCVIZ_COURSE_FOR"
 
 State = Literal["right", "wrong", "open"]
 _OPEN = "not answered yet: put your answer in place of None and run the cell"
@@ -99,11 +101,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says; a notebook shows it in colour."""
+    """What a check says; a notebook shows it in colour, a page may show a form in its place."""
 
     question: str
     state: State
     message: str
+    form: str = field(default="", repr=False)
 
     @property
     def passed(self) -> bool:
@@ -116,7 +119,7 @@ class Verdict:
     def _repr_html_(self) -> str:
         sign, color = _LOOK[self.state]
         said = html.escape(self.message, quote=False)
-        return (
+        return self.form or (
             f"<div role='status' style='border-left:4px solid {color};padding:4px 10px'>"
             f"<b style='color:{color}'>{sign} {self.question}</b> {said}</div>"
         )

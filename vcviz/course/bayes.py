@@ -8,11 +8,13 @@ from typing import Any
 import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
+from scipy.stats import poisson
 
 from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, columns, float_slider, line, panel_of, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.two_classes import (
+    DF,
     LAWS,
     MEAN_A,
     best_softmax,
@@ -73,7 +75,7 @@ class BayesExplorer(Explorer):
             },
             "spread": float_slider("Spread of B (A has 1)", at["spread"], 0.4, 3, 0.2, ".1f"),
             "correlation": float_slider("Correlation in B", at["correlation"], -0.9, 0.9, 0.15),
-            "share": float_slider("P(B)", at["share"], 0.05, 0.95, 0.05),
+            "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05),
         }
         law, *sliders = controls.values()
         panel = ipw.VBox([panel_of([law], reset_button(self.reset)), panel_of(sliders)])
@@ -229,6 +231,35 @@ def _centre(name: str, label: int, at: list[float], live: bool) -> dict[str, Any
     }
 
 
+def predict_frequency() -> Prediction:
+    """Ask what the class frequencies do to the decision line of two equal covariances."""
+
+    def reveal() -> Reveal:
+        even, most = (best_softmax(two_classes(share_b=share)) for share in (0.5, 0.9))
+        before, after = (round(-s.bias / s.weight[0], 9) + 0.0 for s in (even, most))
+        return Reveal(
+            1 if after < before else 2,
+            "The frequencies enter the biases alone: their difference rises by log(0.9/0.1) = "
+            f"{most.bias - even.bias:.2f} nats, and that of the weights stays "
+            f"({most.weight[0]:.2f}, {abs(most.weight[1]):.2f}). The line moves from "
+            f"z₁ = {before:.2f} to z₁ = −{abs(after):.2f}, away from the more frequent class. The "
+            f"best softmax is Bayes' rule itself, {abs(most.excess):.3f} nats above it, wherever "
+            "the centres are.",
+        )
+
+    return Prediction(
+        "A and B have the same covariance, and the line where p(B|z) = ½ lies halfway between "
+        "their centres. The frequency of B rises from 0.5 to 0.9. What does the line do?",
+        [
+            "it stays where it is",
+            "it moves towards A and stays parallel to itself",
+            "it moves towards B and stays parallel to itself",
+            "it bends around A",
+        ],
+        reveal,
+    )
+
+
 def predict_shape() -> Prediction:
     """Ask for the decision line between a narrow and a wide Gaussian."""
 
@@ -236,12 +267,15 @@ def predict_shape() -> Prediction:
         law = two_classes(spread=2.6)
         order = ["line", "ellipse", "hyperbola"]
         best = best_softmax(law)
+        square = np.diff(-0.5 * np.linalg.inv(law.covariance)[:, 0, 0])[0]
         return Reveal(
             order.index(boundary_shape(law)),
-            "Far out in any direction the wide law B has more density than the narrow A, so A's "
-            "region is closed. log p(B|z)/p(A|z) has the square ½ z'(S_A⁻¹ − S_B⁻¹)z, which a "
-            f"linear layer cannot have: the best one pays {best.excess:.2f} nats a sample, "
-            f"on top of the {best.least:.2f} that nobody can avoid.",
+            "Far out in any direction the wide law B has more density than the narrow law A, so "
+            f"A's region is closed. The log odds of B hold the square {square:.2f} (z₁² + z₂²), "
+            "a parabola along z₂ = 0, and a linear layer has no squares: the best one is "
+            f"{best.excess:.2f} nats above the {best.least:.2f} nats of Bayes' rule. At a spread "
+            "of 1 the square is gone and the two agree; below 1 its sign is the other one, and "
+            "B's region is closed.",
         )
 
     return Prediction(
@@ -252,20 +286,57 @@ def predict_shape() -> Prediction:
     )
 
 
+def predict_tails() -> Prediction:
+    """Ask where the log odds of two heavy-tailed laws go, far out."""
+
+    def reveal() -> Reveal:
+        law = two_classes("heavy tails")
+        z1 = np.linspace(0, _REACH, 701)
+        odds = log_odds(law, np.column_stack([z1, np.zeros_like(z1)]))
+        far, wide = (
+            log_odds(two_classes("heavy tails", spread=spread), [[1e9, 0.0]])[0] + 0.0
+            for spread in (1.0, 2.6)
+        )
+        clumps = best_softmax(two_classes("two clumps"))
+        return Reveal(
+            0 if odds[-1] == odds.max() else 2 if abs(far) < 1e-3 else 1,
+            f"They reach {odds.max():.2f} nats at z₁ = {z1[odds.argmax()]:.2f}, are at "
+            f"{odds[-1]:.2f} where the figure ends, and go to {abs(far):.2f}: far out both "
+            f"densities fall like |z| to the power −{DF + 2:g}, whatever the centre, and their "
+            f"ratio goes to 1. With a spread of 2.6 they come back too, to {DF:g} log 2.6 = "
+            f"{wide:.2f} nats. A line cannot turn: the best one is "
+            f"{best_softmax(law).excess:.2f} nats above Bayes' rule. With two clumps, A lies on "
+            f"both sides of B, and the best line has {clumps.least + clumps.excess:.3f} nats, "
+            f"those of guessing (log 2 = {np.log(2):.3f}).",
+        )
+
+    return Prediction(
+        "Both laws get heavy tails: Student-t with 1.5 degrees of freedom, equal shapes "
+        "(spread 1), centres at −1.5 and 1.5. Far out to the right, where do the log odds "
+        "of B go?",
+        ["they grow like a straight line", "they level off above zero", "they return to zero"],
+        reveal,
+    )
+
+
 def key_weight() -> Key:
-    """Return w_B - w_A = S^-1 (mu_B - mu_A)."""
-    law = two_classes(mean_b=(1.5, 2.0))
-    truth = law.mean[1] - law.mean[0]
+    """Return w_B - w_A = Sigma^-1 (mu_B - mu_A)."""
+    covariance = np.array([[1.0, 0.5], [0.5, 1.0]])
+    law = two_classes(mean_b=(2.5, 3.5))
+    apart = law.mean[1] - law.mean[0]
+    truth = np.linalg.solve(covariance, apart)
     return Key(
         truth,
-        "with S = I the weight is the difference of the means: w_y = S⁻¹ μ_y",
+        "w_B − w_A = Σ⁻¹ (μ_B − μ_A): with a correlation the weight does not point from one "
+        "mean to the other",
         {
             "that points from B to A; asked is w_B − w_A": -truth,
             "that is half of it: the ½ of the Gaussian's exponent cancels": truth / 2,
-            "that is the sum of the means": law.mean.sum(0),
-            "that is the midpoint of the means": law.mean.mean(0),
+            "that is μ_B − μ_A, right for Σ = I": apart,
+            "that is Σ (μ_B − μ_A); the exponent holds the inverse of Σ": covariance @ apart,
+            "that is Σ⁻¹ times the sum of the means": np.linalg.solve(covariance, law.mean.sum(0)),
         },
-        hint="write out log N(z; μ_B, I) − log N(z; μ_A, I): what multiplies z?",
+        hint="write out log N(z; μ_B, Σ) − log N(z; μ_A, Σ): what multiplies z?",
     )
 
 
@@ -284,34 +355,89 @@ def key_bias() -> Key:
             "the frequencies have the wrong sign: B is the rarer class": means - prior,
             "the means have the wrong sign": prior - means,
             "the ½ of the Gaussian's exponent is missing": 2 * means + prior,
+            "log π_B is taken alone; take log π_B − log π_A": means + np.log(0.2),
             "use natural logarithms": means + prior / np.log(10),
             "use natural logarithms, not bits": means + prior / np.log(2),
         },
         tolerance=0.01,
-        hint="b_y = log π_y − ½ μ_y' S⁻¹ μ_y; take the difference B − A",
+        hint="b_y = log π_y − ½ μ_y' Σ⁻¹ μ_y; take the difference B − A",
     )
 
 
-def key_excess() -> Key:
-    """Return what the best softmax lacks where B is narrow and A wide, as figure 2 says it."""
-    found = best_softmax(two_classes(spread=3.0))
+def key_radius() -> Key:
+    """Return the radius of the decision line between N(0, I) and N(0, 4 I) in the plane."""
+    law = two_classes(mean_a=(0, 0), mean_b=(0, 0), spread=2.0)
+    constant, one = log_odds(law, [[0.0, 0.0], [1.0, 0.0]])
+    square = one - constant
+    truth = float(np.sqrt(-constant / square))
     return Key(
-        found.excess,
-        "KL(p(y|z) ‖ softmax) on average; no training gets rid of it",
+        truth,
+        "r² = 8/3 log 4; the wide law has to make up for its lower density at the centre",
         {
-            "that is the cross-entropy nobody can avoid; asked is what comes on top": found.least,
-            "that is the whole cross-entropy; take off that of Bayes' rule": found.least
-            + found.excess,
+            "at r = 0 the narrow law is denser: the normalising constants differ": 0.0,
+            "that is r²": truth**2,
+            "a factor √2 is missing: mind the ½ of the exponent, and that the constant of the "
+            "plane is log 2πs², not that of one dimension": truth / np.sqrt(2),
+            "that has 2 in place of the variance 4": float(np.sqrt(4 * np.log(2))),
         },
-        unit="nats",
-        tolerance=0.03,
-        hint="set the spread of B to 3 in the second figure and read the bold line",
+        tolerance=0.01,
+        hint="set log N(z; 0, I) = log N(z; 0, 4 I) and solve for |z|; keep the normalising "
+        "constants",
+    )
+
+
+def key_counts() -> Key:
+    """Return w_B - w_A and b_B - b_A of Poisson counts with rates 2 and 6."""
+    rates = np.array([2.0, 6.0])
+    at_0, at_1 = np.diff([poisson.logpmf(count, rates) for count in (0, 1)], axis=1)[:, 0]
+    weight, bias = float(at_1 - at_0), float(at_0)
+    return Key(
+        (weight, bias),
+        "log z! is the same for both classes and cancels: counts suit a softmax exactly",
+        {
+            "that points from B to A; asked is B − A": (-weight, -bias),
+            "the weight is a difference of logarithms, log λ_B − log λ_A": (-bias, bias),
+            "b has the wrong sign: the larger rate makes a count of 0 less likely": (
+                weight,
+                -bias,
+            ),
+            "use natural logarithms": (weight / np.log(10), bias),
+            "the normalising constant exp(−λ) is missing": (weight, 0.0),
+        },
+        hint="log p(z|y) = z log λ_y − λ_y − log z!; which terms have z, which have y alone?",
     )
 
 
 CHECKS = {
-    "1.1": Check(key_weight, "[3.0, 2.0]"),
-    "1.2": Check(key_bias, "0.5 * (1.5**2 - 2.5**2) + math.log(0.2 / 0.8)"),
-    "1.3": Check(key_excess, "0.217"),
+    "1.1": Check(
+        key_weight,
+        "[3.0, 2.0]",
+        r"""$\log\frac{p(z|B)}{p(z|A)} = z^\top \Sigma^{-1}(\mu_B - \mu_A) + \mathrm{const}$, so
+$w_B - w_A = \Sigma^{-1}(\mu_B - \mu_A)$ with $\mu_B - \mu_A = (4, 3.5)$ and
+$\Sigma^{-1} = \tfrac43 \begin{pmatrix} 1 & -\frac12 \ -\frac12 & 1 \end{pmatrix}$:
+$\tfrac43\,(4 - 1.75,\; 3.5 - 2) = (3, 2)$.""",
+    ),
+    "1.2": Check(
+        key_bias,
+        "0.5 * (1.5**2 - 2.5**2) + math.log(0.2 / 0.8)",
+        r"""$b_B - b_A = \log\frac{\pi_B}{\pi_A} - \tfrac12(|\mu_B|^2 - |\mu_A|^2)
+= \log\frac{0.2}{0.8} - \tfrac12(6.25 - 2.25) = -1.386 - 2 = -3.386$.""",
+    ),
+    "1.3": Check(
+        key_radius,
+        "(8 / 3 * math.log(4)) ** 0.5",
+        r"""In the plane $\log \mathcal N(z; 0, v I) = -\log 2\pi v - |z|^2 / 2 v$. With variances
+$v = 1$ and $v = 4$, equality means $\log 4 = \tfrac12 |z|^2 (1 - \tfrac14)$, so
+$|z|^2 = \tfrac83 \log 4 = 3.697$ and $|z| = 1.923$.""",
+    ),
+    "1.4": Check(
+        key_counts,
+        "[math.log(6 / 2), 2 - 6]",
+        r"""$p(z|y) = \lambda_y^z e^{-\lambda_y} / z!$, so
+$\log\frac{p(z|B)}{p(z|A)} = z \log\frac{\lambda_B}{\lambda_A} - (\lambda_B - \lambda_A)
+= z \log 3 - 4$. It is linear in $z$ because $z!$ does not depend on the class: every exponential
+family $p(z|y) = h(z)\, e^{w_y^\top z + c_y}$ makes softmax exact.""",
+        points=2,
+    ),
 }
-PREDICTIONS = {"1": predict_shape}
+PREDICTIONS = {"1a": predict_frequency, "1b": predict_shape, "1c": predict_tails}

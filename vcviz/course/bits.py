@@ -82,7 +82,7 @@ def known(separation: float, ratio: float = 1.0, sharpness: float = 1.0) -> Know
 
 @lru_cache(maxsize=128)
 def curves(ratio: float, sharpness: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (S,) separations and (S, 3): information, bound and trap there, bits."""
+    """Return (P,) separations and (P, 3): information, bound and trap there, bits."""
     at = np.linspace(0, _MOST, 49)
     found = [known(float(s), ratio, sharpness) for s in at]
     values = [[k.information, k.bound, k.trap] for k in found]
@@ -194,7 +194,40 @@ def predict_offset() -> Prediction:
     )
 
 
+def predict_sharp() -> Prediction:
+    """Ask what twice the log odds do to the information and to the bound."""
+
+    def reveal() -> Reveal:
+        right, sharp = (known(2.0, 10, factor) for factor in (1.0, 2.0))
+        nothing = known(0.0, 10, 2.0)
+        fell = [
+            before > after + 1e-9
+            for before, after in (
+                (right.information, sharp.information),
+                (right.bound, sharp.bound),
+            )
+        ]
+        return Reveal(
+            [[False, True], [True, True], [False, False]].index(fell),
+            f"I(Z;Y) is about the latents: {sharp.information / _BIT:.3f} bits, whoever reads "
+            f"them. H(Y) − NLL falls from {right.bound / _BIT:.3f} to {sharp.bound / _BIT:.3f} "
+            f"bits, by the KL of the classifier from Bayes' rule, which a temperature of 2 takes "
+            "away (lesson 5). Where all classes lie on top of each other it is "
+            f"{nothing.bound / _BIT:.3f} bits: such a classifier does worse than one that knows "
+            "the frequencies alone.",
+        )
+
+    return Prediction(
+        "Bayes' rule is made too sharp: its logits are multiplied by 2. No decision changes. "
+        "Which of I(Z;Y) and H(Y) − NLL falls?",
+        ["H(Y) − NLL alone", "both", "neither"],
+        reveal,
+    )
+
+
 _SHARES = np.array([0.5, 0.25, 0.125, 0.125])
+#: frequency of the fault that a detector looks for
+_RARE = 0.01
 
 
 def key_entropy() -> Key:
@@ -202,7 +235,11 @@ def key_entropy() -> Key:
     return Key(
         float(-(_SHARES * np.log2(_SHARES)).sum()),
         "½·1 + ¼·2 + 2·⅛·3: the number of yes-or-no questions a good guesser needs",
-        {"that is log C; the classes are not equally likely": float(np.log2(4))},
+        {
+            "that is log C; the classes are not equally likely": float(np.log2(4)),
+            "weigh −log₂ π_k by π_k": float(-np.log2(_SHARES).mean()),
+            "there are two classes of frequency ⅛": 0.5 + 0.5 + 0.375,
+        },
         unit="bits",
         tolerance=0.01,
         hint="H(Y) = −Σ π_k log₂ π_k",
@@ -214,11 +251,14 @@ def key_known() -> Key:
     truth = (np.log(10) - 0.5) / _BIT
     return Key(
         float(truth),
-        "of 3.32 bits to know, all but 0.72 are known",
+        f"of {np.log2(10):.2f} bits to know, all but {0.5 / _BIT:.2f} are known",
         {
             "the NLL is in nats: convert it too": float(np.log2(10) - 0.5),
             "that is what is not known, the NLL in bits": 0.5 / _BIT,
             "that is all there is to know": float(np.log2(10)),
+            "multiply by log₂ e = 1.44 (divide by log 2) for bits": float(
+                (np.log(10) - 0.5) * _BIT
+            ),
         },
         unit="bits",
         tolerance=0.01,
@@ -232,15 +272,70 @@ def key_offset() -> Key:
     return Key(
         bits * _BIT,
         "a constant: it has nothing to do with z",
-        {"that is H(Y) itself": float(-(_SHARES * np.log(_SHARES)).sum())},
+        {
+            "that is H(Y) itself": float(-(_SHARES * np.log(_SHARES)).sum()),
+            "that is log C; take off H(Y)": float(np.log(4)),
+        },
         unit="nats",
         hint="log 4 minus the entropy of check 8.1, both in nats",
     )
 
 
+def key_detector() -> Key:
+    """Return what two detectors of a rare fault know: one always right, one that says its rate."""
+    rates = np.array([_RARE, 1 - _RARE])
+    parts = -rates * np.log2(rates)
+    return Key(
+        (float(parts.sum()), 0.0),
+        "their accuracies are 1 and 0.99, and their information is all there is and nothing; "
+        f"even all of it is little, since {1 - _RARE:.0%} of the inputs could be guessed",
+        {
+            "that is what one fault tells; average over inputs with and without": (
+                float(-np.log2(_RARE)),
+                0.0,
+            ),
+            "inputs without a fault tell something too: add −0.99 log₂ 0.99": (
+                float(parts[0]),
+                0.0,
+            ),
+            "that is in nats": (float(parts.sum() * _BIT), 0.0),
+            "the second says the same of every input, so it knows nothing": (
+                float(parts.sum()),
+                float(parts.sum()),
+            ),
+            "one bit would be a fault in every second input": (1.0, 0.0),
+            "accuracy is no information: both are asked for in bits": (1.0, 0.99),
+        },
+        tolerance=0.02,
+        hint="H(Y) − NLL: the NLL of the first is 0, that of the second is H(Y)",
+    )
+
+
 CHECKS = {
-    "8.1": Check(key_entropy, "0.5 * 1 + 0.25 * 2 + 2 * 0.125 * 3"),
-    "8.2": Check(key_known, "(math.log(10) - 0.5) / math.log(2)"),
-    "8.3": Check(key_offset, "math.log(4) - 1.75 * math.log(2)"),
+    "8.1": Check(
+        key_entropy,
+        "0.5 * 1 + 0.25 * 2 + 2 * 0.125 * 3",
+        r"""$-\sum_y \pi_y \log_2 \pi_y
+= \tfrac12 \cdot 1 + \tfrac14 \cdot 2 + 2 \cdot \tfrac18 \cdot 3 = 1.75$.""",
+    ),
+    "8.2": Check(
+        key_known,
+        "(math.log(10) - 0.5) / math.log(2)",
+        r"""$(\log 10 - 0.5)/\log 2 = (2.303 - 0.5)/0.693 = 2.60$ bits.""",
+    ),
+    "8.3": Check(
+        key_offset,
+        "math.log(4) - 1.75 * math.log(2)",
+        r"""$(\log C - \mathrm{NLL}) - (H(Y) - \mathrm{NLL}) = \log C - H(Y)
+= (2 - 1.75) \log 2 = 0.173$ nats.""",
+    ),
+    "8.4": Check(
+        key_detector,
+        "[-0.01 * math.log2(0.01) - 0.99 * math.log2(0.99), 0.0]",
+        r"""$H(Y) = 0.01 \cdot 6.64 + 0.99 \cdot 0.0145 = 0.0664 + 0.0144 = 0.0808$ bits. The first
+detector has an NLL of 0 and knows all of it. The second has an NLL of $H(Y)$ and knows nothing,
+with an accuracy of 0.99.""",
+        points=2,
+    ),
 }
-PREDICTIONS = {"8": predict_offset}
+PREDICTIONS = {"8a": predict_offset, "8b": predict_sharp}

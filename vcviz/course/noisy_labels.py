@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import entr, expit, log_expit, log_softmax, softmax
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import entr, expit, log_expit, log_softmax, logit, softmax
 from scipy.stats import norm
 
 from vcviz.metrics.noisy_scores import argmax_probs, noisy_log_probs
@@ -26,24 +27,58 @@ def flipped(odds: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     return (1 - rate) * p + rate * (1 - p)
 
 
-@lru_cache(maxsize=64)
-def fitted_slope(rate: float) -> tuple[float, float, float]:
-    """Return (slope, NLL, least NLL) of the best softmax on flipped labels, in nats.
+@dataclass(frozen=True)
+class Fit:
+    """The best softmax on turned labels.
 
-    Slope of the log odds in z, 2·HALF without noise; classes are N(±HALF, 1), equally likely, so
-    that the best bias is 0. By quadrature.
+    Attributes
+    ----------
+    slope, bias : of its log odds of B, slope·z + bias
+    nll : its cross-entropy on turned labels, nats
+    least : that of Bayes' rule for turned labels
+    """
+
+    slope: float
+    bias: float
+    nll: float
+    least: float
+
+    @property
+    def boundary(self) -> float:
+        """The z where it says ½."""
+        return -self.bias / self.slope
+
+
+def log_odds(z: NDArray[np.float64], share: float = 0.5) -> NDArray[np.float64]:
+    """Return the clean log odds of B at z, for P(B) = share, nats."""
+    return 2 * HALF * z + logit(share)
+
+
+@lru_cache(maxsize=256)
+def fitted(rate: float, share: float = 0.5) -> Fit:
+    """Return the best softmax on labels of which a share `rate` was turned, by quadrature.
+
+    Classes A and B are N(-HALF, 1) and N(HALF, 1), with P(B) = share.
     """
     z = np.linspace(-9, 9, 2001)
-    density = 0.5 * (norm.pdf(z, HALF) + norm.pdf(z, -HALF))
-    target = flipped(2 * HALF * z, rate)
+    density = share * norm.pdf(z, HALF) + (1 - share) * norm.pdf(z, -HALF)
+    weight = density / density.sum()
+    target = flipped(log_odds(z, share), rate)
 
-    def nll(slope: float) -> float:
-        said = target * log_expit(slope * z) + (1 - target) * log_expit(-slope * z)
-        return float(-np.trapezoid(density * said, z))
+    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        u = at[0] * z + at[1]
+        said = target * log_expit(u) + (1 - target) * log_expit(-u)
+        slope = weight * (expit(u) - target)
+        return float(-weight @ said), np.array([slope @ z, slope.sum()])
 
-    found = minimize_scalar(nll, bounds=(0, 4 * HALF), method="bounded", options={"xatol": 1e-8})
-    least = float(np.trapezoid(density * (entr(target) + entr(1 - target)), z))
-    return float(found.x), float(found.fun), least
+    found = minimize(loss, [1.0, 0.0], jac=True, method="BFGS", options={"gtol": 1e-9})
+    slope, bias = found.x
+    return Fit(
+        float(slope),
+        float(bias),
+        float(found.fun),
+        float(weight @ (entr(target) + entr(1 - target))),
+    )
 
 
 def utilities(noise: float, temperature: float = 1.0) -> LogitLaw:
@@ -52,7 +87,7 @@ def utilities(noise: float, temperature: float = 1.0) -> LogitLaw:
 
 
 def plain_temperature(noise: float) -> tuple[float, float]:
-    """Return the T whose softmax(mean / T) is nearest to the truth, and its KL in nats."""
+    """Return the T whose softmax(a / T) is nearest to the truth, and its KL in nats."""
     truth = argmax_probs(utilities(noise))[0]
 
     def kl(t: float) -> float:

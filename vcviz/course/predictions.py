@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets as ipw
 
+from vcviz.course.answers import FOR
 from vcviz.course.expressions import Unreadable, evaluate
 from vcviz.explorers.controls import PLAIN, prose
 
@@ -160,7 +161,8 @@ class Prediction:
         from IPython.display import HTML, display
 
         headless: Any = os.environ.get("VCVIZ_HEADLESS") == "1"
-        display(HTML(self.page()) if headless else self.widget)
+        is_open = os.environ.get(FOR) == "lecturer"
+        display(HTML(self.page(is_open=is_open)) if headless else self.widget)
 
 
 def _marked(text: str) -> str:

@@ -159,7 +159,7 @@ def _points(law: LatentPrior) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 def boundary_shape(law: LatentPrior) -> str:
     """Return what Bayes' decision line of two Gaussians is: "line", "ellipse" or "hyperbola".
 
-    log p(B|z) / p(A|z) is quadratic in z with the matrix (S_A^-1 - S_B^-1) / 2: no square is left
+    log p(B|z) / p(A|z) is quadratic in z with the matrix (Σ_A⁻¹ - Σ_B⁻¹) / 2: no square is left
     if the covariances are equal, and the line is closed if the matrix is definite. (A
     semidefinite one, a parabola, is a hyperbola here.)
     """

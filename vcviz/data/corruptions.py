@@ -70,6 +70,15 @@ def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
     ----------
     Hendrycks & Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and
     Perturbations, ICLR 2019, arXiv 1903.12261.
+
+    Examples
+    --------
+    >>> _, test = vcviz.load_data("digits")
+    >>> noisy = vcviz.data.corrupt(test, "gaussian_noise", severity=3)
+    >>> noisy.x.shape == test.x.shape, noisy.x.dtype
+    (True, dtype('uint8'))
+    >>> bool(np.abs(noisy.x.astype(int) - test.x).mean() > 10)
+    True
     """
     expect("split", split, Split, "build one from arrays: vcviz.Split(x, y)")
     if kind not in CORRUPTIONS:

@@ -15,6 +15,14 @@ def fingerprint(split: Split) -> str:
 
     The same rows in the same order give the same digits on every machine; names of the split and
     further label columns do not count.
+
+    Examples
+    --------
+    >>> train, test = vcviz.load_data("digits")
+    >>> vcviz.data.fingerprint(test)
+    '4215d0fd2a59bab1'
+    >>> vcviz.data.fingerprint(test.take(range(10))) == vcviz.data.fingerprint(test)
+    False
     """
     digest = hashlib.sha256(json.dumps(split.class_names).encode())
     for array in (split.x, split.y):

@@ -144,6 +144,13 @@ def noisy_labels(split: Split, share: float, *, seed: int = 0) -> Split:
     -------
     Split
         The labels as they were are its ``labels["clean_label"]``.
+
+    Examples
+    --------
+    >>> train, _ = vcviz.load_data("digits")
+    >>> noisy = vcviz.data.noisy_labels(train, 0.2)
+    >>> print(f"{np.mean(noisy.y != noisy.labels['clean_label']):.1f}")
+    0.2
     """
     share = check_fraction("share", share, zero=True)
     rng = np.random.default_rng([check_count("seed", seed, minimum=0), len(split)])
@@ -162,6 +169,14 @@ def labelled_by(split: Split, column: str) -> Split:
     ------
     InputError
         If there is no such column, or its values are no classes of the split.
+
+    Examples
+    --------
+    >>> train, _ = vcviz.load_data("digits")
+    >>> noisy = vcviz.data.noisy_labels(train, 0.2)
+    >>> again = vcviz.data.labelled_by(noisy, "clean_label")
+    >>> print(f"{np.mean(noisy.y != train.y):.1f}, {np.mean(again.y != train.y):.1f}")
+    0.2, 0.0
     """
     if column not in split.labels:
         raise unknown(f"label column of {split.name!r}", column, split.labels)

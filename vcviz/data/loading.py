@@ -107,9 +107,13 @@ def load_data(
 
     Examples
     --------
-    >>> train, test = load_data("digits", n_train=100)
-    >>> train.x.shape, train.class_counts.tolist()
-    ((100, 1, 8, 8), [10, 10, 10, 10, 10, 10, 10, 10, 10, 10])
+    >>> train, test = vcviz.load_data("digits", n_train=100)
+    >>> train.x.shape, train.class_counts
+    ((100, 1, 8, 8), array([10, 10, 10, 10, 10, 10, 10, 10, 10, 10]))
+    >>> vcviz.load_data("digits", test_fraction=2)
+    Traceback (most recent call last):
+        ...
+    vcviz.base.errors.InputError: test_fraction must lie between 0 and 1, got 2
     """
     loader = _loader(name)
     known = dataset_options(name)
@@ -165,8 +169,10 @@ def load_strangers(
 
     Examples
     --------
-    >>> train, test = load_data("digits")
-    >>> strangers = load_strangers("noise", test)
+    >>> _, test = vcviz.load_data("digits")
+    >>> strangers = vcviz.data.load_strangers("noise", test, max_rows=100)
+    >>> strangers.x.shape, strangers.name
+    ((100, 1, 8, 8), 'noise')
     """
     expect("like", like, Split)
     if source == "auto":

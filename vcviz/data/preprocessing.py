@@ -215,6 +215,13 @@ def apply_preprocessing(
     ------
     InputError
         If the rows do not fit what the split was made from.
+
+    Examples
+    --------
+    >>> train, _ = vcviz.load_data("digits")
+    >>> eight = np.zeros((16, 16), np.uint8)  # a picture of another size
+    >>> vcviz.data.apply_preprocessing(train.preprocessing, [eight]).shape
+    (1, 1, 8, 8)
     """
     kind = preprocessing.get("kind")
     if kind == "image":

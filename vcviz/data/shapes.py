@@ -43,6 +43,14 @@ def load_shapes(
     ------
     InputError
         For options out of range.
+
+    Examples
+    --------
+    >>> train, test = vcviz.data.load_shapes(n_train=4, n_test=2)
+    >>> train.x.shape, train.y.shape, train.class_names
+    ((4, 1, 32, 32), (4, 32, 32), ('background', 'disc', 'square'))
+    >>> np.allclose(test.label_probs.sum(axis=1), 1)
+    True
     """
     check_count("size", size, minimum=16)
     for name, value in (("vague", vague), ("sharp", sharp)):

@@ -15,7 +15,15 @@ from vcviz.records import Split, as_array, as_labels
 
 
 class HeldOut(NamedTuple):
-    """Splits without some classes, and the test rows of those classes."""
+    """Splits without some classes, and the test rows of those classes.
+
+    Examples
+    --------
+    >>> train, test = vcviz.load_data("digits")
+    >>> train, test, strangers = vcviz.data.hold_out_classes(train, test, [8, 9])
+    >>> test.class_names
+    ('0', '1', '2', '3', '4', '5', '6', '7')
+    """
 
     train: Split
     test: Split
@@ -48,6 +56,13 @@ def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
     See Also
     --------
     hold_out_classes : strangers that are nearer still
+
+    Examples
+    --------
+    >>> _, test = vcviz.load_data("digits")
+    >>> strangers = vcviz.data.make_strangers(test, "inverted")
+    >>> np.array_equal(strangers.x, 255 - test.x)
+    True
     """
     expect("split", split, Split)
     if kind not in STRANGERS:
@@ -71,6 +86,13 @@ def hold_out_classes(train: Split, test: Split, classes: Sequence[int | str]) ->
     ------
     InputError
         If a class is unknown, has no test rows, or fewer than two classes would be left.
+
+    Examples
+    --------
+    >>> train, test = vcviz.load_data("digits")
+    >>> held = vcviz.data.hold_out_classes(train, test, [8, 9])
+    >>> held.train.n_classes, np.unique(held.strangers.y)
+    (8, array([8, 9]))
     """
     names = list(train.class_names)
     found = as_array("classes", classes, 1).tolist()

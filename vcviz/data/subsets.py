@@ -29,6 +29,13 @@ def subset(split: Split, n: int, *, seed: int = 0) -> Split:
     ------
     InputError
         If `n` is smaller than the number of classes or larger than the split.
+
+    Examples
+    --------
+    >>> train, _ = vcviz.load_data("digits")
+    >>> few, more = vcviz.data.subset(train, 20), vcviz.data.subset(train, 50)
+    >>> few.class_counts, bool(np.isin(few.index, more.index).all())  # nested
+    (array([2, 2, 2, 2, 2, 2, 2, 2, 2, 2]), True)
     """
     return split.take(subset_rows(split.y, n, seed=seed, name=split.name))
 
@@ -59,6 +66,14 @@ def imbalanced(
     ------
     InputError
         If a class has too few rows for it, or the rarest would be left without any.
+
+    Examples
+    --------
+    >>> train, _ = vcviz.load_data("digits")
+    >>> vcviz.data.imbalanced(train, 10, largest=100).class_counts
+    array([ 10, 100,  10, 100,  10, 100,  10, 100,  10, 100])
+    >>> vcviz.data.imbalanced(train, 10, kind="exponential", largest=100).class_counts
+    array([100,  77,  60,  46,  36,  28,  22,  17,  13,  10])
     """
     rows = imbalanced_rows(
         split.class_counts, check_number("ratio", ratio, least=1), kind, largest, split.name

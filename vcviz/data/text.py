@@ -49,6 +49,14 @@ def encode_texts(
     ------
     InputError
         If an option is out of range or a text is not a string.
+
+    Examples
+    --------
+    >>> ids = vcviz.data.encode_texts(["a good film", "a bad film indeed"])
+    >>> ids.shape, bool(ids[0, 3] == 0)  # the shorter text is padded
+    ((2, 4), True)
+    >>> ids[0, [0, 2]] == ids[1, [0, 2]]  # a word has the same id everywhere
+    array([ True,  True])
     """
     ids = hash_ngrams(texts, n_tokens=n_tokens, ngrams=ngrams, progress=progress)
     return pad(ids, usual_length(ids) if max_length is None else max_length)

@@ -108,6 +108,14 @@ def true_utilities(split: Split, x: ArrayLike | None = None) -> LogitLaw:
     ------
     InputError
         If the split does not carry its law, or `x` has other dimensions.
+
+    Examples
+    --------
+    >>> _, test = vcviz.load_data("utilities", n=300)
+    >>> law = vcviz.data.true_utilities(test)
+    >>> p = vcviz.metrics.argmax_probs(law)  # a label is the class of largest utility
+    >>> bool(np.allclose(p, test.label_probs, atol=1e-4))
+    True
     """
     if not {"slope", "quiet", "loud"} <= set(split.truth):
         raise InputError(

@@ -60,6 +60,13 @@ class AdversarialExplorer(Explorer):
     follow : list of the inputs that can be followed
     chosen : rows chosen here or in a linked explorer, see `vcviz.link`; drawn if they were attacked
     view, widget : the live figure; controls and figure
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> explorer = vcviz.AdversarialExplorer(run, rows=20, epsilon=2.0, steps=5)
+    >>> explorer.path.z.shape, explorer.gates.passed
+    ((6, 20, 2), True)
     """
 
     words = ("flip", "support", "sanity gate", "outline", "anticipated p(z|y)")

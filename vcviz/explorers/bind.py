@@ -231,7 +231,9 @@ def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> 
     Examples
     --------
     >>> import ipywidgets, plotly.graph_objects as go
-    >>> ui = bind(lambda k: go.Figure(go.Scatter(y=[0, k])), k=ipywidgets.IntSlider(1, 0, 3))
+    >>> ui = vcviz.explorers.bind(
+    ...     lambda k: go.Figure(go.Scatter(y=[0, k])), k=ipywidgets.IntSlider(1, 0, 3)
+    ... )
     >>> ui.controls["k"].value = 2
     >>> ui.view.data[0].y
     (0, 2)

@@ -63,6 +63,18 @@ class CalibrationExplorer(Explorer):
     chosen : `Selection` of rows
     selection : DataFrame of the chosen rows
     view, widget : the live figure; controls and figure
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> explorer = vcviz.CalibrationExplorer(run, resamples=100)
+    >>> explorer.controls["temperature"].value = 2.0
+    >>> explorer.chosen.choose([3, 5, 8])
+    >>> explorer.selection[["row", "label", "right"]]
+       row label  right
+    0    3     1   True
+    1    5     3   True
+    2    8     1   True
     """
 
     words = (

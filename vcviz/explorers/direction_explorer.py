@@ -47,6 +47,15 @@ class DirectionExplorer(Explorer):
         ``classes`` (those that have something to choose)
     view, widget : the live figure; controls and figure
     drawer : the widget, folded away until it is opened
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> explorer = vcviz.DirectionExplorer(run)
+    >>> explorer.controls["direction"].label
+    'z₁'
+    >>> explorer.controls["direction"].options[-1]
+    ('mean of 3 → mean of 4', ('means', 3, 4))
     """
 
     def __init__(

@@ -54,6 +54,14 @@ class DropMaxExplorer(Explorer):
     Notes
     -----
     Where D > 2 the plane is that of the latents' PCA, moved to go through the input.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="dropmax", epochs=2, progress=False)
+    >>> explorer = vcviz.DropMaxExplorer(run, samples=5, masks=4)
+    >>> row = explorer.controls["sample"].value
+    >>> explorer.masks(row).shape
+    (4, 5)
     """
 
     def __init__(

@@ -84,6 +84,15 @@ def explore(
     InputError
         If neither a model with data nor arrays are given, they do not fit together, or an option
         is of the other kind.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(0, 3, 200)
+    >>> z = 3 * np.eye(3)[y] + rng.normal(size=(200, 3))
+    >>> found = vcviz.explore(latents=z, log_probs=2 * z, y=y, weight=2 * np.eye(3))
+    >>> list(found.explorers)
+    ['Latents', 'Calibration']
     """
     if (runs := _runs(model)) is not None:
         options = (data, latents, log_probs, y, weight, bias, class_names, layer, name, ids, table)
@@ -135,6 +144,13 @@ class Exploration:
     adversarial : `AdversarialExplorer`, or None without a model or gradients
     missing : title -> why there is no such explorer
     subject : what is explored: a `Subject`, or a list of runs
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> found = vcviz.explore(run)
+    >>> list(found.explorers), found.missing
+    (['Latents', 'Calibration', 'Attack'], {})
     """
 
     def __init__(self, subject: Subject | list[Run]) -> None:

@@ -50,6 +50,13 @@ class HeteroscedasticExplorer(Explorer):
     mean, noise and temperature have no scale of their own, so that utilities are shown as
     differences divided by the temperature of training. Moving tau changes what a prediction makes
     of them; it does not change the model.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="heteroscedastic", epochs=2, progress=False)
+    >>> explorer = vcviz.HeteroscedasticExplorer(run, samples=3)
+    >>> explorer.controls["temperature"].value, explorer.controls["draws"].value
+    (1.0, 100)
     """
 
     def __init__(

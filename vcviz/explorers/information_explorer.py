@@ -42,6 +42,13 @@ class InformationExplorer(Explorer):
     ----------
     controls : name -> control, among ``ratio``, ``test_prior``, ``head``
     view, widget : the live figure; controls and figure
+
+    Examples
+    --------
+    >>> runs = vcviz.training.train_imbalanced((1, 10), epochs=2, progress=False)
+    >>> explorer = vcviz.InformationExplorer(runs)
+    >>> explorer.controls["ratio"].options
+    (('1', 0), ('10', 1))
     """
 
     def __init__(self, runs: Any, *, theme: style.Theme = "auto") -> None:

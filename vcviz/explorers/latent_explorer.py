@@ -82,6 +82,15 @@ class LatentExplorer(Explorer):
     -----
     Projections are fitted once per run on the trained model's latents, and axis ranges are set
     by the latents of all epochs together: a point that moves has moved.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> explorer = vcviz.LatentExplorer(run)
+    >>> explorer.controls["color"].value = "confidence"
+    >>> explorer.chosen.choose([3, 5, 8])  # as a lasso in the figure does
+    >>> list(explorer.selection.columns)[:6]
+    ['run', 'row', 'label', 'predicted', 'confidence', 'right']
     """
 
     words = (
@@ -260,9 +269,11 @@ class LatentExplorer(Explorer):
 
         Examples
         --------
-        >>> import vcviz  # doctest: +SKIP
-        >>> explorer = vcviz.LatentExplorer(runs)
-        >>> explorer.state = {"axes": ["pca"], "color": "entropy", "epoch": 20}
+        >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+        >>> explorer = vcviz.LatentExplorer(run)
+        >>> explorer.state = {"all_rows": True, "chosen": {"rows": [3, 17], "split": "test"}}
+        >>> explorer.selection["row"].tolist()
+        [3, 17]
         """
         shown = self.bound.values
         found = {name: _plain(shown[name]) for name in self.controls}

@@ -48,6 +48,13 @@ class PosthocExplorer(Explorer):
     controls : name -> control, among ``run``, ``method``, ``laws`` (if all runs held rows out),
         ``bins``
     view, widget : the live figure; controls and figure
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> explorer = vcviz.PosthocExplorer(run, resamples=20)
+    >>> explorer.controls["method"].value, explorer.controls["bins"].value
+    ('temperature', 15)
     """
 
     words = ("confidence", "ECE", "if calibrated", "NLL", "strangers")

@@ -41,6 +41,16 @@ class ScoreboardExplorer(Explorer):
     ----------
     controls : name -> control: ``task``, and ``numbers``, what is shown together
     view, widget : the live figure; controls and figure
+
+    Examples
+    --------
+    >>> values = {"digits": {"a": {"accuracy": [0.91, 0.93]}, "b": {"accuracy": [0.95, 0.94]}}}
+    >>> titles = {"a": "softmax", "b": "VC"}
+    >>> tasks, seeds = {"digits": "Digits"}, (0, 1)
+    >>> board = vcviz.records.Scoreboard("two heads", tasks, titles, values, seeds, {}, {}, ())
+    >>> explorer = vcviz.ScoreboardExplorer(board)
+    >>> explorer.controls["numbers"].options
+    (('accuracy and calibration', 'accuracy and calibration'),)
     """
 
     def __init__(self, board: Scoreboard, *, theme: style.Theme = "auto") -> None:

@@ -19,6 +19,14 @@ class Selection(traitlets.HasTraits):
     rows : (M,) rising int64 row numbers in the split (`LatentSet.index`); observe this trait
     split : "test" or "train", what the rows are numbers of
     source : title of the run in which they were chosen, or None
+
+    Examples
+    --------
+    >>> lat = vcviz.train("mixture", epochs=3, progress=False).latents()
+    >>> explorer = vcviz.LatentExplorer((lat, None))
+    >>> explorer.chosen.observe(lambda change: print("chosen:", change.new), "rows")
+    >>> explorer.chosen.choose([5, 3])
+    chosen: [3 5]
     """
 
     rows: Any = traitlets.Any()
@@ -72,9 +80,12 @@ def link(*explorers: Any) -> None:
 
     Examples
     --------
-    >>> import vcviz  # doctest: +SKIP
-    >>> latents, calibration = vcviz.LatentExplorer(run), vcviz.CalibrationExplorer(run)
+    >>> lat = vcviz.train("mixture", epochs=3, progress=False).latents()
+    >>> latents, calibration = vcviz.LatentExplorer((lat, None)), vcviz.CalibrationExplorer(lat)
     >>> vcviz.link(latents, calibration)
+    >>> latents.chosen.choose([3, 5, 8])  # as a lasso in the figure does
+    >>> len(calibration.selection)
+    3
     """
     if len(explorers) < 2:
         raise InputError(f"link takes at least two explorers, got {len(explorers)}")

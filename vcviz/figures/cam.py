@@ -39,6 +39,18 @@ def plot_info_cam(
     Red speaks for the class, blue against it. All images of a row share one scale, symmetric
     about zero and saturated for the strongest hundredth of the places. A cell is a place of the
     layer that was taken apart, at its own resolution.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...     torch.nn.Flatten(), torch.nn.Linear(4, 3),
+    ... )
+    >>> figure = vcviz.figures.plot_info_cam(vcviz.latents.info_cam(net, x.numpy()))
+    >>> [trace.name for trace in figure.data]
+    ['images', 'CAM', 'infoCAM']
     """
     if not isinstance(maps, ActivationMaps):
         raise InputError(f"plot_info_cam draws what info_cam returns, got {type(maps).__name__}")

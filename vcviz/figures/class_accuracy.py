@@ -31,6 +31,13 @@ def plot_class_accuracy(
     Notes
     -----
     The legend gives the mean over the classes (balanced accuracy) with its interval.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> figure = vcviz.figures.plot_class_accuracy(vcviz.metrics.class_accuracy(run.latents()))
+    >>> figure.data[0].y.round(1)
+    array([1. , 1. , 1. , 0.9, 1. ])
     """
     found = [accuracies] if isinstance(accuracies, ClassAccuracy) else list(accuracies)
     if not found or not all(isinstance(a, ClassAccuracy) for a in found):

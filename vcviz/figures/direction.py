@@ -59,6 +59,14 @@ def plot_direction(
     Left, solid: the density that is anticipated; dashed: a kernel estimate of the observed one.
     Right: observed quantiles against anticipated ones, both in σ of the law from its median: on
     the diagonal if the law holds. 95 % of the points lie in the band then, each taken by itself.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> found = vcviz.metrics.marginals(run.latents(), run.prior(), [1, 0], classes=[0, 1])
+    >>> figure = vcviz.figures.plot_direction(found)
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['anticipated', 'band', 'diagonal', 'empirical', 'key', 'quantiles', 'readout']
     """
     return style.apply(go.Figure(**direction_spec(_listed(found), ranges)), theme)
 

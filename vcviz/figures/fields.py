@@ -48,6 +48,14 @@ def plot_field(
     A log-ratio is purple where there are fewer latents than anticipated, orange where there are
     more, and clear where the two agree. A score is grey where it is beyond that of half of the
     known latents, the more the stranger.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="variational", epochs=3, progress=False)
+    >>> field = vcviz.latents.plane_log_ratio(run.model(), run.latents(), size=20)
+    >>> figure = vcviz.figures.plot_field(field)
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['bar', 'key', 'log_ratio', 'points']
     """
     found: list[Any] = [fields] if isinstance(fields, PlaneField) else list(fields)
     if not found or not all(isinstance(f, PlaneField) for f in found):

@@ -53,6 +53,14 @@ def plot_latent_fit(
     -----
     The line marks the value of latents that follow p(z|y) exactly. A log axis, used when values
     span more than a factor of thirty, cannot show 0: the figure then says so.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> fit = vcviz.latent_fit(run.latents(), run.prior(), resamples=0)
+    >>> figure = vcviz.plot_latent_fit(fit, statistic="kl")
+    >>> figure.layout.yaxis.title.text
+    'KL of the latents from p(z|y), nats'
     """
     if statistic not in _SCALES:
         raise unknown("statistic", statistic, _SCALES)

@@ -48,6 +48,14 @@ def plot_history(
     Notes
     -----
     Full lines are losses and scores on test rows; faint ones scores on training rows.
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> figure = vcviz.plot_history(runs)
+    >>> len(figure.data), figure.layout.xaxis.title.text
+    (17, 'epoch')
     """
     histories = _named(runs)
     panels = _panels(histories)

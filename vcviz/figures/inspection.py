@@ -29,6 +29,14 @@ def plot_inspection(one: Inspection, *, theme: style.Theme = "auto") -> go.Figur
     A bar of log p(z|y) starts at the left end of its axis, at most 40 nats below the best class:
     only differences between classes have a meaning. Classes further down have no bar but a number.
     Of many classes the twelve that are most probable are shown, and the label.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> row = vcviz.metrics.inspect_row(run.latents(), run.prior(), row=3)
+    >>> figure = vcviz.figures.plot_inspection(row)
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['log density', 'probability']
     """
     expect("plot_inspection", one, Inspection, "see inspect_row")
     return style.apply(go.Figure(**inspection_spec(one)), theme)

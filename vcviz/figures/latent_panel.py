@@ -48,6 +48,13 @@ class LatentPanel:
         infinite
     texts : N strings for hovers, e.g. the text behind each sample
     train : latents of training rows, for what points can be coloured by
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> panel = vcviz.figures.LatentPanel(run.latents(), run.prior(), title="after 3 epochs")
+    >>> panel.points.shape, panel.plane.labels
+    ((1000, 2), ('z₁', 'z₂'))
     """
 
     lat: LatentSet
@@ -115,6 +122,15 @@ class LatentOptions:
     color : name of what points are coloured by, see `vcviz.metrics.row_values`; "class"
     colouring : what these colours mean; default a scale of the rows that are drawn
     key_offset : pixels between the panels and the key of the colours
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> options = vcviz.figures.LatentOptions(mass=(0.9,), classes=[0, 1], empirical=False)
+    >>> panel = vcviz.figures.LatentPanel(run.latents(), run.prior())
+    >>> figure = vcviz.figures.plot_latent_panels([panel], options)
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['anticipated', 'key', 'points']
     """
 
     anticipated: bool = True

@@ -53,6 +53,13 @@ def plot_latents(
     A ring marks a misclassified sample, a cross the mean of a law. Both axes have the same scale;
     their ranges leave out the outermost 0.5 % at each end, and the figure says how many points
     that hides.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> figure = vcviz.plot_latents(run.latents(), run.prior(), mass=(0.9,))
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['anticipated', 'empirical', 'key', 'points']
     """
     options = LatentOptions(
         anticipated=anticipated,
@@ -86,5 +93,14 @@ def plot_latent_panels(
     ------
     InputError
         If there is no panel, class names differ, or a class index is out of range.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> Panel = vcviz.figures.LatentPanel
+    >>> panels = [Panel(run.latents(epoch=e), run.prior(e), title=f"epoch {e}") for e in (0, 3)]
+    >>> figure = vcviz.figures.plot_latent_panels(panels)
+    >>> [note.text.partition("<br>")[0] for note in figure.layout.annotations]
+    ['<b>epoch 0</b>', '<b>epoch 3</b>']
     """
     return style.apply(go.Figure(**latent_spec(panels, options or LatentOptions())), theme)

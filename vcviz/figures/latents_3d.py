@@ -56,6 +56,14 @@ def plot_latents_3d(
     -----
     A ring marks a misclassified sample. A Gaussian or Student-t law is exact; of any other the
     ellipsoid has the covariance of draws and holds `mass` of them. All axes have the same scale.
+
+    Examples
+    --------
+    >>> settings = {"head": "gaussian_mixture", "latent_dim": 3, "epochs": 2}
+    >>> run = vcviz.train("mixture", **settings, progress=False)
+    >>> figure = vcviz.figures.plot_latents_3d(run.latents(), run.prior())
+    >>> sorted({trace.type for trace in figure.data})
+    ['scatter3d']
     """
     expect("lat", lat, LatentSet, "of a run it is run.latents()")
     if projection is None:

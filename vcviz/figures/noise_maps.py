@@ -42,6 +42,15 @@ def plot_noise_maps(
     What is drawn is `vcviz.metrics.noisy_scores.relative_noise`: the standard deviation of u_k -
     u_j over the root mean square of its mean, since mean, noise and temperature have no scale of
     their own.
+
+    Examples
+    --------
+    >>> _, test = vcviz.load_data("utilities", n=300)
+    >>> x = vcviz.metrics.input_grid(test.x, size=9)
+    >>> laws = {"true noise": vcviz.data.true_utilities(test, x)}
+    >>> figure = vcviz.figures.plot_noise_maps(laws, x)
+    >>> [note.text for note in figure.layout.annotations]
+    ['<b>true noise</b>']
     """
     if not laws:
         raise InputError("plot_noise_maps needs at least one law")

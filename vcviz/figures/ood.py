@@ -45,6 +45,15 @@ def plot_ood(
     much of the strangers as lies within three times their range: what lies beyond is in the
     outermost bars. "Worse than chance" means that the interval of the AUROC lies below 0.5: the
     score takes the known samples for the stranger ones. Every number is the record's.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> known, strange = rng.normal(0, 1, 500), rng.normal(2, 1, 500)
+    >>> found = vcviz.metrics.ood.separation(known, strange, method="distance")
+    >>> figure = vcviz.plot_ood(found, roc=True)
+    >>> figure.layout.annotations[0].text.split("<br>")[0]
+    '<b>distance</b>'
     """
     found: list[Any] = (
         list(separations) if isinstance(separations, (list, tuple)) else [separations]

@@ -35,6 +35,15 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     -----
     An arrow points to where a number is better. A dotted line stands at the run as trained. The
     interval of the ECE holds what it is on average for so many rows, noise of the bins included.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> methods = ["temperature", "vector"]
+    >>> scores = vcviz.studies.revise_runs(run, methods, resamples=20, progress=False)
+    >>> figure = vcviz.figures.plot_posthoc(scores)
+    >>> [axis.title.text for axis in figure.select_xaxes()]
+    ['fraction', 'nats, log scale', 'fraction, at this n']
     """
     found: list[Any] = list(scores) if isinstance(scores, (list, tuple)) else [scores]
     if not found or not all(isinstance(s, PosthocScores) for s in found):

@@ -45,6 +45,14 @@ def plot_regions(
     A region has the colour of the class that is most probable there, stronger where its
     probability is higher, from 1/C to 1 in nine steps. The picture's size does not depend on the
     number of latents.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> plane = vcviz.latents.plane_log_probs(run.model(), run.latents(), size=50)
+    >>> figure = vcviz.figures.plot_regions(plane)
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['key', 'points', 'regions']
     """
     spec = regions_spec(_listed(planes), columns=columns, max_points=max_points)
     return style.apply(go.Figure(**spec), theme)

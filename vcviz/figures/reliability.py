@@ -50,6 +50,13 @@ def plot_reliability(
     accuracy to mean confidence, whose sum weighted by count is the ECE; whiskers: Wilson interval
     of the accuracy, at the mean confidence. With `details` the debiased ECE stands above too,
     with the interval of the population's error. Every number is the record's.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> figure = vcviz.plot_reliability(vcviz.reliability_curve(run.latents()))
+    >>> figure.layout.annotations[0].text
+    '<b>reliability</b>'
     """
     spec = reliability_spec(_listed(curves), columns=columns, details=details)
     return style.apply(go.Figure(**spec), theme)

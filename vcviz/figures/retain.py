@@ -41,6 +41,14 @@ def plot_retain(
     from the easiest to the hardest; dotted, where the regulariser alone would hold rho. Third: g,
     which knows the label, against rho, which does not, one point a class and input. Fourth:
     correlation of rho between classes over the inputs; empty where rho does not vary.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="dropmax", epochs=2, progress=False)
+    >>> retained = vcviz.latents.retain_set(run.model(), run.latents())
+    >>> figure = vcviz.figures.plot_retain(retained, max_rows=50)
+    >>> figure.data[0].type, figure.data[0].z.shape
+    ('heatmap', (48, 5))
     """
     upper, lower = cells([_PANEL_PX] * 2, 2, gap_x=0.17, gap_y=_GAP_PX)
     panels = (

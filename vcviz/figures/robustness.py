@@ -36,6 +36,14 @@ def plot_attack_accuracy(
     paths : one attack, or the same attack on several classifiers
     level : mass of the (Wilson score) interval of each accuracy, drawn as a band
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> path = run.attack(n=20, epsilon=2.0, steps=3, progress=False)
+    >>> figure = vcviz.figures.plot_attack_accuracy(path)
+    >>> figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
+    ('attack step', 'accuracy, fraction')
     """
     paths = [paths] if isinstance(paths, Trajectory) else list(paths)
     if not paths or not all(isinstance(p, Trajectory) for p in paths):
@@ -77,6 +85,14 @@ def plot_robustness(
     Bands are the intervals of the record: that of the ECE holds what the ECE of so many points is
     on average, to be judged against the thin line of the same colour, the ECE that a calibrated
     model with these confidences would show. Beneath stand the gates of each attack.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> curve = run.robustness(n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> figure = vcviz.plot_robustness(curve)
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['accuracy', 'ece', 'if calibrated', 'interval']
     """
     return style.apply(go.Figure(**robustness_spec(curves)), theme)
 

@@ -48,6 +48,24 @@ def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
     -----
     What is drawn is (gain - margin) / half-width of the 95 % interval of the gain: above 1 the
     claim held, below -1 it did not, between them it is undecided. Units thus do not matter.
+
+    Examples
+    --------
+    >>> from vcviz.records import Estimate, Verdict
+    >>> gain = Estimate(value=0.02, reach=0.005, n=5)
+    >>> verdict = Verdict(
+    ...     claim="better", text="VC is more accurate", source="a paper", paper="+1 %",
+    ...     task="digits", measure="accuracy", head="VC", against="softmax", factor=1.0, margin=0.0,
+    ...     values=(Estimate(0.95, 0.01, 5), Estimate(0.93, 0.01, 5)), gain=gain,
+    ...     outcome=gain.above(0.0),
+    ... )
+    >>> board = vcviz.records.Scoreboard(
+    ...     "two heads", {"digits": "Digits"}, {"a": "softmax", "b": "VC"}, {"digits": {}},
+    ...     seeds=(0, 1), chosen={}, tried={}, verdicts=(verdict,),
+    ... )
+    >>> figure = vcviz.figures.plot_claims(board)
+    >>> figure.data[0].x
+    (4.0,)
     """
     return style.apply(go.Figure(**claims_spec(board)), theme)
 
@@ -108,6 +126,17 @@ def plot_scores(
     board, task : a scoreboard and one of its tasks
     numbers : names of numbers that were measured there
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Examples
+    --------
+    >>> values = {"digits": {"a": {"accuracy": [0.91, 0.93]}, "b": {"accuracy": [0.95, 0.94]}}}
+    >>> board = vcviz.records.Scoreboard(
+    ...     "two heads", {"digits": "Digits"}, {"a": "softmax", "b": "VC"}, values,
+    ...     seeds=(0, 1), chosen={}, tried={}, verdicts=(),
+    ... )
+    >>> figure = vcviz.figures.plot_scores(board, "digits", ["accuracy"])
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['mean', 'seeds']
     """
     return style.apply(go.Figure(**scores_spec(board, task, numbers)), theme)
 
@@ -159,6 +188,18 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
     Notes
     -----
     Bands are 95 % t-intervals over seeds, given the test rows; a curve begins at the clean ones.
+
+    Examples
+    --------
+    >>> numbers = {"accuracy": [0.95, 0.94], "corrupted_accuracy_1": [0.9, 0.9]}
+    >>> numbers |= {"corrupted_accuracy_3": [0.8, 0.7], "corrupted_accuracy_5": [0.5, 0.4]}
+    >>> board = vcviz.records.Scoreboard(
+    ...     "one head", {"digits": "Digits"}, {"b": "VC"}, {"digits": {"b": numbers}},
+    ...     seeds=(0, 1), chosen={}, tried={}, verdicts=(),
+    ... )
+    >>> figure = vcviz.figures.plot_score_curves(board, "digits")
+    >>> [note.text for note in figure.layout.annotations]
+    ['<b>accuracy, corrupted</b>']
     """
     return style.apply(go.Figure(**curves_spec(board, task)), theme)
 

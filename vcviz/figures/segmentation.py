@@ -43,6 +43,14 @@ def plot_segmentation(
     changes the winner, and its standard deviation over tau. Only the former is determined by the
     labels: a flexible encoder can scale mean and noise of a pixel together. All maps of one kind
     share their colour scale; that of a share goes to one half.
+
+    Examples
+    --------
+    >>> _, test = vcviz.data.load_shapes(n_train=2, n_test=2)
+    >>> seen = vcviz.records.Segmentation(np.log(test.label_probs + 1e-9), name="the truth")
+    >>> figure = vcviz.figures.plot_segmentation(test, seen)
+    >>> [note.text for note in figure.layout.annotations][:3]
+    ['<b>picture</b>', '<b>label, as drawn</b>', '<b>truth: unlike, share</b>']
     """
     seen = [seen] if isinstance(seen, Segmentation) else list(seen)
     if not seen or not all(isinstance(s, Segmentation) for s in seen):

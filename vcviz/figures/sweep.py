@@ -53,6 +53,13 @@ def plot_sweep(
     InputError
         For a column that is not there, columns of different lengths, or a setting that is not
         positive on a logarithmic axis.
+
+    Examples
+    --------
+    >>> table = {"width": [16, 16, 64, 64], "accuracy": [0.90, 0.91, 0.94, 0.95]}
+    >>> figure = vcviz.figures.plot_sweep(table, x="width", y="accuracy", log_x=True, best="most")
+    >>> sorted({trace.meta["layer"] for trace in figure.data})
+    ['best', 'interval', 'mean', 'runs']
     """
     check_fraction("level", level)
     if best not in (None, "least", "most"):

@@ -52,6 +52,14 @@ def plot_trajectory(
     curves are the drawn samples; the thick grey one is the median of all N, the thick coloured one
     the input that is followed beneath: what is done to it, and its class probabilities. Above stand
     the sanity gates, and when paths leave the support of their class.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> path = run.attack(n=20, epsilon=2.0, steps=3, progress=False)
+    >>> figure = vcviz.plot_trajectory(path, run.prior(), samples=[0, 1])
+    >>> [step.label for step in figure.layout.sliders[0].steps]
+    ['0', '1', '2', '3']
     """
     expect("path", path, Trajectory, "see vcviz.attack")
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)

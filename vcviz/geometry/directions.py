@@ -29,6 +29,12 @@ def natural_directions(
     Axes, principal axes and (of two classes or more) discriminant axes, `most` of each; then the
     lines between the means of any two classes and, with the last layer's `weight` (C, D), the
     differences of their weights. Of more than 12 classes only neighbours in their order are paired.
+
+    Examples
+    --------
+    >>> lat = vcviz.train("mixture", epochs=3, progress=False).latents()
+    >>> list(vcviz.geometry.natural_directions(lat))[:7]
+    ['z₁', 'z₂', 'PC 1', 'PC 2', 'LD 1', 'LD 2', 'mean of 0 → mean of 1']
     """
     check_count("most", most)
     weighted = _weights(lat, weight) is not None
@@ -69,6 +75,14 @@ def direction(lat: LatentSet, spec: Spec, *, weight: ArrayLike | None = None) ->
     ------
     InputError
         For an unknown kind, an axis or class that does not exist, or means that coincide.
+
+    Examples
+    --------
+    >>> z = [[0.0, 0.0], [0.0, 2.0], [6.0, 0.0], [6.0, 2.0]]
+    >>> lat = vcviz.LatentSet(z, np.log(np.full((4, 2), 0.5)), y=[0, 0, 1, 1])
+    >>> u = vcviz.geometry.direction(lat, ("means", 0, 1))
+    >>> u.label, u.vector
+    ('from 0 to 1', array([1., 0.]))
     """
     rows = _weights(lat, weight)
     kind, *places = spec

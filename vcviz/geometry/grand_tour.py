@@ -61,6 +61,16 @@ def grand_tour(
     ----------
     Asimov, The Grand Tour, SIAM J. Sci. Stat. Comput. 6, 1985; Buja, Cook, Asimov & Hurley,
     Computational Methods for High-Dimensional Rotations in Data Visualization, 2005, section 2.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(100, 4))
+    >>> lat = vcviz.LatentSet(z, np.log(np.full((100, 2), 0.5)), y=[0, 1] * 50)
+    >>> tour = vcviz.geometry.grand_tour(lat, n_frames=5)
+    >>> len(tour), tour[0].matrix.shape
+    (5, (4, 2))
+    >>> np.allclose(tour[3].matrix.T @ tour[3].matrix, np.eye(2))  # orthonormal axes
+    True
     """
     check_count("n_frames", n_frames)
     check_number("step", step, above=0)

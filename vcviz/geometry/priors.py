@@ -98,6 +98,15 @@ def implied_prior(
     widened where it has no variance, which the identity survives because the means use the same
     matrix: a unit that never varies gets a thousandth of the standard deviation of the others.
     Classes without latents take no part in S and m.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> layer = vcviz.last_linear(run.model())
+    >>> lat = run.latents("train")
+    >>> law = vcviz.implied_prior(layer.weight, layer.bias, lat)
+    >>> bool(np.allclose(law.log_posterior(lat.z), lat.log_probs, atol=1e-4))
+    True
     """
     weight, bias = _layer(weight, bias, latents)
     dim = weight.shape[1]
@@ -132,6 +141,18 @@ def empirical_prior(lat: LatentSet) -> LatentPrior:
     A class with no more than D points, whose own covariance is singular, gets the pooled
     within-class covariance; one without points also gets the overall mean, and weight 0. A
     covariance that is singular still is widened as in `implied_prior`.
+
+    Examples
+    --------
+    >>> z = [[0.0, 0.0], [2.0, 0.0], [1.0, 3.0], [9.0, 9.0], [9.0, 7.0], [6.0, 8.0]]
+    >>> lat = vcviz.LatentSet(z, np.log(np.full((6, 2), 0.5)), y=[0, 0, 0, 1, 1, 1])
+    >>> law = vcviz.empirical_prior(lat)
+    >>> law.mean
+    array([[1., 1.],
+           [8., 8.]])
+    >>> law.covariance[0].round(2)
+    array([[0.67, 0.  ],
+           [0.  , 2.  ]])
     """
     means, counts = class_means(lat)
     own = counts > lat.latent_dim

@@ -75,6 +75,17 @@ def fit_projection(
     position of its nearest fitted rows, weighted by how near they are, which is where
     UMAP's own transform starts; a fitted row keeps its place. Unlike with that transform, a
     point's place does not depend on the points it comes with.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=(300, 3)) * [1.0, 5.0, 1.0]
+    >>> lat = vcviz.LatentSet(z, np.log(np.full((300, 2), 0.5)), y=np.arange(300) % 2)
+    >>> pca = vcviz.fit_projection(lat, method="pca")
+    >>> pca.labels[0], np.abs(pca.matrix[:, 0]).round(1)  # the second axis is widest
+    ('PC 1 (93 %)', array([0., 1., 0.]))
+    >>> pca(lat.z).shape
+    (300, 2)
     """
     if method not in METHODS:
         raise unknown("projection", method, METHODS)

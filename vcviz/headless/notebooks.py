@@ -107,6 +107,18 @@ def run_notebook(
     NotebookError
         If a cell failed or took too long, or the kernel died. What ran is kept as
         ``<name>.failed.ipynb`` and a page.
+
+    Examples
+    --------
+    >>> import nbformat
+    >>> from nbformat.v4 import new_code_cell, new_notebook
+    >>> given = new_code_cell("n: int = 1  # a number", metadata={"tags": ["parameters"]})
+    >>> nbformat.write(new_notebook(cells=[given, new_code_cell("print(2 * n)")]), "double.ipynb")
+    >>> result = vcviz.run_notebook("double.ipynb", {"n": 21}, html=False, progress=False)
+    >>> result.ok, result.path.name
+    (True, 'double.ipynb')
+    >>> nbformat.read(result.path, 4).cells[-1].outputs[0].text.strip()
+    '42'
     """
     from vcviz.headless.kernels import choose_kernel
 

@@ -62,6 +62,15 @@ class NotebookResult:
     parameters : all of its parameters with the values they had
     seconds : how long it took
     failure : why it stopped early, if it did
+
+    Examples
+    --------
+    >>> import nbformat
+    >>> from nbformat.v4 import new_code_cell, new_notebook
+    >>> nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), "sum.ipynb")
+    >>> result = vcviz.run_notebook("sum.ipynb", html=False, progress=False)
+    >>> result.ok, result.name, result.parameters
+    (True, 'sum', {})
     """
 
     name: str

@@ -30,6 +30,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # A progress bar's time, as in "3/18 [00:09<00:45, 3.0s/run]".
 _BAR = re.compile(r"\[\d+:\d+[<,]")
 _SCRIPTS = "<!--vcviz scripts-->"
+# A check or a prediction of the course.
+_ASKS = re.compile(r"""<(form|div) class=["'](check|predict)["']""")
 #: a link to this and the name of a layer, or the number of a panel, lights it up in a figure
 LIGHT = "#light:"
 #: papermill's tag of the cell with the parameters of a run
@@ -87,7 +89,8 @@ def render_page(nb: NotebookNode, *, name: str = "", failure: str | None = None)
     html, _ = exporter.from_notebook_node(nb, resources={"page": page})
     # Scripts are put in last: they are large, and HTML filters must not touch them.
     before, after = html.rsplit(_SCRIPTS, 1)
-    return before + page_scripts(figures) + after
+    asks = _ASKS.search(before) is not None
+    return before + page_scripts(figures, course=asks) + after
 
 
 class _Renderer(IPythonRenderer):
@@ -98,6 +101,13 @@ class _Renderer(IPythonRenderer):
 
     def inline_math(self, body: str) -> str:
         return to_mathml(body)
+
+    def block_text(self, text: str) -> str:
+        """Return the words of a list's item in a box of their own.
+
+        A box with a formula scrolls (page.css), and one that scrolls cuts its bullet off.
+        """
+        return f"<div>{text}</div>"
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         """Return a link; one to a notebook beside this one leads to the page beside this page.

@@ -26,13 +26,15 @@ def figure_box(figure: Mapping[str, Any], number: int) -> str:
     )
 
 
-def page_scripts(figures: Sequence[Mapping[str, Any]]) -> str:
+def page_scripts(figures: Sequence[Mapping[str, Any]], *, course: bool = False) -> str:
     """Return the scripts that draw figures into ``<div data-figure="0">``, ``1``, … of a page.
 
     plotly.js and the figures are packed with gzip, which takes a page of 8 MB to 3, and are
-    unpacked by the browser when they are needed.
+    unpacked by the browser when they are needed. A page of the course asks, which takes a script.
     """
     page_script = f"<script>\n{_asset('page.js')}</script>"
+    if course:
+        page_script += f"\n<script>\n{_asset('page_course.js')}</script>"
     if not figures:
         return page_script
     parts = [_packed(f"figure-{i}", figure_json(figure)) for i, figure in enumerate(figures)]

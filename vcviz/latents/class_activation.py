@@ -71,6 +71,18 @@ def info_cam(
     Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016 (CAM).
 
     Qin, Kim & Gedeon, Informative Class Activation Maps, 2021, arXiv:2106.10471.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...     torch.nn.Flatten(), torch.nn.Linear(4, 3),
+    ... )
+    >>> maps = vcviz.latents.info_cam(net, x.numpy(), label=0, against=2)
+    >>> maps.info.shape, maps.label, maps.against
+    ((2, 6, 6), array([0, 0]), array([2, 2]))
     """
     x, y, names = _images(data)
     check_count("batch_size", batch_size)

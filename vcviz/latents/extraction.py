@@ -99,6 +99,18 @@ def extract_latents(
         If the latents cannot be found or are not one vector per row, the model's output is not
         that of a classifier or is NaN, labels and rows do not match, or `ids` or `table` are given
         for a loader that shuffles.
+
+    Examples
+    --------
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> x, y = torch.randn(50, 4), torch.arange(50) % 3
+    >>> lat = vcviz.extract_latents(net, (x, y), progress=False)
+    >>> lat.z.shape, lat.log_probs.shape  # the latent is the input of the last layer
+    ((50, 8), (50, 3))
+    >>> bool(np.allclose(lat.z, net[:2](x).detach()))
+    True
     """
     found = read_pass(
         model,
@@ -253,6 +265,15 @@ def prior_of(model: nn.Module) -> LatentPrior | None:
     """Return the law p(z|y) that the model's head states; None if it states none.
 
     A plain softmax layer states none, but implies one: see `implied_prior`.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> vcviz.prior_of(run.model()).family
+    'gaussian'
+    >>> softmax = vcviz.train("mixture", epochs=3, progress=False)
+    >>> vcviz.prior_of(softmax.model()) is None
+    True
     """
     prior = getattr(getattr(unwrapped(model), "head", None), "prior", None)
     return prior() if callable(prior) else None
@@ -284,6 +305,14 @@ def last_linear(
     ------
     InputError
         If there is no such map, or a head of ours states a law of its own (see `prior_of`).
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> layer = vcviz.last_linear(net, torch.randn(5, 4))
+    >>> layer
+    Linear(in_features=8, out_features=3, bias=True)
     """
     found: Any
     model = as_module(model)

@@ -101,6 +101,13 @@ def plane_log_ratio(
     -----
     `limits` are symmetric and reach what nine in ten of the latents themselves have, at least
     0.1: away from latents and law the critic says nothing, and may be far from 0.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="variational", epochs=3, progress=False)
+    >>> field = vcviz.latents.plane_log_ratio(run.model(), run.latents(), size=20)
+    >>> field.values.shape, field.quantity
+    ((20, 20), "critic's T(z)")
     """
     projection, x, y, z = plane_grid(
         latents, projection=projection, ranges=ranges, size=size, through=through
@@ -159,6 +166,15 @@ def score_plane(
     -----
     Where D > 2 the line at the threshold belongs to the plane, while a latent drawn on it has the
     score of its own place, which may lie off the plane.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> lat = run.latents()
+    >>> field = vcviz.latents.score_plane(None, lat, "log_marginal", prior=run.prior(), size=20)
+    >>> score = vcviz.metrics.ood.score(lat, "log_marginal", prior=run.prior())
+    >>> print(f"{(score <= field.threshold).mean():.2f}")  # accepted by the threshold
+    0.95
     """
     check_choice("score", method, METHODS)
     options: dict[str, Any] = {"prior": prior, "train": train, "neighbours": neighbours}

@@ -30,6 +30,13 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
     ------
     InputError
         If the model has another head.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="heteroscedastic", epochs=2, progress=False)
+    >>> law = vcviz.latents.logit_law(run.model(), run.split())
+    >>> law.mean.shape, law.scale.shape, law.noise
+    ((1000, 5), (1000, 5), 'normal')
     """
     head = getattr(model, "head", None)
     if not isinstance(head, HeteroscedasticHead):

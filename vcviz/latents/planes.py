@@ -35,6 +35,15 @@ def latent_log_probs(model: nn.Module, z: ArrayLike, *, seed: int = 0) -> NDArra
     ------
     InputError
         If D is not what the last layer takes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 2)
+    >>> layer.weight.data, layer.bias.data = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.zeros(2)
+    >>> np.exp(vcviz.latents.latent_log_probs(layer, [[0.0, 0.0], [2.0, 5.0]])).round(2)
+    array([[0.5 , 0.5 ],
+           [0.12, 0.88]], dtype=float32)
     """
     return latent_outputs(model, z, seed=seed)[0]
 
@@ -94,6 +103,15 @@ def plane_log_probs(
         D > 2 a class whose latents lie off the plane may own no region of it.
     name : of the result; default that of the latents
     seed : of the noise of a head that draws samples
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> plane = vcviz.latents.plane_log_probs(run.model(), run.latents(), size=50)
+    >>> plane.log_probs.shape
+    (50, 50, 5)
+    >>> np.unique(plane.log_probs.argmax(axis=2))  # every class owns a region
+    array([0, 1, 2, 3, 4])
     """
     projection, x, y, z = plane_grid(
         latents, projection=projection, ranges=ranges, size=size, through=through

@@ -23,6 +23,13 @@ def retain_set(model: nn.Module, latents: LatentSet) -> RetainSet:
     ------
     InputError
         If the model's head is not DropMax.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="dropmax", epochs=2, progress=False)
+    >>> retained = vcviz.latents.retain_set(run.model(), run.latents())
+    >>> retained.rho.shape, bool((retained.posterior[retained.own] == 1).all())
+    ((1000, 5), True)
     """
     head = _dropmax(model)
     z, y = (

@@ -51,6 +51,15 @@ def inspect_row(
     ------
     InputError
         If `lat` has no such row, or the score lacks what it needs.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> lat = run.latents()
+    >>> surest = int(lat.index[lat.log_probs.max(axis=1).argmax()])
+    >>> row = vcviz.metrics.inspect_row(lat, run.prior(), surest, neighbours=3)
+    >>> row.predicted == row.label, bool((row.neighbour_labels == row.label).all())
+    (True, True)
     """
     check_count("neighbours", neighbours, minimum=0)
     place = int(places_of(lat, [row])[0])
@@ -82,6 +91,16 @@ def selection_table(
     Columns: ``row`` in the split; ``label`` and ``predicted``, names of classes; ``confidence``,
     the probability of the latter; ``right``; and, with a law, ``log p(z|y)`` of the label and
     ``log p(z)``, in nats; then the user's own, `LatentSet.table`.
+
+    Examples
+    --------
+    >>> log_probs = np.log([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    >>> z, names = [[0.0], [2.0], [1.5]], ("cat", "dog")
+    >>> lat = vcviz.LatentSet(z, log_probs, y=[0, 1, 0], class_names=names)
+    >>> vcviz.metrics.selection_table(lat, None, [2, 1]).round(2)
+       row label predicted  confidence  right
+    0    2   cat       dog         0.7  False
+    1    1   dog       dog         0.8   True
     """
     import pandas as pd
 
@@ -127,9 +146,9 @@ def find_rows(
 
     Examples
     --------
-    >>> from vcviz.records import LatentSet
-    >>> lat = LatentSet([[0.0], [1.0]], np.log([[0.9, 0.1], [0.8, 0.2]]), [0, 1])
-    >>> find_rows(lat, None, "confidence > 0.7 and not right")
+    >>> log_probs = np.log([[0.9, 0.1], [0.8, 0.2]])
+    >>> lat = vcviz.LatentSet([[0.0], [1.0]], log_probs, y=[0, 1])
+    >>> vcviz.metrics.find_rows(lat, None, "confidence > 0.7 and not right")
     array([1])
     """
     import pandas as pd
@@ -195,6 +214,14 @@ def selection_summary(
     n_bins, resamples, seed : as for `vcviz.reliability_curve`
     log_density_all : mean of log p(z|y) over all of `lat` if it is known; default that of some
         50,000 of them, evenly spaced, where there are more
+
+    Examples
+    --------
+    >>> log_probs = np.log([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    >>> lat = vcviz.LatentSet([[0.0], [2.0], [1.5]], log_probs, y=[0, 1, 0])
+    >>> some = vcviz.metrics.selection_summary(lat, None, [1, 2])
+    >>> some.n, some.counts, some.accuracy, round(some.confidence, 2)
+    (2, array([1, 1]), 0.5, 0.75)
     """
     places, nan = places_of(lat, rows), float("nan")
     found: dict[str, Any] = dict.fromkeys(

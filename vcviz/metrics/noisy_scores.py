@@ -34,6 +34,12 @@ def noisy_log_probs(
     temperature : tau, in place of the law's own
     draws : S. Inputs share their standard noise, so that maps over inputs are smooth
     seed : of the noise
+
+    Examples
+    --------
+    >>> law = vcviz.records.LogitLaw(mean=[[1.0, 0.0]], scale=[[3.0, 3.0]])
+    >>> np.exp(vcviz.metrics.noisy_log_probs(law)).round(1)  # softmax of the means alone: 0.7, 0.3
+    array([[0.6, 0.4]])
     """
     tau = law.temperature if temperature is None else check_number("temperature", temperature)
     law = replace(law, temperature=tau)
@@ -49,7 +55,16 @@ def noisy_log_probs(
 
 
 def input_grid(x: ArrayLike, size: int = 41) -> NDArray[np.float64]:
-    """Return (size^2, 2) points of a grid over the range of inputs (N, 2), for maps."""
+    """Return (size^2, 2) points of a grid over the range of inputs (N, 2), for maps.
+
+    Examples
+    --------
+    >>> vcviz.metrics.input_grid([[0.0, 10.0], [1.0, 20.0]], size=2)
+    array([[ 0., 10.],
+           [ 1., 10.],
+           [ 0., 20.],
+           [ 1., 20.]])
+    """
     points = as_float("x", x, 2, np.float64)
     if points.shape[1] != 2 or not len(points):
         raise InputError(f"a grid needs inputs (N, 2), at least one, got shape {points.shape}")
@@ -116,6 +131,12 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
     InputError
         For noise that has no such formula: shared between three classes or more, logistic, Gumbel
         of different scales, or none at all.
+
+    Examples
+    --------
+    >>> law = vcviz.records.LogitLaw(mean=[[1.0, 0.0]], scale=[[1.0, 1.0]])
+    >>> vcviz.metrics.argmax_probs(law).round(3)  # the probit Phi(1 / sqrt(2))
+    array([[0.76, 0.24]])
     """
     shared = law.factor is not None
     alike = np.ptp(law.scale, axis=1).max() == 0 and law.scale.min() > 0

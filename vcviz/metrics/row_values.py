@@ -37,6 +37,13 @@ class RowValues:
     title, unit : what it is
     values : (N,) float64, NaN where there is none; of levels their number
     levels : the words that the numbers stand for, in order; empty for a continuous scale
+
+    Examples
+    --------
+    >>> lat = vcviz.LatentSet([[0.0], [1.0]], np.log([[0.9, 0.1], [0.5, 0.5]]), y=[0, 1])
+    >>> found = vcviz.metrics.row_values(lat, "entropy")
+    >>> found.label, found.values.round(2)
+    ('entropy of p(y|x), nats', array([0.33, 0.69]))
     """
 
     title: str
@@ -60,6 +67,12 @@ def available_values(
     lat : the latents
     prior : p(z|y), for what is said of densities
     train : latents of training rows, for the out-of-distribution scores that need them
+
+    Examples
+    --------
+    >>> lat = vcviz.LatentSet([[0.0], [1.0]], np.log([[0.9, 0.1], [0.8, 0.2]]), y=[0, 1])
+    >>> list(vcviz.metrics.available_values(lat))
+    ['right', 'confidence', 'label_probability', 'entropy']
     """
     of_law = () if prior is not None else ("log_density", "log_marginal", "law_distance")
     found = {name: title for name, (title, _) in KNOWN.items() if name not in of_law}
@@ -98,9 +111,10 @@ def row_values(
 
     Examples
     --------
-    >>> from vcviz.records import LatentSet
-    >>> lat = LatentSet([[0.0], [1.0]], np.log([[0.9, 0.1], [0.8, 0.2]]), [0, 1])
-    >>> row_values(lat, "right").levels, row_values(lat, "right").values
+    >>> log_probs = np.log([[0.9, 0.1], [0.8, 0.2]])
+    >>> lat = vcviz.LatentSet([[0.0], [1.0]], log_probs, y=[0, 1])
+    >>> found = vcviz.metrics.row_values(lat, "right")
+    >>> found.levels, found.values
     (('wrong', 'right'), array([1., 0.]))
     """
     if name.startswith(OWN) and name[len(OWN) :] in (lat.table or {}):

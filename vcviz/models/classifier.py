@@ -28,6 +28,18 @@ class Classifier(nn.Module):
         log E_q p(y|z), of `predict_draws` draws: the probabilities are averaged, not their logs.
     predict_draws : S, draws of a prediction; of the head alone, the encoder runs once. 32 are
         within 0.01 to 0.015 of the largest probability in the mean, see docs/defaults.md
+
+    Examples
+    --------
+    >>> import torch
+    >>> encoder = vcviz.build_encoder("mlp", kind="table", input_shape=(4,), latent_dim=2)
+    >>> head = vcviz.build_head("softmax", latent_dim=2, n_classes=3)
+    >>> model = vcviz.models.Classifier(encoder, head)
+    >>> x = torch.zeros(5, 4)
+    >>> model.encode(x).shape, model(x).shape
+    (torch.Size([5, 2]), torch.Size([5, 3]))
+    >>> torch.allclose(model(x).exp().sum(dim=1), torch.ones(5))
+    True
     """
 
     def __init__(

@@ -28,6 +28,21 @@ class ActivationMaps:
         linear in the mean of its maps; else also what a linear approximation misses
     y : (N,) true labels
     class_names, name, layer : names of the classes; title; module whose output was taken apart
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...     torch.nn.Flatten(), torch.nn.Linear(4, 3),
+    ... )
+    >>> maps = vcviz.latents.info_cam(net, x.numpy())
+    >>> maps.info.shape, maps.layer
+    ((2, 6, 6), '1')
+    >>> means = maps.info.mean(axis=(1, 2))
+    >>> np.allclose(means + maps.remainder, maps.difference, atol=1e-5)
+    True
     """
 
     x: NDArray[np.float32]

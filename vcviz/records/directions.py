@@ -20,6 +20,12 @@ class Direction:
     ----------
     vector : (D,) array, divided by its length here
     label : what it is, for titles
+
+    Examples
+    --------
+    >>> u = vcviz.records.Direction([3.0, 4.0], label="3 z1 + 4 z2")
+    >>> u.vector
+    array([0.6, 0.8])
     """
 
     vector: NDArray[np.float64]
@@ -59,6 +65,16 @@ class Marginals:
     p_value : (K,) chance of a distance this large if the law holds
     draws : draws of each class that stand for the law; 0 if it is exact
     name, level
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(0, 2, (500, 2))  # twice as wide as the law below
+    >>> lat = vcviz.LatentSet(z, np.log(np.full((500, 2), 0.5)), y=[0, 1] * 250)
+    >>> law = vcviz.LatentPrior(np.zeros((2, 2)), scale=np.ones((2, 2)))
+    >>> found = vcviz.metrics.marginals(lat, law, [1, 0])
+    >>> found.distance.round(1), found.p_value < 0.001
+    (array([0.2, 0.2]), array([ True,  True]))
     """
 
     direction: Direction

@@ -27,6 +27,16 @@ class Inspection:
     neighbour_labels : (k,) their classes
     class_names, name
     label_note : for which label frequencies `log_probs` are, "" if for those of all samples
+
+    Examples
+    --------
+    >>> log_probs = np.log([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    >>> lat = vcviz.LatentSet([[0.0], [2.0], [1.5]], log_probs, y=[0, 1, 0])
+    >>> row = vcviz.metrics.inspect_row(lat, None, 2, neighbours=1)
+    >>> row.label, row.predicted, round(row.confidence, 2)
+    (0, 1, 0.7)
+    >>> row.neighbours, row.neighbour_labels, row.distances
+    (array([1]), array([1]), array([0.5]))
     """
 
     row: int
@@ -86,6 +96,17 @@ class SelectionSummary:
     log_marginal : mean of log p(z) in nats
     class_names, name
     label_note : for which label frequencies the probabilities are, "" if for those of all samples
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> lat = run.latents()
+    >>> unsure = lat.log_probs.max(axis=1) < np.log(0.7)
+    >>> some = vcviz.metrics.selection_summary(lat, run.prior(), lat.index[unsure])
+    >>> some.n < some.of, some.accuracy < lat.accuracy
+    (True, True)
+    >>> some.log_density < some.log_density_all  # further out than the others
+    True
     """
 
     n: int

@@ -43,6 +43,16 @@ class LatentSet:
         `vcviz.metrics.shift_prior`; None: those of the data, whatever they are
     table : columns of the user's own by name, one value per row, or a DataFrame; optional. They go
         with the rows into hovers, selections and exports
+
+    Examples
+    --------
+    >>> z = np.array([[0.0, 1.0], [2.0, 0.0], [0.5, 0.9]])
+    >>> p = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    >>> lat = vcviz.LatentSet(z, np.log(p), y=[0, 1, 1], class_names=("cat", "dog"))
+    >>> lat.latent_dim, lat.n_classes, round(lat.accuracy, 2)
+    (2, 2, 0.67)
+    >>> lat.take([0, 2]).y
+    array([0, 1])
     """
 
     z: NDArray[np.float32]
@@ -137,6 +147,12 @@ class Projection:
     matrix : (D, k) array of a linear map, ``(z - offset) @ matrix``; None if it is not linear
     offset : (D,) array, default zeros
     embed : callable (N, D) -> (N, k) for maps that are not linear
+
+    Examples
+    --------
+    >>> first_and_third = vcviz.Projection("pair", ("z1", "z3"), matrix=np.eye(3)[:, [0, 2]])
+    >>> first_and_third([[1.0, 2.0, 3.0]])
+    array([[1., 3.]])
     """
 
     method: str

@@ -38,6 +38,15 @@ class LogitLaw:
     -----
     mean, scale, factor and tau times one number are the same law of labels, and so is mean plus
     one number for all classes: look at `contrast`, which neither changes, not at `scale`.
+
+    Examples
+    --------
+    >>> law = vcviz.records.LogitLaw(mean=[[1.0, 0.0, -5.0]], scale=[[2.0, 2.0, 0.1]])
+    >>> mean, std = law.contrast(0, 1)
+    >>> print(mean.round(2), std.round(2))  # the noise often turns class 0 into class 1
+    [1.] [2.83]
+    >>> law.leaders
+    array([[0, 1]])
     """
 
     mean: NDArray[np.float64]

@@ -36,6 +36,14 @@ class PixelSplit:
     ------
     InputError
         For shapes that do not fit or labels out of range.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).random((2, 1, 4, 4))
+    >>> y = np.rint(x[:, 0]).astype(int)
+    >>> split = vcviz.records.PixelSplit(x, y, class_names=("dark", "light"))
+    >>> split.y.shape, split.n_classes
+    ((2, 4, 4), 2)
     """
 
     x: NDArray[np.float32]
@@ -85,6 +93,18 @@ class Segmentation:
         mean; None for a head without noise
     flips : (N, H, W) probability that this noise alone changes which of the two is larger
     name : shown in titles
+
+    Examples
+    --------
+    >>> p = np.full((1, 2, 2, 2), 0.5)
+    >>> p[0, :, 0, 0] = 0.9, 0.1
+    >>> seen = vcviz.records.Segmentation(np.log(p))
+    >>> y = [[[0, 0], [0, 1]]]
+    >>> seen.accuracy(y)
+    0.75
+    >>> seen.nll(y).round(2)
+    array([[[0.11, 0.69],
+            [0.69, 0.69]]])
     """
 
     log_probs: NDArray[np.float64]

@@ -34,6 +34,17 @@ class LatentPlane:
     class_names : C strings; default those of the latents
     name : shown in titles
     label_prior : (C,) label frequencies that `log_probs` are for; None if they are not known
+
+    Examples
+    --------
+    >>> x = np.linspace(-1, 1, 3)
+    >>> p = 1 / (1 + np.exp(-4 * x))  # logistic in the first latent dimension
+    >>> log_probs = np.log(np.stack([1 - p, p], axis=1))
+    >>> plane = vcviz.records.LatentPlane(np.stack([log_probs] * 3), x, x, labels=("z1", "z2"))
+    >>> plane.log_probs.argmax(axis=2)
+    array([[0, 0, 1],
+           [0, 0, 1],
+           [0, 0, 1]])
     """
 
     log_probs: NDArray[np.float32]
@@ -99,6 +110,13 @@ class PlaneField:
         both or neither
     labels : titles of the two axes; default those of the projection
     name : shown in titles
+
+    Examples
+    --------
+    >>> x = np.linspace(-2, 2, 5)
+    >>> field = vcviz.records.PlaneField(x**2 + x[:, None] ** 2, x, x, "|z|²", unit="latent units²")
+    >>> field.limits
+    (0.0, 8.0)
     """
 
     values: NDArray[np.float32]

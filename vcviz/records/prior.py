@@ -53,6 +53,19 @@ class LatentPrior:
     ------
     InputError
         If shapes disagree, a scale is not positive, a family is unknown, or lacks a field.
+
+    Examples
+    --------
+    >>> law = vcviz.LatentPrior(mean=[[0.0, 0.0], [4.0, 0.0]], scale=np.ones((2, 2)))
+    >>> z = [[0.0, 0.0], [2.0, 0.0]]
+    >>> law.log_prob(z).round(2)
+    array([[-1.84, -9.84],
+           [-3.84, -3.84]])
+    >>> np.exp(law.log_posterior(z)).round(3)
+    array([[1. , 0. ],
+           [0.5, 0.5]])
+    >>> law.mass_radius(0.9).round(2)
+    array([2.15, 2.15])
     """
 
     mean: NDArray[np.float64]

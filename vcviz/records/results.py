@@ -36,6 +36,15 @@ class ReliabilityCurve:
     n, binning, level, name : sample count; "width" or "mass"; interval mass; title
     label : None for the top label; k if confidence is p(y = k|x) and accuracy the share of class k
     label_note : for which label frequencies the probabilities are, "" if for those of the rows
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1]] * 10)
+    >>> curve = vcviz.reliability_curve(np.log(p), y=[0] * 7 + [1] * 3, n_bins=5)
+    >>> curve.count
+    array([ 0,  0,  0,  0, 10])
+    >>> curve.accuracy[-1:], curve.confidence[-1:], round(curve.ece, 3)
+    (array([0.7]), array([0.9]), 0.2)
     """
 
     edges: NDArray[np.float64]
@@ -106,6 +115,15 @@ class LatentFit:
     left_out : dimensions in which no class varies; all numbers are of the others
     constant : of these, (C,) dimensions in which the class itself does not vary
     name, level
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> fit = vcviz.latent_fit(run.latents(), run.prior(), resamples=0)
+    >>> fit.kl.shape, fit.count
+    ((5,), array([209, 197, 201, 189, 204]))
+    >>> bool((fit.kl > 0).all()), fit.mean("auc") > 0.5
+    (True, True)
     """
 
     class_names: tuple[str, ...]

@@ -21,6 +21,18 @@ class RetainSet:
     latents : the latents
     rho : (N, C) float array, probability that a mask retains each class
     posterior : (N, C) float array, the same given the label (g; 1 for the label itself)
+
+    Examples
+    --------
+    >>> log_probs = np.log([[0.9, 0.1], [0.4, 0.6]])
+    >>> lat = vcviz.LatentSet([[1.0], [0.1]], log_probs, y=[0, 0])
+    >>> rho, posterior = [[0.95, 0.2], [0.7, 0.8]], [[1, 0.1], [1, 0.4]]
+    >>> retained = vcviz.records.RetainSet(lat, rho, posterior)
+    >>> retained.own
+    array([[ True, False],
+           [ True, False]])
+    >>> retained.difficulty.round(2)
+    array([0.11, 0.92])
     """
 
     latents: LatentSet

@@ -22,6 +22,14 @@ class Gate:
     passed : whether it holds; None if it could not be checked
     value : the number that was looked at, NaN if there is none
     text : one line: what the number is, and what it means
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, steps=5, progress=False))
+    >>> first = next(iter(gates))
+    >>> first.name, first.passed, first.value, first.text
+    ('ε = 0 is the identity', None, nan, 'not tried; largest change of a probability')
     """
 
     name: str
@@ -37,7 +45,15 @@ class Gate:
 
 @dataclass(frozen=True)
 class Gates:
-    """The checks that belong beside a number about robustness; `print` shows a line for each."""
+    """The checks that belong beside a number about robustness; `print` shows a line for each.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, steps=5, progress=False))
+    >>> gates.passed, gates.failed
+    (True, ())
+    """
 
     gates: tuple[Gate, ...]
 
@@ -110,6 +126,19 @@ class RobustnessCurve:
     n, norm, method, loss, steps, name, level : inputs; the attack; title; mass of intervals
     n_bins : bins of equal width that `ece` is of
     label_note : for which label frequencies the probabilities are, "" if for those of the inputs
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> curve = run.robustness(n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> for radius, accuracy in zip(curve.epsilon, curve.accuracy):
+    ...     print(f"radius {radius}: accuracy {accuracy:.1f}")
+    ...
+    radius 0.0: accuracy 1.0
+    radius 0.5: accuracy 0.9
+    radius 1.0: accuracy 0.7
+    >>> curve.gates.short
+    '8 of 8'
     """
 
     epsilon: NDArray[np.float64]

@@ -31,6 +31,14 @@ class Estimate:
     The interval holds what varies from seed to seed. Where every seed is tested on the same rows it
     is the mean over trainings *on those rows*; what other rows would say lies farther away, for an
     accuracy a by about sqrt(a (1 - a) / rows) more.
+
+    Examples
+    --------
+    >>> accuracy = vcviz.records.Estimate.of([0.91, 0.93, 0.92])
+    >>> print(f"{accuracy.value:.3f} ± {accuracy.reach:.3f} over {accuracy.n} seeds")
+    0.920 ± 0.025 over 3 seeds
+    >>> accuracy.above(0.9), accuracy.above(0.95), accuracy.above(0.92)
+    ('undecided', 'not held', 'undecided')
     """
 
     value: float
@@ -74,6 +82,19 @@ class Verdict:
     values : the numbers of both
     gain : by how much `head` is better, paired by seed, in the measure's units
     outcome : "held" if the interval of the gain lies above the margin, "not held" if below
+
+    Examples
+    --------
+    >>> from vcviz.records import Estimate, Verdict
+    >>> gain = Estimate(value=0.02, reach=0.005, n=5)
+    >>> verdict = Verdict(
+    ...     claim="better", text="VC is more accurate", source="a paper", paper="+1 %",
+    ...     task="digits", measure="accuracy", head="VC", against="softmax", factor=1.0, margin=0.0,
+    ...     values=(Estimate(0.95, 0.01, 5), Estimate(0.93, 0.01, 5)), gain=gain,
+    ...     outcome=gain.above(0.0),
+    ... )
+    >>> verdict.outcome
+    'held'
     """
 
     claim: str
@@ -107,6 +128,16 @@ class Scoreboard:
     missing : runs that are not there, one line each
     label_notes : task -> head -> for which label frequencies its numbers are, where those are not
         the frequencies of the test rows
+
+    Examples
+    --------
+    >>> values = {"digits": {"a": {"accuracy": [0.91, 0.93]}, "b": {"accuracy": [0.95, 0.94]}}}
+    >>> board = vcviz.records.Scoreboard(
+    ...     "two heads", {"digits": "Digits"}, {"a": "softmax", "b": "VC"}, values,
+    ...     seeds=(0, 1), chosen={}, tried={}, verdicts=(),
+    ... )
+    >>> print(f"{board.estimate('digits', 'b', 'accuracy'):.3f}")
+    0.945 ± 0.064
     """
 
     title: str

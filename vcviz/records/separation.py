@@ -25,6 +25,14 @@ class Separation:
     threshold : the score up to which a share `tpr` of the known samples is accepted
     tpr, level : shares; "FPR95" is `fpr` at a `tpr` of 0.95
     name, against : what was scored, and who the strangers are
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> inside, outside = rng.normal(0, 1, 500), rng.normal(2, 1, 500)
+    >>> found = vcviz.metrics.ood.separation(inside, outside, method="distance")
+    >>> print(f"AUROC {found.auroc:.2f}, accepted at 95 % TPR: {found.fpr:.2f}")
+    AUROC 0.92, accepted at 95 % TPR: 0.35
     """
 
     method: str

@@ -47,6 +47,17 @@ class Split:
     ------
     InputError
         For empty input, non-finite values, labels out of range or fewer than two classes.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> split = vcviz.Split(rng.random((6, 4)), y=[0, 1, 0, 1, 0, 1], class_names=("off", "on"))
+    >>> split.kind, split.x.shape, split.class_counts
+    ('table', (6, 4), array([3, 3]))
+    >>> vcviz.Split(split.x, y=[0, 1, 2, 3, 4, 5], class_names=("off", "on"))
+    Traceback (most recent call last):
+        ...
+    vcviz.base.errors.InputError: y must lie in [0, 2), got labels from 0 to 5
     """
 
     x: NDArray[Any]

@@ -46,6 +46,15 @@ class Trajectory:
     checks : the same attack on some of the first rows at other radii, for
         `vcviz.metrics.attack_gates`
     label_prior : (C,) label frequencies that `log_probs` are for, as of a `LatentSet`
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> path.z.shape  # steps and the clean input, rows, dimensions
+    (11, 50, 2)
+    >>> bool(path.accuracy[0] > path.accuracy[-1]), bool(path.distance.max() <= path.epsilon)
+    (True, True)
     """
 
     z: NDArray[np.float32]

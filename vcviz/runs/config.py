@@ -26,6 +26,18 @@ class RunConfig(BaseModel):
     with (for "variational" a stochastic encoder), "paper" what its authors used, as far as it is
     known (`vcviz.runs.presets`). A config holds all settings resolved, so a run's record says what
     was done and not which preset was meant.
+
+    Examples
+    --------
+    >>> config = vcviz.RunConfig(dataset="mixture", head="gaussian_mixture", epochs=3)
+    >>> config.default_name
+    'mixture-gaussian_mixture-d2-s0-ba5f852c'
+    >>> config.differences()
+    {'head': 'gaussian_mixture', 'dataset': 'mixture', 'epochs': 3}
+    >>> vcviz.RunConfig(epoch=3)
+    Traceback (most recent call last):
+        ...
+    vcviz.base.errors.InputError: unknown setting 'epoch'; did you mean 'epochs'?
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)

@@ -22,6 +22,13 @@ def load_run(path: str | Path) -> Run:
         If there is no such run; the runs beside it are listed.
     InputError
         If the folder is not a vcviz run or a file of it is damaged; the file is named.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> again = vcviz.load_run(run.path)
+    >>> again.config.head, again.config.epochs, again.metrics == run.metrics
+    ('softmax', 3, True)
     """
     path = check_path("a run's folder", path)
     if not path.is_dir():
@@ -48,6 +55,12 @@ def list_runs(folder: str | Path = "runs") -> list[Run]:
     """Return the finished runs in a folder, by name; unfinished ones are not listed.
 
     A damaged run hides no other: it is passed over with a `RunWarning` that says what is wrong.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> run.name in [found.name for found in vcviz.list_runs()]
+    True
     """
     folder = check_path("the folder of runs", folder)
     if not folder.is_dir():

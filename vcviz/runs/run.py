@@ -60,6 +60,17 @@ class Run(Trained):
     history : one mapping per epoch, keys such as ``train/cross_entropy`` (nats)
     metrics : numbers on the full test split, keys such as ``accuracy`` and ``ece`` (fractions)
     record : the whole of config.json (versions, commit, device, …)
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> run.epochs, run.anticipates, run.can_attack
+    ([0, 1, 2, 3], 'implied', True)
+    >>> run.latents().z.shape, run.latents(epoch=0).z.shape  # at epoch 0 the probe rows only
+    ((1000, 2), (500, 2))
+    >>> first, last = run.history[0], run.history[-1]
+    >>> last["train/cross_entropy"] < first["train/cross_entropy"]
+    True
     """
 
     path: Path

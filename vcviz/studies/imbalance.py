@@ -128,6 +128,13 @@ def information_table(runs: Any) -> pd.DataFrame:
     I(X; Y) where it is known and the excess ``off`` (nats); ``balanced accuracy`` with its interval
     (fractions): of plain softmax as it is in the row with log C, and else predicting for equally
     likely classes, for plain softmax by post-hoc logit adjustment in the row with H(Y).
+
+    Examples
+    --------
+    >>> runs = vcviz.training.train_imbalanced((1, 10), epochs=2, progress=False)
+    >>> table = vcviz.studies.information_table(runs)
+    >>> list(table.columns)
+    ['I', 'from', 'to', 'true', 'off', 'balanced accuracy', 'at least', 'at most']
     """
     import pandas as pd
 

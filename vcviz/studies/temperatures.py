@@ -59,6 +59,18 @@ def temperature_study(
     ------
     InputError
         If the data do not say their p(y|x), or settings are out of range or none.
+
+    Examples
+    --------
+    >>> settings = {"dataset": "utilities", "dataset_options": {"n": 300}, "epochs": 1}
+    >>> table = vcviz.studies.temperature_study(
+    ...     [0.5, 1.0], draws=[10], seeds=1, longer=0, progress=False, **settings
+    ... )
+    >>> table[["group", "temperature"]]
+         group  temperature
+    0  softmax          NaN
+    1   S = 10          0.5
+    2   S = 10          1.0
     """
     import pandas as pd
 

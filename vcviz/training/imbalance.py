@@ -29,6 +29,17 @@ def train_imbalanced(
         class is rare, see `imbalanced`) and the test split stays as it is
     dataset_options : of the dataset
     settings : as for `train_heads`
+
+    Examples
+    --------
+    >>> runs = vcviz.training.train_imbalanced((1, 10), epochs=2, progress=False)
+    >>> for run in runs:
+    ...     print(run.title, run.label_frequencies.round(2))
+    ...
+    softmax [0.21 0.2  0.2  0.19 0.2 ]
+    pc_softmax [0.21 0.2  0.2  0.19 0.2 ]
+    softmax [0.47 0.26 0.15 0.08 0.04]
+    pc_softmax [0.47 0.26 0.15 0.08 0.04]
     """
     if not ratios:
         raise InputError("ratios must hold at least one imbalance ratio, e.g. [1, 10, 100]")

@@ -28,6 +28,13 @@ def train_laws(
     head : "variational" or "gaussian_mixture"
     head_options : options that all share
     settings : as for `train`
+
+    Examples
+    --------
+    >>> laws = ["gaussian", "student_t"]
+    >>> runs = vcviz.training.train_laws(laws, dataset="mixture", epochs=2, progress=False)
+    >>> [run.prior().family for run in runs]
+    ['gaussian', 'student_t']
     """
     if isinstance(laws, (str, Mapping)) or not laws:
         raise InputError('laws must be a list of at least one law, e.g. ["gaussian", "laplace"]')
@@ -52,6 +59,12 @@ def train_rates(
     heads : names of heads
     head_options : options by head, as for `train_heads`
     settings : as for `train`
+
+    Examples
+    --------
+    >>> runs = vcviz.training.train_rates([0.01, 1.0], dataset="mixture", epochs=2, progress=False)
+    >>> [(run.config.latent, run.config.rate_to) for run in runs]
+    [('q(z|x), rate 0.01', 'law'), ('q(z|x), rate 1', 'law')]
     """
     if isinstance(rates, (int, float)) or not rates:
         raise InputError("rates must be a list of at least one weight, e.g. [0, 0.01]")

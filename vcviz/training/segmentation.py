@@ -77,6 +77,13 @@ def train_segmenter(
     ------
     InputError
         For a head that takes rows only, or options out of range.
+
+    Examples
+    --------
+    >>> train, test = vcviz.data.load_shapes(n_train=10, n_test=2)
+    >>> model = vcviz.training.train_segmenter(train, epochs=2)
+    >>> vcviz.training.segment(model, test).log_probs.shape
+    (2, 3, 32, 32)
     """
     expect("split", split, PixelSplit)
     dense = [name for name, kind in HEADS.items() if kind.dense]
@@ -132,6 +139,13 @@ def segment(
     ------
     InputError
         For another model or split, or options that the head does not have.
+
+    Examples
+    --------
+    >>> train, test = vcviz.data.load_shapes(n_train=10, n_test=2)
+    >>> seen = vcviz.training.segment(vcviz.training.train_segmenter(train, epochs=2), test)
+    >>> seen.predicted.shape, seen.noise.shape
+    ((2, 32, 32), (2, 32, 32))
     """
     expect("model", model, Classifier, "see vcviz.training.train_segmenter")
     expect("split", split, PixelSplit)

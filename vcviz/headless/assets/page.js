@@ -203,7 +203,6 @@ const DRAWN = 860; // as wide as a figure is drawn for it, or its words would be
 // Paper has nothing to click, and is less wide than most screens. Of a figure that nobody has come
 // near it has the still.
 addEventListener("beforeprint", () => {
-  for (const answer of document.querySelectorAll("details.reveal")) answer.open = true;
   for (const box of boxes) {
     const { width } = box._fullLayout ?? {};
     if (!width) continue;

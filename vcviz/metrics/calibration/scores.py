@@ -31,6 +31,13 @@ class BrierParts(NamedTuple):
     resolution : how far the frequencies of the bins differ, more is better
     uncertainty : variance of the labels, which no model changes
     remainder : what happens inside the bins
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1]] * 10)
+    >>> parts = vcviz.metrics.brier_decomposition(np.log(p), [0] * 9 + [1])
+    >>> print(f"{parts.reliability:.2f}, {parts.uncertainty:.2f}")  # calibrated; the rest is noise
+    0.00, 0.18
     """
 
     score: float
@@ -48,6 +55,12 @@ def brier_score(log_probs: Predicted, y: ArrayLike | None = None) -> float:
     References
     ----------
     Brier, Verification of Forecasts Expressed in Terms of Probability, 1950.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1], [0.4, 0.6]])
+    >>> print(f"{vcviz.metrics.brier_score(np.log(p), [0, 0]):.2f}")
+    0.37
     """
     log_probs, y = checked(log_probs, y)
     total = 0.0
@@ -77,6 +90,13 @@ def brier_decomposition(
     ----------
     Murphy, A New Vector Partition of the Probability Score, 1973.
     Stephenson et al., Two Extra Components in the Brier Score Decomposition, 2008.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1]] * 10)
+    >>> parts = vcviz.metrics.brier_decomposition(np.log(p), [0] * 7 + [1] * 3)
+    >>> print(", ".join(f"{name} {value:.2f}" for name, value in parts._asdict().items()))
+    score 0.50, reliability 0.08, resolution 0.00, uncertainty 0.42, remainder -0.00
     """
     parts = np.zeros(3)
     for confidence, right in each_class(log_probs, y):
@@ -100,7 +120,14 @@ def brier_decomposition(
 
 
 def negative_log_likelihood(log_probs: Predicted, y: ArrayLike | None = None) -> float:
-    """Return the mean of -log p(y|x) in nats; infinite if a label was given probability 0."""
+    """Return the mean of -log p(y|x) in nats; infinite if a label was given probability 0.
+
+    Examples
+    --------
+    >>> p = np.array([[0.5, 0.5], [0.25, 0.75]])
+    >>> print(f"{vcviz.metrics.negative_log_likelihood(np.log(p), [0, 1]):.3f} nats")
+    0.490 nats
+    """
     log_probs, y = checked(log_probs, y)
     return float(-log_probs[np.arange(len(y)), y].mean(dtype=np.float64))
 
@@ -114,6 +141,12 @@ def mean_kl(label_probs: ArrayLike, log_probs: ArrayLike) -> float:
     ----------
     label_probs : (N, C) true or human label distributions
     log_probs : (N, C) predicted log-probabilities
+
+    Examples
+    --------
+    >>> truth, predicted = np.array([[0.5, 0.5]]), np.array([[0.9, 0.1]])
+    >>> print(f"{vcviz.metrics.mean_kl(truth, np.log(predicted)):.3f} nats")
+    0.511 nats
     """
     log_probs, truth = as_log_probs(log_probs), as_float("label_probs", label_probs, 2, np.float64)
     if truth.shape != log_probs.shape:

@@ -44,6 +44,13 @@ class SmoothError(NamedTuple):
         about the population.
     if_calibrated, if_calibrated_interval : mean and interval of the error of a perfectly
         calibrated classifier with these confidences
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1]] * 100)
+    >>> found = vcviz.metrics.smooth_calibration_error(np.log(p), [0] * 90 + [1] * 10)
+    >>> found.ece < found.if_calibrated  # even a calibrated classifier shows more on 100 samples
+    True
     """
 
     ece: float
@@ -95,6 +102,13 @@ def smooth_calibration_error(
     ----------
     Błasiok & Nakkiran, Smooth ECE: Principled Reliability Diagrams via Kernel Smoothing,
     arXiv 2309.12236, 2023, definitions 2 and 3.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1]] * 100)
+    >>> found = vcviz.metrics.smooth_calibration_error(np.log(p), [0] * 70 + [1] * 30)
+    >>> print(f"{found.ece:.2f}")  # as sure as 0.9, right 70 times of 100
+    0.20
     """
     resamples = check_count("resamples", resamples, minimum=0)
     check_fraction("level", level)

@@ -100,6 +100,15 @@ def latent_fit(
 
     *Whitened variance*: mean over the dimensions of the variance of u, 1 if as anticipated, less
     than 1 for latents that collapsed.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> fit = vcviz.latent_fit(run.latents(), run.prior(), resamples=0)
+    >>> print(f"KL {fit.mean('kl'):.0f} nats")  # 0 if the latents followed the law
+    KL 2 nats
+    >>> print(f"AUC {fit.mean('auc'):.1f}")  # 0.5 if they did
+    AUC 0.9
     """
     _check(lat, prior)
     check_count("resamples", resamples, minimum=0)

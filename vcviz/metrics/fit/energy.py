@@ -60,6 +60,15 @@ def energy_distance(
     References
     ----------
     Rizzo & Szekely, Energy distance, WIREs Computational Statistics 8, 2016 (one dimension).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> a, b = rng.normal(0, 1, (500, 2)), rng.normal(0, 1, (500, 2))
+    >>> print(f"{vcviz.energy_distance(a, b):.2f}")
+    0.01
+    >>> print(f"{vcviz.energy_distance(a, b + 1):.2f}")  # one sample shifted by 1 in each dimension
+    0.91
     """
     left, right = _rows("a", a), _rows("b", b)
     dim = left.shape[1]

@@ -58,6 +58,15 @@ class PosthocScores:
     label_note : for which label frequencies the probabilities are, "" if for those of the rows
     fitted_to : the rows that the method was fitted to, "train", "validation" or "other test" (the
         other folds); "" as trained, or where it is not known
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> scores = vcviz.studies.revise_runs(run, ["temperature"], resamples=20, progress=False)
+    >>> scores[0].method, scores[0].fitted_to
+    ('temperature', 'other test')
+    >>> scores[0].nll_change < 0, round(scores[0].accuracy - run.metrics["accuracy"], 2)
+    (True, 0.0)
     """
 
     method: str

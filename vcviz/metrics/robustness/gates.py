@@ -28,6 +28,13 @@ def attack_gates(path: Trajectory) -> Gates:
     -------
     Gates
         In a fixed order, those that could not be tried included.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, checks=10, steps=5, progress=False))
+    >>> gates.summary
+    '8 of 8 gates hold; not tried: stays in the input range'
     """
     expect("path", path, Trajectory, "see vcviz.attack")
     zero = next((p for p in path.checks if p.epsilon == 0), None)

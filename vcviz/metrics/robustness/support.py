@@ -29,6 +29,15 @@ class Crossing:
     log_marginal : (T+1, N) log p(z) = log sum_y pi_y p(z|y), nats
     threshold : (C,) log density at the edge of each class's support, nats
     mass : share of each class that its support holds
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> found = vcviz.metrics.crossings(path, run.prior())
+    >>> i = int(np.argmax(found.flips))
+    >>> print(found.words(i))
+    leaves the 90 % support of its class at step 2, flips at step 4
     """
 
     leaves: NDArray[np.int64]
@@ -85,6 +94,15 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     ------
     InputError
         If the law has other classes or dimensions than the attacked model.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> found = vcviz.metrics.crossings(path, run.prior())
+    >>> both = (found.leaves >= 0) & (found.flips >= 0)
+    >>> bool((found.leaves[both] <= found.flips[both]).all())  # they leave before they are misread
+    True
     """
     expect("path", path, Trajectory, "see vcviz.attack")
     expect("prior", prior, LatentPrior, "p(z|y) of the attacked model")

@@ -58,6 +58,13 @@ def build_encoder(
     InputError
         For an unknown name or option (with the nearest known one), an encoder that does not take
         this kind of data, or inputs that are too small for it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> encoder = vcviz.build_encoder("auto", kind="image", input_shape=(1, 8, 8), latent_dim=2)
+    >>> encoder(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 2])
     """
     check_choice("kind of data", kind, ("image", "text", "table"))
     check_count("latent_dim", latent_dim)

@@ -41,6 +41,12 @@ def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) ->
     ------
     InputError
         For an unknown name or option, with the nearest known one.
+
+    Examples
+    --------
+    >>> head = vcviz.build_head("gaussian_mixture", latent_dim=2, n_classes=3)
+    >>> head.prior().mean.shape  # the head states a law p(z|y), one Gaussian per class
+    (3, 2)
     """
     if name not in HEADS:
         raise unknown("head", name, HEADS)

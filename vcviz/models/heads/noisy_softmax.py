@@ -74,6 +74,15 @@ def noisy_log_softmax(
     Kendall & Gal, What Uncertainties Do We Need in Bayesian Deep Learning for Computer Vision?,
     NeurIPS 2017, eq. 12; Collier et al., A Simple Probabilistic Method for Deep Classification
     under Input-Dependent Label Noise, 2020, arXiv:2003.06778.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mean = torch.tensor([[1.0, 0.0]])
+    >>> noise = torch.Generator().manual_seed(0)
+    >>> p = vcviz.models.noisy_log_softmax(mean, 3.0, draws=10_000, generator=noise).exp()
+    >>> print(f"{p[0, 0]:.1f} with noise, {mean.softmax(dim=1)[0, 0]:.1f} without")
+    0.6 with noise, 0.7 without
     """
     check_number("temperature", temperature, above=0)
     check_count("draws", draws)

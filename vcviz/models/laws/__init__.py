@@ -62,6 +62,13 @@ def build_law(
     ------
     InputError
         For an unknown law, or an option that this law does not have.
+
+    Examples
+    --------
+    >>> import torch
+    >>> law = vcviz.models.build_law("student_t", latent_dim=2, n_classes=3)
+    >>> law.prior(torch.zeros(3)).family
+    'student_t'
     """
     if isinstance(law, Distribution | Mapping):
         kind, name = CustomLaw, "a distribution of your own"

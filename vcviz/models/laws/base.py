@@ -17,6 +17,16 @@ class Law(nn.Module, ABC):
     Attributes
     ----------
     latent_dim, n_classes : D, C
+
+    Examples
+    --------
+    >>> import torch
+    >>> law = vcviz.models.build_law("gaussian", latent_dim=2, n_classes=3)
+    >>> isinstance(law, vcviz.models.Law)
+    True
+    >>> z, y = torch.zeros(4, 2), torch.tensor([0, 1, 2, 0])
+    >>> law.log_prob(z).shape, law.log_prob(z, y).shape, law.whiten(z, y).shape
+    (torch.Size([4, 3]), torch.Size([4]), torch.Size([4, 2]))
     """
 
     def __init__(self, latent_dim: int, n_classes: int) -> None:

@@ -51,7 +51,15 @@ COLUMNS = {
 
 
 def pick_run(runs: Sequence[Run], *, head: str) -> Run:
-    """Return the first run with that head; an unknown one is refused with the nearest name."""
+    """Return the first run with that head; an unknown one is refused with the nearest name.
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> vcviz.studies.pick_run(runs, head="gaussian_mixture").title
+    'gaussian_mixture'
+    """
     by_head = {run.config.head: run for run in reversed(runs)}
     if head not in by_head:
         raise unknown("head among these runs", head, by_head)
@@ -59,7 +67,15 @@ def pick_run(runs: Sequence[Run], *, head: str) -> Run:
 
 
 def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> list[LatentFit]:
-    """Return the latent fit of each run that anticipates a law; `options` as for `latent_fit`."""
+    """Return the latent fit of each run that anticipates a law; `options` as for `latent_fit`.
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> [fit.kl.shape for fit in vcviz.studies.latent_fits(runs, resamples=0)]
+    [(5,), (5,)]
+    """
     return [
         replace(latent_fit(run.latents(split), prior, **options), name=f"{name}, {split}")
         for run, name in zip(runs, run_titles(runs), strict=True)
@@ -73,6 +89,14 @@ def reliability_curves(
     """Return the reliability curve of each run; `options` as for `reliability_curve`.
 
     With an `epoch`, one of `Run.epochs`, it is that of the rows whose latents were kept then.
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> curves = vcviz.studies.reliability_curves(runs, n_bins=10, resamples=0)
+    >>> curves[0].ece > curves[1].ece
+    True
     """
     latents = [run.latents(split, epoch) for run in runs]
     when = split if epoch is None else f"{split}, epoch {epoch}"
@@ -85,7 +109,15 @@ def reliability_curves(
 def decision_planes(
     runs: Sequence[Run], *, split: str = "test", **options: Any
 ) -> list[LatentPlane]:
-    """Return what each run says on a plane through its latents; `options`: `plane_log_probs`."""
+    """Return what each run says on a plane through its latents; `options`: `plane_log_probs`.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> planes = vcviz.studies.decision_planes([run], size=40)
+    >>> planes[0].log_probs.shape
+    (40, 40, 5)
+    """
     from vcviz.latents.planes import plane_log_probs
 
     return [
@@ -99,6 +131,14 @@ def differences(one: Run, other: Run) -> pd.DataFrame:
 
     The column ``what`` says where it is from: a setting, the data, the software, the device, or a
     number on the test split. Nothing differing gives no rows.
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> table = vcviz.studies.differences(*runs)
+    >>> table[table["what"] == "setting"].iloc[0].tolist()
+    ['setting', 'head', 'softmax', 'gaussian_mixture']
     """
     import pandas as pd
 
@@ -152,6 +192,16 @@ def summarise(
         units for tables), steps, and how many test rows are attacked; rows 0 leaves it out.
         What cannot be attacked (`Run.can_attack`), such as text, gets NaN.
     progress : show bars where it takes more than 2 s
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> table = vcviz.summarise(runs, rows=0, progress=False)
+    >>> table["accuracy"].round(1).tolist()
+    [0.6, 1.0]
+    >>> list(table.columns)[:6]
+    ['head', 'law', 'D', 'accuracy', 'ECE', 'ECE if calibrated']
     """
     import pandas as pd
 

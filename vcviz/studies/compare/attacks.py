@@ -36,7 +36,16 @@ ROBUSTNESS_COLUMNS = {
 def attack_runs(
     runs: Run | Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
 ) -> list[Trajectory]:
-    """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`."""
+    """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`.
+
+    Examples
+    --------
+    >>> heads = ["softmax", "gaussian_mixture"]
+    >>> runs = vcviz.train_heads(heads, dataset="mixture", epochs=3, progress=False)
+    >>> paths = vcviz.studies.attack_runs(runs, 50, epsilon=2.0, steps=5, progress=False)
+    >>> [len(path.accuracy) for path in paths]
+    [6, 6]
+    """
     options = {"checks": CHECKS} | options
     return [
         replace(run.attack(n, progress=False, **options), name=name)
@@ -60,6 +69,13 @@ def robustness_curves(
     n : how many test rows are attacked, the first
     epsilons, options : as for `vcviz.robustness_curve`
     progress : show a bar if it takes more than 2 s
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> curves = vcviz.studies.robustness_curves([run], 50, [0.5, 1.0], steps=5, progress=False)
+    >>> curves[0].epsilon, bool((np.diff(curves[0].accuracy) <= 0).all())
+    (array([0. , 0.5, 1. ]), True)
     """
     if epsilons is not None:
         options["epsilons"] = epsilons
@@ -83,6 +99,16 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
 
     A column ``labels`` is added where some predictions are not for the label frequencies of the
     inputs (`LatentSet.label_note`).
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> curves = vcviz.studies.robustness_curves([run], 50, [0.5, 1.0], steps=5, progress=False)
+    >>> vcviz.studies.robustness_table(curves)[["epsilon", "accuracy"]].round(1)
+       epsilon  accuracy
+    0      0.0       0.9
+    1      0.5       0.8
+    2      1.0       0.6
     """
     import pandas as pd
 

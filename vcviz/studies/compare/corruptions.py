@@ -92,6 +92,14 @@ def corrupted_latents(
     ------
     InputError
         If the corruption does not fit the data, or the run cannot load its data or model again.
+
+    Examples
+    --------
+    >>> settings = {"head": "gaussian_mixture", "latent_dim": 16, "epochs": 3}
+    >>> run = vcviz.train("digits", **settings, progress=False)
+    >>> noisy = vcviz.studies.corrupted_latents(run, "gaussian_noise", 5, rows=200)
+    >>> noisy.accuracy < run.latents().take(range(200)).accuracy
+    True
     """
     if not (hasattr(run, "model") and hasattr(run, "split")):
         raise InputError(
@@ -140,6 +148,16 @@ def corruption_table(
     kinds : corruptions; default all that fit the data
     rows, seed : as for `corrupted_latents`
     progress : show a bar if it takes more than 2 s
+
+    Examples
+    --------
+    >>> settings = {"head": "gaussian_mixture", "latent_dim": 16, "epochs": 3}
+    >>> run = vcviz.train("digits", **settings, progress=False)
+    >>> table = vcviz.studies.corruption_table(run, ["gaussian_noise"], rows=100, progress=False)
+    >>> table[table["severity"].isin([0, 5])][["severity", "rows", "accuracy"]].round(1)
+       severity  rows  accuracy
+    0         0   100       0.8
+    5         5   100       0.7
     """
     import pandas as pd
 

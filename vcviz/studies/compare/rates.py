@@ -27,6 +27,13 @@ def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
     ------
     InputError
         For a run that kept no rate; `train_rates` trains runs that do.
+
+    Examples
+    --------
+    >>> runs = vcviz.training.train_rates([0.01, 1.0], dataset="mixture", epochs=2, progress=False)
+    >>> table = vcviz.studies.rate_table(runs)
+    >>> bool(table["rate"].iloc[0] > table["rate"].iloc[1])  # a heavier weight, a lower rate
+    True
     """
     import pandas as pd
 

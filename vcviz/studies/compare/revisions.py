@@ -52,6 +52,14 @@ def revise_runs(
         more closely than any new ones; a law of held-out rows expects what really comes.
     progress : show a bar if it takes more than 2 s
     options : as for `vcviz.metrics.posthoc.posthoc_scores`
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> methods = ["none", "gaussian_shared"]
+    >>> scores = vcviz.studies.revise_runs(run, methods, resamples=20, progress=False)
+    >>> [f"{s.method}: {s.accuracy:.1f}" for s in scores]
+    ['none: 0.6', 'gaussian_shared: 0.8']
     """
     check_choice("laws", laws, ("train", "validation"))
     listed: list[Any] = list(runs) if isinstance(runs, (list, tuple)) else [runs]
@@ -90,6 +98,16 @@ def posthoc_table(
         `POSTHOC_COLUMNS` says what each column is; the ends of an interval follow its number as,
         e.g., ``ECE low`` and ``ECE high``. A column ``labels`` is added where some predictions are
         not for the label frequencies of the test rows (`LatentSet.label_note`).
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", epochs=3, progress=False)
+    >>> methods = ["none", "temperature"]
+    >>> table = vcviz.studies.posthoc_table(run, methods, resamples=20, progress=False)
+    >>> table[["method", "accuracy"]].round(1)
+            method  accuracy
+    0         none       0.6
+    1  temperature       0.6
     """
     import pandas as pd
 

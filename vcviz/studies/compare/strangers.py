@@ -59,6 +59,16 @@ def separate_strangers(
     ------
     InputError
         If inputs do not have the shape that a run was trained on, or a score lacks what it needs.
+
+    Examples
+    --------
+    >>> settings = {"head": "gaussian_mixture", "latent_dim": 16, "epochs": 3}
+    >>> run = vcviz.train("digits", **settings, progress=False)
+    >>> strangers = vcviz.data.make_strangers(run.split(), "noise")
+    >>> scores = ["max_prob", "knn"]
+    >>> found = vcviz.studies.separate_strangers(run, strangers, scores, progress=False)
+    >>> [(s.method, s.against) for s in found]
+    [('max_prob', 'noise'), ('knn', 'noise')]
     """
     if isinstance(known, LatentSet):
         expect("strangers", strangers, LatentSet, "latents are compared with latents")
@@ -108,6 +118,17 @@ def ood_table(
     DataFrame
         `OOD_COLUMNS` says what each column is; the ends of an interval follow its number as, e.g.,
         ``AUROC low`` and ``AUROC high``.
+
+    Examples
+    --------
+    >>> settings = {"head": "gaussian_mixture", "latent_dim": 16, "epochs": 3}
+    >>> run = vcviz.train("digits", **settings, progress=False)
+    >>> strangers = vcviz.data.make_strangers(run.split(), "noise")
+    >>> table = vcviz.studies.ood_table(run, strangers, ["max_prob", "knn"], progress=False)
+    >>> table[["score", "AUROC"]].round(1)
+          score  AUROC
+    0  max_prob    0.9
+    1       knn    1.0
     """
     import pandas as pd
 

@@ -107,6 +107,13 @@ def measure(run: Run, wanted: Any) -> dict[str, float]:
     ------
     InputError
         For what is unknown, or does not fit the run.
+
+    Examples
+    --------
+    >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+    >>> numbers = vcviz.studies.measure(run, {"fit": None})
+    >>> list(numbers)
+    ['train_energy', 'train_kl', 'train_variance', 'test_energy', 'test_kl', 'test_variance']
     """
     known = read_scores(run.path)
     numbers: dict[str, float] = {}

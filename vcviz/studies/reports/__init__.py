@@ -44,6 +44,12 @@ def report(
     ------
     MissingError
         If there is no such folder, or nothing in it is a run.
+
+    Examples
+    --------
+    >>> _ = vcviz.train("mixture", epochs=3, progress=False)
+    >>> vcviz.report("runs", format="csv").name
+    'report.csv'
     """
     check_choice("format", format, _SUFFIXES)
     if per_run and format == "html":

@@ -61,6 +61,18 @@ def run_scoreboard(
         If anything in the plan is wrong, before anything starts.
     SweepError
         If runs failed; the others are kept.
+
+    Examples
+    --------
+    >>> from vcviz.studies.scoreboards.plan import Plan
+    >>> plan = Plan(
+    ...     title="one head", seeds=[0, 1], settings={"dataset": "mixture", "epochs": 2},
+    ...     heads={"softmax": {"title": "softmax", "settings": {"head": "softmax"}}},
+    ...     tasks={"clean": {"title": "clean rows", "settings": {}}},
+    ... )
+    >>> board = vcviz.run_scoreboard(plan, out="board", workers=0, progress=False)
+    >>> board.seeds, board.numbers("clean")[:3]
+    ((0, 1), ['n_test', 'accuracy', 'balanced_accuracy'])
     """
     if isinstance(plan, Plan):
         if profile is not None or data is not None:
@@ -107,6 +119,18 @@ def load_scoreboard(folder: str | Path) -> Scoreboard:
         If there is none.
     InputError
         If what it keeps of its plan is damaged.
+
+    Examples
+    --------
+    >>> from vcviz.studies.scoreboards.plan import Plan
+    >>> plan = Plan(
+    ...     title="one head", seeds=[0, 1], settings={"dataset": "mixture", "epochs": 2},
+    ...     heads={"softmax": {"title": "softmax", "settings": {"head": "softmax"}}},
+    ...     tasks={"clean": {"title": "clean rows", "settings": {}}},
+    ... )
+    >>> _ = vcviz.run_scoreboard(plan, out="board", workers=0, progress=False)
+    >>> vcviz.studies.load_scoreboard("board").title
+    'one head'
     """
     plan, chosen = plan_of(folder)
     return build(plan, chosen, Path(folder) / RUNS)

@@ -155,6 +155,12 @@ def read_scoreboard_plan(
     ------
     InputError
         For what is unknown, missing or of a wrong type.
+
+    Examples
+    --------
+    >>> plan = vcviz.studies.read_scoreboard_plan("digits")
+    >>> list(plan.heads)
+    ['softmax', 'gaussian_mixture', 'variational', 'dropmax', 'heteroscedastic', 'pc_softmax']
     """
     path = check_path("a plan", path)
     path = {own.stem: own for own in PLANS.glob("*.yaml")}.get(str(path), path)

@@ -39,6 +39,13 @@ class SweepResult:
     runs : one mapping per run: name, parameters, command, state ("done", "failed"), attempts,
         reason, seconds
     repeated : how many of them were done now; the others were there already
+
+    Examples
+    --------
+    >>> grid, fixed = {"seed": "0:2"}, {"dataset": "mixture", "epochs": 2}
+    >>> result = vcviz.sweep(grid, fixed=fixed, out="two_seeds", workers=0, progress=False)
+    >>> result.ok, [run["state"] for run in result.runs]
+    (True, ['done', 'done'])
     """
 
     folder: Path
@@ -103,6 +110,14 @@ def sweep(
         If any cell of the grid is wrong, before anything starts; or another sweep has the folder.
     SweepError
         If the scheduler is lost.
+
+    Examples
+    --------
+    >>> grid = {"head": ["softmax", "gaussian_mixture"], "seed": "0:2"}
+    >>> fixed = {"dataset": "mixture", "epochs": 2}
+    >>> result = vcviz.sweep(grid, fixed=fixed, out="two_heads", workers=0, progress=False)
+    >>> result.ok, len(result.runs)
+    (True, 4)
     """
     return run_tasks(
         lambda folder: tasks_of(expand(grid, fixed), folder, notebook, measures),
