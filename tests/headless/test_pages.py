@@ -169,6 +169,7 @@ def test_write_page_replaces_at_once_and_leaves_nothing_else(tmp_path):
         (r"p(z\mid y)=\mathcal{N}(z;\mu_y,\Sigma_y)", ["<mo>&#x02223;</mo>", "&#x1D4A9;"]),
         (r"\frac{a}{b}", ["<mfrac>", "<mi>a</mi>"]),
         (r"\arg\max_y p", ["max"]),
+        (r"a \log p", ['<mspace width="0.167em" /><mi>log</mi><mspace width="0.167em" />']),
         (r"\begin{aligned}a&=b\\c&=d\end{aligned}", ["<mtable", "<mtr>"]),
         (r"\begin{align*}a&=b\end{align*}", ["<mtable"]),
     ],
