@@ -461,6 +461,8 @@ def test_a_lesson_asks_before_it_shows(name):
     cells = read_notebook(NOTEBOOKS[name]).cells
     code = [c.source for c in cells if c.cell_type == "code"]
     assert sum("course.predict(" in source for source in code) >= 1
+    assert "import math\n" in code[0]  # to answer with
+    assert "import numpy as np\n" in code[0]
     for cell in cells:
         if cell.cell_type == "code" and "answer" in cell.source:
             assert isinstance(ast.parse(cell.source).body[0], ast.Assign)
