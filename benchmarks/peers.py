@@ -108,7 +108,7 @@ def _relplot() -> Iterator[Pair]:
     yield _beside(
         work, ours, "relplot, its 200 resamples and no bars",
         lambda: relplot.prepare_rel_diagram(confidence, right), rounds=1, goal=100,
-        lacks="no bins: a smooth curve only; two classes or the top label",
+        lacks="no value for a calibrated model, no debiased ECE",
     )  # fmt: skip
 
 

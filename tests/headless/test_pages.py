@@ -216,7 +216,7 @@ def test_a_browser_without_network_draws_the_figure_and_its_slider_moves(tmp_pat
 
 
 @pytest.mark.browser
-def test_paper_shows_whole_figures_and_what_waits_to_be_revealed(tmp_path, chromium):
+def test_paper_shows_whole_figures_and_reveals_nothing(tmp_path, chromium):
     hidden = html_output("<details class='reveal'><summary>Reveal</summary>because</details>")
     path = write_page(executed(shown(slider_figure()), hidden), tmp_path / "it.html", name="it")
     with open_page(chromium, path) as (page, watch):
@@ -240,7 +240,8 @@ def test_paper_shows_whole_figures_and_what_waits_to_be_revealed(tmp_path, chrom
         assert paper["height"] / screen["height"] == pytest.approx(690 / 860, abs=0.02)
         assert not rail.is_visible()
         assert page.locator(".slider-label").first.is_visible()
-        assert page.evaluate(answer) is True
+        assert page.evaluate(answer) is False
+        assert not page.locator("details.reveal").is_visible()
         assert page.evaluate("document.querySelector('details.code').open") is False
         page.set_viewport_size({"width": 1200, "height": 900})
         page.emulate_media(media="screen")

@@ -153,7 +153,7 @@ class Trainer:
             x, y = augmented(self.x[own], config.augment, noise), self.y[own]
 
             loss, z, y = self.step(x, y, noise)
-            main.zero_grad(set_to_none=True)
+            main.zero_grad()
             self.scaler.scale(_weighed(loss.total, weight)).backward()
             self.scaler.step(main)
             self.scaler.update()
@@ -162,7 +162,7 @@ class Trainer:
             if critic_optimizer is not None:
                 for _ in range(config.critic_steps):
                     critic = model.head.critic_terms(z.detach(), y, generator=noise)
-                    critic_optimizer.zero_grad(set_to_none=True)
+                    critic_optimizer.zero_grad()
                     _weighed(critic.total, weight).backward()
                     distributed.average_gradients(self.critic_parameters)
                     critic_optimizer.step()
