@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import numpy as np
 import torch
+from nbformat.v4 import new_code_cell, new_notebook
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -23,6 +28,8 @@ import vcviz
 from benchmarks.calibration import predictions
 from benchmarks.pairs import Pair, Work, missing, pair
 from benchmarks.reading import EPSILONS, images, small_cnn, trained
+from vcviz.headless import run_notebook
+from vcviz.headless.notebooks import RENDERER
 
 CLASSES, BINS, ROWS = 10, 15, 1_000_000
 
@@ -49,10 +56,10 @@ def pairs() -> Iterator[Pair | str]:
 
 def _beside(
     work: str, ours: Work, peer: str, theirs: Work, *, lacks: str, rounds: int = 9,
-    goal: float | None = None,
+    goal: float | None = None, now: Callable[[], float] | None = None,
 ) -> Pair:  # fmt: skip
     """Time ours and a peer, and say what the peer does not do."""
-    return pair(work, ours, f"{peer}: {lacks}", theirs, rounds=rounds, goal=goal)
+    return pair(work, ours, f"{peer}: {lacks}", theirs, rounds=rounds, goal=goal, now=now)
 
 
 # ---------------------------------------------------------------- calibration
@@ -101,7 +108,7 @@ def _relplot() -> Iterator[Pair]:
     yield _beside(
         work, ours, "relplot, its 200 resamples and no bars",
         lambda: relplot.prepare_rel_diagram(confidence, right), rounds=1, goal=100,
-        lacks="no bins: a smooth curve only; two classes or the top label",
+        lacks="no value for a calibrated model, no debiased ECE",
     )  # fmt: skip
 
 
@@ -247,7 +254,34 @@ def _lightning() -> Iterator[Pair]:
         )  # fmt: skip
 
 
-def _papermill() -> Iterator[Pair]:
-    from benchmarks.sweeps import notebook_pairs
+#: what a cell holds, by what the notebook is called
+_CELLS = {
+    "20 empty cells": (20, "pass"),
+    "12 figures of 20,000 points": (
+        12,
+        "import numpy as np, plotly.graph_objects as go\n"
+        "x = np.random.default_rng(0).standard_normal((2, 20_000))\n"
+        "go.Figure(go.Scattergl(x=x[0], y=x[1], mode='markers'))",
+    ),
+}
 
-    yield from notebook_pairs()
+
+def _papermill() -> Iterator[Pair]:
+    """The notebook runner, without a page; by the clock, as kernels wait too."""
+    import papermill
+
+    os.environ["PLOTLY_RENDERER"] = RENDERER  # papermill is to save the same
+    options: dict[str, Any] = {"html": False, "images": False, "progress": False}
+    with tempfile.TemporaryDirectory() as root:
+        for name, (count, code) in _CELLS.items():
+            source, ours, theirs = (Path(root) / f"{k}.ipynb" for k in ("cells", "ours", "theirs"))
+            nb = new_notebook(cells=[new_code_cell(code) for _ in range(count)])
+            nb.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(nb, source)
+            yield _beside(
+                f"run_notebook, {name}", lambda s=source, o=ours: run_notebook(s, out=o, **options),
+                "papermill",
+                lambda s=source, o=theirs: papermill.execute_notebook(s, o, progress_bar=False),
+                rounds=5, now=time.perf_counter,
+                lacks="no page, no check of parameters beforehand",
+            )  # fmt: skip

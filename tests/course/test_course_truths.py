@@ -1,5 +1,7 @@
 """The course's numbers against closed forms, quadrature and other packages."""
 
+import inspect
+
 import numpy as np
 import pytest
 from fake_runs import prior, trajectory
@@ -9,6 +11,7 @@ from scipy.special import expit, log_softmax
 
 from vcviz.base.errors import InputError
 from vcviz.course import attack, bits, gauge, lessons, noisy_labels, sharpness, terms, two_classes
+from vcviz.course.answers import judge
 from vcviz.data import load_data
 from vcviz.metrics.calibration import expected_calibration_error
 
@@ -315,6 +318,27 @@ def free_of_quadratic():
     return 17 - np.linalg.matrix_rank(slopes, tol=1e-5)
 
 
+def noise_wanted():
+    """Return the noise with the smallest divergence, and with the largest likelihood."""
+    z = np.linspace(-40, 40, 80_001)
+
+    def divergence(noise):
+        q = stats.norm(0.5, noise)
+        return integrate.trapezoid(q.pdf(z) * (q.logpdf(z) - stats.norm(0.7).logpdf(z)), z)
+
+    def unlikely(noise):
+        return integrate.trapezoid(-stats.norm(0.5, noise).pdf(z) * stats.norm(0.7).logpdf(z), z)
+
+    least = optimize.minimize_scalar(divergence, bounds=(0.1, 4), method="bounded").x
+    assert (np.diff([unlikely(s) for s in (0.01, 0.1, 0.5, 1, 2)]) > 0).all()
+    return least, 0
+
+
+def far_from_both():
+    near, far = stats.norm(1.5), stats.norm(-1.5)
+    return near.logpdf(10) - far.logpdf(10), near.logpdf(10) - near.logpdf(1.5)
+
+
 @pytest.mark.parametrize(
     ("question", "value"),
     [
@@ -329,16 +353,18 @@ def free_of_quadratic():
         ("2.5", 3),
         ("3.1", 0.5 * (0.01 - 1) + np.log(10)),
         ("3.2", stats.chi2(2).ppf(0.9) ** 0.5),
-        ("4.1", stats.norm(0, 0.5).entropy()),
-        ("4.2", np.log(2) + 0.125 - 0.5),
-        ("4.3", stats.norm(0, 0.1).entropy()),
+        ("3.4", stats.chi2(5).mean() / (2 * 50)),
+        ("4.1", stats.norm(0, 0.1).entropy()),
+        ("4.2", noise_wanted()),
+        ("4.4", stats.norm(1.5, 1).sf(0)),
         ("5.1", 0.35),
         ("5.2", optimize.brentq(lambda t: expit(np.log(99) / t) - 0.9, 1, 9)),
         ("5.3", stats.binom(200, 0.8).expect(lambda k: abs(k / 200 - 0.8))),
         ("5.4", (0.0, 0.1)),
         ("5.5", (0.0, stats.entropy([0.5, 0.25, 0.25]))),
         ("6.1", 0.5),
-        ("6.2", stats.norm.logpdf(3) - stats.norm.logpdf(0)),
+        ("6.2", far_from_both()),
+        ("6.3", 80 / (80 + 0.05 * 99_900)),
         ("7.1", optimize.brentq(lambda u: expit(u) + 0.2 * expit(-u) - 0.5, -9, 9)),
         ("7.2", stats.norm.cdf(1 / np.sqrt(2))),
         ("7.3", 1.0),
@@ -351,3 +377,16 @@ def free_of_quadratic():
 )
 def test_the_truth_of_a_check_is_that_of_paper_and_pencil(question, value):
     assert_allclose(lessons.CHECKS[question].key().truth, value, rtol=1e-6)
+
+
+#: checks that need nothing that their notebook has made
+FREE = [q for q, check in lessons.CHECKS.items() if not inspect.signature(check.key).parameters]
+
+
+@pytest.mark.parametrize("question", FREE)
+def test_every_likely_mistake_has_its_own_hint(question):
+    key = lessons.CHECKS[question].key()
+    assert key.mistakes
+    for hint, wrong in key.mistakes.items():
+        for one in wrong if key.words and isinstance(wrong, tuple) else [wrong]:
+            assert judge(question, one, lambda: key).message == hint

@@ -22,16 +22,17 @@ GREEK = re.findall(
     "omega Sigma Pi Gamma Delta Theta Lambda Phi Psi Omega ell",
 )
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$", re.S)
+_MARKED = re.compile(r"\\(?:hat|tilde|bar|mathcal)\s*\{?\s*(?:\\[A-Za-z]+|[A-Za-z])")
 _WORDS = re.compile(
-    r"\\(?:text|mathrm|textbf|mathbf|operatorname|begin|end|mathbb)\s*(?:\{[^}]*\}|\w)"
+    r"\\(?:textbf|text|mathrm|mathbf|operatorname|begin|end|mathbb)\s*(?:\{[^}]*\}|\w)"
 )
 
 
 def symbols(tex):
     """Return the letters of a formula, Greek ones by their names and those under a hat with it."""
     tex = _WORDS.sub(" ", tex)
-    marked = set(re.findall(r"\\(?:hat|tilde|bar|mathcal)\s*\{?\s*\\?[A-Za-z]+\b", tex))
-    tex = re.sub(r"\\(?:hat|tilde|bar|mathcal)\s*\{?\s*\\?[A-Za-z]+\b", " ", tex)
+    marked = set(_MARKED.findall(tex))
+    tex = _MARKED.sub(" ", tex)
     named = {name for name in re.findall(r"\\([A-Za-z]+)", tex) if name in GREEK}
     plain = set(re.findall(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", " ", tex)))
     return {re.sub(r"[\s{]", "", mark) for mark in marked} | named | plain

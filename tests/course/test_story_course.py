@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import numpy as np
 import pytest
-from story import Claim, Story, parametrised
+from story import SEEDS, Claim, Given, Story, parametrised, text_of
 
 import vcviz
 from vcviz import course
 from vcviz.course import attack as lesson
 from vcviz.course import lessons, terms
-from vcviz.course.training import fit_history
+from vcviz.course.training import N_CLASSES, fit_history
 from vcviz.metrics.calibration import expected_calibration_error
 from vcviz.metrics.calibration.temperature import apply_temperature, fit_temperature
+from vcviz.metrics.fit import latent_fit
 from vcviz.metrics.robustness import crossings
-from vcviz.records import LatentPrior, Trajectory
+from vcviz.records import Estimate, LatentPrior, LatentSet, Trajectory
 from vcviz.runs import Run
 
 # ---------------------------------------------------------------- lesson 3
@@ -56,6 +58,12 @@ def nearest_on_new_rows(story: Story, seed: int) -> None:
         of_lesson(story, seed), split="test", resamples=0, progress=False
     )
     assert np.argmin([fit.mean("kl") for fit in fits]) == 2
+
+
+def variance_by_choice(story: Story, seed: int) -> None:
+    variance = np.array([rows[-1, 2] for rows in history(story, seed)])
+    assert np.abs(np.log(variance)).argmin() == 0
+    assert variance[0] == pytest.approx(1, abs=0.02)
 
 
 def three_pictures(story: Story, seed: int) -> None:
@@ -98,7 +106,7 @@ def one_optimum(_story: Story, _seed: int) -> None:
         mixture, bottleneck = (best(name, **setting) for name in ("mixture", "bottleneck"))
         assert (mixture.m, mixture.s) == (bottleneck.m, bottleneck.s)
     apart = [o.values["entropy"] + o.values["rate"] for o in map(best, terms.OBJECTIVES)]
-    np.testing.assert_allclose(apart, lessons.CHECKS["4.3"].key().truth, atol=1e-9)
+    np.testing.assert_allclose(apart, lessons.CHECKS["4.1"].key().truth, atol=1e-9)
 
 
 def either_switch(_story: Story, _seed: int) -> None:
@@ -163,13 +171,6 @@ def leaves_before_it_flips(story: Story, seed: int) -> None:
     assert ends.mean() > 0.5
 
 
-def falls_and_recovers(story: Story, seed: int) -> None:
-    path, prior = paths_of(story, seed)[2]
-    middle = np.median(crossings(path, prior).log_marginal, axis=1)
-    assert middle.min() < middle[0] - 0.5
-    assert middle[-1] > middle.min()
-
-
 def all_fall(story: Story, seed: int) -> None:
     for path, prior in paths_of(story, seed):
         assert path.accuracy[-1] < 0.35 < 0.9 < path.accuracy[0]
@@ -189,14 +190,31 @@ def least_sure(story: Story, seed: int) -> None:
 def notices_some(story: Story, seed: int) -> None:
     path, prior = paths_of(story, seed)[2]
     flip, last = at_flip(path, lesson.unlikely(path, prior))
-    assert 0.2 < flip.mean() < 0.9
+    assert flip.mean() > 0.1
     assert last.mean() < flip.mean()
+    arrived = lesson.in_region(path, prior, of="predicted")[-1, lesson.flipped(path)]
+    assert arrived.mean() > 0.5
 
 
 def draws_of_a_reading(story: Story, seed: int) -> None:
     path, _ = paths_of(story, seed)[2]
     assert path.noise
     assert path.draws == 32
+
+
+# ---------------------------------------------------------------- lesson 9
+
+
+def less_accurate_on_the_scoreboard(_story: Story, _seed: int) -> None:
+    (row,) = re.findall(
+        r"\| VC is more accurate than softmax with few labels \|(.*)\|",
+        text_of("docs/scoreboard.md"),
+    )
+    held, lost, undecided, _ = row.split("|")[:4]
+    assert held.strip() == undecided.strip() == "–"
+    assert "MNIST" in lost
+    assert "AG News" in lost
+    assert all(float(gain) < 0 for gain in re.findall(r"\(([-+][\d.]+)\)", lost))
 
 
 # ---------------------------------------------------------------- calibration
@@ -266,32 +284,13 @@ def more_draws_do_no_more(story: Story, seed: int) -> None:
 
 
 L3, L4, L6 = "course/03_training", "course/04_objective", "course/06_attack"
+L9, L10 = "course/09_few_labels", "course/10_own_data"
 CLAIMS = (
-    Claim(L3, "latents that spread beyond their ellipses, tight dots well inside their circles, or "
-              "classes that fill theirs", three_pictures),
-    Claim(L3, "all three start as one small cloud", one_small_cloud),
-    Claim(L3, "softmax is nearest to its law before it has learned anything", softmax_leaves),
-    Claim(L3, "its KL rises to more than one and a half times its least", mixture_shrinks),
-    Claim(L3, "the mixture comes nearest in the first half of the epochs", mixture_shrinks),
-    Claim(L3, "the variational head ends nearest, with a spread not far below that of its law",
-          critic_ends_nearest),
-    Claim(L3, "the variational head is nearest there as well", nearest_on_new_rows),
-    Claim(L4, "Four objectives: **expect** three answers", three_answers, 0),
-    Claim(L4, "**The mixture and the bottleneck have one optimum.**", one_optimum, 0),
-    Claim(L4, "the means run to their edge, and the spread goes to three times that of the law and "
-              "more", either_switch, 0),
-    Claim(L4, "at ±4 they hardly do, and × falls on ○", towards_the_law, 0),
-    Claim(L4, "(the means still further out, 1.69 for 1.5), and all of its width is noise",
-          all_noise, 0),
-    Claim(L4, "far below 1 for the mixture, and nearer to 1 for the variational head in every "
-              "class", spreads_of_networks),
     Claim(L6, "the mean over 32 draws", draws_of_a_reading, 0),
-    Claim(L6, "most of them to leave their circle before they flip", leaves_before_it_flips),
-    Claim(L6, "of all classes together falls and recovers", falls_and_recovers, 0),
-    Claim(L6, "**Expect** all of them to fall", all_fall),
-    Claim(L6, "there it is least sure", least_sure),
-    Claim(L6, "from a fifth to nine tenths of the flips of the variational head, by its seed, and "
-          "fewer at the last step", notices_some),
+    Claim(L6, "Of the inputs that flip, $p(z)$ notices more at the flip than at the last step, when "
+              "most have arrived in another class", notices_some),
+    Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST "
+              "and on AG News", less_accurate_on_the_scoreboard, 0),
     Claim("calibration", "bars below the diagonal for softmax and the mixture", too_sure),
     Claim("calibration", "its ECE is the lowest of the three", lowest_ece, 0),
     Claim("calibration", "It grows, because fewer predictions in a bin", grows_with_bins),
@@ -304,6 +303,48 @@ CLAIMS = (
     Claim("docs/attacks.md", "ten times as many left accuracy where it was within 0.02",
           more_draws_do_no_more, 0),
 )  # fmt: skip
+GIVEN = (
+    Given(L3, "Some 20 minutes", "instruction"),
+    Given(L3, "the first five handwritten digits", "setting", lambda: N_CLASSES),
+    Given(L3, "latents move to where the law is densest", "mathematics"),
+    Given(L3, "A distance that is not zero", "definition"),
+    Given(L4, "Some 25 minutes", "instruction"),
+    Given(L4, "This gives four objectives", "setting", lambda: len(terms.OBJECTIVES)),
+    Given(L4, "nothing of the input beyond it", "definition"),
+    Given(L4, "is a lower bound of", "mathematics"),
+    Given(L4, "an evidence lower bound (ELBO)", "definition"),
+    Given(L4, "An encoder with two numbers", "definition"),
+    Given(L4, "Two classes, one latent", "definition"),
+    Given(L4, "for which one objective is largest", "definition"),
+    Given(L4, "as far as the search goes", "definition"),
+    Given(L4, "with × where it is largest", "definition"),
+    Given(L6, "Some 20 minutes", "instruction"),
+    Given(L6, "their ratio can be as large as you like", "mathematics"),
+    Given(L6, "because $p(z)$ is smaller than it is for 95 % of the clean digits", "setting",
+          lambda: 100 * lesson.MASS),
+    Given(L9, "Some 20 minutes", "instruction"),
+    Given(L9, "Above the panels stand the mean difference and half of its 95 % interval",
+          "definition"),
+    Given(L10, "Some 30 minutes", "instruction"),
+    Given(L10, "which is zero if they follow it", "definition"),
+    Given(L10, "is wrong and surest", "definition"),
+    Given(L10, "the accuracy of the most frequent class", "definition"),
+)  # fmt: skip
+
+#: what reveals and hints say without a number of their own
+REVEALED = {
+    "softmax is nearest to its law before training": softmax_leaves,
+    "the mixture's KL falls and rises, while it shrinks": mixture_shrinks,
+    "the variational head ends nearest": critic_ends_nearest,
+    "on test rows too": nearest_on_new_rows,
+    "one is wide, one is tight, one fills its circles": three_pictures,
+    "all start as one small cloud": one_small_cloud,
+    "the softmax panel has the variance nearest to 1": variance_by_choice,
+    "the mixture's classes shrink, those of the critic less": spreads_of_networks,
+    "latents leave their circle before the flip": leaves_before_it_flips,
+    "all heads fall": all_fall,
+    "no head is sure at the flip": least_sure,
+}
 
 
 @parametrised(CLAIMS)
@@ -318,7 +359,65 @@ def test_of_heads_in_general(claim: Claim, story: Story) -> None:
     claim.check_seeds(story)
 
 
-def test_the_number_on_the_screen_is_the_one_that_is_asked_for(story: Story) -> None:
-    assert history(story, 0)[0][-1, 1] == pytest.approx(
-        lessons.CHECKS["3.3"].key(of_lesson(story, 0)).truth
-    )
+@pytest.mark.parametrize("holds", REVEALED.values(), ids=REVEALED)
+def test_what_is_revealed_is_so(holds, story: Story) -> None:
+    holds(story, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("holds", REVEALED.values(), ids=REVEALED)
+@pytest.mark.parametrize("seed", SEEDS[1:])
+def test_what_is_revealed_is_so_at_any_seed(holds, seed, story: Story) -> None:
+    holds(story, seed)
+
+
+@pytest.mark.parametrize("holds", [three_answers, one_optimum, either_switch, towards_the_law,
+                                   all_noise])  # fmt: skip
+def test_what_is_revealed_of_the_objectives_is_so(holds, story: Story) -> None:
+    holds(story, 0)
+
+
+@pytest.mark.parametrize(
+    ("question", "right"),
+    {"3a": 2, "3b": 1, "4a": 0, "4b": 1, "4c": 0, "6a": 2, "6b": 2}.items(),
+)
+def test_the_right_option_is_the_point_of_the_lesson(question, right, story: Story) -> None:
+    runs = of_lesson(story, 0)
+    given = {"runs": runs} if question[0] == "3" or question == "4c" else {}
+    if question[0] == "6":
+        both = paths_of(story, 0)
+        given = {"path": both[2][0], "prior": both[2][1]}
+    if question == "6b":
+        given = {"runs": runs, "paths": [path for path, _ in both]}
+    found = course.predict(question, **given)
+    assert found.answer.right == right, found.answer.reason
+    assert any(c.isdigit() for c in found.answer.reason)
+
+
+def test_a_reveal_has_the_numbers_of_its_figure(story: Story) -> None:
+    softmax, mixture, variational = history(story, 0)
+    said = course.predict("3b", runs=of_lesson(story, 0)).answer.reason
+    for rows in (softmax, mixture, variational):
+        assert f"{rows[-1, 1]:.2f}" in said
+    assert f"{mixture[:, 1].min():.2f}" in said
+
+
+def test_draws_from_the_law_are_as_far_from_it_as_check_3_4_says() -> None:
+    rng = np.random.default_rng(0)
+    law = LatentPrior(np.zeros((2, 2)), scale=np.ones((2, 2)))
+    y, unsure = np.repeat([0, 1], 50), np.full((100, 2), np.log(0.5))
+    found = []
+    for _ in range(200):
+        lat = LatentSet(rng.standard_normal((100, 2)), unsure, y)
+        found.append(latent_fit(lat, law, resamples=0, progress=False).mean("kl"))
+    assert np.mean(found) == pytest.approx(lessons.CHECKS["3.4"].key().truth, rel=0.2)
+
+
+@pytest.mark.slow
+def test_few_labels_gain_by_the_encoder_and_not_by_the_law(story: Story) -> None:
+    found = course.few_label_runs(out=story.folder, progress=False)
+    ahead = {
+        over: sum(Estimate.of(row).above(0) == "held" for row in found.gains("variational", over))
+        for over in ("softmax", "softmax with q(z|x)")
+    }
+    assert ahead["softmax with q(z|x)"] == 0 < ahead["softmax"]

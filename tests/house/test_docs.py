@@ -69,7 +69,9 @@ def test_links_lead_somewhere(text: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "`", prose)):
         if "://" in link:
             url = urlsplit(link)
-            assert url.scheme == "https" and "." in url.netloc, f"{text.name} links to {link}"
+            assert (url.scheme, "." in url.netloc) == ("https", True), (
+                f"{text.name} links to {link}"
+            )
             continue
         path, _, anchor = link.partition("#")
         target = text.parent / path if path else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,12 @@ def test_python_runs(
         exec(code, names)
 
 
+@pages_with(r"{drawn}[^\n]*")
+def test_code_that_draws_is_python(page: Path) -> None:
+    for block in blocks(page, r"{drawn}[^\n]*"):  # run when the pages are built
+        compile("\n" * block.line + block.text, str(page), "exec")
+
+
 # ---------------------------------------------------------------- commands
 
 
@@ -120,6 +127,13 @@ def commands(page: Path) -> list[list[str]]:
     return found
 
 
+def check_parameters(words: list[str]) -> None:
+    """Raise an AssertionError if a command names parameters that its notebook does not have."""
+    parameters = notebook_parameters(read_notebook(list_notebooks()[words[1]]))
+    named = {b.split("=")[0] for a, b in pairwise(words) if a == "-p"}
+    assert named <= {p.name for p in parameters}, words
+
+
 @pages_with("sh")
 def test_commands_are_understood(page: Path) -> None:
     known = get_command(app)
@@ -131,16 +145,15 @@ def test_commands_are_understood(page: Path) -> None:
         options = [w.split("=")[0] for w in words if re.match(r"--?[a-z]", w)]
         assert set(options) <= taken, words
         if words[0] == "notebook" and words[1] in list_notebooks():
-            parameters = notebook_parameters(read_notebook(list_notebooks()[words[1]]))
-            named = {b.split("=")[0] for a, b in zip(words, words[1:], strict=False) if a == "-p"}
-            assert named <= {p.name for p in parameters}, words
+            check_parameters(words)
 
 
 def test_the_workflow_is_one() -> None:
     (text,) = (b.text for b in blocks(ROOT / "docs/headless.md", "yaml") if "jobs:" in b.text)
     workflow = yaml.safe_load(text)
     # YAML 1.1 reads the word "on" as true.
-    assert {"name", "jobs"} <= workflow.keys() and workflow[True] == ["push", "workflow_dispatch"]
+    assert workflow.keys() >= {"name", "jobs"}
+    assert workflow[True] == ["push", "workflow_dispatch"]
     (job,) = workflow["jobs"].values()
     runs = [step["run"] for step in job["steps"] if "run" in step]
     made = [shlex.split(run) for run in runs if run.startswith("vcviz ")]
@@ -148,9 +161,7 @@ def test_the_workflow_is_one() -> None:
     kept = job["steps"][-1]["with"]["path"]
     for words in made:
         assert words[words.index("--out") + 1] == kept
-        parameters = notebook_parameters(read_notebook(list_notebooks()[words[2]]))
-        named = {b.split("=")[0] for a, b in zip(words, words[1:], strict=False) if a == "-p"}
-        assert named and named <= {p.name for p in parameters}
+        check_parameters(words[1:])
 
 
 # ---------------------------------------------------------------- formulas, citation, front page
@@ -174,7 +185,8 @@ def test_the_citation_is_of_this_version() -> None:
     assert {"message", "title", "authors"} <= citation.keys()
     assert citation["version"] == vcviz.__version__
     cited = (ROOT / "docs/bibliography.md").read_text(encoding="utf-8")
-    assert f"version = {{{vcviz.__version__}}}" in cited and citation["title"] in cited
+    assert f"version = {{{vcviz.__version__}}}" in cited
+    assert citation["title"] in cited
 
 
 def test_works_are_in_the_bibliography() -> None:
@@ -189,6 +201,11 @@ def test_works_are_in_the_bibliography() -> None:
 def test_the_readme_sells_the_point_in_its_first_screen() -> None:
     first = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40]
     text = "\n".join(first)
-    assert "vcviz.explore(model, loader)" in text and "docs/explore.webp" in text
-    assert "of 97 comparisons" in text and "pip install" in text
+    points = (
+        "vcviz.explore(model, loader)",
+        "docs/explore.webp",
+        "of 97 comparisons",
+        "pip install",
+    )
+    assert [point for point in points if point not in text] == []
     assert (ROOT / "docs/explore.webp").stat().st_size < 1.5e6

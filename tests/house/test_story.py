@@ -325,7 +325,8 @@ CLAIMS = (
     Claim("latent_space", "nearly always lies outside its own circle", misread_digits_are_outliers),
     Claim("docs/getting_started.md", "Hardly any lies within the law", softmax_lies_beside_its_law),
     Claim(
-        "docs/getting_started.md", "is unsure of stray far outside", doubtful_digits_stray_from_the_mixture
+        "docs/getting_started.md", "is unsure of stray far outside",
+        doubtful_digits_stray_from_the_mixture,
     ),
     Claim(
         "docs/getting_started.md", "four in five lie in the circle of their class",

@@ -19,7 +19,7 @@ from vcviz.cli import app
 from vcviz.studies.sweeps import expand, parse_grid, read_journal, read_plan, sweep
 from vcviz.studies.sweeps.cluster import default_workers
 from vcviz.studies.sweeps.grid import nested
-from vcviz.studies.sweeps.tasks import grouped, tasks_of, train_command
+from vcviz.studies.sweeps.tasks import in_order, tasks_of, train_command
 
 # ---------------------------------------------------------------- grids
 
@@ -278,15 +278,9 @@ def test_a_journal_that_is_not_one_is_named(tmp_path):
         read_journal(tmp_path)
 
 
-def test_trainings_on_the_same_rows_follow_each_other_and_small_ones_go_together(tmp_path):
+def test_trainings_on_the_same_rows_follow_each_other(tmp_path):
     heads = ["softmax", "variational", "dropmax"]
     cells = expand({"head": heads, "seed": [0, 1]}, {"dataset": "digits"})
-    groups = grouped(tasks_of(cells, tmp_path))
-    order = [[(t.parameters["head"], t.parameters["seed"]) for t in group] for group in groups]
-    assert order == [
-        [("softmax", 0), ("softmax", 1)],
-        [("variational", 0)],
-        [("dropmax", 0)],
-        [("variational", 1)],
-        [("dropmax", 1)],
-    ]
+    found = in_order(tasks_of(cells, tmp_path))
+    order = [(t.parameters["seed"], t.parameters["head"]) for t in found]
+    assert order == [(seed, head) for seed in (0, 1) for head in heads]

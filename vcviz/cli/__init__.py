@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from vcviz import __version__
 from vcviz.base.errors import InputError, RunWarning, SweepError, TrainingError
+from vcviz.cli.course import app as course_app
 from vcviz.cli.scoreboard import scoreboard
 from vcviz.cli.sweep import sweep
 from vcviz.cli.train import TrainCommand, train
@@ -102,6 +103,7 @@ def tour(
 app.command(cls=TrainCommand)(train)
 app.command()(sweep)
 app.command()(scoreboard)
+app.add_typer(course_app, name="course")
 
 
 @app.command()

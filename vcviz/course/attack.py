@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -82,8 +82,8 @@ def attacked(
 def density_figure(
     runs: Sequence[Run], paths: Sequence[Trajectory], *, theme: style.Theme = "auto"
 ) -> go.Figure:
-    """Return accuracy, and the median log p(z|y) of the own class, along each attack."""
-    accuracy, density = [], []
+    """Return accuracy, median density of the own class, and alarms of p(z), along each attack."""
+    accuracy, density, alarms = [], [], []
     names = run_titles(runs)
     last = max(path.steps for path in paths)
     lows, highs = [], []
@@ -95,18 +95,22 @@ def density_figure(
         middle = np.median(own_log_density(path, prior), axis=1)
         lows.append(middle.min())
         highs.append(middle.max())
+        share = unlikely(path, prior).mean(axis=1)
         accuracy.append(line(at, path.accuracy, name, color, dash=dash))
         density.append(line(at, middle, name, color, dash=dash, legend=False))
+        alarms.append(line(at, share, name, color, dash=dash, legend=False))
     # A law far from its latents would press the others together: its line leaves the panel.
     low = max(min(lows), -40.0) - 1
+    step = axis("step", 0, last)
     panels = [
-        Panel("Accuracy", accuracy, axis("step", 0, last), axis("fraction", 0, 1.02)),
+        Panel("Accuracy", accuracy, step, axis("fraction", 0, 1.02)),
         Panel(
             "Density of the own class, median",
             density,
-            axis("step", 0, last),
+            step,
             axis("log p(z|y), nats", low, max(highs) + 1),
         ),
+        Panel("Alarms of p(z)", alarms, step, axis("fraction", 0, 1.02)),
     ]
     return go.Figure(**sheet(panels, height=260, theme=theme))
 
@@ -140,13 +144,44 @@ def predict_region(path: Trajectory, prior: LatentPrior) -> Prediction:
         )
 
     return Prediction(
-        "An input is pushed step by step until its label flips. Where is its latent at that "
+        "An input is pushed step by step until its prediction flips. Where is its latent at that "
         "moment, most often?",
         [
             "still in the region of its own class",
             "in the region of the class it is taken for",
             "between the classes, in neither region",
         ],
+        reveal,
+    )
+
+
+def predict_heads(runs: Sequence[Run], paths: Sequence[Trajectory]) -> Prediction:
+    """Ask how many of the heads keep half of the digits under attack."""
+
+    def reveal() -> Reveal:
+        standing = sum(bool(path.accuracy[-1] >= 0.5) for path in paths)
+        said = []
+        for name, run, path in zip(run_titles(runs), runs, paths, strict=True):
+            prior = run.prior()
+            assert prior is not None
+            own = np.median(own_log_density(path, prior), axis=1)
+            alarms = unlikely(path, prior).mean(1)
+            said.append(
+                f"**{name}**: accuracy {path.accuracy[0]:.2f} → {path.accuracy[-1]:.2f}, median "
+                f"log p(z|y) {own[0]:.1f} → {own[-1]:.1f} nats; p(z) raises an alarm for at most "
+                f"{alarms.max():.0%} (step {alarms.argmax()}), at the end for {alarms[-1]:.0%}."
+            )
+        return Reveal(
+            (2, 1, 1, 0)[standing],
+            "\n\n".join(said) + "\n\nA law in latent space is no defence by itself. The density of "
+            "the own class needs the label, which only the attacker and you have; a defender can "
+            "watch p(z).",
+        )
+
+    return Prediction(
+        "Two of the heads state a law p(z|y). Which heads still read half of the digits after "
+        "the attack?",
+        ["all", "those that state a law, or one of them", "none"],
         reveal,
     )
 
@@ -173,53 +208,96 @@ def key_radius() -> Key:
     )
 
 
-def key_drop() -> Key:
-    """Return the change of log N(z; 0, I) from the mean to 3 standard deviations."""
-    law = LatentPrior(np.zeros((1, 2)), scale=np.ones((1, 2)))
-    far, near = law.log_prob([[3.0, 0.0], [0.0, 0.0]])[:, 0]
-    truth = float(far - near)
+def key_far() -> Key:
+    """Return log odds and density of a latent far from two Gaussian classes."""
+    odds, drop = 2 * 1.5 * 10.0, -0.5 * 8.5**2
     return Key(
-        truth,
-        "−½ r²: leaving a class is cheap at first and then ever dearer",
+        (odds, drop),
+        "the classifier is as good as certain of something that this class hardly ever does",
         {
-            "that is −r²: the ½ is missing": 2 * truth,
-            "log p falls with the square of the distance": -3.0,
+            "log p(z|y) is that of the nearer class, at a distance of 8.5": (
+                odds,
+                -0.5 * 11.5**2,
+            ),
+            "the log odds are the difference of two densities: −½ (z − 1.5)² + ½ (z + 1.5)²": (
+                -drop,
+                drop,
+            ),
+            "the log odds are right; the density falls with ½ of the squared distance": (
+                odds,
+                2 * drop,
+            ),
+            "the log odds are right; measure the distance from the mean, not from 0": (odds, -50.0),
+            "the log odds are right, and the density is lower here, not higher": (odds, -drop),
         },
-        unit="nats",
-        tolerance=0.01,
-        hint="log N(z; 0, I) = −½ |z|² + const",
+        tolerance=0.005,
+        hint="log N(z; μ, 1) = −½ (z − μ)² + const, for both classes",
     )
 
 
-def key_share(path: Trajectory, prior: LatentPrior) -> Key:
-    """Return the share of flipped samples that end inside the region of the predicted class."""
-    inside = in_region(path, prior, of="predicted")
-    rows = flipped(path)
-    if not rows.any():
-        raise InputError("no digit flipped under this attack; choose a larger epsilon")
-    mistakes: dict[str, Any] = {
-        "that is at the step of the flip; asked is the last step": at_flip(path, inside),
-        "that is of the own class": in_region(path, prior)[-1, rows].mean(),
-        "that is of all steps": inside[:, rows].mean(),
-        "that is of all digits; asked is of those that flipped": inside[-1].mean(),
-        "that is the share outside": 1 - inside[-1, rows].mean(),
-    }
+def key_alarms() -> Key:
+    """Return the share of attacks among the alarms of a detector."""
+    caught, false, rate = 0.8, 0.05, 0.001
     return Key(
-        float(inside[-1, rows].mean()),
-        "they lie where honest digits do, and p(z) says nothing of them any more",
-        mistakes,
+        caught * rate / (caught * rate + false * (1 - rate)),
+        "some sixty alarms of clean inputs for one of an attack: clean inputs are so many more",
+        {
+            "that is the share of attacks that raise an alarm; asked is the reverse": caught,
+            "attacks are rare: weigh both shares by how often their inputs come": caught
+            / (caught + false),
+            "that is the share of all inputs": caught * rate,
+            "that is the share of inputs with an alarm": caught * rate + false * (1 - rate),
+            "that is the share of alarms that are none": false
+            * (1 - rate)
+            / (caught * rate + false * (1 - rate)),
+        },
         unit="fraction",
-        tolerance=0.005,
-        hint="inside[-1] is the last step; take its mean over the rows that flipped",
+        tolerance=0.02,
+        hint="Bayes' rule: of 100,000 inputs, how many alarms are attacks and how many are not?",
+    )
+
+
+def key_flaw() -> Key:
+    """Return the letter of the flaw in a robustness claim."""
+    return Key(
+        "b",
+        "with every image allowed some image of another class is within reach, so the accuracy "
+        "must fall to chance or below: the gradient that the attack follows leads nowhere",
+        {
+            "at ϵ = 1 any image may become any other: no classifier can be right then": "a",
+            "more digits would make the number more certain, not lower": "c",
+            "all three radii are in the same norm, and the largest allows everything": "d",
+        },
+        hint="answer with one letter; what does ϵ = 1 allow for pixels between 0 and 1?",
     )
 
 
 CHECKS = {
-    "6.1": Check(key_radius, "2 / (1 + 3)"),
-    "6.2": Check(key_drop, "-0.5 * 3**2"),
+    "6.1": Check(
+        key_radius,
+        "2 / (1 + 3)",
+        r"Within $\|x' - x\|_\infty \le \epsilon$ the value $w^\top x'$ falls by at most "
+        r"$\epsilon \|w\|_1 = 4 \epsilon$, which must be 2: $\epsilon = 0.5$.",
+    ),
+    "6.2": Check(
+        key_far,
+        "[2 * 1.5 * 10, -0.5 * (10 - 1.5)**2]",
+        r"$\log \frac{p(z|+)}{p(z|-)} = -\tfrac12 (z - 1.5)^2 + \tfrac12 (z + 1.5)^2 = 3z = 30$; "
+        r"$\log p(z|+)$ is $\tfrac12 \cdot 8.5^2 = 36.1$ nats below its value at the mean.",
+        points=2,
+    ),
     "6.3": Check(
-        key_share,
-        'course.in_region(path, variational.prior(), of="predicted")[-1, course.flipped(path)].mean()',
+        key_alarms,
+        "0.8 * 0.001 / (0.8 * 0.001 + 0.05 * 0.999)",
+        "Of 100,000 inputs 100 are attacked, 80 of them with an alarm; of 99,900 others 4,995 "
+        "raise one. 80 of 5,075 alarms are attacks: 1.6 %.",
+    ),
+    "6.4": Check(
+        key_flaw,
+        '"b"',
+        "A radius that allows every image is a control: an attack that does not bring the accuracy "
+        "down there fails, for example because gradients vanish in a saturated softmax. This is "
+        "one of the sanity gates of vcviz.",
     ),
 }
-PREDICTIONS = {"6": predict_region}
+PREDICTIONS = {"6a": predict_region, "6b": predict_heads}

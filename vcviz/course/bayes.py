@@ -75,7 +75,7 @@ class BayesExplorer(Explorer):
             },
             "spread": float_slider("Spread of B (A has 1)", at["spread"], 0.4, 3, 0.2, ".1f"),
             "correlation": float_slider("Correlation in B", at["correlation"], -0.9, 0.9, 0.15),
-            "share": float_slider("P(B)", at["share"], 0.05, 0.95, 0.05),
+            "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05),
         }
         law, *sliders = controls.values()
         panel = ipw.VBox([panel_of([law], reset_button(self.reset)), panel_of(sliders)])
@@ -239,16 +239,17 @@ def predict_frequency() -> Prediction:
         before, after = (round(-s.bias / s.weight[0], 9) + 0.0 for s in (even, most))
         return Reveal(
             1 if after < before else 2,
-            f"P(B) enters the bias alone: b_B − b_A rises by log(0.9/0.1) = "
-            f"{most.bias - even.bias:.2f} nats, and w_B − w_A stays ({most.weight[0]:.2f}, "
-            f"{abs(most.weight[1]):.2f}). The line moves from z₁ = {before:.2f} to "
-            f"z₁ = {after:.2f}, away from the more frequent class. The best softmax is Bayes' "
-            f"rule itself, {abs(most.excess):.3f} nats above it, wherever the centres are.",
+            "The frequencies enter the biases alone: their difference rises by log(0.9/0.1) = "
+            f"{most.bias - even.bias:.2f} nats, and that of the weights stays "
+            f"({most.weight[0]:.2f}, {abs(most.weight[1]):.2f}). The line moves from "
+            f"z₁ = {before:.2f} to z₁ = −{abs(after):.2f}, away from the more frequent class. The "
+            f"best softmax is Bayes' rule itself, {abs(most.excess):.3f} nats above it, wherever "
+            "the centres are.",
         )
 
     return Prediction(
         "A and B have the same covariance, and the line where p(B|z) = ½ lies halfway between "
-        "their centres. P(B) rises from 0.5 to 0.9. What does the line do?",
+        "their centres. The frequency of B rises from 0.5 to 0.9. What does the line do?",
         [
             "it stays where it is",
             "it moves towards A and stays parallel to itself",

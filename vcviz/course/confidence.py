@@ -90,9 +90,8 @@ class ConfidenceExplorer(Explorer):
             axis("accuracy, fraction", -0.02, 1.04),
             [
                 f"accuracy {(log_probs.argmax(1) == y).mean():.3f} (true {accuracy():.3f})",
-                f"at T = 1: NLL {negative_log_likelihood(log_probs, y):.3f}, ECE {curve.ece:.3f}",
-                f"at T = {t:.2f}, fitted on other rows: "
-                f"NLL {negative_log_likelihood(softer, y):.3f}, "
+                f"T = 1: NLL {negative_log_likelihood(log_probs, y):.3f}, ECE {curve.ece:.3f}",
+                f"T = {t:.2f} (other rows): NLL {negative_log_likelihood(softer, y):.3f}, "
                 f"ECE {expected_calibration_error(softer, y, n_bins=BINS):.3f}",
             ],
         )
@@ -114,7 +113,7 @@ class ConfidenceExplorer(Explorer):
                     hoverinfo="skip",
                 ),
                 line(sizes, mean, "mean ECE", _POINT),
-                line(sizes, floor, "mean ECE if calibrated", _IF, dash="dot"),
+                line(sizes, floor, "mean ECE at sharpness 1", _IF, dash="dot"),
                 line(
                     sizes[[0, -1]],
                     np.full(2, true_error(sharpness)),
@@ -134,7 +133,7 @@ class ConfidenceExplorer(Explorer):
             axis("test rows n", np.log10(40), np.log10(25000), type="log", dtick=1),
             axis("ECE, fraction", 0, 0.26),
             [
-                f"ECE {curve.ece:.3f}; {curve.ece_if_calibrated:.3f} expected if calibrated",
+                f"ECE {curve.ece:.3f}; {curve.ece_if_calibrated:.3f} if it were calibrated",
                 f"true calibration error {true_error(sharpness):.3f}",
             ],
         )

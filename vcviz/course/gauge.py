@@ -210,9 +210,10 @@ def key_freedom() -> Key:
         "a symmetric Σ has D(D+1)/2 free numbers and c has D",
         {
             "a covariance is symmetric: count Σ₁₂ and Σ₂₁ once": d * d + d,
-            "the shift c is free too": d * (d + 1) // 2,
+            "that is Σ alone, or a diagonal Σ with c: c is free too, and every Σ will do": (
+                d * (d + 1) // 2
+            ),
             "that is c alone; Σ is free too": d,
-            "that counts a diagonal Σ; every Σ will do": 2 * d,
         },
         tolerance=1e-9,
         hint="how many different entries has a symmetric 3×3 matrix?",

@@ -52,7 +52,7 @@ class FlipExplorer(Explorer):
         self._theme = theme
         controls = {
             "rate": float_slider("Share of labels turned", rate, 0.0, 0.4, 0.05),
-            "share": float_slider("P(B) of clean labels", share, 0.1, 0.9, 0.1, ".1f"),
+            "share": float_slider("Frequency of B", share, 0.1, 0.9, 0.1, ".1f"),
         }
         panel = panel_of(list(controls.values()), reset_button(self.reset))
         super().__init__(Bound(self._draw, controls, "rate", panel))
@@ -176,7 +176,7 @@ class TemperatureExplorer(Explorer):
                 ),
             ],
             axis("temperature τ", np.log10(0.045), np.log10(5.6), **_LOG_TICKS),
-            axis("nats", -0.02, 0.6),
+            axis("nats", -0.02, 0.9),
             [f"bias {values[now, 0]:.4f} nats", f"noise {values[now, 1]:.3f} nats"],
         )
         return sheet([chosen, trade], height=320, legend_rows=2, theme=self._theme)
@@ -194,12 +194,12 @@ def predict_flips() -> Prediction:
         best, rare = fitted(0.2), fitted(0.2, 0.2)
         return Reveal(
             0 if moved else 1 if lower else 2,
-            f"p̃ = ½ where p = ½, here at z = {abs(crossing):.1f}, and no p̃ is above {top:.2f}: the "
-            f"log odds stay within log(0.8/0.2) = {np.log(4):.2f} nats. The best softmax cannot "
-            f"level off. It lowers its slope from {2 * HALF:.2f} to {best.slope:.2f}, as a "
-            f"temperature of {2 * HALF / best.slope:.2f} would: too careful in the middle, too "
-            f"sure far out. If B is rare, P(B) = 0.2, it also moves its own decision, to "
-            f"z = {_near(rare.boundary)} where Bayes' rule has {_near(boundary(0.2))}.",
+            f"It says ½ where it said ½ before, here at z = {abs(crossing):.1f}, and nowhere more "
+            f"than {top:.2f}: the log odds stay within log(0.8/0.2) = {np.log(4):.2f} nats. The "
+            f"best softmax cannot level off. It lowers its slope from {2 * HALF:.2f} to "
+            f"{best.slope:.2f}, as a temperature of {2 * HALF / best.slope:.2f} would: too careful "
+            f"in the middle, too sure far out. If B is rare (0.2), it also moves its own decision, "
+            f"to z = {_near(rare.boundary)} where Bayes' rule has {_near(boundary(0.2))}.",
         )
 
     return Prediction(

@@ -60,7 +60,9 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, Sequence) and isinstance(value[0], str):
         return " or ".join(value)
-    return np.array2string(np.asarray(value, dtype=float), precision=4, separator=", ")
+    numbers = np.asarray(value, dtype=float)
+    text = ", ".join(f"{number:.4g}" for number in numbers.ravel())
+    return f"[{text}]" if numbers.ndim else text
 
 
 def _plain(text: str) -> str:
@@ -106,7 +108,10 @@ def sealed(question: str, key: Key) -> dict[str, Any]:
         parts = [_digest(secret, bytes([i])) for i in range(len(opening) - 1)]
         parts.append(_xor(secret, *parts))
         shares = [
-            {h[:4].hex(): _xor(_digest(h), part).hex() for h in (_hash(t, grid, salt) for t in texts)}
+            {
+                h[:4].hex(): _xor(_digest(h), part).hex()
+                for h in (_hash(t, grid, salt) for t in texts)
+            }
             for texts, part in zip(opening, parts, strict=True)
         ]
         text = said.encode()

@@ -13,7 +13,8 @@ from scipy.special import log_expit
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 #: what is searched: half the distance m of the latents' means, and their spread s
-DISTANCES, SPREADS = np.linspace(0, 6, 97), np.geomspace(0.05, 4, 97)
+#: (a spread of 1 is among them)
+DISTANCES, SPREADS = np.linspace(0, 6, 97), np.geomspace(1 / 32, 4, 99)
 
 #: objective -> its switches (likelihood, entropy, rate)
 OBJECTIVES = {
@@ -67,6 +68,11 @@ class Optimum:
     s: float
     values: dict[str, float]
     runs_away: bool
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Distance and spread."""
+        return self.m, self.s
 
 
 def landscape(

@@ -106,24 +106,58 @@ def predict_nearest(runs: Sequence[Run]) -> Prediction:
         final = {name: rows[-1] for name, rows in fit_history(runs).items()}
         names = list(final)
         order = sorted(names, key=lambda name: final[name][1])
-        said = ", ".join(f"{n} {final[n][1]:.2f}" for n in order)
-        accuracies = [run.latents("test").accuracy for run in runs]
+        distance = ", ".join(f"{n} {final[n][1]:.2f}" for n in order)
+        width = ", ".join(f"{n} {final[n][2]:.2f}" for n in names)
+        accuracy = ", ".join(f"{run.latents('test').accuracy:.3f}" for run in runs)
+        start, end = (
+            ", ".join(f"{run.latents('train', epoch).z.std(0).mean():.2g}" for run in runs)
+            for epoch in (0, runs[0].epochs[-1])
+        )
         return Reveal(
             names.index(order[0]),
-            f"Mean moment KL of the training latents in nats: {said}. The test accuracies are "
-            f"{', '.join(f'{a:.3f}' for a in accuracies)}: nothing in cross-entropy asks for the "
-            "law, and the mixture's likelihood overdoes it (whitened variance "
-            f"{final[names[1]][2]:.2f}).",
+            f"Moment KL of the training latents, mean of the classes, in nats: {distance}. Look in "
+            f"the figure for the width of the classes (whitened variance, 1 = as the law has it): "
+            f"{width}. All three start as one cloud: in the order of the figure the latents have a "
+            f"standard deviation of {start} at first, and of {end} in the end.\n\n"
+            f"The test accuracies are {accuracy}: they do not tell who follows a law.",
         )
 
     return Prediction(
         "After training, whose latents q(z|y) are nearest to the law p(z|y) that the head "
         "anticipates?",
         [
-            "softmax: the law it implies is made to fit",
+            "softmax: the law is read off its own layer",
             "Gaussian mixture: its likelihood is maximised",
             "variational: a critic compares latents with the law",
         ],
+        reveal,
+    )
+
+
+def predict_way(runs: Sequence[Run]) -> Prediction:
+    """Ask how the distance of the mixture's latents from their law changes while it trains."""
+
+    def reveal() -> Reveal:
+        softmax, mixture, variational = (np.array(rows) for rows in fit_history(runs).values())
+        best = int(mixture[:, 1].argmin())
+        rises = mixture[-1, 1] > 1.2 * mixture[best, 1]
+        lowest = int(softmax[:, 1].argmin())
+        return Reveal(
+            2 if best == 0 else 1 if rises else 0,
+            f"**Mixture:** {mixture[0, 1]:.2f} nats before training, {mixture[best, 1]:.2f} at "
+            f"epoch {mixture[best, 0]:.0f}, its least, and {mixture[-1, 1]:.2f} at the end. "
+            f"Between these two its variance goes from {mixture[best, 2]:.2f} to "
+            f"{mixture[-1, 2]:.2f}: the likelihood goes on pulling latents to the mean.\n\n"
+            f"**Softmax:** least at epoch {softmax[lowest, 0]:.0f} ({softmax[lowest, 1]:.2f} "
+            f"nats), {softmax[-1, 1]:.2f} at the end: cross-entropy asks for no law.\n\n"
+            f"**Variational:** {variational[-1, 1]:.2f} nats at the end, with a variance of "
+            f"{variational[-1, 2]:.2f}.",
+        )
+
+    return Prediction(
+        "The mixture head maximises log p(z|y) of its latents. How does their moment KL from "
+        "p(z|y) change over the epochs?",
+        ["it falls, to the end", "it falls, then rises again", "it rises from the beginning"],
         reveal,
     )
 
@@ -164,25 +198,70 @@ def key_radius() -> Key:
     )
 
 
-def key_softmax(runs: Sequence[Run]) -> Key:
-    """Return the mean moment KL of the softmax run's training latents, nats."""
-    fits = {
-        split: latent_fit(run.latents(split), run.prior(), resamples=0, progress=False).mean("kl")  # type: ignore[arg-type]
-        for run in runs[:1]
-        for split in ("train", "test")
-    }
+def key_flaw() -> Key:
+    """Return the letter of the flaw in praise of the softmax head's variance."""
     return Key(
-        fits["train"],
-        "and the predictions are as good as the others': accuracy says nothing of it",
-        {"that is of the test latents": fits["test"]},
+        "b",
+        "Σ is the pooled covariance of these very latents, so the mean is 1 whatever they look "
+        "like; the moment KL, which sees means and single classes too, says how far they are off",
+        {
+            "compare the moment KL of the three heads, in the left panel": "a",
+            "they may, but the number says nothing of the training rows either": "c",
+            "whitening takes out the units: a scale of the latents cannot change it": "d",
+        },
+        hint="answer with one letter; where does the Σ of the softmax panel come from (lesson 2)?",
+    )
+
+
+def key_bias() -> Key:
+    """Return the mean moment KL of 50 draws from the law itself, in two dimensions."""
+    n, dim = 50, 2
+    means, covariance = dim / (2 * n), dim * (dim + 1) / 2 / (2 * n)
+    return Key(
+        means + covariance,
+        "a fit with 5 numbers costs ½ nat each, over n: a KL of this size says nothing",
+        {
+            "the covariance is fitted too: D(D + 1)/2 more numbers": means,
+            "the means are fitted too: D more numbers": covariance,
+            "the ½ is missing": 2 * (means + covariance),
+            "a covariance is symmetric: it has D(D + 1)/2 free numbers, not D²": (dim + dim**2)
+            / (2 * n),
+            "the latents are draws, and their own mean and covariance are not those of the law": (
+                0.0
+            ),
+        },
         unit="nats",
-        hint="vcviz.studies.latent_fits(runs, split='train')[0].mean('kl') is that number",
+        tolerance=0.03,
+        hint="each of the fitted numbers adds 1/(2n) on average; how many are there?",
     )
 
 
 CHECKS = {
-    "3.1": Check(key_collapse, "0.5 * (0.1**2 - 1 - math.log(0.1**2))"),
-    "3.2": Check(key_radius, "math.sqrt(-2 * math.log(1 - 0.9))"),
-    "3.3": Check(key_softmax, 'vcviz.studies.latent_fits(runs, split="train")[0].mean("kl")'),
+    "3.1": Check(
+        key_collapse,
+        "0.5 * (0.1**2 - 1 - math.log(0.1**2))",
+        r"$D = 1$, $\delta = 0$, $\hat\Sigma = 0.1^2$, $\Sigma = 1$: "
+        r"$\tfrac12 (0.01 - 1 - \log 0.01) = 1.808$ nats.",
+    ),
+    "3.2": Check(
+        key_radius,
+        "math.sqrt(-2 * math.log(1 - 0.9))",
+        r"In the plane $P(|z| > \rho) = e^{-\rho^2/2}$ for $\mathcal N(0, I)$. "
+        r"$e^{-\rho^2/2} = 0.1$ gives $\rho = \sqrt{2 \log 10} = 2.146$.",
+    ),
+    "3.3": Check(
+        key_flaw,
+        '"b"',
+        "The convention of lesson 2: Σ is the pooled within-class covariance of the training "
+        "latents. The whitened variance, averaged over rows, is then 1 by construction.",
+    ),
+    "3.4": Check(
+        key_bias,
+        "(2 + 3) / (2 * 50)",
+        r"To first order a KL divergence is half a sum of squares: $n\,\mathrm{KL} \approx "
+        r"\tfrac12 \chi^2_\nu$, with one degree of freedom for each fitted number, so its mean is "
+        r"$\nu / 2n$ with $\nu = D + D(D+1)/2 = 5$: $5/100 = 0.05$ nats.",
+        points=2,
+    ),
 }
-PREDICTIONS = {"3": predict_nearest}
+PREDICTIONS = {"3a": predict_nearest, "3b": predict_way}

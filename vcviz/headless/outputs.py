@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FIGURE = "application/vnd.plotly.v1+json"
 FORMATS = ("png", "svg", "pdf")
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Pixels; figures without a height have plotly's own. Doubled, so that text stays sharp in print.
 _WIDTH, _HEIGHT, _SCALE = 900, 450, 2
 
@@ -99,7 +99,7 @@ def image_formats(images: bool | Sequence[str] | None) -> tuple[str, ...]:
 
 def can_write_images() -> bool:
     """Return whether kaleido and a browser for it are installed."""
-    return find_spec("kaleido") is not None and any(map(shutil.which, _BROWSERS))
+    return find_spec("kaleido") is not None and any(map(shutil.which, BROWSERS))
 
 
 def _figures(nb: NotebookNode) -> Iterator[Mapping[str, Any]]:

@@ -102,6 +102,13 @@ class _Renderer(IPythonRenderer):
     def inline_math(self, body: str) -> str:
         return to_mathml(body)
 
+    def block_text(self, text: str) -> str:
+        """Return the words of a list's item in a box of their own.
+
+        A box with a formula scrolls (page.css), and one that scrolls cuts its bullet off.
+        """
+        return f"<div>{text}</div>"
+
     def link(self, text: str, url: str, title: str | None = None) -> str:
         """Return a link; one to a notebook beside this one leads to the page beside this page.
 

@@ -39,6 +39,8 @@ class LatentPosterior(NamedTuple):
 
         A point gives itself n times. The noise is drawn on the generator's device.
         """
+        if n == 1 and self.scale is None:
+            return self.mean
         # An axis of one draw would cost as much on the way back as the draw itself.
         shape = self.mean.shape if n == 1 else (n, *self.mean.shape)
         if self.scale is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -31,7 +30,6 @@ from vcviz.runs.settings import build_model, load_splits, plain_session
 from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
-from vcviz.training.stacked import StackedTrainer, can_stack, fits
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,6 @@ class Job:
         if done is not None:
             done.check_data(*self.data)
         return done
-
-    def interrupted(self) -> bool:
-        """Return whether there is a checkpoint to go on from."""
-        folder = run_folder.partial_folder(self.out, self.name)
-        return (folder / "checkpoint" / "state.safetensors").exists()
 
     def model(self) -> Classifier:
         """Return the untrained classifier, after a check that data and settings fit it."""
@@ -132,51 +125,6 @@ def _train(job: Job, checkpoint_every: float, progress: bool) -> runs.Run:
             run_folder.discard(trainer.folder)  # the same settings would only fail again
             raise
         return job.finish(trainer)
-
-
-@plain_session()
-def train_jobs(jobs: Sequence[Job], checkpoint_every: float, progress: bool) -> list[runs.Run]:
-    """Return the runs of jobs; new ones that differ in the seed alone are trained together.
-
-    Together only where that is faster (`can_stack`). A run that was interrupted goes on alone.
-    """
-    together = [j for j in jobs if can_stack(j.config) and not distributed.was_launched()]
-    new = [j for j in together if not j.interrupted() and not j.finished()]
-    for _, same in itertools.groupby(sorted(new, key=_but_seed), key=_but_seed):
-        if len(group := list(same)) > 1:
-            _train_together(group, checkpoint_every, progress)
-    return [train_job(job, checkpoint_every, progress) for job in jobs]
-
-
-def _train_together(jobs: Sequence[Job], checkpoint_every: float, progress: bool) -> None:
-    """Train jobs as one program; those that cannot be are left for later, one by one."""
-    config = jobs[0].config
-    device = pick_device(config.device)
-    models = [job.model() for job in jobs]
-    with contextlib.ExitStack() as held:
-        for job in jobs:
-            held.enter_context(_locked(job))
-        if any(job.interrupted() or job.finished() for job in jobs):
-            # Another process was at them while this one waited.
-            return
-        held.enter_context(_threads(config))
-        held.enter_context(_seeded(config.seed))
-        trainers = [job.trainer(model, device) for job, model in zip(jobs, models, strict=True)]
-        if not fits(trainers):
-            return
-        try:
-            StackedTrainer(trainers).run(checkpoint_every, progress)
-        except (InputError, TrainingError):
-            # One of them fails: which, and why, is said when it is trained alone.
-            for trainer in trainers:
-                run_folder.discard(trainer.folder)
-            return
-        for job, trainer in zip(jobs, trainers, strict=True):
-            job.finish(trainer)
-
-
-def _but_seed(job: Job) -> str:
-    return job.config.model_copy(update={"seed": 0}).to_json()
 
 
 def pick_device(name: str) -> torch.device:

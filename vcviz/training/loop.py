@@ -153,7 +153,7 @@ class Trainer:
             x, y = augmented(self.x[own], config.augment, noise), self.y[own]
 
             loss, z, y = self.step(x, y, noise)
-            main.zero_grad(set_to_none=True)
+            main.zero_grad()
             self.scaler.scale(_weighed(loss.total, weight)).backward()
             self.scaler.step(main)
             self.scaler.update()
@@ -162,7 +162,7 @@ class Trainer:
             if critic_optimizer is not None:
                 for _ in range(config.critic_steps):
                     critic = model.head.critic_terms(z.detach(), y, generator=noise)
-                    critic_optimizer.zero_grad(set_to_none=True)
+                    critic_optimizer.zero_grad()
                     _weighed(critic.total, weight).backward()
                     distributed.average_gradients(self.critic_parameters)
                     critic_optimizer.step()
@@ -170,28 +170,20 @@ class Trainer:
         return {**distributed.averaged(losses.means(), self.device), "lr": lr}
 
     def _set_learning_rate(self, done: float) -> float:
-        lr = self.learning_rate(done)
+        config = self.config
+        lr = config.lr * schedule(config.schedule, done, **config.schedule_options)
         for group in self.optimizers["main"].param_groups:
             group["lr"] = lr * group["lr_scale"]
         return lr
 
-    def learning_rate(self, done: float) -> float:
-        """Return the learning rate after a share `done` of training."""
-        return self.config.lr * schedule(self.config.schedule, done, **self.config.schedule_options)
-
     # ---------------------------------------------------------- what is kept
 
-    def keep_probe(
-        self, epoch: int, known: Mapping[str, LatentSet] | None = None
-    ) -> dict[str, float]:
-        """Keep the probe latents of an epoch and return their scores for the history.
-
-        `known` are the latents by split, for a caller who has them.
-        """
+    def keep_probe(self, epoch: int) -> dict[str, float]:
+        """Keep the probe latents of an epoch and return their scores for the history."""
         row: dict[str, float] = {}
         arrays = anticipated_arrays(self.model)
         for split, rows in self.probe.items():
-            latents = self._latents(rows) if known is None else known[split]
+            latents = self._latents(rows)
             row |= {f"probe_{split}/{k}": v for k, v in quick_scores(latents).items()}
             arrays |= {f"{split}.{k}": v for k, v in latent_arrays(latents).items()}
         if self.held_out is not None:

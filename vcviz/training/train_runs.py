@@ -20,7 +20,7 @@ from vcviz.models.laws import describe as describe_law
 from vcviz.records import Split, as_array
 from vcviz.runs import folder as run_folder
 from vcviz.runs.config import RunConfig
-from vcviz.training.jobs import Job, train_job, train_jobs
+from vcviz.training.jobs import Job, train_job
 
 
 @overload
@@ -51,8 +51,8 @@ def train(
         ``dataset="digits"``, ``latent_dim=2``, ``epochs=30``, ``seed=0``, ``head_options={…}``
         (a `torch.distributions` object as its ``law`` is kept as JSON,
         `vcviz.models.laws.describe`); a string alone is the dataset
-    seeds : train one run for each of these seeds instead and return a list. Small softmax models
-        are then trained together, several times faster, with results equal to float tolerance.
+    seeds : train one run for each of these seeds instead, one after another, and return a list;
+        `vcviz.sweep` does several at a time, one on each core
     out : folder of runs
     name : the run's folder; default made of dataset, head, D, seed and a hash of the settings
     splits : (train, test) of your own instead of `dataset` and its options, all rows of them
@@ -122,14 +122,15 @@ def train(
     if not isinstance(seeds, Iterable) or not (wanted := list(seeds)):
         raise InputError(f"seeds should be some integers, as in range(5), got {clip(seeds)}")
     values = config.model_dump()
+    # All settings are checked before anything is trained.
     configs = {seed: RunConfig(**values | {"seed": seed}) for seed in wanted}
-    found = train_jobs(
+    runs_of = {
         # Each begins with the weights that the encoder has now.
-        [_job(c, out, None, splits, copy.deepcopy(encoder)) for c in configs.values()],
-        checkpoint_every,
-        progress,
-    )
-    runs_of = dict(zip(configs, found, strict=True))
+        seed: train_job(
+            _job(c, out, None, splits, copy.deepcopy(encoder)), checkpoint_every, progress
+        )
+        for seed, c in configs.items()
+    }
     return [runs_of[seed] for seed in wanted]
 
 

@@ -178,13 +178,16 @@ const main = document.querySelector("main");
 const screens = [];
 for (const cell of main.querySelectorAll(":scope > .jp-Cell")) {
   if (cell.querySelector("details.code") && !cell.querySelector(".jp-OutputArea-output")) continue;
+  const has = (what, cells = [cell]) => cells.some((one) => one.querySelector(what));
+  const asks = /^\s*Check \d/.test(cell.textContent);
+  cell.classList.toggle("asks", asks); // on paper with the room for its answer
   const before = screens.at(-1);
-  const starts = !before || cell.querySelector("h1, h2, .predict") || /^\s*Check \d/.test(cell.textContent)
-    // A figure would give its prediction away.
-    || (cell.querySelector(".figure") && before.some((other) => other.querySelector(".predict")));
+  // A figure would give the prediction before it away.
+  const starts = !before || asks || has("h1, h2") || has(".predict", before) || (has(".predict") && has(".figure", before));
   if (starts) screens.push([cell]);
   else before.push(cell);
 }
+for (const [first] of screens) first.classList.add("slide"); // a sheet of its own on paper
 const bar = document.createElement("nav");
 bar.className = "slide-bar";
 bar.setAttribute("aria-label", "slides");

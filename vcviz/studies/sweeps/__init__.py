@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vcviz.base.progress import bar_interval
 from vcviz.studies.sweeps.cluster import Pool, Workers, open_pool
 from vcviz.studies.sweeps.grid import Grid, expand, parse_grid, read_plan
 from vcviz.studies.sweeps.journal import Journal, locked, read_journal
-from vcviz.studies.sweeps.tasks import Task, grouped, tasks_of
+from vcviz.studies.sweeps.tasks import Task, in_order, tasks_of
 
 __all__ = [
     "SweepError",
@@ -187,17 +187,16 @@ def _open_tasks(tasks: list[Task], journal: Journal) -> list[Task]:
 def _drive(pool: Pool, tasks: list[Task], journal: Journal, bar: tqdm, retries: int) -> None:
     """Give tasks to the pool, note what comes back, and try again as asked."""
 
-    def submit(group: Sequence[Task]) -> None:
-        for task in group:
-            journal.entries[task.name]["attempts"] += 1
-        pool.submit(group, journal.entries[group[0].name]["attempts"])
+    def submit(task: Task) -> None:
+        journal.entries[task.name]["attempts"] += 1
+        pool.submit(task, journal.entries[task.name]["attempts"])
 
-    for group in grouped(tasks):
-        submit(group)
+    for task in in_order(tasks):
+        submit(task)
     for task, outcome in pool:
         failed = outcome["state"] == "failed"
         if failed and not outcome["final"] and journal.entries[task.name]["attempts"] <= retries:
-            submit([task])
+            submit(task)
             continue
         journal.note(task.name, **{k: outcome[k] for k in ("state", "reason", "seconds")})
         if failed and not bar.disable:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vcviz.base.errors import InputError, MissingError, SweepError
 from vcviz.base.options import check_count, check_number
 from vcviz.headless.lab.origins import is_local_address
-from vcviz.studies.sweeps.tasks import Task, failed, run_group
+from vcviz.studies.sweeps.tasks import Task, failed, run_task
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -62,13 +62,13 @@ class Workers:
 
 
 class Pool(Protocol):
-    """Takes groups of tasks, also while it is iterated over, and gives tasks with outcomes."""
+    """Takes tasks, also while it is iterated over, and gives them back with outcomes."""
 
     #: lines that say what there is to know of it before it starts
     notes: Sequence[str]
 
-    def submit(self, tasks: Sequence[Task], attempt: int) -> None:
-        """Add tasks that are done together."""
+    def submit(self, task: Task, attempt: int) -> None:
+        """Add a task."""
 
     def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
         """Yield tasks with their outcomes (see `run_task`) as they end, until none is left."""
@@ -81,18 +81,17 @@ class Here:
 
     def __init__(self, threads: int, timeout: float | None) -> None:
         self.threads, self.timeout = threads, timeout
-        self._waiting: deque[Sequence[Task]] = deque()
+        self._waiting: deque[Task] = deque()
 
-    def submit(self, tasks: Sequence[Task], attempt: int) -> None:
-        """Add tasks; they run when their turn comes."""
-        self._waiting.append(tasks)
+    def submit(self, task: Task, attempt: int) -> None:
+        """Add a task; it runs when its turn comes."""
+        self._waiting.append(task)
 
     def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
         """Yield tasks with their outcomes."""
         while self._waiting:
-            tasks = self._waiting.popleft()
-            outcomes = run_group(tasks, self.threads, self.timeout)
-            yield from zip(tasks, outcomes, strict=True)
+            task = self._waiting.popleft()
+            yield task, run_task(task, self.threads, self.timeout)
 
 
 class Cluster:
@@ -103,16 +102,14 @@ class Cluster:
 
         self.client, self.threads, self.timeout = client, threads, timeout
         self.notes: Sequence[str] = _notes(client)
-        self._tasks: dict[Future, Sequence[Task]] = {}
+        self._tasks: dict[Future, Task] = {}
         self._ended = as_completed(raise_errors=False)
 
-    def submit(self, tasks: Sequence[Task], attempt: int) -> None:
-        """Add tasks; each attempt has a key of its own, or Dask would answer with the first."""
-        key = f"{tasks[0].name}-{len(tasks)}-try{attempt}"
-        future = self.client.submit(
-            run_group, tasks, self.threads, self.timeout, key=key, pure=False
-        )
-        self._tasks[future] = tasks
+    def submit(self, task: Task, attempt: int) -> None:
+        """Add a task; each attempt has a key of its own, or Dask would answer with the first."""
+        key = f"{task.name}-try{attempt}"
+        future = self.client.submit(run_task, task, self.threads, self.timeout, key=key, pure=False)
+        self._tasks[future] = task
         self._ended.add(future)
 
     def __iter__(self) -> Iterator[tuple[Task, dict[str, Any]]]:
@@ -124,12 +121,11 @@ class Cluster:
             If the scheduler is lost.
         """
         for future in self._ended:
-            tasks = self._tasks.pop(future)
+            task = self._tasks.pop(future)
             if future.status == "finished":
-                yield from zip(tasks, future.result(), strict=True)
+                yield task, future.result()
             elif future.status == "error":
-                outcome = _error(future.exception())
-                yield from ((task, outcome) for task in tasks)
+                yield task, _error(future.exception())
             else:
                 raise SweepError("the Dask scheduler was lost")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shlex
@@ -25,8 +24,6 @@ from vcviz.headless.parameters import check_parameters, notebook_parameters
 from vcviz.runs.config import RunConfig
 from vcviz.studies.sweeps.grid import Cell, nested
 
-#: trainings in one program; more bring little and are lost together
-LARGEST_GROUP = 16
 #: settings that the commands below spell as options of their own
 _FLAGS = ("dataset", "head", "latent_dim", "epochs", "seed")
 
@@ -185,58 +182,19 @@ def run_task(task: Task, threads: int, timeout: float | None) -> dict[str, Any]:
     return outcome | {"seconds": round(time.monotonic() - start, 2)}
 
 
-def run_group(tasks: Sequence[Task], threads: int, timeout: float | None) -> list[dict[str, Any]]:
-    """Do tasks that belong together, on a worker, and return what became of each.
+def in_order(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks with those that train on the same rows one after another.
 
-    Trainings that differ in the seed alone are begun as one program; a task that this did not
-    finish is then done alone, so that each has an outcome of its own.
+    A worker keeps the rows that it has read last.
     """
-    start = time.monotonic()
-    if len(tasks) > 1:
-        import torch
-
-        from vcviz.training import train
-
-        torch.set_num_threads(threads)
-        configs = [RunConfig(**nested(task.parameters)) for task in tasks]
-        # Whatever goes wrong is found again, run by run.
-        with contextlib.suppress(Exception):
-            train(
-                configs[0],
-                seeds=[config.seed for config in configs],
-                out=tasks[0].folder,
-                progress=False,
-            )
-    together = (time.monotonic() - start) / len(tasks)
-    outcomes = [run_task(task, threads, timeout) for task in tasks]
-    return [o | {"seconds": round(together + o["seconds"], 2)} for o in outcomes]
-
-
-def grouped(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Return tasks in groups: small trainings that are faster together, and all others alone.
-
-    Groups that train on the same rows follow each other: a worker keeps what it has read last.
-    """
-    groups: dict[str, list[Task]] = {}
-    rows: dict[str, dict[str, None]] = {}
+    same: dict[str, list[Task]] = {}
     for task in tasks:
-        key = data = task.name
+        rows = task.name
         if task.notebook is None:
-            from vcviz.training.stacked import can_stack
-
             config = RunConfig(**nested(task.parameters))
-            data = config.model_dump_json(include={"dataset", "dataset_options", "n_train", "seed"})
-            if can_stack(config):
-                key = config.model_copy(update={"seed": 0}).to_json()
-        if key not in groups:
-            rows.setdefault(data, {})[key] = None
-        groups.setdefault(key, []).append(task)
-    return [
-        groups[key][first : first + LARGEST_GROUP]
-        for keys in rows.values()
-        for key in keys
-        for first in range(0, len(groups[key]), LARGEST_GROUP)
-    ]
+            rows = config.model_dump_json(include={"dataset", "dataset_options", "n_train", "seed"})
+        same.setdefault(rows, []).append(task)
+    return [task for group in same.values() for task in group]
 
 
 def failed(reason: str, *, final: bool = False) -> dict[str, Any]:
