@@ -82,10 +82,8 @@ new MutationObserver((all) => { if (all.some((m) => m.attributeName === "data-dr
   .observe(document, {subtree: true, attributes: true, attributeFilter: ["data-drawn"]});
 if (PEER) {
   for (const kind of [WebGLRenderingContext, WebGL2RenderingContext]) {
-    for (const name of ["drawArrays", "drawArraysInstanced", "drawElements", "clear"]) {
-      const draw = kind.prototype[name];
-      if (draw) kind.prototype[name] = function (...args) { painted(); return draw.apply(this, args); };
-    }
+    const draw = kind.prototype.drawArrays;
+    kind.prototype.drawArrays = function (...args) { painted(); return draw.apply(this, args); };
   }
 }
 """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import numpy as np
 import pytest
-from story import SEEDS, Claim, Given, Story, parametrised
+from story import SEEDS, Claim, Given, Story, parametrised, text_of
 
 import vcviz
 from vcviz import course
@@ -17,7 +18,7 @@ from vcviz.metrics.calibration import expected_calibration_error
 from vcviz.metrics.calibration.temperature import apply_temperature, fit_temperature
 from vcviz.metrics.fit import latent_fit
 from vcviz.metrics.robustness import crossings
-from vcviz.records import LatentPrior, LatentSet, Trajectory
+from vcviz.records import Estimate, LatentPrior, LatentSet, Trajectory
 from vcviz.runs import Run
 
 # ---------------------------------------------------------------- lesson 3
@@ -191,12 +192,29 @@ def notices_some(story: Story, seed: int) -> None:
     flip, last = at_flip(path, lesson.unlikely(path, prior))
     assert flip.mean() > 0.1
     assert last.mean() < flip.mean()
+    arrived = lesson.in_region(path, prior, of="predicted")[-1, lesson.flipped(path)]
+    assert arrived.mean() > 0.5
 
 
 def draws_of_a_reading(story: Story, seed: int) -> None:
     path, _ = paths_of(story, seed)[2]
     assert path.noise
     assert path.draws == 32
+
+
+# ---------------------------------------------------------------- lesson 9
+
+
+def less_accurate_on_the_scoreboard(_story: Story, _seed: int) -> None:
+    (row,) = re.findall(
+        r"\| VC is more accurate than softmax with few labels \|(.*)\|",
+        text_of("docs/scoreboard.md"),
+    )
+    held, lost, undecided, _ = row.split("|")[:4]
+    assert held.strip() == undecided.strip() == "–"
+    assert "MNIST" in lost
+    assert "AG News" in lost
+    assert all(float(gain) < 0 for gain in re.findall(r"\(([-+][\d.]+)\)", lost))
 
 
 # ---------------------------------------------------------------- calibration
@@ -266,9 +284,13 @@ def more_draws_do_no_more(story: Story, seed: int) -> None:
 
 
 L3, L4, L6 = "course/03_training", "course/04_objective", "course/06_attack"
+L9, L10 = "course/09_few_labels", "course/10_own_data"
 CLAIMS = (
     Claim(L6, "the mean over 32 draws", draws_of_a_reading, 0),
-    Claim(L6, "and fewer once they have arrived in another class", notices_some),
+    Claim(L6, "Of the inputs that flip, $p(z)$ notices more at the flip than at the last step, when "
+              "most have arrived in another class", notices_some),
+    Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST "
+              "and on AG News", less_accurate_on_the_scoreboard, 0),
     Claim("calibration", "bars below the diagonal for softmax and the mixture", too_sure),
     Claim("calibration", "its ECE is the lowest of the three", lowest_ece, 0),
     Claim("calibration", "It grows, because fewer predictions in a bin", grows_with_bins),
@@ -300,6 +322,13 @@ GIVEN = (
     Given(L6, "their ratio can be as large as you like", "mathematics"),
     Given(L6, "because $p(z)$ is smaller than it is for 95 % of the clean digits", "setting",
           lambda: 100 * lesson.MASS),
+    Given(L9, "Some 20 minutes", "instruction"),
+    Given(L9, "Above the panels stand the mean difference and half of its 95 % interval",
+          "definition"),
+    Given(L10, "Some 30 minutes", "instruction"),
+    Given(L10, "which is zero if they follow it", "definition"),
+    Given(L10, "is wrong and surest", "definition"),
+    Given(L10, "the accuracy of the most frequent class", "definition"),
 )  # fmt: skip
 
 #: what reveals and hints say without a number of their own
@@ -382,3 +411,13 @@ def test_draws_from_the_law_are_as_far_from_it_as_check_3_4_says() -> None:
         lat = LatentSet(rng.standard_normal((100, 2)), unsure, y)
         found.append(latent_fit(lat, law, resamples=0, progress=False).mean("kl"))
     assert np.mean(found) == pytest.approx(lessons.CHECKS["3.4"].key().truth, rel=0.2)
+
+
+@pytest.mark.slow
+def test_few_labels_gain_by_the_encoder_and_not_by_the_law(story: Story) -> None:
+    found = course.few_label_runs(out=story.folder, progress=False)
+    ahead = {
+        over: sum(Estimate.of(row).above(0) == "held" for row in found.gains("variational", over))
+        for over in ("softmax", "softmax with q(z|x)")
+    }
+    assert ahead["softmax with q(z|x)"] == 0 < ahead["softmax"]

@@ -236,7 +236,7 @@ def on_other_rows(_story: Story, _seed: int) -> None:
     assert np.argmin(losses) == 1
     one = course.ConfidenceExplorer()
     one.bound.set(n=500, draw=3)
-    assert f"at T = {t:.2f}, fitted on other rows" in words(one)
+    assert f"T = {t:.2f} (other rows)" in words(one)
 
 
 def undoes_sharpness(story: Story, seed: int) -> None:
@@ -340,6 +340,14 @@ def from_ten_to_ten(_story: Story, _seed: int) -> None:
     u = noisy_labels.UTILITIES + np.random.default_rng(9).standard_normal((2000, 10, 3))
     noise_of = np.log(softmax(u / tau, axis=2).mean(1)[:, 0]).std()
     assert noise_of == pytest.approx(noisy_labels.smoothing(1.0)[3, 1], rel=0.15)
+
+
+def no_decision_moves(_story: Story, _seed: int) -> None:
+    odds = np.linspace(-6, 6, 41)
+    for rate in (0.05, 0.3, 0.45, 0.55):
+        kept = (noisy_labels.flipped(odds, rate) > 0.5) == (odds > 0)
+        assert kept[odds != 0].all() == (rate < 0.5)
+        assert noisy_labels.flipped(odds, rate).max() <= max(1 - rate, rate)
 
 
 def lower_slopes(_story: Story, _seed: int) -> None:
@@ -452,6 +460,8 @@ CLAIMS = (
               "$M = 4{,}000$ (blue), and a plain $\\mathrm{softmax}(a/T)$ at its best temperature",
           three_kinds_of_bars, 0),
     Claim(L7, "varies from one set of ten draws to the next", from_ten_to_ten, 0),
+    Claim(L7, "the same for both classes, at a rate below ½, moves no decision",
+          no_decision_moves, 0),
     Claim(L7, "The best softmax lowers its slope", lower_slopes, 0),
     Claim(L7, "For equally frequent classes that is a temperature; otherwise its decision moves "
               "as well", temperature_or_not, 0),
@@ -484,7 +494,7 @@ GIVEN = (
     Given(L7, "move the share to 0, and up to 0.4; then make B rare, with a frequency of 0.2",
           "instruction"),
     Given(L7, "the label is the class whose utility is largest", "definition"),
-    Given(L7, "has the slope 0 almost everywhere", "mathematics"),
+    Given(L7, "has slope 0 almost everywhere", "mathematics"),
     Given(L7, "lower the temperature τ step by step", "instruction"),
     Given(L8, "move the distance to 0", "instruction"),
     Given(L8, "Make the classes equally frequent (1 : 1)", "instruction"),

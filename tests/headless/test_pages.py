@@ -169,6 +169,7 @@ def test_write_page_replaces_at_once_and_leaves_nothing_else(tmp_path):
         (r"p(z\mid y)=\mathcal{N}(z;\mu_y,\Sigma_y)", ["<mo>&#x02223;</mo>", "&#x1D4A9;"]),
         (r"\frac{a}{b}", ["<mfrac>", "<mi>a</mi>"]),
         (r"\arg\max_y p", ["max"]),
+        (r"a \log p", ['<mspace width="0.167em" /><mi>log</mi><mspace width="0.167em" />']),
         (r"\begin{aligned}a&=b\\c&=d\end{aligned}", ["<mtable", "<mtr>"]),
         (r"\begin{align*}a&=b\end{align*}", ["<mtable"]),
     ],
@@ -215,7 +216,7 @@ def test_a_browser_without_network_draws_the_figure_and_its_slider_moves(tmp_pat
 
 
 @pytest.mark.browser
-def test_paper_shows_whole_figures_and_what_waits_to_be_revealed(tmp_path, chromium):
+def test_paper_shows_whole_figures_and_reveals_nothing(tmp_path, chromium):
     hidden = html_output("<details class='reveal'><summary>Reveal</summary>because</details>")
     path = write_page(executed(shown(slider_figure()), hidden), tmp_path / "it.html", name="it")
     with open_page(chromium, path) as (page, watch):
@@ -239,7 +240,8 @@ def test_paper_shows_whole_figures_and_what_waits_to_be_revealed(tmp_path, chrom
         assert paper["height"] / screen["height"] == pytest.approx(690 / 860, abs=0.02)
         assert not rail.is_visible()
         assert page.locator(".slider-label").first.is_visible()
-        assert page.evaluate(answer) is True
+        assert page.evaluate(answer) is False
+        assert not page.locator("details.reveal").is_visible()
         assert page.evaluate("document.querySelector('details.code').open") is False
         page.set_viewport_size({"width": 1200, "height": 900})
         page.emulate_media(media="screen")

@@ -54,7 +54,7 @@ def _working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_prints_what_it_says(name: str) -> None:
     text, path, line = EXAMPLES[name]
-    given = {"np": np, "vcviz": vcviz}  # as the first line of every page of the reference says
+    given = {"np": np, "vcviz": vcviz}  # as every page of the reference says
     example = doctest.DocTestParser().get_doctest(text, given, name, str(path), line)
     said: list[str] = []
     doctest.DocTestRunner(verbose=False).run(example, out=said.append)

@@ -104,6 +104,12 @@ def test_python_runs(
         exec(code, names)
 
 
+@pages_with(r"{drawn}[^\n]*")
+def test_code_that_draws_is_python(page: Path) -> None:
+    for block in blocks(page, r"{drawn}[^\n]*"):  # run when the pages are built
+        compile("\n" * block.line + block.text, str(page), "exec")
+
+
 # ---------------------------------------------------------------- commands
 
 

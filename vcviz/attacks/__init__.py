@@ -39,7 +39,7 @@ def attack(
     checks: int = 0,
     **options: Any,
 ) -> Trajectory:
-    r"""Return the path of an attack that raises the model's own loss, every step kept.
+    r"""Return the path of an attack that increases the model's own loss, every step kept.
 
     With :math:`g = \nabla_x f(x_t)`, f the loss, a step of PGD goes to
 

@@ -81,16 +81,21 @@ def robustness_curve(
         Those of `vcviz.attack`, and ``n_bins``, ``resamples``, ``level`` and ``name``: see
         `vcviz.attacks.curve.CurveOptions`.
 
-    Notes
-    -----
-    For a model whose output varies every input is attacked at every radius, so that each keeps its
-    noise, and the points chosen are read once more with noise that played no part in the choice:
-    otherwise the luckiest of many draws would count as a success of the attack.
+    Returns
+    -------
+    RobustnessCurve
+        One entry per radius, the clean inputs first, and the gates of the attacks.
 
     Raises
     ------
     InputError
         As `vcviz.attack` does.
+
+    Notes
+    -----
+    For a model whose output varies every input is attacked at every radius, so that each keeps its
+    noise, and the points chosen are read once more with noise that played no part in the choice:
+    otherwise the luckiest of many draws would count as a success of the attack.
 
     Examples
     --------

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="For lecturers: grade what was handed in, print lessons.",
+    help="For lecturers: grade what was handed in, print lessons, export them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -90,3 +90,24 @@ def print_(
     names = chosen(lessons or (), path)
     for made in print_lessons(names, for_, out=out, runs=runs, progress=not quiet):  # type: ignore[arg-type]
         typer.echo(made)
+
+
+@app.command()
+def nbgrader(
+    lessons: Annotated[
+        list[str] | None, typer.Argument(help="Names or numbers of lessons; default all.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the assignment.")] = Path("source/vcviz"),
+) -> None:
+    """Write lessons as source notebooks for nbgrader."""
+    import nbformat
+
+    from vcviz.course.handouts import chosen
+    from vcviz.course.nbgrader import nbgrader_source
+    from vcviz.headless.files import list_notebooks, read_notebook
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name in chosen(lessons or ()):
+        source = nbgrader_source(read_notebook(list_notebooks()[f"course/{name}"]))
+        nbformat.write(source, out / f"{name}.ipynb")
+        typer.echo(out / f"{name}.ipynb")

@@ -26,11 +26,19 @@ from vcviz.course.attack import (
 from vcviz.course.bayes import BayesExplorer
 from vcviz.course.bits import BitsExplorer
 from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
+from vcviz.course.few_labels import accuracy_figure, few_label_runs, gains_figure
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.lessons import CHECKS, PREDICTIONS
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
 from vcviz.course.notation import notation
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
+from vcviz.course.own_data import (
+    agreement_table,
+    confident_table,
+    data_table,
+    mistakes_table,
+    report_table,
+)
 from vcviz.course.pages import check_form, for_lecturers
 from vcviz.course.predictions import Prediction
 from vcviz.course.training import course_runs, fit_figure
@@ -44,19 +52,27 @@ __all__ = [
     "GaugeExplorer",
     "ObjectiveExplorer",
     "TemperatureExplorer",
+    "accuracy_figure",
+    "agreement_table",
     "at_flip",
     "attacked",
     "check",
+    "confident_table",
     "course_runs",
+    "data_table",
     "density_figure",
+    "few_label_runs",
     "fit_figure",
     "five_diagrams",
     "flipped",
     "four_objectives",
+    "gains_figure",
     "in_region",
+    "mistakes_table",
     "notation",
     "own_log_density",
     "predict",
+    "report_table",
 ]
 
 

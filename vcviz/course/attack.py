@@ -144,7 +144,7 @@ def predict_region(path: Trajectory, prior: LatentPrior) -> Prediction:
         )
 
     return Prediction(
-        "An input is pushed step by step until its label flips. Where is its latent at that "
+        "An input is pushed step by step until its prediction flips. Where is its latent at that "
         "moment, most often?",
         [
             "still in the region of its own class",

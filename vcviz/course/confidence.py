@@ -90,9 +90,8 @@ class ConfidenceExplorer(Explorer):
             axis("accuracy, fraction", -0.02, 1.04),
             [
                 f"accuracy {(log_probs.argmax(1) == y).mean():.3f} (true {accuracy():.3f})",
-                f"at T = 1: NLL {negative_log_likelihood(log_probs, y):.3f}, ECE {curve.ece:.3f}",
-                f"at T = {t:.2f}, fitted on other rows: "
-                f"NLL {negative_log_likelihood(softer, y):.3f}, "
+                f"T = 1: NLL {negative_log_likelihood(log_probs, y):.3f}, ECE {curve.ece:.3f}",
+                f"T = {t:.2f} (other rows): NLL {negative_log_likelihood(softer, y):.3f}, "
                 f"ECE {expected_calibration_error(softer, y, n_bins=BINS):.3f}",
             ],
         )

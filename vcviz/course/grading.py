@@ -116,22 +116,14 @@ def grade(
     for student, given in tqdm(found.items(), desc="students", **bar):
         for lesson in lessons:
             values = lesson.values(given, timeout)
-            there = any(question in given for question in lesson.questions)
-            absent = "the notebook has no such check" if there else "not handed in"
+            absent = "the notebook has no such check" if values else "not handed in"
+            missing = Failed(broken[student]) if student in broken else absent
             for question in lesson.questions:
-                points = CHECKS[question].points
-                score = {"score": 0, "points": points, "state": "missing"}
-                if question not in given and student in broken:
-                    score |= {"state": "error", "error": broken[student]}
-                elif question not in given:
-                    score["error"] = absent
-                elif isinstance(value := values[question], Failed):
-                    score |= {"state": "error", "error": str(value)}
+                if question in values:
+                    score = lesson.score(student, question, values[question])
                 else:
-                    said = judge(question, value, lambda q=question, of=lesson: of.key(q))
-                    score |= {"state": said.state, "message": said.message}
-                    score["score"] = points * said.passed
-                scores.append(Score(student, lesson.name.split("/")[-1], question, **score))
+                    score = lesson.score(student, question, missing, there=False)
+                scores.append(score)
     _write(scores, out)
     return scores
 
@@ -160,9 +152,21 @@ class Lesson:
         """Return what is right, worked out from the lesson itself."""
         if question not in self._keys:
             call = self._calls[question]
-            given = {k.arg: eval(ast.unparse(k.value), self._names) for k in call.keywords}
+            code = {k.arg: ast.unparse(k.value) for k in call.keywords if k.arg}
+            given = {name: eval(value, self._names) for name, value in code.items()}
             self._keys[question] = CHECKS[question].key(**given)
         return self._keys[question]
+
+    def score(self, student: str, question: str, value: Any, *, there: bool = True) -> Score:
+        """Judge the value of an answer; if it is not `there`, the value is the reason."""
+        name, points = self.name.partition("/")[2], CHECKS[question].points
+        if isinstance(value, Failed):
+            return Score(student, name, question, 0, points, "error", error=value)
+        if not there:
+            return Score(student, name, question, 0, points, "missing", error=value)
+        said = judge(question, value, lambda: self.key(question))
+        score = points * said.passed
+        return Score(student, name, question, score, points, said.state, said.message)
 
     def values(self, given: Mapping[str, Answer], timeout: float) -> dict[str, Any]:
         """Return question -> the value of its answer, or a `Failed`."""

@@ -22,19 +22,20 @@ KINDS: tuple[Kind, ...] = ("student", "lecturer", "slides")
 
 #: minutes in the room -> the lessons to take; what their own minutes leave is for questions
 PATHS = {
-    45: ("01_bayes", "05_confidence"),
-    90: ("01_bayes", "03_training", "04_objective", "05_confidence", "06_attack"),
+    45: ("01_bayes", "03_training"),
+    90: ("01_bayes", "03_training", "04_objective", "06_attack"),
 }
-_MINUTES = re.compile(r"Some (\d+) minutes")
+_MINUTES = re.compile(r"\bSome (\d+) minutes\b")
 
 
 def lessons() -> dict[str, int]:
-    """Return the name of each lesson and the minutes that its first cell says."""
+    """Return the name of each lesson and the minutes that it says it takes, with its checks."""
     found = {}
     for name, path in list_notebooks().items():
         if name.startswith("course/"):
             said = _MINUTES.search(read_notebook(path).cells[0].source)
-            found[name.removeprefix("course/")] = int(said[1]) if said else 0
+            assert said is not None, f"{name} does not say how long it takes"
+            found[name.removeprefix("course/")] = int(said[1])
     return found
 
 
@@ -47,7 +48,7 @@ def chosen(names: Iterable[str] = (), path: int | None = None) -> list[str]:
         For a lesson or a path that there is not.
     """
     if path is not None and path not in PATHS:
-        raise unknown("path", path, PATHS)
+        raise unknown("path", path, map(str, PATHS))
     every = lessons()
     wanted = [*names, *(PATHS[path] if path is not None else ())]
     numbers = {str(int(name[:2])): name for name in every}

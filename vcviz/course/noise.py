@@ -198,8 +198,8 @@ def predict_flips() -> Prediction:
             f"than {top:.2f}: the log odds stay within log(0.8/0.2) = {np.log(4):.2f} nats. The "
             f"best softmax cannot level off. It lowers its slope from {2 * HALF:.2f} to "
             f"{best.slope:.2f}, as a temperature of {2 * HALF / best.slope:.2f} would: too careful "
-            f"in the middle, too sure far out. If B is rare (0.2), it also moves its own decision, to "
-            f"z = {_near(rare.boundary)} where Bayes' rule has {_near(boundary(0.2))}.",
+            f"in the middle, too sure far out. If B is rare (0.2), it also moves its own decision, "
+            f"to z = {_near(rare.boundary)} where Bayes' rule has {_near(boundary(0.2))}.",
         )
 
     return Prediction(

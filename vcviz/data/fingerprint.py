@@ -13,8 +13,16 @@ from vcviz.records import Split
 def fingerprint(split: Split) -> str:
     """Return 16 hex digits of the SHA-256 of the inputs, the labels and the class names.
 
-    The same rows in the same order give the same digits on every machine; names of the split and
+    Equal rows in the same order give the same digits on every machine; the name of the split and
     further label columns do not count.
+
+    Parameters
+    ----------
+    split : any split
+
+    Returns
+    -------
+    str
 
     Examples
     --------

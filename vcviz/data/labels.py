@@ -145,6 +145,11 @@ def noisy_labels(split: Split, share: float, *, seed: int = 0) -> Split:
     Split
         The labels as they were are its ``labels["clean_label"]``.
 
+    Raises
+    ------
+    InputError
+        If `share` is not in [0, 1).
+
     Examples
     --------
     >>> train, _ = vcviz.load_data("digits")
@@ -164,6 +169,15 @@ def labelled_by(split: Split, column: str) -> Split:
 
     For example what annotators said of the rows. The labels as they were are
     ``labels["clean_label"]``.
+
+    Parameters
+    ----------
+    split : rows with more than one label column
+    column : name of one of ``split.labels``
+
+    Returns
+    -------
+    Split
 
     Raises
     ------

@@ -100,6 +100,11 @@ def load_data(
     options : of that dataset: see `load_digits`, `load_mixture`, `load_utilities` and, for
         hub: and path:, `vcviz.data.stored.ReadOptions`; `dataset_options` lists them
 
+    Returns
+    -------
+    train, test : Split
+        Images as uint8, tables standardised by the training rows, text as token ids.
+
     Raises
     ------
     InputError
@@ -147,7 +152,7 @@ def load_strangers(
     progress: bool = True,
     **options: Any,
 ) -> Split:
-    """Return out-of-distribution inputs, made ready as the rows of a split were.
+    """Return out-of-distribution inputs, preprocessed like the rows of a split.
 
     Parameters
     ----------
@@ -161,6 +166,11 @@ def load_strangers(
     progress : whether work longer than two seconds shows a bar
     options : of a dataset of hub: or path:, such as ``split``, ``image``, ``text``, ``label``,
         ``header`` or ``separator``; of another, as for `load_data`
+
+    Returns
+    -------
+    Split
+        Inputs that the model of `like` can take; their labels mean nothing.
 
     Raises
     ------

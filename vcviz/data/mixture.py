@@ -112,7 +112,16 @@ def load_mixture(
 
 
 def true_prior(split: Split) -> LatentPrior:
-    """Return the law that a mixture split was drawn from, before any label noise.
+    """Return the distribution that a mixture split was drawn from, before any label noise.
+
+    Parameters
+    ----------
+    split : from ``load_data("mixture")``, train or test
+
+    Returns
+    -------
+    LatentPrior
+        Gaussian, over the inputs x.
 
     Raises
     ------

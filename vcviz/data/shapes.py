@@ -39,6 +39,11 @@ def load_shapes(
     grain : standard deviation of the noise of the grey values, in [0, 1]
     seed : of shapes, grain and labels
 
+    Returns
+    -------
+    train, test : PixelSplit
+        Classes background, disc and square, with the true `label_probs`.
+
     Raises
     ------
     InputError

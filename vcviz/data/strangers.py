@@ -15,7 +15,12 @@ from vcviz.records import Split, as_array, as_labels
 
 
 class HeldOut(NamedTuple):
-    """Splits without some classes, and the test rows of those classes.
+    """Splits without some classes, and the test rows of those classes: a named tuple.
+
+    Attributes
+    ----------
+    train, test : splits without the classes that were held out
+    strangers : test rows of those classes
 
     Examples
     --------
@@ -31,7 +36,7 @@ class HeldOut(NamedTuple):
 
 
 def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
-    """Return rows that are no rows of the data, as many and of the same shape.
+    """Return out-of-distribution inputs made of a split's rows, as many and of the same shape.
 
     Parameters
     ----------
@@ -72,7 +77,9 @@ def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
 
 
 def hold_out_classes(train: Split, test: Split, classes: Sequence[int | str]) -> HeldOut:
-    """Return the splits without some classes, and the test rows of those classes as strangers.
+    """Return the splits without some classes, which become out-of-distribution inputs.
+
+    The test rows of those classes are returned beside the splits.
 
     A model trained on the first two never sees them: strangers from the same source, and the
     hardest to tell.
@@ -81,6 +88,11 @@ def hold_out_classes(train: Split, test: Split, classes: Sequence[int | str]) ->
     ----------
     train, test : splits with the same classes
     classes : numbers or names of the classes to leave out
+
+    Returns
+    -------
+    HeldOut
+        ``train``, ``test`` and ``strangers``.
 
     Raises
     ------

@@ -25,6 +25,11 @@ def subset(split: Split, n: int, *, seed: int = 0) -> Split:
     n : rows to keep, at least one for every class that occurs
     seed : which rows are chosen
 
+    Returns
+    -------
+    Split
+        `index` still says which rows of the source they are.
+
     Raises
     ------
     InputError
@@ -61,6 +66,11 @@ def imbalanced(
         digits); "exponential": the rows fall geometrically from class 0 to the last (a long tail)
     largest : rows of the most frequent class; default as many as the data allow
     seed : which rows are chosen
+
+    Returns
+    -------
+    Split
+        `index` still says which rows of the source they are.
 
     Raises
     ------

@@ -45,6 +45,11 @@ def encode_texts(
     max_length : L; default the 99th percentile of the lengths of these texts, at most 256
     progress : whether work longer than two seconds shows a bar
 
+    Returns
+    -------
+    (N, L) int32 array
+        Token ids; 0 is padding.
+
     Raises
     ------
     InputError

@@ -104,6 +104,11 @@ def true_utilities(split: Split, x: ArrayLike | None = None) -> LogitLaw:
     split : from `load_data("utilities")`
     x : (N, dim) inputs; default those of the split
 
+    Returns
+    -------
+    LogitLaw
+        Its `argmax_probs` are the true p(y|x).
+
     Raises
     ------
     InputError

@@ -228,6 +228,11 @@ def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> 
         a slider
     controls : ipywidgets, or anything with a `value` trait
 
+    Returns
+    -------
+    Bound
+        ``controls``, the live figure ``view``, and ``figure()``, a static one with a slider.
+
     Examples
     --------
     >>> import ipywidgets, plotly.graph_objects as go

@@ -28,7 +28,7 @@ _PLANE_POINTS = 33
 
 
 class HeteroscedasticExplorer(Explorer):
-    """What the noise in a classifier's logits says of one input, at any temperature and draws.
+    """The noise in a classifier's logits for one input, at any temperature and number of draws.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _TOP_PX, _BOTTOM_PX, _GAP_PX = 300, 250, 160
 
 
 class InformationExplorer(Explorer):
-    """Estimated information, accuracy by class and pointwise information along imbalance ratios.
+    """Estimated information, accuracy by class and pointwise information by imbalance ratio.
 
     Above: estimates of I(X; Y) at every ratio, of every head and of plain softmax with the offset
     log C, which only balanced data allow; beside it the pointwise information of each test row.

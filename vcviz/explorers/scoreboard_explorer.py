@@ -30,7 +30,7 @@ GROUPS = {
 
 
 class ScoreboardExplorer(Explorer):
-    """Numbers of all heads on a task: every seed a dot, the mean with its interval.
+    """Numbers of all heads on a task: one dot per seed, and the mean with its interval.
 
     Parameters
     ----------

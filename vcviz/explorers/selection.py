@@ -67,11 +67,12 @@ class Selection(traitlets.HasTraits):
 
 
 def link(*explorers: Any) -> None:
-    """Make explorers share what is chosen: rows chosen in one are shown in all.
+    """Link explorers: rows chosen in one are shown in all.
 
     Parameters
     ----------
-    explorers : those that have ``chosen``, of the same data; what is chosen in the first stays
+    explorers : two or more with the attribute ``chosen``, of the same data; what is chosen in the
+        first stays chosen
 
     Raises
     ------

@@ -34,6 +34,15 @@ def plot_info_cam(
     rows : which of its images; default the first eight
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If `rows` are not positions of images.
+
     Notes
     -----
     Red speaks for the class, blue against it. All images of a row share one scale, symmetric

@@ -21,12 +21,21 @@ _FILLED = 0.82
 def plot_class_accuracy(
     accuracies: ClassAccuracy | Sequence[ClassAccuracy], *, theme: style.Theme = "auto"
 ) -> go.Figure:
-    """Return the accuracy of every class as bars with their intervals, a colour a classifier.
+    """Return the accuracy of every class as bars with intervals, one colour per classifier.
 
     Parameters
     ----------
     accuracies : one `ClassAccuracy`, or several of the same classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the classes of the records differ.
 
     Notes
     -----

@@ -46,13 +46,22 @@ def plot_direction(
     ranges: DirectionRanges | None = None,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return the laws of u·z by class, observed and anticipated, with their Q-Q plot.
+    """Return densities of u·z by class, observed and anticipated, with their Q-Q plot.
 
     Parameters
     ----------
     found : see `vcviz.metrics.marginals`; several stand above one another, with the same axes
     ranges : of the axes; default what all need, `direction_ranges`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the classes of several records differ.
 
     Notes
     -----

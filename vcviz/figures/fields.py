@@ -33,15 +33,24 @@ def plot_field(
     max_points: int = 600,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return each field as a picture with its latents, its threshold and strangers on top.
+    """Return each field as a picture, with its latents and its threshold on top.
 
     Parameters
     ----------
     fields : see `vcviz.latents.plane_log_ratio` and `vcviz.latents.score_plane`
-    strangers : latents of strangers, drawn as crosses
+    strangers : latents of out-of-distribution inputs, drawn as crosses
     columns : panels in a row
-    max_points : most latents drawn in a panel, evenly from the classes, and most strangers
+    max_points : most latents drawn in a panel, evenly from the classes, and most crosses
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If there is no field, or an option is out of range.
 
     Notes
     -----

@@ -49,6 +49,15 @@ def plot_latent_fit(
     statistic : "kl" (nats), "energy", "auc" or "whitened_variance"; `LatentFit` says what each is
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the classes of the fits differ, or `statistic` or `theme` is unknown.
+
     Notes
     -----
     The line marks the value of latents that follow p(z|y) exactly. A log axis, used when values

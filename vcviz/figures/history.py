@@ -45,6 +45,15 @@ def plot_history(
     columns : panels in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If there is no history, or a `theme` is unknown.
+
     Notes
     -----
     Full lines are losses and scores on test rows; faint ones scores on training rows.

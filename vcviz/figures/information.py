@@ -39,6 +39,15 @@ def plot_information(
     title : of the setting
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If lengths differ, or values of the setting are not positive.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)

@@ -22,13 +22,22 @@ _BAR_PX = 21
 
 
 def plot_inspection(one: Inspection, *, theme: style.Theme = "auto") -> go.Figure:
-    """Return bars of p(y|x) and of log p(z|y) of one sample; see `vcviz.metrics.inspect_row`.
+    """Return bars of p(y|x) and of log p(z|y) of one sample.
+
+    Parameters
+    ----------
+    one : see `vcviz.metrics.inspect_row`
+    theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
 
     Notes
     -----
     A bar of log p(z|y) starts at the left end of its axis, at most 40 nats below the best class:
-    only differences between classes have a meaning. Classes further down have no bar but a number.
-    Of many classes the twelve that are most probable are shown, and the label.
+    only differences between classes have a meaning. Classes further down have a number and no bar.
+    Of many classes the twelve most probable are shown, and the label.
 
     Examples
     --------

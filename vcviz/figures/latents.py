@@ -47,6 +47,17 @@ def plot_latents(
     title : heading; default the name of `lat`
     hover : N strings shown, as text, when pointing at a sample
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+    seed : of that sample
+
+    Returns
+    -------
+    go.Figure
+        ``trace.meta["layer"]`` says what a trace shows: points, anticipated, empirical, …
+
+    Raises
+    ------
+    InputError
+        If classes or dimensions of latents and law differ, or an option is unknown.
 
     Notes
     -----
@@ -81,13 +92,17 @@ def plot_latent_panels(
     *,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return several sets of latents side by side, with one legend for all.
+    """Return several sets of latents side by side, with one legend.
 
     Parameters
     ----------
     panels : one each, all with the same class names
     options : what is drawn of each; default `LatentOptions()`
     theme : as for `plot_latents`
+
+    Returns
+    -------
+    go.Figure
 
     Raises
     ------

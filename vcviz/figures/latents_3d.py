@@ -37,7 +37,7 @@ def plot_latents_3d(
     theme: style.Theme = "auto",
     seed: int = 0,
 ) -> go.Figure:
-    """Return the latents in three dimensions, to be turned by hand.
+    """Return the latents in three dimensions, which can be turned by hand.
 
     Parameters
     ----------
@@ -45,12 +45,22 @@ def plot_latents_3d(
     prior : p(z|y); None draws the latents alone
     projection : map to three axes; default the axes themselves if D = 3, otherwise PCA
     anticipated : draw wires around the regions that hold `mass` of p(z|y)
-    empirical : draw ellipsoids, seen through, that hold `mass` of the latents of each class
+    empirical : draw transparent ellipsoids that hold `mass` of the latents of each class
     mass : share inside
     classes : class indices to show; default all
     max_points : draw a stratified sample (by `seed`) of this size if N is larger, and say so
     title : heading; default the name of `lat`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+    seed : of that sample
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If classes or dimensions of latents and law differ, or the map has not three axes.
 
     Notes
     -----

@@ -37,6 +37,15 @@ def plot_noise_maps(
     columns : maps in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If `x` does not fill a grid, or laws and inputs differ in number.
+
     Notes
     -----
     What is drawn is `vcviz.metrics.noisy_scores.relative_noise`: the standard deviation of u_k -

@@ -28,7 +28,7 @@ def plot_ood(
     bins: int = 40,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return histograms of the scores of known samples and of strangers, a panel per score.
+    """Return histograms of in- and out-of-distribution scores, a panel per score.
 
     Parameters
     ----------
@@ -38,13 +38,23 @@ def plot_ood(
     bins : bars along each axis
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        For anything but `Separation` records, or options out of range.
+
     Notes
     -----
-    Further right is stranger. The dotted line accepts a share `tpr` of the known samples; the
-    strangers to its left are taken for known, which is FPR95. Axes show the known samples and as
-    much of the strangers as lies within three times their range: what lies beyond is in the
-    outermost bars. "Worse than chance" means that the interval of the AUROC lies below 0.5: the
-    score takes the known samples for the stranger ones. Every number is the record's.
+    Further right is further out of distribution. The dotted line accepts a share `tpr` of the
+    in-distribution inputs; the share of the others to its left is FPR95. Axes show the
+    in-distribution inputs and as much of the others as lies within three times their range: what
+    lies beyond is in the outermost bars. "Worse than chance" means that the interval of the AUROC
+    lies below 0.5: the score takes in-distribution inputs for the stranger ones. Every number is
+    the record's.
 
     Examples
     --------

@@ -31,6 +31,15 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     scores : see `vcviz.studies.revise_runs`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If there are no scores.
+
     Notes
     -----
     An arrow points to where a number is better. A dotted line stands at the run as trained. The

@@ -40,6 +40,15 @@ def plot_regions(
     max_points : most latents drawn in a panel, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If there is no plane, or the classes of several differ.
+
     Notes
     -----
     A region has the colour of the class that is most probable there, stronger where its

@@ -42,6 +42,15 @@ def plot_reliability(
     details : also show the gap to confidence, the intervals and the debiased ECE
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        For anything but `ReliabilityCurve` records, or options out of range.
+
     Notes
     -----
     A bar is as wide as its bin. Grey boxes: where the accuracy of a perfectly calibrated

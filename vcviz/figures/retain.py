@@ -26,13 +26,17 @@ _BAR = {"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 10}}
 def plot_retain(
     retained: RetainSet, *, max_rows: int = 400, theme: style.Theme = "auto"
 ) -> go.Figure:
-    """Return four panels of retain probabilities.
+    """Return four panels of DropMax's retain probabilities.
 
     Parameters
     ----------
     retained : see `vcviz.latents.retain_set`
     max_rows : most inputs in the heat map, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
 
     Notes
     -----

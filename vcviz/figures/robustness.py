@@ -29,13 +29,22 @@ def plot_attack_accuracy(
     level: float = 0.95,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return accuracy after each step of an attack, a line per classifier with its interval.
+    """Return accuracy after each step of an attack, one line per classifier with its interval.
 
     Parameters
     ----------
     paths : one attack, or the same attack on several classifiers
     level : mass of the (Wilson score) interval of each accuracy, drawn as a band
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If there is no path, or `level` or `theme` is out of range.
 
     Examples
     --------
@@ -73,12 +82,21 @@ def plot_attack_accuracy(
 def plot_robustness(
     curves: RobustnessCurve | Sequence[RobustnessCurve], *, theme: style.Theme = "auto"
 ) -> go.Figure:
-    """Return accuracy and calibration error against the radius of an attack, a line a classifier.
+    """Return accuracy and calibration error against an attack's radius, one line per classifier.
 
     Parameters
     ----------
     curves : one curve, or several of the same norm
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the norms of the curves differ, or `theme` is unknown.
 
     Notes
     -----

@@ -37,12 +37,21 @@ Spec = dict[str, Any]
 
 
 def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
-    """Return every claim on every task: by how many half-widths of its interval it held.
+    """Return every claim on every task, by how many half-widths of its interval it held.
 
     Parameters
     ----------
     board : a scoreboard with verdicts
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the board has no verdicts.
 
     Notes
     -----
@@ -119,13 +128,22 @@ def claims_spec(board: Scoreboard) -> Spec:
 def plot_scores(
     board: Scoreboard, task: str, numbers: Sequence[str], *, theme: style.Theme = "auto"
 ) -> go.Figure:
-    """Return numbers of all heads on a task: every seed a small dot, the mean with its interval.
+    """Return numbers of all heads on a task: one dot per seed, and the mean with its interval.
 
     Parameters
     ----------
     board, task : a scoreboard and one of its tasks
     numbers : names of numbers that were measured there
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the board has no such task or number.
 
     Examples
     --------
@@ -178,12 +196,21 @@ def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
 
 
 def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "auto") -> go.Figure:
-    """Return accuracy and ECE against severity of corruption, and accuracy against the radius.
+    """Return accuracy and ECE against the severity of corruption, and accuracy against the radius.
 
     Parameters
     ----------
     board, task : a scoreboard, and a task that corruptions or attacks were measured on
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the board has no such task, or nothing was corrupted or attacked there.
 
     Notes
     -----

@@ -27,7 +27,7 @@ def plot_segmentation(
     row: int = 0,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return a row of panels of the data, and one of each segmentation of the same picture.
+    """Return panels of the data in a row, and beneath it one row for each segmentation.
 
     Parameters
     ----------
@@ -35,6 +35,15 @@ def plot_segmentation(
     seen : one segmentation of them or several
     row : which picture
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
+
+    Raises
+    ------
+    InputError
+        If the segmentations are not of these pictures, or there is no such row.
 
     Notes
     -----

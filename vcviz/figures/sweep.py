@@ -32,7 +32,7 @@ def plot_sweep(
     level: float = 0.95,
     theme: style.Theme = "auto",
 ) -> go.Figure:
-    """Return a metric against a setting: runs as dots, their mean as a line, its interval a band.
+    """Return a metric against a setting: runs as dots, their mean as a line with its interval.
 
     Parameters
     ----------
@@ -47,6 +47,10 @@ def plot_sweep(
     level : mass of the t-interval of each mean over its runs; one run has none. Noise of test rows
         that the runs share is not in it.
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
+
+    Returns
+    -------
+    go.Figure
 
     Raises
     ------

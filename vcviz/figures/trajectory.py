@@ -45,6 +45,16 @@ def plot_trajectory(
     pictures : for images, show inputs before and after and their difference
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
+    Returns
+    -------
+    go.Figure
+        With a slider over the T + 1 steps.
+
+    Raises
+    ------
+    InputError
+        If classes or dimensions of path and law differ, or a row or step does not exist.
+
     Notes
     -----
     Colours are those of the true class. A small dot is where a path starts, a cross where the

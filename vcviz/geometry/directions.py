@@ -24,11 +24,26 @@ _PAIRS = 66
 def natural_directions(
     lat: LatentSet, *, weight: ArrayLike | None = None, most: int = 8
 ) -> dict[str, Spec]:
-    """Return label -> what `direction` takes, for a list to choose from.
+    """Return directions to choose from: label -> what `direction` takes.
 
-    Axes, principal axes and (of two classes or more) discriminant axes, `most` of each; then the
-    lines between the means of any two classes and, with the last layer's `weight` (C, D), the
-    differences of their weights. Of more than 12 classes only neighbours in their order are paired.
+    Axes, principal axes and (of two classes or more) discriminant axes; then the lines between the
+    means of any two classes and, with the last layer's weights, their differences. Of more than 12
+    classes only neighbours in their order are paired.
+
+    Parameters
+    ----------
+    lat : latents with labels
+    weight : (C, D) weights of the last layer
+    most : most axes, principal axes and discriminant axes, each
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        If `weight` does not fit the latents.
 
     Examples
     --------
@@ -70,6 +85,11 @@ def direction(lat: LatentSet, spec: Spec, *, weight: ArrayLike | None = None) ->
         the mean of class a to that of class b; ``("weights", a, b)``: w_b - w_a, along which a
         softmax layer tells b from a
     weight : (C, D) weights of the last layer, for ``"weights"``
+
+    Returns
+    -------
+    Direction
+        A unit vector with a label for titles.
 
     Raises
     ------

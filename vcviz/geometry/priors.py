@@ -142,6 +142,15 @@ def empirical_prior(lat: LatentSet) -> LatentPrior:
     within-class covariance; one without points also gets the overall mean, and weight 0. A
     covariance that is singular still is widened as in `implied_prior`.
 
+    Parameters
+    ----------
+    lat : latents with labels
+
+    Returns
+    -------
+    LatentPrior
+        Gaussian, one covariance per class; ``log_weight`` holds the label frequencies.
+
     Examples
     --------
     >>> z = [[0.0, 0.0], [2.0, 0.0], [1.0, 3.0], [9.0, 9.0], [9.0, 7.0], [6.0, 8.0]]

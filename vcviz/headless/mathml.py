@@ -19,6 +19,9 @@ def to_mathml(tex: str, *, block: bool = False) -> str:
     # The converter knows the starred and split forms only.
     source = re.sub(r"\\(begin|end)\{(?:aligned|align|equation|gather)\*?\}", r"\\\1{split}", tex)
     source = source.replace(r"\arg\max", r"\argmax").replace(r"\arg\min", r"\argmin")
+    # As in TeX, a thin space between the name of a function and what is beside it.
+    source = re.sub(r"(?<=[\w})])\s*(?=\\(?:log|exp|det)\b)", r"\\, ", source)
+    source = re.sub(r"(\\(?:log|exp|det))\b\s*(?=[A-Za-z\\])(?!\\big)", r"\1\\, ", source)
     try:
         mathml = convert(source.strip(), display="block" if block else "inline")
     except Exception:  # it raises many kinds for TeX that it does not know

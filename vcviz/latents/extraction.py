@@ -266,6 +266,15 @@ def prior_of(model: nn.Module) -> LatentPrior | None:
 
     A plain softmax layer states none, but implies one: see `implied_prior`.
 
+    Parameters
+    ----------
+    model : any module
+
+    Returns
+    -------
+    LatentPrior or None
+        On the CPU, in float64; None if the model's head states no distribution.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)

@@ -97,6 +97,15 @@ def plane_log_ratio(
     projection, ranges, size, through : as for `plane_log_probs`
     name : of the result; default that of the latents
 
+    Returns
+    -------
+    PlaneField
+
+    Raises
+    ------
+    InputError
+        If the model's head has no critic, or the projection is not linear.
+
     Notes
     -----
     `limits` are symmetric and reach what nine in ten of the latents themselves have, at least
@@ -154,13 +163,24 @@ def score_plane(
     Parameters
     ----------
     model : asked for ``"max_prob"``, ``"entropy"`` and ``"energy"``; may be None for the others
-    latents : known latents, which set the threshold and where the plane lies
+    latents : in-distribution latents, which set the threshold and where the plane lies
     method, prior, train, neighbours : as for `vcviz.metrics.ood.score`
-    strangers : latents of strangers by the same model; with them `separation` holds FPR at `tpr`
-    tpr : share of the known latents that is accepted
+    strangers : latents of out-of-distribution inputs by the same model; with them `separation`
+        holds FPR at `tpr`
+    tpr : share of the in-distribution latents that is accepted
     projection, ranges, size, through : as for `plane_log_probs`
     name : of the result; default that of the latents
     seed : of the noise of a head that draws samples
+
+    Returns
+    -------
+    PlaneField
+        With the threshold.
+
+    Raises
+    ------
+    InputError
+        If the score lacks what it needs, or the projection is not linear.
 
     Notes
     -----

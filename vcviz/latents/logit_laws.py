@@ -26,6 +26,11 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
     data : a split, or inputs as the model takes them. A stochastic encoder gives its mean latent
     name : of the result; default the split's
 
+    Returns
+    -------
+    LogitLaw
+        Of N inputs and C classes.
+
     Raises
     ------
     InputError

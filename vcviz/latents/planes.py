@@ -31,6 +31,10 @@ def latent_log_probs(model: nn.Module, z: ArrayLike, *, seed: int = 0) -> NDArra
     z : latents
     seed : of the noise of a head that draws samples
 
+    Returns
+    -------
+    (N, C) float32 array
+
     Raises
     ------
     InputError
@@ -90,7 +94,7 @@ def plane_log_probs(
     name: str | None = None,
     seed: int = 0,
 ) -> LatentPlane:
-    """Return what the model's last layer says on a square grid in a plane through the latents.
+    """Return the predictions of the model's last layer on a square grid in a plane of the latents.
 
     Parameters
     ----------
@@ -103,6 +107,16 @@ def plane_log_probs(
         D > 2 a class whose latents lie off the plane may own no region of it.
     name : of the result; default that of the latents
     seed : of the noise of a head that draws samples
+
+    Returns
+    -------
+    LatentPlane
+        (size, size, C) log-probabilities.
+
+    Raises
+    ------
+    InputError
+        If the projection is not linear, or the model does not take latents of D dimensions.
 
     Examples
     --------

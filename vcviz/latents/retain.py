@@ -19,6 +19,15 @@ from vcviz.records import LatentSet, RetainSet, as_array, as_float
 def retain_set(model: nn.Module, latents: LatentSet) -> RetainSet:
     """Return the retain probabilities that a DropMax classifier gives to latents of its own.
 
+    Parameters
+    ----------
+    model : a classifier with the head "dropmax"
+    latents : its latents, with labels
+
+    Returns
+    -------
+    RetainSet
+
     Raises
     ------
     InputError

@@ -58,6 +58,15 @@ def class_accuracy(
     level : mass of the intervals
     name : title; default that of `lat`
 
+    Returns
+    -------
+    ClassAccuracy
+
+    Raises
+    ------
+    InputError
+        If `level` is not between 0 and 1.
+
     Notes
     -----
     The variance of the balanced accuracy is sum_k a_k (1 - a_k) / (n_k C^2), with
@@ -96,9 +105,23 @@ def class_accuracy(
 
 
 def balanced_accuracy(log_probs: ArrayLike, y: ArrayLike) -> float:
-    """Return the mean over the classes that occur of the share of their samples that are right.
+    """Return the mean recall over the classes that occur.
 
     A fraction; the macro-averaged recall. Chance is 1 / C whatever the class frequencies.
+
+    Parameters
+    ----------
+    log_probs : (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C)
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If `y` is not one label per row, or rows are not log-probabilities.
 
     References
     ----------

@@ -121,6 +121,11 @@ def mutual_information(
         If a label was given probability 0 the estimate is minus infinity, and the interval is
         everything.
 
+    Raises
+    ------
+    InputError
+        If `prior_probs` is not C probabilities.
+
     Notes
     -----
     The interval holds the noise of the samples, of their label frequencies too; not that the
@@ -175,8 +180,22 @@ def class_information(
 ) -> ClassInformation:
     """Return the mean of log p(k|x) / p(k) over the samples of each class k, with intervals.
 
-    A rare class can carry much: up to -log p(k). The parameters are those of
-    `mutual_information`, which is the mean of these weighted by how often each class occurs.
+    A rare class can carry much: up to -log p(k). The mean of these, weighted by how often each
+    class occurs, is `mutual_information`.
+
+    Parameters
+    ----------
+    lat, prior_probs, level : as for `mutual_information`
+
+    Returns
+    -------
+    ClassInformation
+        Arrays of length C, in nats; NaN for a class without samples.
+
+    Raises
+    ------
+    InputError
+        If `prior_probs` is not C probabilities.
 
     Notes
     -----
@@ -232,11 +251,23 @@ def class_information(
 def pointwise_information(
     lat: LatentSet, *, prior_probs: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Return (N,) log p(y|x) / p(y) in nats of each sample's own label.
+    """Return log p(y|x) / p(y) of each sample's own label, in nats.
 
     At most -log p(y), when the classifier is certain and right; negative where the input speaks
-    against the label, minus infinity where it was given probability 0. The parameters are those
-    of `mutual_information`.
+    against the label, minus infinity where it was given probability 0.
+
+    Parameters
+    ----------
+    lat, prior_probs : as for `mutual_information`
+
+    Returns
+    -------
+    (N,) float64 array
+
+    Raises
+    ------
+    InputError
+        If `prior_probs` is not C probabilities.
 
     Examples
     --------

@@ -37,7 +37,7 @@ def inspect_row(
     method: str | None = None,
     train: LatentSet | None = None,
 ) -> Inspection:
-    """Return what is known of one sample.
+    """Return prediction, densities and nearest neighbours of one sample.
 
     Parameters
     ----------
@@ -46,6 +46,10 @@ def inspect_row(
     row : its row in the split, one of ``lat.index``
     neighbours : how many of the nearest other latents of `lat` to name, if there are as many
     method, train : an out-of-distribution score to give too, as for `vcviz.metrics.ood.score`
+
+    Returns
+    -------
+    Inspection
 
     Raises
     ------
@@ -86,11 +90,25 @@ def inspect_row(
 def selection_table(
     lat: LatentSet, prior: LatentPrior | None, rows: Sequence[int] | NDArray[np.int64]
 ) -> pd.DataFrame:
-    """Return one line for each of the rows of a selection, in their order.
+    """Return a table of selected rows, in their order.
 
-    Columns: ``row`` in the split; ``label`` and ``predicted``, names of classes; ``confidence``,
-    the probability of the latter; ``right``; and, with a law, ``log p(z|y)`` of the label and
-    ``log p(z)``, in nats; then the user's own, `LatentSet.table`.
+    Parameters
+    ----------
+    lat : latents of the split
+    prior : p(z|y), or None
+    rows : (M,) rows in the split, of ``lat.index``
+
+    Returns
+    -------
+    DataFrame
+        Columns: ``row`` in the split; ``label`` and ``predicted``, names of classes;
+        ``confidence``, the probability of the latter; ``right``; and, with a law, ``log p(z|y)``
+        of the label and ``log p(z)``, in nats; then the user's own, `LatentSet.table`.
+
+    Raises
+    ------
+    InputError
+        If `lat` has no such row.
 
     Examples
     --------
@@ -138,6 +156,10 @@ def find_rows(
         ``confidence > 0.9 and not right``; or else a text, which rows have in `texts` or in a
         column of words, whether in small letters or capitals
     texts : N strings, what stands behind each row
+
+    Returns
+    -------
+    (M,) int64 array
 
     Raises
     ------
@@ -214,6 +236,15 @@ def selection_summary(
     n_bins, resamples, seed : as for `vcviz.reliability_curve`
     log_density_all : mean of log p(z|y) over all of `lat` if it is known; default that of some
         50,000 of them, evenly spaced, where there are more
+
+    Returns
+    -------
+    SelectionSummary
+
+    Raises
+    ------
+    InputError
+        If `lat` has no such row.
 
     Examples
     --------

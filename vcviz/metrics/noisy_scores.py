@@ -35,6 +35,15 @@ def noisy_log_probs(
     draws : S. Inputs share their standard noise, so that maps over inputs are smooth
     seed : of the noise
 
+    Returns
+    -------
+    (N, C) float64 array
+
+    Raises
+    ------
+    InputError
+        If temperature or draws are out of range.
+
     Examples
     --------
     >>> law = vcviz.records.LogitLaw(mean=[[1.0, 0.0]], scale=[[3.0, 3.0]])
@@ -56,6 +65,20 @@ def noisy_log_probs(
 
 def input_grid(x: ArrayLike, size: int = 41) -> NDArray[np.float64]:
     """Return (size^2, 2) points of a grid over the range of inputs (N, 2), for maps.
+
+    Parameters
+    ----------
+    x : (N, 2) inputs
+    size : points along each axis
+
+    Returns
+    -------
+    (size^2, 2) float64 array
+
+    Raises
+    ------
+    InputError
+        If inputs have not two dimensions, or `size` is below 2.
 
     Examples
     --------
@@ -125,6 +148,14 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
     by the trapezoidal rule, whose error is below 1e-6 for scales within a factor of 100 of each
     other. For two classes it is the probit Phi((mu_1 - mu_2) / sqrt(sigma_1^2 + sigma_2^2)), and
     for Gumbel noise of one scale softmax(mu / scale).
+
+    Parameters
+    ----------
+    law : of the utilities
+
+    Returns
+    -------
+    (N, C) float64 array
 
     Raises
     ------

@@ -60,13 +60,17 @@ class RowValues:
 def available_values(
     lat: LatentSet, *, prior: LatentPrior | None = None, train: LatentSet | None = None
 ) -> dict[str, str]:
-    """Return name -> title of what `row_values` can say of these latents.
+    """Return what `row_values` can say of these latents: name -> title.
 
     Parameters
     ----------
     lat : the latents
     prior : p(z|y), for what is said of densities
     train : latents of training rows, for the out-of-distribution scores that need them
+
+    Returns
+    -------
+    dict
 
     Examples
     --------
@@ -90,7 +94,7 @@ def row_values(
     prior: LatentPrior | None = None,
     train: LatentSet | None = None,
 ) -> RowValues:
-    """Return one number or level for each row.
+    """Return one number, or one level of a few, for each row.
 
     Parameters
     ----------
@@ -103,6 +107,10 @@ def row_values(
         whole numbers of up to 12 kinds are levels
     prior : p(z|y), for the densities
     train : latents of training rows, for the scores that need them
+
+    Returns
+    -------
+    RowValues
 
     Raises
     ------

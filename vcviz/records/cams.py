@@ -13,7 +13,7 @@ from vcviz.records.checks import as_float, as_labels, class_names_of, freeze
 
 @dataclass(frozen=True, eq=False)
 class ActivationMaps:
-    """Where in each image the classifier sees a class (CAM), and sees it rather than others.
+    """Where in each image a classifier sees a class (CAM), and sees it rather than others.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from vcviz.records.checks import as_known, as_labels, as_log_probs, freeze
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """One sample: what the classifier says of it, where its latent lies, and beside whom.
+    """One sample: its prediction, the density of its latent, and its nearest neighbours.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Inspection:
 
 @dataclass(frozen=True, eq=False)
 class SelectionSummary:
-    """Numbers of a selection of samples; NaN where it has none.
+    """Accuracy, calibration and log-densities of selected samples; NaN where there are none.
 
     Attributes
     ----------

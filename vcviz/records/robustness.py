@@ -45,7 +45,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Gates:
-    """The checks that belong beside a number about robustness; `print` shows a line for each.
+    """The checks that belong beside a number about robustness; `print` shows one line for each.
+
+    Iterate over them, or look one up: ``gates[name]``.
+
+    Attributes
+    ----------
+    gates : tuple of `Gate`
 
     Examples
     --------

@@ -13,18 +13,18 @@ from vcviz.records.checks import as_known, freeze
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """One out-of-distribution score of known samples and of strangers, higher for stranger.
+    """One score of in- and out-of-distribution inputs; higher is further out of distribution.
 
     Attributes
     ----------
     method : name of the score
-    known, strange : (N,) and (M,) scores
-    auroc, aupr, fpr : area under the ROC curve; average precision with strangers as positives;
-        share of strangers accepted at the threshold. Fractions.
+    known, strange : (N,) in-distribution and (M,) out-of-distribution scores
+    auroc, aupr, fpr : area under the ROC curve; average precision with out-of-distribution inputs
+        as positives; share of these accepted at the threshold. Fractions.
     auroc_interval, aupr_interval, fpr_interval : (low, high) at `level`
-    threshold : the score up to which a share `tpr` of the known samples is accepted
+    threshold : the score up to which a share `tpr` of the in-distribution inputs is accepted
     tpr, level : shares; "FPR95" is `fpr` at a `tpr` of 0.95
-    name, against : what was scored, and who the strangers are
+    name, against : what was scored: title of the in- and of the out-of-distribution inputs
 
     Examples
     --------

@@ -23,7 +23,7 @@ from vcviz.records.latents import LatentSet
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """An attack with every step kept.
+    """The path of an attack: latents and predictions after every step.
 
     Attributes
     ----------

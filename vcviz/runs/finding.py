@@ -16,6 +16,15 @@ from vcviz.runs.stored import is_run, read_history, read_metrics, read_shapes, s
 def load_run(path: str | Path) -> Run:
     """Return the run in a folder.
 
+    Parameters
+    ----------
+    path : the run's folder
+
+    Returns
+    -------
+    Run
+        Model, data and latents are read when they are asked for.
+
     Raises
     ------
     MissingError
@@ -55,6 +64,19 @@ def list_runs(folder: str | Path = "runs") -> list[Run]:
     """Return the finished runs in a folder, by name; unfinished ones are not listed.
 
     A damaged run hides no other: it is passed over with a `RunWarning` that says what is wrong.
+
+    Parameters
+    ----------
+    folder : folder of runs
+
+    Returns
+    -------
+    list of Run
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
 
     Examples
     --------

@@ -124,10 +124,23 @@ def accuracies(level: Level, test_prior: NDArray[np.float64]) -> list[ClassAccur
 def information_table(runs: Any) -> pd.DataFrame:
     """Return one row per imbalance ratio and estimate: information and balanced accuracy.
 
-    Columns: ``I`` estimated on the test split, with its 95 % interval ``from`` .. ``to``, ``true``
-    I(X; Y) where it is known and the excess ``off`` (nats); ``balanced accuracy`` with its interval
-    (fractions): of plain softmax as it is in the row with log C, and else predicting for equally
-    likely classes, for plain softmax by post-hoc logit adjustment in the row with H(Y).
+    Parameters
+    ----------
+    runs : as for `vcviz.InformationExplorer`
+
+    Returns
+    -------
+    DataFrame
+        Columns: ``I`` estimated on the test split, with its 95 % interval ``from`` .. ``to``,
+        ``true`` I(X; Y) where it is known and the excess ``off`` (nats); ``balanced accuracy``
+        with its interval (fractions). That is of plain softmax as it is in the row with log C, and
+        else of predictions for equally likely classes, for plain softmax by post-hoc logit
+        adjustment in the row with H(Y).
+
+    Raises
+    ------
+    InputError
+        If there are no runs whose label frequencies can be compared.
 
     Examples
     --------

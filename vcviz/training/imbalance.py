@@ -30,6 +30,16 @@ def train_imbalanced(
     dataset_options : of the dataset
     settings : as for `train_heads`
 
+    Returns
+    -------
+    list of Run
+        By ratio, then head.
+
+    Raises
+    ------
+    InputError
+        For a ratio below 1, or as for `train_heads`.
+
     Examples
     --------
     >>> runs = vcviz.training.train_imbalanced((1, 10), epochs=2, progress=False)

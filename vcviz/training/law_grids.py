@@ -29,6 +29,16 @@ def train_laws(
     head_options : options that all share
     settings : as for `train`
 
+    Returns
+    -------
+    list of Run
+        In the order of `laws`.
+
+    Raises
+    ------
+    InputError
+        For an unknown law, or as for `train`.
+
     Examples
     --------
     >>> laws = ["gaussian", "student_t"]
@@ -59,6 +69,16 @@ def train_rates(
     heads : names of heads
     head_options : options by head, as for `train_heads`
     settings : as for `train`
+
+    Returns
+    -------
+    list of Run
+        By head, then rate.
+
+    Raises
+    ------
+    InputError
+        As for `train`.
 
     Examples
     --------

@@ -73,6 +73,10 @@ def train_segmenter(
     epochs, batch_size, lr : of Adam, with a learning rate that falls to 0 along a cosine
     seed : of weights, batches and noise
 
+    Returns
+    -------
+    Classifier
+
     Raises
     ------
     InputError
@@ -134,6 +138,10 @@ def segment(
     temperature, draws : tau and S of a heteroscedastic head, in place of its own
     seed : of the noise
     name : of the result
+
+    Returns
+    -------
+    Segmentation
 
     Raises
     ------

@@ -164,6 +164,16 @@ def train_heads(
     head_options : options by head, e.g. ``{"variational": {"critic_weight": 0.5}}``
     settings : as for `train`
 
+    Returns
+    -------
+    list of Run
+        In the order of `heads`.
+
+    Raises
+    ------
+    InputError
+        For an unknown head, options of a head that is not trained, or as for `train`.
+
     Examples
     --------
     >>> heads = ["softmax", "gaussian_mixture"]

@@ -168,9 +168,32 @@ def expected_calibration_error(
     binning: Binning = "width",
     label: int | None = None,
 ) -> float:
-    """Return the ECE, sum_k (n_k / N) |accuracy_k - confidence_k|, a fraction.
+    """Return the ECE, sum_k (n_k / N) |accuracy_k - confidence_k|.
 
-    The parameters are those of `reliability_curve`, whose `ece` this equals; nothing is resampled.
+    Nothing is resampled. `reliability_curve` adds intervals, and the ECE that a calibrated
+    classifier would show on as few samples.
+
+    Parameters
+    ----------
+    log_probs : a `LatentSet`; or (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C), of an array
+    n_bins : number of bins K
+    binning : "width" (equal widths of [0, 1]) or "mass" (equal counts)
+    label : None for the top label; k for the probability of class k
+
+    Returns
+    -------
+    float
+        A fraction; the `ece` of `reliability_curve`.
+
+    Raises
+    ------
+    InputError
+        As for `reliability_curve`.
+
+    References
+    ----------
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, eq. 3.
 
     Examples
     --------

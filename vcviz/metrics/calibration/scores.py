@@ -52,6 +52,20 @@ def brier_score(log_probs: Predicted, y: ArrayLike | None = None) -> float:
 
     This is Brier's original sum over all classes, twice the one-column form used for C = 2.
 
+    Parameters
+    ----------
+    log_probs : a `LatentSet`; or (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C), of an array
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If `y` is not one label per row, or rows are not log-probabilities.
+
     References
     ----------
     Brier, Verification of Forecasts Expressed in Terms of Probability, 1950.
@@ -85,6 +99,22 @@ def brier_decomposition(
     confidence and frequency (0 is best), *resolution* the variance of the bins' frequencies
     (more is better), *uncertainty* the variance of the labels, which no model changes, and
     *remainder* what happens inside the bins (0 if confidences do not vary there).
+
+    Parameters
+    ----------
+    log_probs : a `LatentSet`; or (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C), of an array
+    n_bins : bins of each p_k
+    binning : "width" (equal widths of [0, 1]) or "mass" (equal counts)
+
+    Returns
+    -------
+    BrierParts
+
+    Raises
+    ------
+    InputError
+        As for `reliability_curve`.
 
     References
     ----------
@@ -122,6 +152,20 @@ def brier_decomposition(
 def negative_log_likelihood(log_probs: Predicted, y: ArrayLike | None = None) -> float:
     """Return the mean of -log p(y|x) in nats; infinite if a label was given probability 0.
 
+    Parameters
+    ----------
+    log_probs : a `LatentSet`; or (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C), of an array
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If `y` is not one label per row, or rows are not log-probabilities.
+
     Examples
     --------
     >>> p = np.array([[0.5, 0.5], [0.25, 0.75]])
@@ -141,6 +185,16 @@ def mean_kl(label_probs: ArrayLike, log_probs: ArrayLike) -> float:
     ----------
     label_probs : (N, C) true or human label distributions
     log_probs : (N, C) predicted log-probabilities
+
+    Returns
+    -------
+    float
+        In nats; infinite if a possible label was given probability 0.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, or rows of `log_probs` are not log-probabilities.
 
     Examples
     --------

@@ -83,6 +83,10 @@ def smooth_calibration_error(
     level : mass of the intervals
     seed : of the draws
 
+    Returns
+    -------
+    SmoothError
+
     Raises
     ------
     InputError

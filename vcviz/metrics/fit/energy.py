@@ -45,6 +45,16 @@ def energy_distance(
         angles for D = 2, bases turned at random for D > 2
     seed : of the directions for D > 2
 
+    Returns
+    -------
+    float
+        In latent units; 0 for equal distributions.
+
+    Raises
+    ------
+    InputError
+        If a sample is empty or the dimensions differ.
+
     Notes
     -----
     In one dimension its square root is `scipy.stats.energy_distance`, and it is computed from the

@@ -23,10 +23,25 @@ Side = Literal["out", "in"]
 
 
 def auroc(scores_in: ArrayLike, scores_out: ArrayLike) -> float:
-    """Return the chance that a stranger scores higher than a known sample, ties counted half.
+    """Return the chance that an out-of-distribution score is higher than an in-distribution one.
 
-    The Mann-Whitney statistic, computed from ranks: adding to or scaling all scores changes
-    nothing. 0.5 is chance, 1 perfect.
+    The Mann-Whitney statistic, ties counted half, computed from ranks: shifting or scaling all
+    scores changes nothing. 0.5 is chance, 1 perfect.
+
+    Parameters
+    ----------
+    scores_in : (N,) scores of in-distribution inputs
+    scores_out : (M,) scores of out-of-distribution inputs
+
+    Returns
+    -------
+    float
+        The area under the ROC curve, a fraction.
+
+    Raises
+    ------
+    InputError
+        If either array is empty or holds NaN.
 
     Examples
     --------

@@ -208,11 +208,27 @@ def cross_recalibrate(
     folds: int = 5,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Return (N, C) log-probabilities, each row by a map fitted to the other folds.
+    """Return recalibrated log-probabilities, those of each row by a map fitted to the other folds.
 
-    For judging a recalibration where no rows are held out for it. The folds are drawn by `seed`
-    and hold the classes in proportion; the other parameters are those of `recalibrate`. The
-    strength of ``odir="auto"`` is chosen once, on all rows.
+    For judging a recalibration where no rows are held out for it. The folds hold the classes in
+    proportion. The strength of ``odir="auto"`` is chosen once, on all rows.
+
+    Parameters
+    ----------
+    log_probs : (N, C) float array, natural log, each row sums to 1 after exp
+    y : (N,) int array in [0, C)
+    method, odir : as for `recalibrate`
+    folds : how many
+    seed : of the folds
+
+    Returns
+    -------
+    (N, C) float64 array
+
+    Raises
+    ------
+    InputError
+        As `recalibrate` does, or for fewer rows than folds.
 
     Examples
     --------

@@ -101,6 +101,21 @@ def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
     `label_prior` is pi of the law. It stays too where the law only restates the classifier, as
     the law that a softmax layer implies, whose pi means nothing, or that of a head.
 
+    Parameters
+    ----------
+    lat : N latents of D dimensions
+    prior : the distribution to classify by
+
+    Returns
+    -------
+    LatentSet
+        Its `energy` is -log p(z).
+
+    Raises
+    ------
+    InputError
+        If classes or dimensions of latents and law differ.
+
     Examples
     --------
     >>> z = np.array([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]])

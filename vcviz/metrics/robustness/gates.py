@@ -29,6 +29,11 @@ def attack_gates(path: Trajectory) -> Gates:
     Gates
         In a fixed order, those that could not be tried included.
 
+    Raises
+    ------
+    InputError
+        For anything but a `Trajectory`.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)

@@ -90,6 +90,16 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     The support of a class is the smallest region that holds `mass` of p(z|y): where the log
     density is above its ``1 - mass`` quantile among draws of the class.
 
+    Parameters
+    ----------
+    path : an attack, every step kept
+    prior : p(z|y) of the attacked model
+    mass : share of each class that its support holds
+
+    Returns
+    -------
+    Crossing
+
     Raises
     ------
     InputError

@@ -53,6 +53,11 @@ def build_encoder(
     n_tokens : rows of the embedding table, for text
     options : keyword options of that encoder, see its docstring
 
+    Returns
+    -------
+    nn.Module
+        On the CPU, in training mode.
+
     Raises
     ------
     InputError

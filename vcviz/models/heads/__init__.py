@@ -37,6 +37,11 @@ def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) ->
     n_classes : C
     options : keyword options of that head, see its docstring
 
+    Returns
+    -------
+    Head
+        On the CPU, its parameters drawn from torch's global generator.
+
     Raises
     ------
     InputError

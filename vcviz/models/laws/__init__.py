@@ -58,6 +58,11 @@ def build_law(
     options : ``covariance``, ``shared_scale``, ``learn_mean``, ``learn_scale``, ``separation``,
         ``initial_scale``, ``overlap``, and those of the law's own, see its docstring
 
+    Returns
+    -------
+    Law
+        In torch; ``prior`` makes a `LatentPrior` of it.
+
     Raises
     ------
     InputError

@@ -51,7 +51,21 @@ COLUMNS = {
 
 
 def pick_run(runs: Sequence[Run], *, head: str) -> Run:
-    """Return the first run with that head; an unknown one is refused with the nearest name.
+    """Return the first run with that head.
+
+    Parameters
+    ----------
+    runs : runs to choose from
+    head : name of a head
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        If no run has it, with the nearest name.
 
     Examples
     --------
@@ -67,7 +81,17 @@ def pick_run(runs: Sequence[Run], *, head: str) -> Run:
 
 
 def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> list[LatentFit]:
-    """Return the latent fit of each run that anticipates a law; `options` as for `latent_fit`.
+    """Return the latent fit of each run that anticipates a distribution.
+
+    Parameters
+    ----------
+    runs : finished runs
+    split : "test" or "train"
+    options : as for `vcviz.latent_fit`
+
+    Returns
+    -------
+    list of LatentFit
 
     Examples
     --------
@@ -86,9 +110,18 @@ def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> 
 def reliability_curves(
     runs: Sequence[Run], *, split: str = "test", epoch: int | None = None, **options: Any
 ) -> list[ReliabilityCurve]:
-    """Return the reliability curve of each run; `options` as for `reliability_curve`.
+    """Return the reliability curve of each run.
 
-    With an `epoch`, one of `Run.epochs`, it is that of the rows whose latents were kept then.
+    Parameters
+    ----------
+    runs : finished runs
+    split : "test" or "train"
+    epoch : None for the trained model; one of `Run.epochs` for the rows whose latents were kept
+    options : as for `reliability_curve`
+
+    Returns
+    -------
+    list of ReliabilityCurve
 
     Examples
     --------
@@ -109,7 +142,17 @@ def reliability_curves(
 def decision_planes(
     runs: Sequence[Run], *, split: str = "test", **options: Any
 ) -> list[LatentPlane]:
-    """Return what each run says on a plane through its latents; `options`: `plane_log_probs`.
+    """Return the predictions of each run on a plane through its latents.
+
+    Parameters
+    ----------
+    runs : finished runs
+    split : "test" or "train"
+    options : as for `vcviz.latents.plane_log_probs`
+
+    Returns
+    -------
+    list of LatentPlane
 
     Examples
     --------
@@ -127,10 +170,17 @@ def decision_planes(
 
 
 def differences(one: Run, other: Run) -> pd.DataFrame:
-    """Return what differs between two runs: one row each, with the value in both.
+    """Return what differs between two runs, one row for each difference; none if nothing does.
 
-    The column ``what`` says where it is from: a setting, the data, the software, the device, or a
-    number on the test split. Nothing differing gives no rows.
+    Parameters
+    ----------
+    one, other : finished runs
+
+    Returns
+    -------
+    DataFrame
+        The column ``what`` says where a row is from: a setting, the data, the software, the device,
+        or a number on the test split. The last two columns hold the values of the runs.
 
     Examples
     --------
@@ -192,6 +242,16 @@ def summarise(
         units for tables), steps, and how many test rows are attacked; rows 0 leaves it out.
         What cannot be attacked (`Run.can_attack`), such as text, gets NaN.
     progress : show bars where it takes more than 2 s
+
+    Returns
+    -------
+    DataFrame
+        One row per run, indexed by its name.
+
+    Raises
+    ------
+    InputError
+        If there are no runs.
 
     Examples
     --------

@@ -36,7 +36,23 @@ ROBUSTNESS_COLUMNS = {
 def attack_runs(
     runs: Run | Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
 ) -> list[Trajectory]:
-    """Return the same attack on the first `n` test rows of each run; as for `vcviz.attack`.
+    """Return the same attack on the first test rows of each run.
+
+    Parameters
+    ----------
+    runs : finished runs, or one
+    n : how many test rows, the first
+    progress : show a bar if it takes more than 2 s
+    options : as for `vcviz.attack`
+
+    Returns
+    -------
+    list of Trajectory
+
+    Raises
+    ------
+    InputError
+        As `vcviz.attack` does.
 
     Examples
     --------
@@ -70,6 +86,15 @@ def robustness_curves(
     epsilons, options : as for `vcviz.robustness_curve`
     progress : show a bar if it takes more than 2 s
 
+    Returns
+    -------
+    list of RobustnessCurve
+
+    Raises
+    ------
+    InputError
+        As `vcviz.attack` does.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
@@ -95,10 +120,23 @@ def _each(runs: Run | Sequence[Run], progress: bool) -> Iterator[tuple[Run, str]
 
 
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
-    """Return a row for each curve and radius; `ROBUSTNESS_COLUMNS` says what each column is.
+    """Return robustness curves as a table, one row for each curve and radius.
 
-    A column ``labels`` is added where some predictions are not for the label frequencies of the
-    inputs (`LatentSet.label_note`).
+    `ROBUSTNESS_COLUMNS` describes the columns. A column ``labels`` is added where some
+    predictions are not for the label frequencies of the inputs (`LatentSet.label_note`).
+
+    Parameters
+    ----------
+    curves : one or several
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    InputError
+        For anything but `RobustnessCurve` records.
 
     Examples
     --------

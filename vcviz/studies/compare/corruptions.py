@@ -149,6 +149,16 @@ def corruption_table(
     rows, seed : as for `corrupted_latents`
     progress : show a bar if it takes more than 2 s
 
+    Returns
+    -------
+    DataFrame
+        One row per run, corruption and severity; severity 0 is clean.
+
+    Raises
+    ------
+    InputError
+        As `corrupted_latents` does.
+
     Examples
     --------
     >>> settings = {"head": "gaussian_mixture", "latent_dim": 16, "epochs": 3}

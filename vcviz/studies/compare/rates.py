@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 def rate_table(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row per run of a stochastic encoder with a rate in its loss.
 
-    Columns: ``head``; ``rate weight``; ``rate``, the mean over the last epoch in nats of
-    KL(q(z|x) || r), with r = N(0, I), which bounds the information I(X; Z) from above, or of a head
-    that states a law p(z|y) (unless ``rate_to="normal"``), which bounds I(X; Z | Y); test
-    ``accuracy`` and ``ECE``
-    (fractions) and ``NLL`` (nats); ``labels`` where these are not for the label frequencies of
-    the test rows (`Run.label_note`).
+    Parameters
+    ----------
+    runs : finished runs, see `vcviz.training.train_rates`
+
+    Returns
+    -------
+    DataFrame
+        Columns: ``head``; ``rate weight``; ``rate``, the mean over the last epoch in nats of
+        KL(q(z|x) || r), with r = N(0, I), which bounds the information I(X; Z) from above, or of a
+        head that states a law p(z|y) (unless ``rate_to="normal"``), which bounds I(X; Z | Y); test
+        ``accuracy`` and ``ECE`` (fractions) and ``NLL`` (nats); ``labels`` where these are not for
+        the label frequencies of the test rows (`Run.label_note`).
 
     Raises
     ------

@@ -53,6 +53,16 @@ def revise_runs(
     progress : show a bar if it takes more than 2 s
     options : as for `vcviz.metrics.posthoc.posthoc_scores`
 
+    Returns
+    -------
+    list of PosthocScores
+        The methods of the first run, then those of the next.
+
+    Raises
+    ------
+    InputError
+        If there are no runs, or a method is unknown.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", epochs=3, progress=False)
@@ -86,7 +96,7 @@ def posthoc_table(
     methods: Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Return accuracy, NLL and ECE after each post-hoc method with their intervals, a row each.
+    """Return accuracy, NLL and ECE with intervals, one row per run and post-hoc method.
 
     Parameters
     ----------
@@ -98,6 +108,11 @@ def posthoc_table(
         `POSTHOC_COLUMNS` says what each column is; the ends of an interval follow its number as,
         e.g., ``ECE low`` and ``ECE high``. A column ``labels`` is added where some predictions are
         not for the label frequencies of the test rows (`LatentSet.label_note`).
+
+    Raises
+    ------
+    InputError
+        As `revise_runs` does.
 
     Examples
     --------

@@ -40,7 +40,7 @@ def separate_strangers(
     progress: bool = True,
     **options: Any,
 ) -> list[Separation]:
-    """Return how well each score of each run tells each kind of stranger from its test rows.
+    """Return how well each score of each run tells test rows from out-of-distribution inputs.
 
     Parameters
     ----------
@@ -54,6 +54,11 @@ def separate_strangers(
     progress : show a bar if it takes more than 2 s
     options : as for `vcviz.metrics.ood.separations`, e.g. ``neighbours=50``, ``tpr=0.95``,
         ``seed=0``
+
+    Returns
+    -------
+    list of Separation
+        By run, kind of input and score, in this order.
 
     Raises
     ------
@@ -118,6 +123,11 @@ def ood_table(
     DataFrame
         `OOD_COLUMNS` says what each column is; the ends of an interval follow its number as, e.g.,
         ``AUROC low`` and ``AUROC high``.
+
+    Raises
+    ------
+    InputError
+        As `separate_strangers` does.
 
     Examples
     --------

@@ -91,7 +91,7 @@ def measured(run: Run, wanted: Any) -> bool:
 
 
 def measure(run: Run, wanted: Any) -> dict[str, float]:
-    """Return the numbers of these measures of a run; what is not in its folder is measured now.
+    """Return the numbers of these measures of a run; what its folder lacks is measured now.
 
     Parameters
     ----------

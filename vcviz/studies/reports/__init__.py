@@ -40,6 +40,11 @@ def report(
     out : file to write; default ``report`` with the format's suffix in `folder`
     per_run : of the tables: one line per run
 
+    Returns
+    -------
+    Path
+        Of the file that was written.
+
     Raises
     ------
     MissingError

@@ -55,6 +55,11 @@ def run_scoreboard(
     workers, threads : as for `vcviz.sweep`
     progress : show bars
 
+    Returns
+    -------
+    Scoreboard
+        Numbers by task, head and seed, and a verdict for each claim.
+
     Raises
     ------
     InputError
@@ -112,6 +117,14 @@ def is_scoreboard(folder: str | Path) -> bool:
 
 def load_scoreboard(folder: str | Path) -> Scoreboard:
     """Return the scoreboard in a folder, built again from its runs.
+
+    Parameters
+    ----------
+    folder : of the scoreboard, the ``out`` of `run_scoreboard`
+
+    Returns
+    -------
+    Scoreboard
 
     Raises
     ------

@@ -151,6 +151,11 @@ def read_scoreboard_plan(
         from where it has them
     tasks : only these tasks, those that they are tuned on, and what is claimed of them
 
+    Returns
+    -------
+    Plan
+        What `run_scoreboard` takes.
+
     Raises
     ------
     InputError

@@ -1,0 +1,353 @@
+"""Lesson 10: two heads on data of one's own, and what to report of them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcviz.base.errors import InputError
+from vcviz.base.titles import run_titles
+from vcviz.course.answers import Check, Key
+from vcviz.course.predictions import Prediction, Reveal
+from vcviz.figures.pictures import data_uri, rgba
+from vcviz.metrics import reliability_curve
+from vcviz.metrics.intervals import normal_quantile, wilson
+from vcviz.records import LatentSet, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import HTML
+
+    from vcviz.runs import Run
+
+#: from here on a prediction is called confident
+CONFIDENT = 0.9
+_CELL = "text-align:left;padding:2px 14px 2px 0;vertical-align:middle"
+
+
+def data_table(train: Split, test: Split) -> pd.DataFrame:
+    """Return a row for each split: rows, classes, and two classes of the training rows in it.
+
+    These are the most and the least frequent of the training rows.
+    """
+    import pandas as pd
+
+    most, least = train.class_counts.argmax(), train.class_counts.argmin()
+    rows = {
+        name: {
+            "rows": len(split.y),
+            "classes": len(split.class_counts),
+            f"share of {_short(train.class_names[most], 20)}, the most frequent": round(
+                float(split.class_counts[most] / len(split.y)), 4
+            ),
+            f"rows of {_short(train.class_names[least], 20)}, the least frequent": int(
+                split.class_counts[least]
+            ),
+        }
+        for name, split in (("training", train), ("test", test))
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def report_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what to say of each head on the test rows, with intervals over rows."""
+    import pandas as pd
+
+    rows = {}
+    for name, run in zip(run_titles(runs), runs, strict=True):
+        lat = run.latents("test")
+        curve = reliability_curve(lat)
+        low, high = wilson(lat.accuracy, len(lat.y))
+        floor = curve.ece_if_calibrated_interval
+        rows[name] = {
+            "test rows": len(lat.y),
+            "accuracy (95 % interval)": f"{lat.accuracy:.3f} ({low:.3f} to {high:.3f})",
+            "NLL, nats": f"{_nll(lat):.3f}",
+            "ECE": f"{curve.ece:.3f}",
+            "ECE if calibrated": f"{floor[0]:.3f} to {floor[1]:.3f}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def agreement_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return how many test rows both of two heads read rightly, only one of them, or none."""
+    import pandas as pd
+
+    first, second = _right(runs)
+    names = run_titles(runs[:2])
+    table = [[(a & b).sum() for b in (second, ~second)] for a in (first, ~first)]
+    return pd.DataFrame(
+        table,
+        index=[f"{names[0]} {word}" for word in ("right", "wrong")],
+        columns=[f"{names[1]} {word}" for word in ("right", "wrong")],
+    )
+
+
+def confident_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return how many test predictions of each head are confident, and how many of them wrong."""
+    import pandas as pd
+
+    rows = {}
+    for name, run in zip(run_titles(runs), runs, strict=True):
+        confidence, wrong = _confident(run)
+        rows[name] = {
+            f"confidence ≥ {CONFIDENT}": len(confidence),
+            "their mean confidence": round(float(confidence.mean()), 4) if len(wrong) else np.nan,
+            "wrong": int(wrong.sum()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def mistakes_table(run: Run, test: Split, *, n: int = 6) -> HTML:
+    """Return the most confident mistakes on test rows, each with its input.
+
+    Parameters
+    ----------
+    run : a finished run
+    test : the test rows that it was judged on, in their order
+    n : how many
+
+    Raises
+    ------
+    InputError
+        If the rows are others than those of the run.
+    """
+    from IPython.display import HTML
+
+    lat = run.latents("test")
+    if len(test.y) != len(lat.y) or (test.y != lat.y).any():
+        raise InputError(f"test must be the test rows of the run, {len(lat.y)} of them in order")
+    confidence, said = np.exp(lat.log_probs.max(1)), lat.log_probs.argmax(1)
+    wrong = np.flatnonzero(said != lat.y)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:n]
+    lines = "".join(
+        f"<tr><td style='{_CELL}'>{_input(test, i)}</td>"
+        + "".join(
+            f"<td style='{_CELL}'>{html.escape(str(value))}</td>"
+            for value in (
+                i,
+                _short(test.class_names[lat.y[i]], 30),
+                _short(test.class_names[said[i]], 30),
+                f"{confidence[i]:.4f}",
+            )
+        )
+        + "</tr>"
+        for i in wrong
+    )
+    names = ("input", "test row", "label", "prediction", "confidence")
+    head = "".join(f"<th style='{_CELL}'>{name}</th>" for name in names)
+    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>")
+
+
+def _input(split: Split, row: int) -> str:
+    """Return HTML that shows one input."""
+    if split.kind == "image":
+        pixels = np.asarray(split.x[row : row + 1], dtype=np.float32)
+        pixels = pixels / 255 if split.x.dtype == np.uint8 else pixels
+        style = "height:48px;image-rendering:pixelated"
+        return f"<img alt='test row {row}' style='{style}' src='{data_uri(rgba(pixels)[0])}'>"
+    if split.texts is not None:
+        return html.escape(_short(split.texts[row], 120))
+    return html.escape(", ".join(f"{value:.2f}" for value in np.ravel(split.x[row])[:6]) + " …")
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _right(runs: Sequence[Run]) -> list[NDArray[np.bool_]]:
+    both = [run.latents("test") for run in runs[:2]]
+    return [lat.log_probs.argmax(1) == lat.y for lat in both]
+
+
+def _confident(run: Run) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return confidence of the confident test predictions, and whether each is wrong."""
+    lat = run.latents("test")
+    confidence = np.exp(lat.log_probs.max(1).astype(np.float64))
+    rows = confidence >= CONFIDENT
+    return confidence[rows], (lat.log_probs.argmax(1) != lat.y)[rows]
+
+
+def _nll(lat: LatentSet) -> float:
+    return float(-lat.log_probs[np.arange(len(lat.y)), lat.y].mean())
+
+
+def predict_new_rows(runs: Sequence[Run]) -> Prediction:
+    """Ask whether the law that is met on training rows is met on test rows."""
+
+    def reveal() -> Reveal:
+        from vcviz.studies import latent_fits
+
+        seen, new = (
+            [fit.mean("energy") for fit in latent_fits(runs, split=split, resamples=0)]  # type: ignore[arg-type]
+            for split in ("train", "test")
+        )
+        said = "; ".join(
+            f"{name} {a:.3f} on training rows, {b:.3f} on test rows"
+            for name, a, b in zip(run_titles(runs), seen, new, strict=True)
+        )
+        ratio = new[-1] / seen[-1]
+        return Reveal(
+            1 if abs(new[-1] - seen[-1]) < 0.02 or 0.8 <= ratio <= 1.25 else 0 if ratio < 1 else 2,
+            f"Energy distance to the law, mean of the classes: {said}. It is 0 if latents follow "
+            "the law. In the figure, compare the classes: which are far from it? Read some of "
+            "their rows.",
+        )
+
+    return Prediction(
+        "The variational head is held to its law on training rows. How far from it are the "
+        "latents of test rows?",
+        ["nearer", "about as far", "farther"],
+        reveal,
+    )
+
+
+def predict_floor(runs: Sequence[Run]) -> Prediction:
+    """Ask for how many heads the ECE exceeds what a calibrated classifier shows."""
+
+    def reveal() -> Reveal:
+        curves = [reliability_curve(run.latents("test")) for run in runs]
+        beyond = [curve.ece > curve.ece_if_calibrated_interval[1] for curve in curves]
+        said = []
+        for name, run, curve in zip(run_titles(runs), runs, curves, strict=True):
+            lat = run.latents("test")
+            gap = float(np.exp(lat.log_probs.max(1)).mean()) - lat.accuracy
+            low, high = curve.ece_if_calibrated_interval
+            said.append(
+                f"**{name}**: ECE {curve.ece:.3f}; a calibrated classifier of this size would "
+                f"have {low:.3f} to {high:.3f}. Its mean confidence is {abs(gap):.3f} "
+                f"{'above' if gap > 0 else 'below'} its accuracy."
+            )
+        return Reveal(sum(beyond), "\n\n".join(said))
+
+    return Prediction(
+        "For how many of the two heads is the ECE larger than the noise of this test set explains "
+        "(95 %)?",
+        ["none", "one", "both"],
+        reveal,
+    )
+
+
+def key_baseline(train: Split, test: Split) -> Key:
+    """Return the test accuracy of always answering the most frequent class."""
+    most = train.class_counts.argmax()
+    truth = float((test.y == most).mean())
+    count = len(train.class_counts)
+    return Key(
+        truth,
+        "an accuracy means nothing without this number beside it",
+        {
+            "that is for guessing at random among the classes": 1 / count,
+            "that is its share of the training rows; accuracy is of test rows": float(
+                (train.y == most).mean()
+            ),
+            "that is its share of errors": 1 - truth,
+        },
+        unit="fraction",
+        tolerance=0.005,
+        hint="choose the class by the training rows; the table has its share of the test rows",
+    )
+
+
+def key_interval(runs: Sequence[Run]) -> Key:
+    """Return half of a 95 % interval of the softmax head's accuracy, by the normal law."""
+    lat = runs[0].latents("test")
+    n, a = len(lat.y), lat.accuracy
+    error = float(np.sqrt(a * (1 - a) / n))
+    truth = normal_quantile(0.95) * error
+    return Key(
+        truth,
+        "differences below about this size need a paired comparison, or more rows",
+        {
+            "that is the standard error; 95 % are 1.96 of them": error,
+            "that is the whole width": 2 * truth,
+            "take the square root": truth**2 / normal_quantile(0.95),
+            "that is the standard deviation of one row; divide by √n": truth * float(np.sqrt(n)),
+        },
+        unit="fraction",
+        tolerance=0.05,
+        hint="1.96 √(a (1 − a) / n) with accuracy a and n test rows",
+    )
+
+
+def key_expected(runs: Sequence[Run]) -> Key:
+    """Return how many of the confident predictions of softmax would be wrong if calibrated."""
+    confidence, wrong = _confident(runs[0])
+    truth = float((1 - confidence).sum())
+    return Key(
+        truth,
+        "compare it with the mistakes in the table: more of them is overconfidence",
+        {
+            "that is how many are wrong; asked is how many would be": float(wrong.sum()),
+            "that is with the threshold; take the mean confidence": (1 - CONFIDENT)
+            * len(confidence),
+            "that is how many would be right": float(confidence.sum()),
+            "that is the share; multiply it with the number of predictions": truth
+            / max(len(confidence), 1),
+        },
+        tolerance=0.05,
+        hint="each is wrong with probability 1 − confidence",
+    )
+
+
+def key_paired(runs: Sequence[Run]) -> Key:
+    """Return half of a 95 % interval of the difference of two accuracies on the same rows."""
+    first, second = _right(runs)
+    n = len(first)
+    d = second.astype(float) - first
+    truth = normal_quantile(0.95) * float(d.std()) / np.sqrt(n)
+    apart = normal_quantile(0.95) * np.sqrt(first.var() / n + second.var() / n)
+    return Key(
+        float(truth),
+        "only rows on which the two disagree count: pairing takes the others out",
+        {
+            "that treats the rows of the two heads as different ones": float(apart),
+            "that is the standard error; 95 % are 1.96 of them": float(
+                truth / normal_quantile(0.95)
+            ),
+            "that is the whole width": float(2 * truth),
+            "that is the difference itself": float(d.mean()),
+        },
+        unit="fraction",
+        tolerance=0.05,
+        hint="give each row +1, 0 or −1; with b and c rows on which one alone is right the "
+        "variance is (b + c)/n − ((b − c)/n)²",
+    )
+
+
+_A = "runs[0].latents('test').accuracy"
+_P = "np.exp(runs[0].latents('test').log_probs.max(1))"
+_R = "[(r.latents('test').log_probs.argmax(1) == r.latents('test').y) * 1.0 for r in runs]"
+CHECKS = {
+    "10.1": Check(
+        key_baseline,
+        "(test.y == train.class_counts.argmax()).mean()",
+        "The table has the share of the test rows of the class that is the most frequent of the "
+        "training rows. To take the one that is the most frequent of the test rows would be to "
+        "choose by the test rows.",
+    ),
+    "10.2": Check(
+        key_interval,
+        f"1.96 * math.sqrt({_A} * (1 - {_A}) / len(test.y))",
+        r"Each row is right or wrong: variance $a(1 - a)$, of the mean $a(1 - a)/n$. Near 0 and 1 "
+        r"Wilson's interval, which the report has, is better.",
+    ),
+    "10.3": Check(
+        key_paired,
+        f"1.96 * np.std(np.diff({_R}, axis=0)) / math.sqrt(len(test.y))",
+        r"$d_i \in \{-1, 0, 1\}$ with $b$ times $-1$ and $c$ times $+1$: variance "
+        r"$(b + c)/n - ((b - c)/n)^2$. The table of agreement has $b$ and $c$.",
+        points=2,
+    ),
+    "10.4": Check(
+        key_expected,
+        f"((1 - {_P}) * ({_P} >= 0.9)).sum()",
+        r"$\sum_i (1 - \hat p_i)$ over the confident rows: their number times one minus their mean "
+        r"confidence.",
+    ),
+}
+PREDICTIONS = {"10a": predict_new_rows, "10b": predict_floor}
