@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
 
@@ -29,7 +30,7 @@ from vcviz.headless.files import list_notebooks, read_notebook
 #: adjectives as they stand before -er and -est
 _ADJECTIVES = (
     "bigg|bright|broad|calm|cheap|clean|clear|clos|coars|cold|dark|deep|dens|earli|easi|farth|fast"
-    "|fin|flatt|furth|great|hard|heavi|high|larg|lat|light|likeli|long|loos|low|narrow|near|nois"
+    "|fin|flatt|furth|great|hard|heavi|high|larg|lat|light|likeli|loos|low|narrow|near|nois"
     "|noisi|poor|pur|quick|rar|rich|rough|saf|sharp|short|simpl|slow|small|smooth|soft|spars|steep"
     "|strong|sur|thick|thinn|tidi|tight|warm|weak|wid"
 )
@@ -38,10 +39,11 @@ _CHANGES = (
     "|halv|doubl|recover|collaps|vanish|diverg|stay|gain|los[et]|losing"
 )
 _ORDER = (
-    rf"\b(?<!no )(?:{_ADJECTIVES})e(?:r|st)\b"
+    rf"\b(?:{_ADJECTIVES})e(?:r|st)\b|(?<!no )\blong(?:er|est)\b"
     r"|\b(?:more|most|mostly|less|least|fewer|better|best|worse|worst|equal(?:ly)?|alike|exact(?:ly)?"
-    r"|hardly|nearly|almost|always|never|above|below|beyond|outside|inside)\b"
-    r"|\b\w+er than\b(?<!rather than)(?<!other than)(?<!longer than)"
+    r"|hardly|nearly|almost|always|never|above|below|beyond|outside|inside|minimum|maximum)\b"
+    r"|\b(?:outperform|surpass|beat|declin|sink|(?:drop|climb|sink)s? to)\w*"
+    r"|\b\w+er than\b(?<!rather than)(?<!other than)"
     r"|(?<!rather )(?<!other )\bthan\b|\bchanges\b|\bnot change\b"
     r"|\btoo (?:bold|careful|far|few|flat|high|large|late|low|many|sharp|small|sure|tight|wide)\b"
     r"|\bas (?!well|if|though|long|soon|such)\w+ as\b"
@@ -218,9 +220,9 @@ def _imported(path: Path) -> ModuleType:
 def _computed(module: ModuleType) -> Iterator[tuple[str, Claim]]:
     """Yield the claims that a test of the module not only looks up, but computes."""
     for name, test in vars(module).items():
-        if name.startswith("test_") and "holds" in test.__code__.co_names:
+        if name.startswith("test_") and isfunction(test) and "holds" in test.__code__.co_names:
             for mark in getattr(test, "pytestmark", ()):
-                if mark.name == "parametrize":
+                if mark.name == "parametrize" and mark.args[0] == "claim":
                     yield from ((name, claim) for claim in mark.args[1])
 
 
@@ -236,48 +238,49 @@ def account(told: Sequence[Sentence], bonds: Sequence[Bond]) -> Account:
     """Hold the sentences of a notebook against what binds them.
 
     A fault is a mark that no fragment covers, and a fragment that is not there, stands there
-    twice, reaches beyond its sentence, covers no mark, or binds what it cannot.
+    twice or reaches beyond its sentence; and what is given but has no mark, or cannot be given.
     """
-    words = " ".join(s.words for s in told)
-    binds: dict[int, list[str]] = {i: [] for i in range(len(told))}
+    binds: dict[Sentence, list[str]] = {sentence: [] for sentence in told}
     covered: set[Mark] = set()
     faults = []
     for bond in bonds:
         name = f"{bond.by}: {bond.fragment!r}"
-        at = [i for i, s in enumerate(told) if bond.fragment in s.words]
-        if len(at) != 1 or told[at[0]].words.count(bond.fragment) != 1:
-            where = "in no sentence" if bond.fragment not in words else "not in one sentence"
-            faults.append(f"{name} lies {where if len(at) < 1 else 'in more than one place'}")
+        holders = [s for s in told for _ in range(s.words.count(bond.fragment))]
+        if len(holders) != 1:
+            across = bond.fragment in " ".join(s.words for s in told)
+            few = "across two sentences" if across else "in no sentence"
+            faults.append(f"{name} lies {'in more than one place' if holders else few}")
             continue
-        told_there = told[at[0]]
-        begin = told_there.start + told_there.words.index(bond.fragment)
-        under = [
-            mark
-            for mark in told_there.marks
-            if begin <= mark.start and mark.start + len(mark.piece) <= begin + len(bond.fragment)
-        ]
-        wrong = "covers no mark" if not under else _cannot(bond, told_there, under)
-        if wrong:
+        (sentence,) = holders
+        begin = sentence.start + sentence.words.index(bond.fragment)
+        end = begin + len(bond.fragment)
+        under = [m for m in sentence.marks if begin <= m.start and m.start + len(m.piece) <= end]
+        cell = " ".join(s.words for s in told if s.cell == sentence.cell)
+        if wrong := _cannot(bond, sentence.words, cell, under):
             faults.append(f"{name} {wrong}")
             continue
-        binds[at[0]].append(bond.by)
+        binds[sentence].append(bond.by)
         covered.update(under)
     for sentence in told:
         if left := [mark for mark in sentence.marks if mark not in covered]:
             pieces = ", ".join(f"{mark.piece!r} ({mark.kind})" for mark in left)
             faults.append(f"cell {sentence.cell}: {pieces} of: {sentence.words}")
-    bound = tuple((s, tuple(binds[i])) for i, s in enumerate(told) if s.marks)
+    bound = tuple((s, tuple(by)) for s, by in binds.items() if s.marks)
     return Account(bound, tuple(faults))
 
 
-def _cannot(bond: Bond, sentence: Sentence, under: Sequence[Mark]) -> str:
-    """Return why a fragment cannot be given as it is, or nothing."""
+def _cannot(bond: Bond, words: str, cell: str, under: Sequence[Mark]) -> str:
+    """Return why a fragment of these words in a cell cannot be given as it is, or nothing."""
     if bond.given is None:
         return ""
+    if not under:
+        return "covers no mark"
     if any(mark.kind == "promise" for mark in under):
         return "is a promise, which only a claim binds"
-    if bond.given.why == "cited" and not CITATION.search(sentence.words):
+    if bond.given.why == "cited" and not CITATION.search(words):
         return "is cited from nobody"
+    if bond.given.why == "mathematics" and "$" not in cell:
+        return "has no formula beside it"
     return bond.given.mistake([mark.piece for mark in under if mark.kind == "number"])
 
 

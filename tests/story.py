@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +41,12 @@ def defaults(notebook: str) -> dict[str, Any]:
     }
 
 
-@dataclass
+def default(function: Callable[..., Any], name: str) -> Any:
+    """Return the default of an argument, for `Given` settings."""
+    return inspect.signature(function).parameters[name].default
+
+
+@dataclass(eq=False)
 class Story:
     """The runs that the notebooks train with their own parameters, at any seed.
 
@@ -48,6 +55,7 @@ class Story:
 
     folder: Path
     _runs: dict[str, Run] = field(default_factory=dict)
+    _assigned: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     def runs(self, notebook: str, seed: int = 0, **changed: Any) -> list[Run]:
         """Return the runs that a notebook trains, one a head.
@@ -62,6 +70,24 @@ class Story:
         if (head := settings.pop("head", None)) is not None:
             settings |= {"heads": [head], "head_options": {head: settings["head_options"]}}
         return self.trained(**settings | {"seed": seed} | changed)
+
+    def assigned(self, notebook: str, seed: int = 0) -> dict[str, Any]:
+        """Return what the cells of a notebook assign; what they only show is not drawn."""
+        if (key := (notebook, seed)) not in self._assigned:
+            given = {
+                "seed": seed,
+                "runs_folder": str(self.folder),
+                "out": str(self.folder / notebook),
+            }
+            cells = read_notebook(list_notebooks()[notebook]).cells
+            tree = ast.parse("\n".join(c.source for c in cells if c.cell_type == "code"))
+            tree.body = [line for line in tree.body if not isinstance(line, ast.Expr)]
+            for line in tree.body:
+                if isinstance(line, ast.AnnAssign) and ast.unparse(line.target) in given:
+                    line.value = ast.Constant(given[ast.unparse(line.target)])
+            exec(compile(ast.fix_missing_locations(tree), notebook, "exec"), values := {})
+            self._assigned[key] = values
+        return self._assigned[key]
 
     def tour(self, latent_dim: int, seed: int = 0) -> list[Run]:
         """Return the tour's runs in so many latent dimensions."""

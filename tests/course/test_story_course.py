@@ -1,4 +1,4 @@
-"""What lessons 3, 4 and 6 and the notebooks of calibration and attacks promise, computed."""
+"""What lessons 3, 4, 6 and 9 promise, computed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from vcviz import course
 from vcviz.course import attack as lesson
 from vcviz.course import lessons, terms
 from vcviz.course.training import N_CLASSES, fit_history
-from vcviz.metrics.calibration import expected_calibration_error
-from vcviz.metrics.calibration.temperature import apply_temperature, fit_temperature
 from vcviz.metrics.fit import latent_fit
 from vcviz.metrics.robustness import crossings
 from vcviz.records import Estimate, LatentPrior, LatentSet, Trajectory
@@ -217,61 +215,7 @@ def less_accurate_on_the_scoreboard(_story: Story, _seed: int) -> None:
     assert all(float(gain) < 0 for gain in re.findall(r"\(([-+][\d.]+)\)", lost))
 
 
-# ---------------------------------------------------------------- calibration
-
-
-def too_sure(story: Story, seed: int) -> None:
-    for run in story.runs("calibration", seed)[:2]:
-        lat = run.latents("test")
-        assert np.exp(lat.log_probs.max(1)).mean() > lat.accuracy + 0.02
-
-
-def lowest_ece(story: Story, seed: int) -> None:
-    found = [run.metrics["ece"] for run in story.runs("calibration", seed)]
-    assert np.argmin(found) == 2
-
-
-def grows_with_bins(story: Story, seed: int) -> None:
-    for run in story.runs("calibration", seed):
-        lat = run.latents("test")
-        few, many = (expected_calibration_error(lat.log_probs, lat.y, n_bins=n) for n in (5, 100))
-        assert few < many
-
-
-def softened_too_far(story: Story, seed: int) -> None:
-    for run in story.runs("calibration", seed):
-        lat = run.latents("test")
-        fit = fit_temperature(lat.log_probs, lat.y)
-        assert fit.temperature > 1
-        softer = apply_temperature(lat.log_probs, fit.temperature)
-        there = expected_calibration_error(softer, lat.y)
-        assert there > expected_calibration_error(lat.log_probs, lat.y)
-
-
-def worse_rows(story: Story, seed: int) -> None:
-    table = vcviz.studies.corruption_table(story.runs("calibration", seed), progress=False)
-    means = table.groupby(["run", "severity"])[["ECE", "ECE at T clean"]].mean()
-    for _, head in means.groupby("run"):
-        assert (np.diff(head["ECE"]) > 0).all()
-        assert (np.diff(head["ECE at T clean"]) > 0).all()
-
-
 # ---------------------------------------------------------------- attacks
-
-
-def in_the_notebook(story: Story, seed: int) -> list[tuple[Trajectory, LatentPrior]]:
-    runs = story.runs("adversarial", seed)
-    return [(run.attack(200, epsilon=0.1, steps=20, progress=False), run.prior()) for run in runs]
-
-
-def before_or_with_the_flip(story: Story, seed: int) -> None:
-    found = crossings(*in_the_notebook(story, seed)[2])
-    both = (found.leaves > 0) & (found.flips > 0)
-    assert (found.leaves <= found.flips)[both].mean() > 0.7
-
-
-def all_below_a_tenth(story: Story, seed: int) -> None:
-    assert max(path.accuracy[-1] for path, _ in in_the_notebook(story, seed)) < 0.1
 
 
 def more_draws_do_no_more(story: Story, seed: int) -> None:
@@ -291,15 +235,6 @@ CLAIMS = (
               "when most have arrived in another class", notices_some),
     Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST "
               "and on AG News", less_accurate_on_the_scoreboard, 0),
-    Claim("calibration", "bars below the diagonal for softmax and the mixture", too_sure),
-    Claim("calibration", "its ECE is the lowest of the three", lowest_ece, 0),
-    Claim("calibration", "It grows, because fewer predictions in a bin", grows_with_bins),
-    Claim("calibration", "is above the one at T = 1 for all three heads", softened_too_far, 0),
-    Claim("calibration", "the worse they are the more of the ECE is left", worse_rows, 0),
-    Claim("adversarial", "support of their class in the very step in which the label flips, or "
-                         "before", before_or_with_the_flip, 0),
-    Claim("adversarial", "less than one in ten is still read rightly at the end",
-          all_below_a_tenth, 0),
     Claim("docs/attacks.md", "ten times as many left accuracy where it was within 0.02",
           more_draws_do_no_more, 0),
 )  # fmt: skip
