@@ -287,8 +287,8 @@ L3, L4, L6 = "course/03_training", "course/04_objective", "course/06_attack"
 L9, L10 = "course/09_few_labels", "course/10_own_data"
 CLAIMS = (
     Claim(L6, "the mean over 32 draws", draws_of_a_reading, 0),
-    Claim(L6, "Of the inputs that flip, $p(z)$ notices more at the flip than at the last step, when "
-              "most have arrived in another class", notices_some),
+    Claim(L6, "Of the inputs that flip, $p(z)$ notices more at the flip than at the last step, "
+              "when most have arrived in another class", notices_some),
     Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST "
               "and on AG News", less_accurate_on_the_scoreboard, 0),
     Claim("calibration", "bars below the diagonal for softmax and the mixture", too_sure),

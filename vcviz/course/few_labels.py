@@ -112,12 +112,16 @@ def accuracy_figure(found: FewLabels, *, theme: style.Theme = "auto") -> go.Figu
     one, all_seeds = [], []
     for i, (name, values) in enumerate(found.accuracy.items()):
         color, dash, symbol = style.run_style(i)
-        look = {"dash": dash, "mode": "lines+markers", "marker": {"symbol": symbol, "size": 7}}
+        look: dict[str, Any] = {
+            "dash": dash,
+            "mode": "lines+markers",
+            "marker": {"symbol": symbol, "size": 7},
+        }
         one.append(line(found.labels, values[:, 0], name, color, **look))
         all_seeds.append(line(found.labels, values.mean(1), name, color, legend=False, **look))
         # Seeds stand a little apart, head by head.
         places = np.repeat(np.array(found.labels) * 1.06 ** (i - 1), values.shape[1])
-        dots = {"mode": "markers", "legend": False, "opacity": 0.5}
+        dots: dict[str, Any] = {"mode": "markers", "legend": False, "opacity": 0.5}
         dots["marker"] = {"symbol": symbol, "size": 5, "color": color}
         all_seeds.append(line(places, values.ravel(), f"{name}, seeds", color, **dots))
     seeds = values.shape[1]
@@ -142,7 +146,7 @@ def gains_figure(found: FewLabels, *, theme: style.Theme = "auto") -> go.Figure:
     )
     ends = np.log10([found.labels[0] / 1.3, found.labels[-1] * 1.3])
     x = axis("labels (training rows)", *ends, type="log", tickvals=list(found.labels))
-    panels = []
+    panels: list[Panel] = []
     for title, rows in gains.items():
         first = not panels
         at = np.array(found.labels, dtype=float)

@@ -136,7 +136,7 @@ def mistakes_table(run: Run, test: Split, *, n: int = 6) -> HTML:
             )
         )
         + "</tr>"
-        for i in wrong
+        for i in map(int, wrong)
     )
     names = ("input", "test row", "label", "prediction", "confidence")
     head = "".join(f"<th style='{_CELL}'>{name}</th>" for name in names)
@@ -147,7 +147,8 @@ def _input(split: Split, row: int) -> str:
     """Return HTML that shows one input."""
     if split.kind == "image":
         pixels = np.asarray(split.x[row : row + 1], dtype=np.float32)
-        pixels = pixels / 255 if split.x.dtype == np.uint8 else pixels
+        if split.x.dtype == np.uint8:
+            pixels /= 255
         style = "height:48px;image-rendering:pixelated"
         return f"<img alt='test row {row}' style='{style}' src='{data_uri(rgba(pixels)[0])}'>"
     if split.texts is not None:
