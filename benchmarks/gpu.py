@@ -16,7 +16,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +141,14 @@ def bare_epoch(like: Trainer, precision: str) -> Callable[[], None]:
     model, x, y = like.model, like.x, like.y
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, fused=True)
     dtype = getattr(torch, precision)
+    # By hand one writes no context where all is float32.
+    lower = partial(torch.autocast, y.device.type, dtype=dtype)
+    context = nullcontext if dtype == torch.float32 else lower
 
     def epoch() -> None:
         model.train()
         for rows in torch.randperm(len(y), device=y.device).split(BATCH):
-            with torch.autocast(y.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            with context():
                 z = model.encoder(x[rows].float() / 255)
             loss = F.cross_entropy(model.head.logits(z.float()), y[rows])
             optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""Training: heads against each other, and an epoch against a plain loop."""
+"""Training: heads against each other, and steps and epochs against loops written by hand."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import vcviz
+from benchmarks.gpu import BATCH, bare_epoch
 from benchmarks.pairs import Pair, pair
 from vcviz.runs.config import RunConfig
 from vcviz.training.jobs import Job
 from vcviz.training.loop import Trainer
 
-ROWS, BATCH = 4000, 200
+ROWS = 4000
 
 
 def pairs() -> Iterator[Pair]:
@@ -25,6 +26,8 @@ def pairs() -> Iterator[Pair]:
     with tempfile.TemporaryDirectory() as root:
         for encoder, side, goal in (("cnn", 28, 1 / 1.2), ("mlp", 8, 1 / 2)):
             yield _against_softmax(Path(root) / encoder, encoder, side, goal)
+        yield _against_bare(Path(root) / "steps", "mlp", 8, 1 / 1.15)
+        yield _against_bare(Path(root) / "bare", "cnn", 28, 1 / 1.05)
         yield _against_plain(Path(root))
 
 
@@ -49,6 +52,14 @@ def _against_softmax(root: Path, encoder: str, side: int, goal: float) -> Pair:
     return pair(what, lambda: ours._epoch(1), "softmax", lambda: other._epoch(1), goal=goal)
 
 
+def _against_bare(root: Path, encoder: str, side: int, goal: float) -> Pair:
+    """The limit: what forward, backward and optimiser take of the same model and data, by hand."""
+    ours, other = (trainer(root / k, "softmax", 2000, encoder, side) for k in ("ours", "bare"))
+    what = f"10 training steps of {BATCH}, {side} x {side}, {encoder.upper()}, softmax"
+    return pair(what, lambda: ours._epoch(1), "limit: bare loop written by hand",
+                bare_epoch(other, "float32"), goal=goal)  # fmt: skip
+
+
 def _against_plain(root: Path) -> Pair:
     ours = trainer(root / "epoch", "softmax")
     job = Job(ours.config, root, "plain", (ours.train, ours.test))
@@ -71,5 +82,5 @@ def _against_plain(root: Path) -> Pair:
 
     return pair(
         f"training epoch, {ROWS:,} MNIST-sized images, CNN", lambda: ours._epoch(1),
-        "plain DataLoader loop of the same model", plain, rounds=5, goal=2,
+        "plain DataLoader loop of the same model", plain, rounds=5,
     )  # fmt: skip

@@ -45,9 +45,30 @@ python_maximum_signature_line_length = 80
 BESIDE = {"](../benchmarks/RESULTS.md": "](benchmarks/RESULTS.md"}
 
 
+def describe(_app, _what, _name, _obj, _options, lines):
+    """Put what is said of a parameter beneath its name: numpydoc takes its first line for a type.
+
+    A short type with a sentence beneath it stays one.
+    """
+    section, found = "", []
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if re.fullmatch("-{3,}", after):
+            section = line
+        entry = section in ("Parameters", "Attributes") and re.match(r"(\S.*?) : (.+)", line)
+        if entry and not (len(entry[2]) < 40 and re.match(r" +[A-Z]", after)):
+            found += [entry[1], f"    {entry[2]}"]
+        else:
+            found.append(line)
+    lines[:] = found
+
+
 def keep_bars(_app, _what, _name, _obj, _options, lines):
     """Keep |x| in docstrings an absolute value: to reStructuredText it is a substitution."""
+    example = False
     for i, line in enumerate(lines):
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if example:
+            continue
         parts = re.split(r"(`+[^`]*`+)", line)
         lines[i] = "".join(p if p.startswith("`") else p.replace("|", r"\|") for p in parts)
 
@@ -60,5 +81,6 @@ def link_pages(_app, _page, source):
 
 def setup(app):
     """Register what is done to the texts."""
+    app.connect("autodoc-process-docstring", describe, priority=100)  # before numpydoc
     app.connect("autodoc-process-docstring", keep_bars)
     app.connect("source-read", link_pages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -693,3 +694,37 @@ RIGHT |= {"7a": 1, "7b": 1, "8a": 1, "8b": 0}
 @pytest.mark.parametrize("prediction", RIGHT)
 def test_the_option_that_is_right(prediction: str) -> None:
     assert course.predict(prediction).answer.right == RIGHT[prediction]
+
+
+@lru_cache(maxsize=1)
+def numbers_of_reveals() -> dict[str, list[str]]:
+    """Return what reveals must hold, by closed forms where there are some."""
+    w, b = gauge.WEIGHT, gauge.BIAS
+    apart = float(np.linalg.norm(w[0] - w[1]))
+    pi = [softmax(b + 0.5 * ((w + np.array([x, 0])) ** 2).sum(1)) for x in (0, 2)]
+    wide = best_softmax(two_classes(spread=2.6))
+    turned, rare = noisy_labels.fitted(0.2), noisy_labels.fitted(0.2, 0.2)
+    share = 10.0 ** -(np.arange(4) / 3)
+    entropy = stats.entropy(share / share.sum(), base=2)
+    right, sharp = (bits.known(2.0, 10, f).bound / BIT for f in (1.0, 2.0))
+    nothing = -(share / share.sum()) @ np.log2(share**2 / (share**2).sum())
+    return {
+        "1a": [f"{np.log(9):.2f} nats", "(3.00, 0.00)", f"z₁ = 0.00 to z₁ = −{np.log(9) / 3:.2f}"],
+        "1b": [f"square {0.5 * (1 - 1 / 2.6**2):.2f}", f"{wide.excess:.2f} nats above the "
+               f"{wide.least:.2f} nats"],
+        "2a": [", ".join(f"{v:.2f}" for v in part) for part in pi],
+        "2b": [f"lie {apart:.2f} apart", f"{4 * apart:.2f}.", f"and {2 * apart:.2f}:"],
+        "5b": [f"true error is {sharpness.true_error(2.0):.3f}"],
+        "7a": ["more than 0.80", f"{np.log(4):.2f} nats",
+               f"to {turned.slope:.2f}, as a temperature of {3 / turned.slope:.2f}",
+               f"z = {rare.boundary:.2f} where Bayes' rule has {np.log(4) / 3:.2f}"],
+        "8a": [f"{entropy:.3f} bits", f"claims {2 - entropy:.3f} bits"],
+        "8b": [f"from {right:.3f} to {sharp:.3f} bits", f"−{nothing - entropy:.3f} bits"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("prediction", ["1a", "1b", "2a", "2b", "5b", "7a", "8a", "8b"])
+def test_a_reveal_prints_the_numbers_that_it_speaks_of(prediction: str) -> None:
+    reason = course.predict(prediction).answer.reason
+    for piece in numbers_of_reveals()[prediction]:
+        assert piece in reason

@@ -40,6 +40,12 @@ def test_the_reference_has_every_public_name_once() -> None:
     assert not missing
 
 
+def test_the_gallery_draws_every_figure_and_explorer() -> None:
+    gallery = (ROOT / "docs" / "gallery.md").read_text()
+    drawn = [name for name in public() if re.search(r"\.plot_|Explorer$", name)]
+    assert not [name for name in drawn if f"{name}(" not in gallery]
+
+
 @pytest.mark.parametrize("registry", ["HEADS", "LAWS"])
 def test_the_reference_has_every_class_that_can_be_chosen(registry: str) -> None:
     classes = getattr(vcviz.models, registry).values()
@@ -85,4 +91,8 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reference" / "generated" / "vcviz.attack.html").is_file()
-    assert "Plotly.newPlot" in (tmp_path / "gallery.html").read_text()
+    # The numbers of a figure are in a file of their own, its still on the page of its function.
+    assert "Plotly.newPlot" not in (tmp_path / "gallery.html").read_text()
+    assert (tmp_path / "_static" / "figures" / "gallery-0.js").is_file()
+    plotted = tmp_path / "reference" / "generated" / "vcviz.plot_latent_fit.html"
+    assert 'src="../../_static/figures/gallery-' in plotted.read_text()

@@ -138,8 +138,10 @@ def check_parameters(words: list[str]) -> None:
 def test_commands_are_understood(page: Path) -> None:
     known = get_command(app)
     for words in commands(page):
-        assert words[0] in known.commands, words
-        command = known.commands[words[0]]
+        command, rest = known, list(words)
+        while hasattr(command, "commands"):
+            assert rest[0] in command.commands, words
+            command = command.commands[rest.pop(0)]
         takes = command.get_params(Context(command))
         taken = {o for p in takes for o in (*p.opts, *p.secondary_opts)} | {"-h", "--help"}
         options = [w.split("=")[0] for w in words if re.match(r"--?[a-z]", w)]

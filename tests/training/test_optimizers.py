@@ -1,4 +1,4 @@
-"""Optimisers that leave torch's compiler alone: torch's own steps, bit for bit, and no import."""
+"""Optimisers that leave torch's compiler and profiler alone: torch's own steps, bit for bit."""
 
 from __future__ import annotations
 
@@ -44,6 +44,22 @@ def test_the_class_itself_is_left_alone():
     step = torch.optim.SGD.step
     eager(torch.optim.SGD)
     assert torch.optim.SGD.step is step
+
+
+def test_no_profiler_is_told_of_a_step():
+    parameter = torch.nn.Parameter(torch.ones(2))
+    marks = {}
+    for kind in (torch.optim.Adam, eager(torch.optim.Adam)):
+        optimizer = kind([parameter], fused=True)
+        with torch.profiler.profile() as profile:
+            optimizer.zero_grad()
+            assert parameter.grad is None
+            parameter.sum().backward()
+            optimizer.step()
+        marks[kind] = {e.key for e in profile.key_averages() if e.key.startswith("Optimizer.")}
+    theirs, ours = marks.values()
+    assert theirs
+    assert not ours
 
 
 def test_training_loads_no_compiler(tmp_path):

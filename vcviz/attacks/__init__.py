@@ -89,7 +89,8 @@ def attack(
 
     References
     ----------
-    Those of the attacks, and Athalye et al., Synthesizing Robust Adversarial Examples, ICML 2018
+    Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (PGD);
+    those of the other attacks; Athalye et al., Synthesizing Robust Adversarial Examples, ICML 2018
     (averaged gradients).
 
     Examples

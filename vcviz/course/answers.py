@@ -177,7 +177,19 @@ def _compared(answer: Any, key: Key) -> tuple[bool, str]:
     for hint, wrong in key.all_mistakes.items():
         if _close(given, np.asarray(wrong, dtype=float), truth, key.tolerance):
             return False, hint
-    return False, f"{clip(answer)} is not it; {key.hint}"
+    shown = clip(answer) if isinstance(answer, str) else value_text(given)
+    return False, f"{shown} is not it; {key.hint}"
+
+
+def value_text(value: Any) -> str:
+    """Return an answer in a few characters: words as they are, numbers with four digits."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence) and isinstance(value[0], str):
+        return " or ".join(value)
+    numbers = np.asarray(value, dtype=float)
+    text = ", ".join(f"{number:.4g}" for number in numbers.ravel())
+    return f"[{text}]" if numbers.ndim else text
 
 
 def _numbers(answer: Any, unit: str, shape: tuple[int, ...]) -> NDArray[np.float64]:

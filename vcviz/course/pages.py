@@ -14,7 +14,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from vcviz.course.answer_field import EXAMPLES
-from vcviz.course.answers import Check, Key, normal, reach
+from vcviz.course.answers import Check, Key, normal, reach, value_text
 
 #: what a guess costs: some milliseconds
 _ROUNDS = 10_000
@@ -44,25 +44,18 @@ def check_form(question: str, key: Key) -> str:
 def for_lecturers(question: str, check: Check, key: Key) -> Markdown:
     """Return the answer to a question with its derivation, and the mistakes that are known."""
     points = f"{check.points} point{'s' * (check.points != 1)}"
-    mistakes = [f"* {_plain(_text(wrong))}: {_plain(hint)}" for hint, wrong in key.mistakes.items()]
+    mistakes = [
+        f"* {_plain(value_text(wrong))}: {_plain(hint)}" for hint, wrong in key.mistakes.items()
+    ]
+    truth = f"**{_plain(value_text(key.truth))}** {_plain(key.unit)}"
     lines = [
-        f"**Answer to {question}** ({points}): **{_plain(_text(key.truth))}** {_plain(key.unit)}",
+        f"**Answer to {question}** ({points}): {truth}",
         f"`{check.solution}`",
         _plain(key.why),
         check.derivation,
         "\n".join(["Likely mistakes:\n", *mistakes] if mistakes else []),
     ]
     return Markdown("\n\n".join(filter(None, lines)))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence) and isinstance(value[0], str):
-        return " or ".join(value)
-    numbers = np.asarray(value, dtype=float)
-    text = ", ".join(f"{number:.4g}" for number in numbers.ravel())
-    return f"[{text}]" if numbers.ndim else text
 
 
 def _plain(text: str) -> str:

@@ -54,7 +54,7 @@ class HeteroscedasticExplorer(Explorer):
     Examples
     --------
     >>> run = vcviz.train("mixture", head="heteroscedastic", epochs=2, progress=False)
-    >>> explorer = vcviz.HeteroscedasticExplorer(run, samples=3)
+    >>> explorer = vcviz.HeteroscedasticExplorer(run, samples=3, rows=50)
     >>> explorer.controls["temperature"].value, explorer.controls["draws"].value
     (1.0, 100)
     """

@@ -99,6 +99,11 @@ def implied_prior(
     matrix: a unit that never varies gets a thousandth of the standard deviation of the others.
     Classes without latents take no part in S and m.
 
+    References
+    ----------
+    Bishop, Pattern Recognition and Machine Learning, 2006, section 4.2, read backwards; the
+    derivation is in "Theory" of the documentation.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", epochs=3, progress=False)

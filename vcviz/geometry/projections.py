@@ -76,6 +76,11 @@ def fit_projection(
     UMAP's own transform starts; a fitted row keeps its place. Unlike with that transform, a
     point's place does not depend on the points it comes with.
 
+    References
+    ----------
+    McInnes, Healy & Melville, UMAP: Uniform Manifold Approximation and Projection, 2018,
+    arXiv 1802.03426.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)

@@ -65,12 +65,10 @@ class NotebookResult:
 
     Examples
     --------
-    >>> import nbformat
-    >>> from nbformat.v4 import new_code_cell, new_notebook
-    >>> nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), "sum.ipynb")
-    >>> result = vcviz.run_notebook("sum.ipynb", html=False, progress=False)
-    >>> result.ok, result.name, result.parameters
-    (True, 'sum', {})
+    >>> from pathlib import Path
+    >>> result = vcviz.NotebookResult("sum", Path("reports/sum.ipynb"), None, {"n": 3}, seconds=2.0)
+    >>> result.ok, result.page is None
+    (True, True)
     """
 
     name: str
@@ -87,7 +85,17 @@ class NotebookResult:
 
 
 class NotebookError(RuntimeError):
-    """A notebook failed while it ran; `result` has the cell, the reason and what was kept."""
+    """A notebook failed while it ran; `result` has the cell, the reason and what was kept.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from vcviz.headless.outcomes import Failure
+    >>> failure = Failure("error", 3, "n / 0", "ZeroDivisionError: division by zero")
+    >>> result = vcviz.NotebookResult("sum", Path("sum.failed.ipynb"), None, {"n": 3}, 2.0, failure)
+    >>> print(vcviz.NotebookError(result))
+    sum failed: cell 3, 'n / 0': ZeroDivisionError: division by zero; kept: sum.failed.ipynb
+    """
 
     def __init__(self, result: NotebookResult) -> None:
         self.result = result

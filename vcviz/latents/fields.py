@@ -111,6 +111,10 @@ def plane_log_ratio(
     `limits` are symmetric and reach what nine in ten of the latents themselves have, at least
     0.1: away from latents and law the critic says nothing, and may be far from 0.
 
+    References
+    ----------
+    Dhuliawala, Sachan & Allen, Variational Classification, TMLR 2024, arXiv 2305.10406.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="variational", epochs=3, progress=False)

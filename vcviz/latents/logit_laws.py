@@ -36,6 +36,11 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
     InputError
         If the model has another head.
 
+    References
+    ----------
+    Collier et al., A Simple Probabilistic Method for Deep Classification under Input-Dependent
+    Label Noise, 2020, arXiv 2003.06778.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="heteroscedastic", epochs=2, progress=False)

@@ -33,6 +33,10 @@ def retain_set(model: nn.Module, latents: LatentSet) -> RetainSet:
     InputError
         If the model's head is not DropMax.
 
+    References
+    ----------
+    Lee et al., DropMax: Adaptive Variational Softmax, NeurIPS 2018, arXiv 1712.07834.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="dropmax", epochs=2, progress=False)

@@ -206,6 +206,10 @@ def class_information(
     probability of class j for the samples of class k.) The loss has a gamma interval, as in
     `mutual_information`.
 
+    References
+    ----------
+    Qin, Kim & Gedeon, Rethinking Softmax with Cross-Entropy, 2019, arXiv 1911.10688.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
@@ -268,6 +272,10 @@ def pointwise_information(
     ------
     InputError
         If `prior_probs` is not C probabilities.
+
+    References
+    ----------
+    Qin, Kim & Gedeon, Rethinking Softmax with Cross-Entropy, 2019, arXiv 1911.10688.
 
     Examples
     --------

@@ -163,6 +163,10 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
         For noise that has no such formula: shared between three classes or more, logistic, Gumbel
         of different scales, or none at all.
 
+    References
+    ----------
+    Train, Discrete Choice Methods with Simulation, 2009, chapter 5 (probit).
+
     Examples
     --------
     >>> law = vcviz.records.LogitLaw(mean=[[1.0, 0.0]], scale=[[1.0, 1.0]])

@@ -42,7 +42,8 @@ def train_laws(
     Examples
     --------
     >>> laws = ["gaussian", "student_t"]
-    >>> runs = vcviz.training.train_laws(laws, dataset="mixture", epochs=2, progress=False)
+    >>> settings = {"head": "gaussian_mixture", "dataset": "mixture", "epochs": 2}
+    >>> runs = vcviz.training.train_laws(laws, **settings, progress=False)
     >>> [run.prior().family for run in runs]
     ['gaussian', 'student_t']
     """

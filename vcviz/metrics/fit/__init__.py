@@ -101,6 +101,12 @@ def latent_fit(
     *Whitened variance*: mean over the dimensions of the variance of u, 1 if as anticipated, less
     than 1 for latents that collapsed.
 
+    References
+    ----------
+    Székely & Rizzo, Energy Statistics, Journal of Statistical Planning and Inference 143, 2013.
+
+    Lopez-Paz & Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)

@@ -43,6 +43,11 @@ def auroc(scores_in: ArrayLike, scores_out: ArrayLike) -> float:
     InputError
         If either array is empty or holds NaN.
 
+    References
+    ----------
+    Hanley & McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC)
+    Curve, Radiology 143, 1982.
+
     Examples
     --------
     >>> known, strange = [0.1, 0.2, 0.3], [0.25, 0.8]

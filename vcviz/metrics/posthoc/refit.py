@@ -67,6 +67,13 @@ def refit_prior(
     also the overall mean, and weight 0. A class with fewer than two latents for each component
     gets fewer components.
 
+    References
+    ----------
+    Bishop, Pattern Recognition and Machine Learning, 2006, sections 4.2 and 9.2.
+
+    Ledoit & Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices, Journal
+    of Multivariate Analysis 88, 2004.
+
     Examples
     --------
     >>> run = vcviz.train("mixture", epochs=3, progress=False)

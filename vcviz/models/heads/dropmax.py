@@ -85,7 +85,7 @@ class DropMaxHead(Head):
 
     References
     ----------
-    Lee, Lee, Kim, Kim, Park, Yang and Hwang, DropMax: Adaptive Variational Softmax, NeurIPS 2018,
+    Lee, Lee, Kim, Yang and Hwang, DropMax: Adaptive Variational Softmax, NeurIPS 2018,
     arXiv:1712.07834.
     """
 
