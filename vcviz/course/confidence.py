@@ -413,7 +413,7 @@ $\log 9 = 2.197$. $\log 99 / T = \log 9$ gives $T = 2.09$.""",
         "math.sqrt(2 / math.pi) * math.sqrt(0.8 * 0.2 / 200)",
         r"""All rows are in one bin, so the ECE is $|\mathrm{accuracy} - 0.8|$. The accuracy is
 about $\mathcal N(0.8, 0.8 \cdot 0.2 / 200)$, with standard deviation 0.0283, and
-$\mathbb E|\mathcal N(0, \sigma^2)| = \sigma\sqrt{2/\pi}$: 0.0226.""",
+a Gaussian is on average $\sqrt{2/\pi}$ of them from its mean: 0.0226.""",
     ),
     "5.4": Check(
         key_hidden,

@@ -337,8 +337,8 @@ $\log\frac{0.375}{0.625} = -0.51$.""",
     "7.4": Check(
         key_clean,
         "(0.85 - 0.1) / (1 - 2 * 0.1)",
-        r"""With a clean accuracy $r$, what is seen is $(1 - \eta)\, r + \eta\,(1 - r)$. Solved
-for $r$: $(0.85 - 0.1)/(1 - 0.2) = 0.9375$. This takes for granted that labels are
+        r"""With a clean accuracy $p$, what is seen is $(1 - \eta)\, p + \eta\,(1 - p)$. Solved
+for $p$: $(0.85 - 0.1)/(1 - 0.2) = 0.9375$. This takes for granted that labels are
 turned whether or not the prediction is right. It fails where inputs are hard for people and
 machines alike.""",
         points=2,

@@ -334,8 +334,8 @@ CHECKS = {
     "10.2": Check(
         key_interval,
         f"1.96 * math.sqrt({_A} * (1 - {_A}) / len(test.y))",
-        r"Each row is right or wrong, with variance accuracy (1 − accuracy); that of the mean is the "
-        r"$n$-th part. Near 0 and 1 Wilson's interval, which the report has, is better.",
+        r"Each row is right or wrong, with variance accuracy (1 − accuracy); divided by $n$ it is "
+        r"that of the mean. Near 0 and 1 Wilson's interval, which the report has, is better.",
     ),
     "10.3": Check(
         key_paired,
