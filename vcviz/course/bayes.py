@@ -436,7 +436,7 @@ $|z|^2 = \tfrac83 \log 4 = 3.697$ and $|z| = 1.923$.""",
         r"""$p(z|y) = \lambda_y^z e^{-\lambda_y} / z!$, so
 $\log\frac{p(z|B)}{p(z|A)} = z \log\frac{\lambda_B}{\lambda_A} - (\lambda_B - \lambda_A)
 = z \log 3 - 4$. It is linear in $z$ because $z!$ does not depend on the class: every exponential
-family $p(z|y) = h(z)\, e^{w_y^\top z + c_y}$ makes softmax exact.""",
+family $p(z|y) = h(z)\, e^{w_y^\top z + b_y}$ makes softmax exact.""",
         points=2,
     ),
 }
