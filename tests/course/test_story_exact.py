@@ -713,7 +713,7 @@ def numbers_of_reveals() -> dict[str, list[str]]:
         "1b": [f"square {0.5 * (1 - 1 / 2.6**2):.2f}", f"{wide.excess:.2f} nats above the "
                f"{wide.least:.2f} nats"],
         "2a": [", ".join(f"{v:.2f}" for v in part) for part in pi],
-        "2b": [f"lie {apart:.2f} apart", f"{4 * apart:.2f}.", f"and {2 * apart:.2f}:"],
+        "2b": [f"lie {apart:.2f} apart", f"lie {4 * apart:.2f} apart", f"and {2 * apart:.2f}:"],
         "5b": [f"true error is {sharpness.true_error(2.0):.3f}"],
         "7a": ["more than 0.80", f"{np.log(4):.2f} nats",
                f"to {turned.slope:.2f}, as a temperature of {3 / turned.slope:.2f}",
