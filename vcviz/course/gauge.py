@@ -189,9 +189,10 @@ def predict_scale() -> Prediction:
         return Reveal(
             [1.0, 2.0, 4.0].index(round(far / near, 6)),
             f"μ_y = Σ w_y + c: with Σ = I the means of A and B lie {near:.2f} apart, with Σ = 4 I "
-            f"they lie {far:.2f} apart. In standard deviations that is {near:.2f} and {far / 2:.2f}: the wide "
-            "laws overlap less. Latents drawn from them would be classified better, by the same "
-            "layer; the layer does not say which of them its latents follow.",
+            f"they lie {far:.2f} apart. In standard deviations that is {near:.2f} and "
+            f"{far / 2:.2f}: the wide laws overlap less. Latents drawn from them would be "
+            "classified better, by the same layer; the layer does not say which of them its "
+            "latents follow.",
         )
 
     return Prediction(
