@@ -256,8 +256,8 @@ def predict_control(found: FewLabels) -> Prediction:
             f"Over plain softmax the paired interval lies above zero for {plain} of {total} "
             f"numbers of labels, over softmax with the encoder of VC for {fair}. With {n} labels "
             f"the mean gain is {over:+.1f} points over the one and {left:+.1f} over the other. "
-            "The first comparison changes two things at once, the encoder and the law; only the "
-            "second is about the law.\n\n"
+            "The first comparison changes two things at once, the encoder and the law. Only the "
+            "second is about the law (and its critic).\n\n"
             "**Look for** the unpaired intervals too: where both heads find the same seeds easy "
             "or hard, pairing takes that away and its interval is the shorter one. With so few "
             "seeds it need not be.",
