@@ -32,6 +32,17 @@ _OVERLAPS = """() => [...document.querySelectorAll("[data-figure]")].flatMap((bo
     const h = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
     if (w > 1 && h > 1) found.push([box.dataset.figure, Math.round(w), Math.round(h)].join(" "));
   }));
+  // A slider and its words must not lie under a button or list.
+  const words = [...box.querySelectorAll(".slider-group text")];
+  for (const button of box.querySelectorAll(".updatemenu-item-rect")) {
+    const b = button.getBoundingClientRect();
+    for (const word of words) {
+      const a = word.getBoundingClientRect();
+      const w = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const h = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (w > 1 && h > 1) found.push(`${box.dataset.figure}: a button over ${word.textContent}`);
+    }
+  }
   for (const { width, height } of areas) {
     if (width < 20 || height < 8) found.push(`${box.dataset.figure} is ${width} by ${height}`);
   }
@@ -87,7 +98,7 @@ def scrolled(page: Any) -> None:
 
 
 def overlaps(page: Any) -> list[str]:
-    """Return which plot areas of a figure lie over one another, or are next to nothing."""
+    """Return which plot areas and controls of a figure lie over one another, or are too small."""
     return list(page.evaluate(_OVERLAPS))
 
 

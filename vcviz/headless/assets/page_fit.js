@@ -5,6 +5,7 @@ const fitWidth = (() => {
   const NARROW = 178; // pixels of a panel beside others, less than which it takes a row of its own
   const SQUEEZED = 0.75; // of their height, which panels beside a square one keep at least
   const ROW = 44; // pixels of a row of lists
+  const BUTTON = 62; // pixels of a play button, beneath which its slider has its label
   const EPS = 1e-4;
   const SLACK = 16; // pixels of height for which a figure is not drawn again
   const CARTESIAN = new Set(["scatter", "scattergl", "bar", "image", "heatmap", "contour", "box",
@@ -236,7 +237,7 @@ const fitWidth = (() => {
     // On a narrow page the slider is beneath its button, and lists beneath each other.
     const narrow = box.clientWidth < 560;
     const lists = menus.filter(({ type }) => type !== "buttons");
-    const lower = narrow && sliders.length && menus.length > lists.length ? ROW : 0;
+    const lower = narrow && sliders.length && menus.length > lists.length ? BUTTON : 0;
     sliders.forEach(({ pad }, i) => {
       change[`sliders[${i}].pad`] = lower ? { ...pad, l: 0, t: (pad?.t ?? 0) + lower } : { ...pad };
     });
