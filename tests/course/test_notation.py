@@ -6,6 +6,7 @@ import pytest
 
 from vcviz import course
 from vcviz.base.errors import InputError
+from vcviz.course import lessons
 from vcviz.course.notation import rows, rows_of
 from vcviz.headless.files import list_notebooks, read_notebook
 
@@ -57,6 +58,14 @@ def test_the_table_has_every_symbol_of_a_lesson(lesson):
     used = {s for c in cells if c.cell_type == "markdown" for s in in_text(c.source)}
     known = {s for row in rows_of(lesson) for s in in_text(row[0])} | KNOWN
     assert used <= known, used - known
+
+
+@pytest.mark.parametrize("question", lessons.CHECKS)
+def test_a_derivation_gives_no_symbol_a_second_meaning(question):
+    used = in_text(lessons.CHECKS[question].derivation)
+    own = {s for row in rows_of(question.split(".")[0]) for s in in_text(row[0])}
+    elsewhere = {s for row in rows() for s in in_text(row[0])} - own
+    assert not used & elsewhere - KNOWN - {"pi"}, used & elsewhere  # 3.14 as well
 
 
 def test_a_lesson_shows_its_own_rows_with_formulas_drawn():

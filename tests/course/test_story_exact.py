@@ -437,7 +437,7 @@ CLAIMS = (
     Claim(L2, "Both planes below show one layer of three classes", one_layer_of_three, 0),
     Claim(L2, "The rings on the left are of the reading with $\\Sigma = I$ and $c = 0$",
           left_is_the_plain_one, 0),
-    Claim(L5, "to make a classifier that is too sure less so", less_sure, 0),
+    Claim(L5, "to make an overconfident classifier less confident", less_sure, 0),
     Claim(L5, "divide all logits $a$ by a **temperature** $T > 0$, $\\mathrm{softmax}(a/T)$, and "
               "no decision changes", no_decision_changes),
     Claim(L5, "Five diagrams", five, 0),
@@ -486,7 +486,7 @@ GIVEN = (
     Given(L1, "choose *heavy tails* above and set the spread to 1; then *two clumps*",
           "instruction"),
     Given(L2, "the longer axis and its turn", "instruction"),
-    Given(L5, "of all inputs with confidence 0.8 a share of 0.8 is classified rightly",
+    Given(L5, "of all inputs with confidence 0.8 a share of 0.8 is classified correctly",
           "definition"),
     Given(L5, "dotted the mean ECE at sharpness 1", "definition"),
     Given(L5, "Then set it to 1", "instruction"),
@@ -664,8 +664,8 @@ def the_bound_alone() -> None:
 TOLD = (
     Told("1a", "away from the more frequent class", away_from_the_frequent),
     Told("1a", "0.000 nats above it, wherever the centres are", wherever_the_centres_are),
-    Told("1b", "so A's region is closed", islands),
-    Told("1b", "below 1 its sign is the other one, and B's region is closed", islands),
+    Told("1b", "so A's region is bounded", islands),
+    Told("1b", "below 1 its sign is the other one, and B's region is bounded", islands),
     Told("1c", "With a spread of 2.6 they come back too, to 1.5 log 2.6 = 1.43", tails_come_back),
     Told("1c", "the best line has 0.693 nats, those of guessing", no_better_than_guessing),
     Told("2a", "Where z₁ is large the layer says A", readings_of_2a),
@@ -713,7 +713,7 @@ def numbers_of_reveals() -> dict[str, list[str]]:
         "1b": [f"square {0.5 * (1 - 1 / 2.6**2):.2f}", f"{wide.excess:.2f} nats above the "
                f"{wide.least:.2f} nats"],
         "2a": [", ".join(f"{v:.2f}" for v in part) for part in pi],
-        "2b": [f"lie {apart:.2f} apart", f"{4 * apart:.2f}.", f"and {2 * apart:.2f}:"],
+        "2b": [f"lie {apart:.2f} apart", f"lie {4 * apart:.2f} apart", f"and {2 * apart:.2f}:"],
         "5b": [f"true error is {sharpness.true_error(2.0):.3f}"],
         "7a": ["more than 0.80", f"{np.log(4):.2f} nats",
                f"to {turned.slope:.2f}, as a temperature of {3 / turned.slope:.2f}",

@@ -71,7 +71,7 @@ def unlikely(path: Trajectory, prior: LatentPrior) -> NDArray[np.bool_]:
 def attacked(
     runs: Sequence[Run], *, rows: int = 100, epsilon: float = 0.15, steps: int = 15
 ) -> list[Trajectory]:
-    """Return the same L∞ attack (PGD, in steps of ε/10) on the first test rows of each run."""
+    """Return the same L∞ attack (PGD, in steps of ϵ/10) on the first test rows of each run."""
     from vcviz.studies.compare import attack_runs
 
     return attack_runs(
@@ -193,7 +193,7 @@ def key_radius() -> Key:
     """Return the smallest L∞ radius that flips a linear classifier."""
     return Key(
         float(_MARGIN / np.abs(_WEIGHT).sum()),
-        "every coordinate moves by ε against the sign of its weight: the logit falls by ε‖w‖₁",
+        "every coordinate moves by ϵ against the sign of its weight: the logit falls by ϵ‖w‖₁",
         {
             "that is the L2 distance, margin/‖w‖₂": float(_MARGIN / np.linalg.norm(_WEIGHT)),
             "that moves one coordinate alone; L∞ allows all": float(
@@ -204,7 +204,7 @@ def key_radius() -> Key:
             ),
         },
         tolerance=0.01,
-        hint="by how much can w'x fall if no coordinate may move by more than ε?",
+        hint="by how much can w'x fall if no coordinate may move by more than ϵ?",
     )
 
 
@@ -213,7 +213,7 @@ def key_far() -> Key:
     odds, drop = 2 * 1.5 * 10.0, -0.5 * 8.5**2
     return Key(
         (odds, drop),
-        "the classifier is as good as certain of something that this class hardly ever does",
+        "the classifier is certain of a latent with e⁻³⁶ of the density at the mean of its class",
         {
             "log p(z|y) is that of the nearer class, at a distance of 8.5": (
                 odds,

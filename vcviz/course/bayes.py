@@ -271,11 +271,11 @@ def predict_shape() -> Prediction:
         return Reveal(
             order.index(boundary_shape(law)),
             "Far out in any direction the wide law B has more density than the narrow law A, so "
-            f"A's region is closed. The log odds of B hold the square {square:.2f} (z₁² + z₂²), "
+            f"A's region is bounded. The log odds of B hold the square {square:.2f} (z₁² + z₂²), "
             "a parabola along z₂ = 0, and a linear layer has no squares: the best one is "
             f"{best.excess:.2f} nats above the {best.least:.2f} nats of Bayes' rule. At a spread "
             "of 1 the square is gone and the two agree; below 1 its sign is the other one, and "
-            "B's region is closed.",
+            "B's region is bounded.",
         )
 
     return Prediction(
@@ -436,7 +436,7 @@ $|z|^2 = \tfrac83 \log 4 = 3.697$ and $|z| = 1.923$.""",
         r"""$p(z|y) = \lambda_y^z e^{-\lambda_y} / z!$, so
 $\log\frac{p(z|B)}{p(z|A)} = z \log\frac{\lambda_B}{\lambda_A} - (\lambda_B - \lambda_A)
 = z \log 3 - 4$. It is linear in $z$ because $z!$ does not depend on the class: every exponential
-family $p(z|y) = h(z)\, e^{w_y^\top z + c_y}$ makes softmax exact.""",
+family $p(z|y) = h(z)\, e^{w_y^\top z + b_y}$ makes softmax exact.""",
         points=2,
     ),
 }

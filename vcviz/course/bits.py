@@ -213,8 +213,8 @@ def predict_sharp() -> Prediction:
             f"them. H(Y) − NLL falls from {right.bound / _BIT:.3f} to {sharp.bound / _BIT:.3f} "
             f"bits, by the KL of the classifier from Bayes' rule, which a temperature of 2 takes "
             "away (lesson 5). Where all classes lie on top of each other it is "
-            f"−{abs(nothing.bound) / _BIT:.3f} bits: such a classifier does worse than one that knows "
-            "the frequencies alone.",
+            f"−{abs(nothing.bound) / _BIT:.3f} bits: such a classifier does worse than one that "
+            "knows the frequencies alone.",
         )
 
     return Prediction(

@@ -352,7 +352,7 @@ def key_floor() -> Key:
             "that is the spread of one row; divide by √200": float(np.sqrt(p * (1 - p))),
         },
         unit="fraction",
-        hint="the accuracy is about normal around 0.8; what is the mean of |N(0, σ²)|?",
+        hint="the accuracy is about normal around 0.8; how large is its mean distance from 0.8?",
     )
 
 
@@ -412,8 +412,8 @@ $\log 9 = 2.197$. $\log 99 / T = \log 9$ gives $T = 2.09$.""",
         key_floor,
         "math.sqrt(2 / math.pi) * math.sqrt(0.8 * 0.2 / 200)",
         r"""All rows are in one bin, so the ECE is $|\mathrm{accuracy} - 0.8|$. The accuracy is
-about $\mathcal N(0.8, 0.8 \cdot 0.2 / 200)$, with standard deviation 0.0283, and
-$\mathbb E|\mathcal N(0, \sigma^2)| = \sigma\sqrt{2/\pi}$: 0.0226.""",
+about $\mathcal N(0.8, 0.8 \cdot 0.2 / 200)$, with standard deviation 0.0283. A
+normal variable is on average $\sqrt{2/\pi} = 0.798$ standard deviations from its mean: 0.0226.""",
     ),
     "5.4": Check(
         key_hidden,

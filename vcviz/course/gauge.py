@@ -170,7 +170,7 @@ def predict_shift() -> Prediction:
         [
             "nothing: the means keep their distances",
             "the three become equal",
-            "nearly everything becomes A",
+            "A gets nearly all of it",
         ],
         reveal,
     )
@@ -189,7 +189,7 @@ def predict_scale() -> Prediction:
         return Reveal(
             [1.0, 2.0, 4.0].index(round(far / near, 6)),
             f"μ_y = Σ w_y + c: with Σ = I the means of A and B lie {near:.2f} apart, with Σ = 4 I "
-            f"{far:.2f}. In standard deviations that is {near:.2f} and {far / 2:.2f}: the wide "
+            f"they lie {far:.2f} apart. In standard deviations that is {near:.2f} and {far / 2:.2f}: the wide "
             "laws overlap less. Latents drawn from them would be classified better, by the same "
             "layer; the layer does not say which of them its latents follow.",
         )
@@ -331,8 +331,8 @@ $\log\frac{\pi_A}{\pi_B} = b_A - b_B + \tfrac12(|\mu_A|^2 - |\mu_B|^2)
         "(3 * 5 + 2) - 2 * 6",
         r"""Three Gaussians have $3 \cdot (2 + 3) = 15$ numbers and $\pi$ has two more: 17. Each of
 the two log-ratios is a quadratic in two variables, $3 + 2 + 1 = 6$ coefficients: 12 in all.
-$17 - 12 = 5$ stay free. Multiply every $p(z|y)$ by the same $g(z) > 0$, normalised: with a suitable
-$\pi$ the posterior is the same, and a Gaussian $g$ has $3 + 2 = 5$ numbers. These are the
+$17 - 12 = 5$ stay free. Multiply every $p(z|y)$ by the same $h(z) > 0$, normalised: with a suitable
+$\pi$ the posterior is the same, and a Gaussian $h$ has $3 + 2 = 5$ numbers. These are the
 $D(D+1)/2 + D$ of one $\Sigma$ for all.""",
         points=2,
     ),
@@ -340,7 +340,7 @@ $D(D+1)/2 + D$ of one $\Sigma$ for all.""",
         key_flaw,
         "3",
         r"""Step 1 is exact and 2 the assumption. Step 3 takes one of the laws that fit for that of
-the latents: $g(z)\, p(z|y)$, normalised, fits as well for any $g > 0$. So step 4 does not follow
+the latents: $h(z)\, p(z|y)$, normalised, fits as well for any $h > 0$. So step 4 does not follow
 either. What would help is a comparison of the latents themselves with the law (lesson 3).""",
         points=2,
     ),

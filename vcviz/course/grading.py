@@ -207,35 +207,33 @@ class Lesson:
                 names |= self._parameters
         return names
 
-    def _silent(self, given: Mapping[str, str]) -> NotebookNode:
+    def _silent(self, given: Mapping[str, str], timeout: float = 0) -> NotebookNode:
         """Return the lesson with answers in their places, and without what is only shown."""
         cells = []
         for cell in self._nb.cells:
             if cell.cell_type != "code":
                 continue
-            kept = nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata)
             asked = questions(nbformat.v4.new_notebook(cells=[cell]))
             if not asked:
-                kept.source = _silent(cell.source)
+                kept = nbformat.v4.new_code_cell(_silent(cell.source), metadata=cell.metadata)
                 cells.append(kept)
-            for question in asked:
-                if question in given:
-                    code = f"answer = None\n{given[question]}\n{_SHOW}"
-                    about = {"tags": [RAISES], "question": question}
-                    cells.append(nbformat.v4.new_code_cell(code, metadata=about))
+            for question in set(asked) & set(given):
+                code = f"answer = None\n{given[question]}\n{_SHOW}"
+                about = {"tags": [RAISES], "vcviz": {"timeout": timeout, "question": question}}
+                cells.append(nbformat.v4.new_code_cell(code, metadata=about))
         return nbformat.v4.new_notebook(cells=cells, metadata=self._nb.metadata)
 
     def _run(
         self, given: Mapping[str, str], timeout: float
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run answers in a kernel; return what they gave, and which one ended it, if one did."""
+        """Run answers in a kernel; return what they gave, and those with which it ended."""
         if "runs_folder" in self._parameters:
-            _ = self._names  # trains what is not there yet, in its own time
+            _ = self._names  # trains what is not there yet
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "lesson.ipynb"
-            nb = self._silent(given)
+            nb = self._silent(given, timeout)
             nbformat.write(nb, source)
-            failed: dict[str, Any] = {}
+            failure = None
             try:
                 run_notebook(
                     source,
@@ -243,23 +241,19 @@ class Lesson:
                     out=(out := Path(folder) / "out.ipynb"),
                     html=False,
                     images=False,
-                    timeout=timeout,
                     cwd=folder,
                     progress=False,
                 )
             except NotebookError as error:
                 failure, out = error.result.failure, error.result.path
-                assert failure is not None
-                at = {} if failure.cell is None else nb.cells[failure.cell - 1].metadata
-                if "question" not in at:
-                    raise
-                failed[at["question"]] = Failed(failure.reason)
-            ran = {
-                cell.metadata.question: _value(cell)
-                for cell in read_notebook(out).cells
-                if "question" in cell.metadata and cell.metadata.question not in failed
-            }
-            return {q: v for q, v in ran.items() if v is not _NOT_RUN}, failed
+            ran = {q: _value(c) for c in read_notebook(out).cells if (q := _question(c))}
+            ran = {question: value for question, value in ran.items() if value is not _NOT_RUN}
+        if failure is None:
+            return ran, {}
+        if failure.cell and (question := _question(nb.cells[failure.cell - 1])):
+            return ran, {question: Failed(failure.reason)}
+        # An answer can also spoil what the lesson goes on with.
+        return ran, {q: Failed(f"the lesson stopped: {failure}") for q in given if q not in ran}
 
 
 _SHOW = "__import__('vcviz.course.grading').course.grading.show_answer(answer)"
@@ -276,6 +270,10 @@ def show_answer(value: Any) -> None:
     if len(text) > _LARGEST:
         raise ValueError(f"an answer is a number, a few numbers or words, not {len(text)} letters")
     display({_VALUE: text}, raw=True)
+
+
+def _question(cell: NotebookNode) -> str | None:
+    return cell.metadata.get("vcviz", {}).get("question")
 
 
 def _value(cell: NotebookNode) -> Any:

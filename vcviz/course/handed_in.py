@@ -90,7 +90,9 @@ def _in_cell(source: str) -> dict[str, Answer]:
             question = ast.literal_eval(call.args[0])
             given = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "answer")]
             value = given[0] if given else ast.Constant(None)
-            parts = [*above, ast.Assign([ast.Name("answer", ast.Store())], value)]
+            parts = [*above]
+            if ast.unparse(value) != "answer":
+                parts.append(ast.Assign([ast.Name("answer", ast.Store())], value))
             module = ast.fix_missing_locations(ast.Module(parts, []))
             refused = _refused(module)
             found[question] = Answer(ast.unparse(module), f"not allowed: {refused}" * bool(refused))

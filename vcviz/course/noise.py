@@ -337,10 +337,10 @@ $\log\frac{0.375}{0.625} = -0.51$.""",
     "7.4": Check(
         key_clean,
         "(0.85 - 0.1) / (1 - 2 * 0.1)",
-        r"""With a clean accuracy $r$, what is seen is $(1 - \eta)\, r + \eta\,(1 - r)$. Solved
-for $r$: $(0.85 - 0.1)/(1 - 0.2) = 0.9375$. This takes for granted that labels are
-turned whether or not the prediction is right. It fails where inputs are hard for people and
-machines alike.""",
+        r"""Of correct predictions a share $1 - \eta$ agrees with the label, of wrong ones a share
+$\eta$: $0.85 = 0.9\,\mathrm{acc} + 0.1\,(1 - \mathrm{acc})$. So the clean accuracy is
+$(0.85 - 0.1)/(1 - 0.2) = 0.9375$. This takes for granted that labels are turned whether or not the
+prediction is right. It fails where inputs are hard for people and machines alike.""",
         points=2,
     ),
 }

@@ -271,7 +271,7 @@ def key_interval(runs: Sequence[Run]) -> Key:
         },
         unit="fraction",
         tolerance=0.05,
-        hint="1.96 √(a (1 − a) / n) with accuracy a and n test rows",
+        hint="1.96 √(accuracy (1 − accuracy) / n) with n test rows",
     )
 
 
@@ -315,8 +315,8 @@ def key_paired(runs: Sequence[Run]) -> Key:
         },
         unit="fraction",
         tolerance=0.05,
-        hint="give each row +1, 0 or −1; with b and c rows on which one alone is right the "
-        "variance is (b + c)/n − ((b − c)/n)²",
+        hint="give each row +1, 0 or −1; with n₊ and n₋ rows on which one alone is right the "
+        "variance is (n₊ + n₋)/n − ((n₊ − n₋)/n)²",
     )
 
 
@@ -334,14 +334,14 @@ CHECKS = {
     "10.2": Check(
         key_interval,
         f"1.96 * math.sqrt({_A} * (1 - {_A}) / len(test.y))",
-        r"Each row is right or wrong: variance $a(1 - a)$, of the mean $a(1 - a)/n$. Near 0 and 1 "
-        r"Wilson's interval, which the report has, is better.",
+        r"Each row is right or wrong, with variance accuracy (1 − accuracy); divided by $n$ it is "
+        r"that of the mean. Near 0 and 1 Wilson's interval, which the report has, is better.",
     ),
     "10.3": Check(
         key_paired,
         f"1.96 * np.std(np.diff({_R}, axis=0)) / math.sqrt(len(test.y))",
-        r"$d_i \in \{-1, 0, 1\}$ with $b$ times $-1$ and $c$ times $+1$: variance "
-        r"$(b + c)/n - ((b - c)/n)^2$. The table of agreement has $b$ and $c$.",
+        r"$d_i \in \{-1, 0, 1\}$, with $n_-$ times $-1$ and $n_+$ times $+1$: variance "
+        r"$(n_+ + n_-)/n - ((n_+ - n_-)/n)^2$. The table of agreement has $n_+$ and $n_-$.",
         points=2,
     ),
     "10.4": Check(

@@ -167,18 +167,18 @@ def key_collapse() -> Key:
     truth = 0.5 * (0.01 - 1 - np.log(0.01))
     return Key(
         float(truth),
-        "mostly log 10: the law wastes its mass where no latent is",
+        "log 10 for a spread ten times smaller than the law's, less ½ (1 − 0.01)",
         {
             "that is KL(p ‖ q), the other way round": float(0.5 * (100 - 1 + np.log(0.01))),
             "0.1 is the standard deviation; its square goes into the formula": float(
                 0.5 * (0.1 - 1 - np.log(0.1))
             ),
             "the ½ is missing": float(2 * truth),
-            "the sign of log σ² is wrong": float(0.5 * (0.01 - 1 + np.log(0.01))),
+            "the sign of log s² is wrong": float(0.5 * (0.01 - 1 + np.log(0.01))),
         },
         unit="nats",
         tolerance=0.01,
-        hint="½ (σ²_q + δ² − 1 − log σ²_q) for one dimension and a standard normal law",
+        hint="½ (s² + δ² − 1 − log s²) in one dimension, with the latents' standard deviation s",
     )
 
 
@@ -246,8 +246,8 @@ CHECKS = {
     "3.2": Check(
         key_radius,
         "math.sqrt(-2 * math.log(1 - 0.9))",
-        r"In the plane $P(|z| > \rho) = e^{-\rho^2/2}$ for $\mathcal N(0, I)$. "
-        r"$e^{-\rho^2/2} = 0.1$ gives $\rho = \sqrt{2 \log 10} = 2.146$.",
+        r"For $\mathcal N(0, I)$ in the plane $|z|^2/2$ is exponential with mean 1. It exceeds "
+        r"$\log 10$ with probability 0.1, and then $|z| > \sqrt{2 \log 10} = 2.146$.",
     ),
     "3.3": Check(
         key_flaw,
@@ -258,9 +258,8 @@ CHECKS = {
     "3.4": Check(
         key_bias,
         "(2 + 3) / (2 * 50)",
-        r"To first order a KL divergence is half a sum of squares: $n\,\mathrm{KL} \approx "
-        r"\tfrac12 \chi^2_\nu$, with one degree of freedom for each fitted number, so its mean is "
-        r"$\nu / 2n$ with $\nu = D + D(D+1)/2 = 5$: $5/100 = 0.05$ nats.",
+        r"To first order $2n\,\mathrm{KL}$ is a chi-square with one degree of freedom a fitted "
+        r"number, $D + D(D+1)/2 = 5$ of them, so the mean of $\mathrm{KL}$ is $5/2n = 0.05$ nats.",
         points=2,
     ),
 }

@@ -195,6 +195,11 @@ def _execute(
             self.extra_environment, self.folder, self.stderr = environment, folder, stderr
             started.append(self)
 
+    def limit(cell: NotebookNode) -> int | None:
+        # A cell may have a limit of its own.
+        own = cell.metadata.get("vcviz", {}).get("timeout", timeout)
+        return None if own is None else math.ceil(own)
+
     bar = {"desc": source.stem, "mininterval": bar_interval()}
     kind: Literal["timeout", "died"]
     with _quiet(), tempfile.TemporaryFile() as stderr:
@@ -210,7 +215,7 @@ def _execute(
                     kernel_manager_class=ThisKernel,
                     progress_bar=bar if progress else False,
                     start_timeout=_START_TIMEOUT,
-                    execution_timeout=None if timeout is None else math.ceil(timeout),
+                    timeout_func=limit,
                     store_widget_state=False,
                     on_cell_execute=lambda cell, cell_index: reached.append(cell_index),
                 )
@@ -218,7 +223,8 @@ def _execute(
             return nb, find_failure(nb)
         except CellTimeoutError:
             # Without a limit of ours one of the client's own, for a kernel that does not answer.
-            reason = "did not answer" if timeout is None else f"took longer than {timeout:g} s"
+            seconds = limit(read_notebook(partial).cells[reached[-1]])
+            reason = "did not answer" if seconds is None else f"took longer than {seconds:g} s"
             kind = "timeout"
         except DeadKernelError:
             kind, reason = "died", started[-1].ending()

@@ -43,6 +43,7 @@ def write_pdf(page: Path, pdf: Path, *, slides: bool = False) -> Path:
             "--disable-dev-shm-usage",
             "--no-first-run",
             "--no-pdf-header-footer",
+            "--window-size=1280,900",  # a narrow one stacks the panels of figures
             f"--user-data-dir={profile}",
             f"--virtual-time-budget={_FOR_SCRIPTS}",
             f"--print-to-pdf={temporary.resolve()}",

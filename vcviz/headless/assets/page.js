@@ -198,16 +198,17 @@ if (toggle) {
 }
 
 const PAPER = 690; // pixels across a sheet of A4 or Letter, its margins off
+const SHEET = 960; // and down it
 const DRAWN = 860; // as wide as a figure is drawn for it, or its words would be too small
 
 // Paper has nothing to click, and is less wide than most screens. Of a figure that nobody has come
 // near it has the still.
 addEventListener("beforeprint", () => {
   for (const box of boxes) {
-    const { width } = box._fullLayout ?? {};
+    const { width, height } = box._fullLayout ?? {};
     if (!width) continue;
     if (width > DRAWN) Plotly.relayout(box, { width: DRAWN });
-    box.style.setProperty("--on-paper", Math.min(1, PAPER / Math.min(width, DRAWN)));
+    box.style.setProperty("--on-paper", Math.min(1, PAPER / Math.min(width, DRAWN), SHEET / height));
   }
 });
 addEventListener("afterprint", () => {
