@@ -46,19 +46,29 @@ BESIDE = {"](../benchmarks/RESULTS.md": "](benchmarks/RESULTS.md"}
 
 
 def describe(_app, _what, _name, _obj, _options, lines):
-    """Put what is said of a parameter beneath its name: numpydoc takes its first line for a type.
+    """Keep what is said of a parameter together: numpydoc takes its first line for a type.
 
-    A short type with a sentence beneath it stays one.
+    It goes beneath a parameter's name; beside that of an attribute, where numpydoc would put the
+    attribute's own docstring in its place. A short type with a sentence beneath it stays a type.
     """
-    section, found = "", []
+    section, beside, found = "", False, []
     for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if re.fullmatch("-{3,}", after):
             section = line
         entry = section in ("Parameters", "Attributes") and re.match(r"(\S.*?) : (.+)", line)
-        if entry and not (len(entry[2]) < 40 and re.match(r" +[A-Z]", after)):
-            found += [entry[1], f"    {entry[2]}"]
+        if entry:
+            beside = section == "Attributes"
+            if len(entry[2]) < 40 and re.match(r" +[A-Z]", after):
+                beside = False
+            elif not beside:
+                found += [entry[1], f"    {entry[2]}"]
+                continue
+        elif beside and line.startswith("    "):
+            found[-1] += f" {line.strip()}"
+            continue
         else:
-            found.append(line)
+            beside = False
+        found.append(line)
     lines[:] = found
 
 

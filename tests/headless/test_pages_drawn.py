@@ -53,6 +53,16 @@ def test_a_still_shows_points_and_lines_where_the_axes_put_them():
     assert "<a>" not in svg
 
 
+def test_a_heat_map_without_ranges_fills_its_panel():
+    cells = {"type": "heatmap", "z": [[0, 1, 0], [1, 0, 1]], "zmin": 0, "zmax": 1}
+    svg = still(figure(cells, xaxis={}, yaxis={}))
+    corners = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*fill="#', svg)
+    # Three columns of the 1000 pixels from 80 on, two rows of the 200 from 50 on.
+    assert {x for x, _, _ in corners} == {"80.0", "413.3", "746.7"}
+    assert {y for _, y, _ in corners} == {"50.0", "150.0"}
+    assert {width for _, _, width in corners} == {"333.3"}
+
+
 def test_a_still_takes_the_pages_ink_and_is_the_same_twice():
     svg = still(figure(POINTS), 3)
     assert svg == still(figure(POINTS), 3)

@@ -175,8 +175,13 @@ class _Still:
         log = spec.get("type") == "log"
         names: dict[str, None] = {}
         found = []
+        pictures: list[float] = []  # the ends of heat maps that have no places of their own
         for trace in self._of(name):
             values = _values(trace.get(letter))
+            if values is None and (cells := _values(trace.get("z"))) is not None:
+                start, step = float(trace.get(f"{letter}0", 0)), float(trace.get(f"d{letter}", 1))
+                n = cells.shape[letter == "x"]
+                pictures += [start - step / 2, start + (n - 0.5) * step]
             # A picture's places are not data.
             placed = trace.get("type") in ("image", "heatmap") and f"{letter}0" in trace
             if values is None or placed:
@@ -199,6 +204,8 @@ class _Still:
             low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
             pad = (high - low or 1.0) * 0.05
             low, high = low - pad, high + pad
+            if pictures and not len(every):  # a heat map by itself fills its panel
+                low, high = min(pictures), max(pictures)
         given = spec.get("range")
         if given is not None and all(v is not None for v in given):
             if not names or not any(isinstance(v, str) for v in given):
