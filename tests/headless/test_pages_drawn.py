@@ -12,6 +12,7 @@ from browser import browsing, open_page, watched
 from pages_browser import overlaps, pale, scrolled, undrawn
 from test_pages import executed, html_output, shown
 
+import vcviz
 from vcviz.figures import theme
 from vcviz.headless.pages import render_page, write_page
 from vcviz.headless.slim import slim_figures
@@ -139,6 +140,26 @@ GRIDS = {
 
 AREAS = """() => [...document.querySelectorAll(".nsewdrag")].map((r) => r.getBoundingClientRect())
   .map(({ x, y, width, height }) => [x, y, width, height])"""
+
+
+def coloured() -> go.Figure:
+    """Return latents coloured by confidence: a key and a legend stand beside the panel."""
+    rng = np.random.default_rng(0)
+    log_probs = np.log(rng.dirichlet([1, 1, 1], 60))
+    lat = vcviz.LatentSet(rng.standard_normal((60, 2)), log_probs, np.arange(60) % 3)
+    return vcviz.plot_latents(lat, color="confidence")
+
+
+@pytest.mark.browser
+def test_a_legend_in_its_own_margin_leaves_it_on_a_phone(tmp_path, chromium):
+    path = write_page(executed(shown(coloured())), tmp_path / "it.html")
+    with browsing(chromium) as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.goto(path.as_uri())
+        scrolled(page)
+        ((x, _, width, height),) = page.evaluate(AREAS)
+        assert min(width, height) > 110
+        assert page.evaluate("document.querySelector('.legend').getBoundingClientRect().x") < x + 20
 
 
 @pytest.mark.browser

@@ -134,6 +134,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
         if "legend" not in frame:  # beside the panels, and beside the key
             frame["legend"] = {"xref": "container", "x": 1, "xanchor": "right"}
             beside += _LEGEND_PX
+            layout["meta"] |= {"legend_px": _LEGEND_PX}  # a narrow page has no room for it
         frame["margin"] = frame["margin"] | {"r": frame["margin"]["r"] + beside}
         if "width" in frame:
             frame["width"] += KEY_PX

@@ -4,6 +4,7 @@
 const fitWidth = (() => {
   const NARROW = 178; // pixels of a panel beside others, less than which it takes a row of its own
   const SQUEEZED = 0.75; // of their height, which panels beside a square one keep at least
+  const PHONE = 560; // pixels of a figure, less than which its controls stand beneath each other
   const ROW = 44; // pixels of a row of lists
   const BUTTON = 62; // pixels of a play button, beneath which its slider has its label
   const EPS = 1e-4;
@@ -182,9 +183,15 @@ const fitWidth = (() => {
         shapes: layout.shapes ?? [], menus: layout.updatemenus ?? [], sliders: layout.sliders ?? [],
         legend: layout.legend ?? null, title: layout.title?.text ?? "",
       })),
+      legendPx: layout.meta?.legend_px ?? 0,
       titles: Object.fromEntries(Object.entries(layout).filter(([name]) => name.startsWith("yaxis"))
         .map(([name, axis]) => [name, axis.title?.text ?? ""])),
     };
+  }
+
+  // A legend that stands in a margin of its own leaves it on a narrow page.
+  function right(made, box) {
+    return made.margin.r - (box.clientWidth < PHONE ? made.legendPx : 0);
   }
 
   function changes(made, plan, wide, box) {
@@ -215,10 +222,11 @@ const fitWidth = (() => {
     };
     const { annotations, images, shapes, legend, menus, sliders, title } = made.keep;
     const letters = Math.floor(wide / LETTER);
+    const wrap = plan.single || (made.legendPx && box.clientWidth < PHONE);
     if (annotations.length) {
       change.annotations = annotations.map((a) => {
         const found = moved(a, [["x", "y"]]);
-        return plan.single ? { ...found, text: wrapped(found.text ?? "", letters) } : found;
+        return wrap ? { ...found, text: wrapped(found.text ?? "", letters) } : found;
       });
     }
     if (title) change["title.text"] = plan.single ? wrapped(title, letters) : title;
@@ -228,14 +236,16 @@ const fitWidth = (() => {
     if (legend?.orientation !== "h") {
       // Beside the panels while there is room, else above them.
       const above = 1 + (made.headPx(first, letters) + 12) / plan.tall;
-      change.legend = box.clientWidth < 560
-        ? { ...legend, orientation: "h", x: 0, y: above, yanchor: "bottom" } : { ...legend };
+      change.legend = box.clientWidth < PHONE
+        ? { ...legend, orientation: "h", xref: "paper", x: 0, xanchor: "left", y: above, yanchor: "bottom" }
+        : { ...legend };
+      if (made.legendPx) change["margin.r"] = right(made, box);
     } else if ((legend.y ?? 0) > 1) {
       // At the top it stays, as many pixels above.
       change["legend.y"] = 1 + ((legend.y - 1) * made.tall) / plan.tall;
     } else if (legend.y !== undefined) change["legend.y"] = plan.move(1, legend.y).y(legend.y);
     // On a narrow page the slider is beneath its button, and lists beneath each other.
-    const narrow = box.clientWidth < 560;
+    const narrow = box.clientWidth < PHONE;
     const lists = menus.filter(({ type }) => type !== "buttons");
     const lower = narrow && sliders.length && menus.length > lists.length ? BUTTON : 0;
     sliders.forEach(({ pad }, i) => {
@@ -306,7 +316,7 @@ const fitWidth = (() => {
       delete box.layout.width;
       return Plotly.relayout(box, { autosize: true, ...change });
     };
-    const change = planned(box.clientWidth - made.margin.l - made.margin.r);
+    const change = planned(box.clientWidth - made.margin.l - right(made, box));
     tall(plan.tall + made.margin.t + change["margin.b"]);
     delete spec.layout.height;
     delete spec.layout.width;
@@ -334,7 +344,7 @@ const fitWidth = (() => {
       clearTimeout(waiting);
       waiting = setTimeout(async () => {
         if (Math.abs(box.clientWidth - width) < 2 || !box._fullLayout) return;
-        const again = planned(box.clientWidth - made.margin.l - made.margin.r);
+        const again = planned(box.clientWidth - made.margin.l - right(made, box));
         tall(plan.tall + made.margin.t + again["margin.b"]);
         await lay(again);
         await settle();
