@@ -434,6 +434,15 @@ def all_heads_get_worse(story: Story, seed: int) -> None:
         assert max(attacked) < mean["accuracy"]
 
 
+def more_draws_do_no_more(story: Story, seed: int) -> None:
+    run = story.runs("adversarial", seed)[2]
+    one, ten = (
+        run.attack(200, epsilon=0.05, steps=20, draws=n, progress=False).accuracy[-1]
+        for n in (1, 10)
+    )
+    assert abs(one - ten) < 0.0201
+
+
 # ---------------------------------------------------------------- what is said, and where
 
 AD, CA, DM = "adversarial", "calibration", "dropmax"
@@ -473,6 +482,8 @@ CLAIMS = (
 
 #: of runs that take longer, at the notebooks' own seed
 SLOW_CLAIMS = (
+    Claim("docs/attacks.md", "ten times as many left accuracy where it was within 0.02",
+          more_draws_do_no_more, 0),
     Claim(DM, "Mostly on those that drop its own class", wrong_without_its_class),
     Claim(DM, "**Look for** the mean of all masks: it is less sure than most of them",
           less_sure_than_its_masks),
@@ -570,6 +581,11 @@ GIVEN = (
 @parametrised(CLAIMS)
 def test_what_is_said_is_so(claim: Claim, story: Story) -> None:
     claim.holds(story, 0)
+
+
+@parametrised(SLOW_CLAIMS)
+def test_what_takes_longer_is_still_said(claim: Claim) -> None:
+    claim.check_text()
 
 
 @pytest.mark.slow
