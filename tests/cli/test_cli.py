@@ -78,7 +78,17 @@ def test_version_and_help(capsys):
     for argv in ((), ("--help",), ("-h",)):
         assert run(*argv) == 0
         out = capsys.readouterr().out
-        commands = ["tour", "train", "sweep", "scoreboard", "runs", "report", "notebook", "lab"]
+        commands = [
+            "tour",
+            "train",
+            "sweep",
+            "scoreboard",
+            "runs",
+            "report",
+            "notebook",
+            "lab",
+            "course",
+        ]
         assert re.findall(r"^  (\w+)  ", out, re.M) == commands
         assert "..." not in out.partition("Commands:")[2]  # no line is cut
 

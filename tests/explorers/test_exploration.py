@@ -193,7 +193,7 @@ def test_tabs_when_alive_and_figures_when_headless(table, monkeypatch):
     assert shown[0].titles == ("Latents", "Calibration", "Attack")
     monkeypatch.setenv("VCVIZ_HEADLESS", "1")
     ui._ipython_display_()
-    assert [type(item).__name__ for item in shown[1:]] == ["Figure"] * 3
+    assert [type(item).__name__ for item in shown[1:]] == ["Figure", "HTML"] * 3
 
 
 class Output(dict):

@@ -39,4 +39,4 @@ def test_words_stand_beneath_the_live_and_the_static_figure(monkeypatch):
     ui._ipython_display_()
     figure, words = shown
     assert isinstance(figure, go.Figure)
-    assert "<dt><b>smECE</b></dt>" in words.data
+    assert ">smECE</dt>" in words.data

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="For lecturers: grade what was handed in, print lessons, export them.",
+    help="For lecturers: grade hand-ins, print and export lessons.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -14,7 +14,7 @@ from vcviz.explorers.panel_data import Source
 from vcviz.studies.compare.corruptions import corruptions_for
 
 
-def calibration_controls(of: Sequence[Source]) -> dict[str, ipw.Widget]:
+def calibration_controls(of: Sequence[Source], *, details: bool) -> dict[str, ipw.Widget]:
     """Return the controls of a `CalibrationExplorer` by name, those that do something."""
     controls: dict[str, ipw.Widget] = {}
     if len(of) > 1:
@@ -36,7 +36,7 @@ def calibration_controls(of: Sequence[Source]) -> dict[str, ipw.Widget]:
         1.0, min=LOG_T[0], max=LOG_T[1], step=0.025, description="Temperature T", style=PLAIN,
         readout_format=".3g", layout=ipw.Layout(width="380px"),
     )  # fmt: skip
-    controls["details"] = checkbox("details: gaps, intervals, all numbers", False)
+    controls["details"] = checkbox("details: gaps, intervals, all numbers", details)
     if offered := offered_corruptions(of):
         kinds = [(name.replace("_", " "), name) for name in offered]
         controls["corruption"] = dropdown("Corruption", [("none", "none"), *kinds])

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError, unknown
+from vcviz.base.options import check_flag
 from vcviz.explorers.bind import Bound
 from vcviz.explorers.calibration_controls import (
     calibration_controls,
@@ -53,6 +54,7 @@ class CalibrationExplorer(Explorer):
         same classes. A LatentSet may carry any latents: only its log-probabilities are used, and
         its inputs cannot be corrupted.
     resamples : draws for the intervals; of smooth ECE at most 100
+    details : show gaps, intervals and all numbers at first
     theme : "auto", "light" or "dark"
 
     Attributes
@@ -88,11 +90,18 @@ class CalibrationExplorer(Explorer):
         "Brier",
     )
 
-    def __init__(self, runs: Any, *, resamples: int = 1000, theme: style.Theme = "auto") -> None:
+    def __init__(
+        self,
+        runs: Any,
+        *,
+        resamples: int = 1000,
+        details: bool = False,
+        theme: style.Theme = "auto",
+    ) -> None:
         self._sources = sources(runs)
         self._theme = theme
         self._of = [Calibrations(source, resamples) for source in self._sources]
-        controls = calibration_controls(self._sources)
+        controls = calibration_controls(self._sources, details=check_flag("details", details))
         boxes = row_of([*controls.values(), reset_button(self.reset)])
         self._line = ipw.HTML(prose(_HINT))
         self._listening = False

@@ -50,7 +50,8 @@ WORDS = {
 def words_html(terms: Sequence[str]) -> str:
     """Return a list of terms and their meanings that is opened by a click."""
     told = "".join(
-        f"<dt><b>{html.escape(term)}</b></dt><dd>{html.escape(WORDS[term])}</dd>" for term in terms
+        f"<dt style='font-weight:600'>{html.escape(term)}</dt><dd>{html.escape(WORDS[term])}</dd>"
+        for term in terms
     )
     return (
         "<details style='font-size:.8rem;line-height:1.45'>"
