@@ -482,7 +482,7 @@ CLAIMS = (
 
 #: of runs that take longer, at the notebooks' own seed
 SLOW_CLAIMS = (
-    Claim("docs/attacks.md", "ten times as many left accuracy where it was within 0.02",
+    Claim("docs/attacks.md", "ten times as many changed the accuracy under attack by at most 0.02",
           more_draws_do_no_more, 0),
     Claim(DM, "Mostly on those that drop its own class", wrong_without_its_class),
     Claim(DM, "**Look for** the mean of all masks: it is less sure than most of them",
