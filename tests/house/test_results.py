@@ -248,7 +248,7 @@ def strangers() -> Iterator[str]:
         f"{seen[VC][0]} and {seen[VC][1]}"
     )
     yield f"worse than chance ({seen['softmax'][0]}, {seen['softmax'][1]})"
-    yield f"on TREC VC is so with either encoder ({seen[VC][2]}, {seen[POINT][2]})"
+    yield f"on TREC so is VC, with either encoder ({seen[VC][2]}, {seen[POINT][2]})"
     far = "AUROC, near, Mahalanobis"
     points = [h for h in now.means["MNIST"][far] if h not in (VC, CONTROL)]
     found = [float(now.mean(t, far, h)) for t in CLEAN[:2] for h in points]
