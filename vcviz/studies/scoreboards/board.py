@@ -27,7 +27,7 @@ def build(plan: Plan, chosen: Chosen, folder: Path) -> Scoreboard:
     for task in plan.tasks:
         values[task] = {}
         for head in plan.heads:
-            rows = []
+            rows: list[dict[str, float]] = []
             for seed in plan.all_seeds:
                 if seed not in plan.seeds_of(task):
                     rows.append({})
