@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+def pytest_sessionfinish() -> None:
+    """Close the browser that tests shared."""
+    if (opened := sys.modules.get("browser")) is not None:
+        opened.stop_browser()
 
 
 def _chromium() -> str | None:
