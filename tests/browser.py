@@ -89,9 +89,7 @@ def _started(chromium: str) -> Any:
     if not _running:
         playwright = sync_playwright().start()
         _running.update(playwright=playwright, loop=asyncio._get_running_loop())
-        _running["browser"] = playwright.chromium.launch(
-            executable_path=chromium, args=list(FLAGS)
-        )
+        _running["browser"] = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
     return _running["browser"]
 
 
