@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Close the browser that tests shared."""
+    """End what tests have shared."""
     if (opened := sys.modules.get("browser")) is not None:
         opened.stop_browser()
+    if (forked := sys.modules.get("warm_kernels")) is not None:
+        forked.stop()
 
 
 def _chromium() -> str | None:
@@ -54,6 +57,15 @@ def _same_draws() -> None:
     import torch
 
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def warm_kernels() -> Iterator[None]:
+    """Run the notebooks of a test in kernels that have imported torch and the like already."""
+    from warm_kernels import warm
+
+    with warm():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from vcviz.headless import run_notebook
 from vcviz.headless.files import list_notebooks, read_notebook
 from vcviz.headless.parameters import TAG, check_parameters, notebook_parameters
 
+pytestmark = pytest.mark.usefixtures("warm_kernels")
+
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = sorted((ROOT / "notebooks" / "course").glob("*.ipynb"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb")) + COURSE
