@@ -317,6 +317,7 @@ def test_without_a_browser_there_is_no_pdf(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("warm_kernels")
 @pytest.mark.parametrize("kind", ["student", "lecturer"])
 def test_what_is_printed_is_for_students_or_lecturers(kind, tmp_path, monkeypatch, capsys):
     seen = []
