@@ -123,12 +123,12 @@ def _colors() -> list[str]:
     return [style.class_color(k) for k in range(3)]
 
 
-def _plane(law: LatentPrior, source: str, heading: str, *, legend: bool) -> Panel:
+def _plane(prior: LatentPrior, source: str, heading: str, *, legend: bool) -> Panel:
     step = 2 * _REACH / (_GRID - 1)
     image: dict[str, Any] = {"type": "image", "source": source, "hoverinfo": "skip"}
     image |= {"x0": -_REACH, "y0": -_REACH, "dx": step, "dy": step}
     traces = [image | {"meta": {"layer": "regions"}}]
-    for contour in law_contours(law, mass=(0.5, 0.9)):
+    for contour in law_contours(prior, mass=(0.5, 0.9)):
         k = contour.label
         shown = legend and contour.mass == 0.5
         name, color = f"p(z|{NAMES[k]})", style.class_color(k)

@@ -41,7 +41,7 @@ class DirectionRanges:
 
 
 def plot_direction(
-    found: Marginals | Sequence[Marginals],
+    marginals: Marginals | Sequence[Marginals],
     *,
     ranges: DirectionRanges | None = None,
     theme: style.Theme = "auto",
@@ -50,7 +50,7 @@ def plot_direction(
 
     Parameters
     ----------
-    found : see `vcviz.metrics.marginals`; several stand above one another, with the same axes
+    marginals : see `vcviz.metrics.marginals`; several stand above one another, with the same axes
     ranges : of the axes; default what all need, `direction_ranges`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
@@ -77,7 +77,7 @@ def plot_direction(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['anticipated', 'band', 'diagonal', 'empirical', 'key', 'quantiles', 'readout']
     """
-    return style.apply(go.Figure(**direction_spec(_listed(found), ranges)), theme)
+    return style.apply(go.Figure(**direction_spec(_listed(marginals), ranges)), theme)
 
 
 def direction_spec(

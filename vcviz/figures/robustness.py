@@ -49,7 +49,7 @@ def plot_attack_accuracy(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=20, epsilon=2.0, steps=3, progress=False)
+    >>> path = run.attack(rows=20, epsilon=2.0, steps=3, progress=False)
     >>> figure = vcviz.figures.plot_attack_accuracy(path)
     >>> figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     ('attack step', 'accuracy, fraction')
@@ -107,7 +107,7 @@ def plot_robustness(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> curve = run.robustness(n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> curve = run.robustness(rows=100, epsilons=[0.5, 1.0], steps=10, progress=False)
     >>> figure = vcviz.plot_robustness(curve)
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['accuracy', 'ece', 'if calibrated', 'interval']

@@ -66,7 +66,7 @@ def plot_trajectory(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=20, epsilon=2.0, steps=3, progress=False)
+    >>> path = run.attack(rows=20, epsilon=2.0, steps=3, progress=False)
     >>> figure = vcviz.plot_trajectory(path, run.prior(), samples=[0, 1])
     >>> [step.label for step in figure.layout.sliders[0].steps]
     ['0', '1', '2', '3']

@@ -117,7 +117,7 @@ def as_rows(value: ArrayLike, n: int) -> NDArray[np.int64]:
     """Return row numbers of `n` rows: the first so many, or those that are named."""
     rows = as_array("rows", value)
     if rows.ndim == 0:
-        return np.arange(min(check_count("n", rows.item()), n))
+        return np.arange(min(check_count("rows", rows.item()), n))
     return as_indices("rows", rows, n)
 
 

@@ -37,7 +37,7 @@ def attack_gates(path: Trajectory) -> Gates:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, checks=10, steps=5, progress=False))
+    >>> gates = vcviz.metrics.attack_gates(run.attack(rows=20, checks=10, steps=5, progress=False))
     >>> gates.summary
     '8 of 8 gates hold; not tried: stays in the input range'
     """

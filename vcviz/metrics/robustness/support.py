@@ -33,7 +33,7 @@ class Crossing:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> path = run.attack(rows=50, epsilon=2.0, steps=10, progress=False)
     >>> found = vcviz.metrics.crossings(path, run.prior())
     >>> i = int(np.argmax(found.flips))
     >>> print(found.words(i))
@@ -108,7 +108,7 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> path = run.attack(rows=50, epsilon=2.0, steps=10, progress=False)
     >>> found = vcviz.metrics.crossings(path, run.prior())
     >>> both = (found.leaves >= 0) & (found.flips >= 0)
     >>> bool((found.leaves[both] <= found.flips[both]).all())  # they leave before they are misread

@@ -34,14 +34,14 @@ ROBUSTNESS_COLUMNS = {
 
 
 def attack_runs(
-    runs: Run | Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
+    runs: Run | Sequence[Run], rows: int = 200, *, progress: bool = True, **options: Any
 ) -> list[Trajectory]:
     """Return the same attack on the first test rows of each run.
 
     Parameters
     ----------
     runs : finished runs, or one
-    n : how many test rows, the first
+    rows : how many test rows, the first
     progress : show a bar if it takes more than 2 s
     options : as for `vcviz.attack`
 
@@ -64,14 +64,14 @@ def attack_runs(
     """
     options = {"checks": CHECKS} | options
     return [
-        replace(run.attack(n, progress=False, **options), name=name)
+        replace(run.attack(rows, progress=False, **options), name=name)
         for run, name in _each(runs, progress)
     ]
 
 
 def robustness_curves(
     runs: Run | Sequence[Run],
-    n: int = 200,
+    rows: int = 200,
     epsilons: Sequence[float] | None = None,
     *,
     progress: bool = True,
@@ -82,7 +82,7 @@ def robustness_curves(
     Parameters
     ----------
     runs : finished runs, or one
-    n : how many test rows are attacked, the first
+    rows : how many test rows are attacked, the first
     epsilons, options : as for `vcviz.robustness_curve`
     progress : show a bar if it takes more than 2 s
 
@@ -105,7 +105,7 @@ def robustness_curves(
     if epsilons is not None:
         options["epsilons"] = epsilons
     return [
-        run.robustness(n, name=name, progress=False, **options)
+        run.robustness(rows, name=name, progress=False, **options)
         for run, name in _each(runs, progress)
     ]
 
