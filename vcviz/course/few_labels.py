@@ -104,7 +104,7 @@ def few_label_runs(
     return FewLabels(labels, found)
 
 
-def accuracy_figure(found: FewLabels, *, theme: style.Theme = "auto") -> go.Figure:
+def accuracy_figure(found: FewLabels) -> go.Figure:
     """Return accuracy against labels: one seed alone, and all seeds with their means."""
     low = min(a.min() for a in found.accuracy.values()) - 0.03
     ends = np.log10([found.labels[0] / 1.2, found.labels[-1] * 1.2])
@@ -129,10 +129,10 @@ def accuracy_figure(found: FewLabels, *, theme: style.Theme = "auto") -> go.Figu
         Panel("Seed 0 alone", one, x, axis("test accuracy", low, 1)),
         Panel(f"{seeds} seeds (dots) and their mean", all_seeds, x, axis("", low, 1)),
     ]
-    return go.Figure(**sheet(panels, height=280, legend_rows=2, theme=theme))
+    return go.Figure(**sheet(panels, height=280, legend_rows=2))
 
 
-def gains_figure(found: FewLabels, *, theme: style.Theme = "auto") -> go.Figure:
+def gains_figure(found: FewLabels) -> go.Figure:
     """Return what VC gains over softmax and over its control, paired and unpaired."""
     comparisons = {f"VC − {over}": (VC, over) for over in (SOFTMAX, CONTROL)}
     gains = {title: 100 * found.gains(*pair) for title, pair in comparisons.items()}
@@ -171,7 +171,7 @@ def gains_figure(found: FewLabels, *, theme: style.Theme = "auto") -> go.Figure:
         half = -(-len(said) // 2)
         words = [" &nbsp; ".join(said[:half]), " &nbsp; ".join(said[half:])]
         panels.append(Panel(title, traces, x, axis("points of accuracy", -far, far), words))
-    return go.Figure(**sheet(panels, height=300, theme=theme))
+    return go.Figure(**sheet(panels, height=300))
 
 
 def unpaired(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
