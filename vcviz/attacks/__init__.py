@@ -17,12 +17,14 @@ from vcviz.attacks.options import AttackOptions, Plan, goals
 from vcviz.attacks.steps import Step, walk
 from vcviz.attacks.victim import Subject, subject, under_attack
 from vcviz.attacks.victim import as_inputs as as_inputs
+from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.latents.extraction import to_numpy
 from vcviz.latents.modules import label_prior_of
 from vcviz.records import Split, Trained, Trajectory, as_labels
 
 
+@takes_records
 def attack(
     model: nn.Module | Trained,
     split: Split | str | None = None,

@@ -13,6 +13,7 @@ from torch import nn
 from vcviz.attacks.options import AttackOptions, Plan
 from vcviz.attacks.search import Search
 from vcviz.attacks.victim import subject, under_attack
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_flag
 from vcviz.latents.modules import label_prior_of
@@ -42,6 +43,7 @@ class CurveOptions(AttackOptions):
     name: str | None = None
 
 
+@takes_records
 def robustness_curve(
     model: nn.Module | Trained,
     split: Split | str | None = None,

@@ -25,6 +25,7 @@ from scipy.special import entr
 from scipy.stats import norm
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count, check_fraction, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
@@ -111,6 +112,7 @@ def load_mixture(
     return train_and_test(replace(whole, truth=truth), test_fraction, seed=seed)
 
 
+@takes_records
 def true_prior(split: Split) -> LatentPrior:
     """Return the distribution that a mixture split was drawn from, before any label noise.
 

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
@@ -40,6 +41,7 @@ class DirectionRanges:
     quantile: Range
 
 
+@takes_records
 def plot_direction(
     marginals: Marginals | Sequence[Marginals],
     *,

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
@@ -21,6 +22,7 @@ _SPAN = 40.0  # nats below the best that the axis of log p(z|y) shows at most
 _BAR_PX = 21
 
 
+@takes_records
 def plot_inspection(inspection: Inspection, *, theme: style.Theme = "auto") -> go.Figure:
     """Return bars of p(y|x) and of log p(z|y) of one sample.
 

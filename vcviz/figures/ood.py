@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
@@ -20,6 +21,7 @@ KNOWN, STRANGE = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
 _PANEL_PX, _GAP_PX, _ROC_GAP_PX = 150, 116, 58
 
 
+@takes_records
 def plot_ood(
     separations: Separation | Sequence[Separation],
     *,

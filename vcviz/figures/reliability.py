@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import (
@@ -27,6 +28,7 @@ _LINE_PX = 17
 _COLUMNS = 3
 
 
+@takes_records
 def plot_reliability(
     curves: ReliabilityCurve | Sequence[ReliabilityCurve],
     *,

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.gates import LINE_PX, gates_beneath
@@ -23,6 +24,7 @@ _GAP_PX = 92
 Traces = list[dict[str, Any]]
 
 
+@takes_records
 def plot_attack_accuracy(
     paths: Trajectory | Sequence[Trajectory],
     *,
@@ -79,6 +81,7 @@ def plot_attack_accuracy(
     return style.apply(go.Figure(data, layout), theme)
 
 
+@takes_records
 def plot_robustness(
     curves: RobustnessCurve | Sequence[RobustnessCurve], *, theme: style.Theme = "auto"
 ) -> go.Figure:

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
@@ -20,6 +21,7 @@ _SHARE = (0.0, 0.5)
 _GREY = [[0, "#000000"], [1, "#FFFFFF"]]
 
 
+@takes_records
 def plot_segmentation(
     split: PixelSplit,
     segmentations: Segmentation | Sequence[Segmentation],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vcviz.base.errors import expect
+from vcviz.base.arguments import takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.native import Menu
 from vcviz.figures.static import lay_out
@@ -17,6 +17,7 @@ from vcviz.records import LatentPrior, Projection, Trajectory
 FRAMES = 25
 
 
+@takes_records
 def plot_trajectory(
     path: Trajectory,
     prior: LatentPrior | None = None,
@@ -71,7 +72,6 @@ def plot_trajectory(
     >>> [step.label for step in figure.layout.sliders[0].steps]
     ['0', '1', '2', '3']
     """
-    expect("path", path, Trajectory, "see vcviz.attack")
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
     return scene_figure(scene, path.steps if step is None else step, focus, theme)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.options import check_count, check_number
 from vcviz.geometry.moments import class_moments
@@ -20,6 +21,7 @@ _ROWS = 2000
 _SHORTEST = 1e-3  # radians; planes that near are one
 
 
+@takes_records
 def grand_tour(
     lat: LatentSet,
     frames: int = 120,

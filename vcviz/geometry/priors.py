@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import log_softmax
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_flag, check_number
 from vcviz.geometry.contours import Contour, empirical_contours, law_contours
@@ -51,6 +52,7 @@ def makes_scores(weight: ArrayLike, bias: ArrayLike | None, lat: LatentSet) -> s
     )
 
 
+@takes_records
 def implied_prior(
     weight: ArrayLike,
     bias: ArrayLike | None,
@@ -138,6 +140,7 @@ def implied_prior(
     )
 
 
+@takes_records
 def empirical_prior(lat: LatentSet) -> LatentPrior:
     """Return the Gaussian of maximum likelihood of each class, with the label frequencies as pi.
 

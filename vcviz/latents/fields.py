@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from torch import nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.latents.extraction import to_numpy
@@ -77,6 +78,7 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
     return np.concatenate(found).astype(np.float32)
 
 
+@takes_records
 def plane_log_ratio(
     model: nn.Module,
     lat: LatentSet,
@@ -145,6 +147,7 @@ def plane_log_ratio(
     )
 
 
+@takes_records
 def score_plane(
     model: nn.Module | None,
     lat: LatentSet,

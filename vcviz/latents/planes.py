@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, expect
 from vcviz.base.options import check_count
 from vcviz.geometry import fit_projection
@@ -83,6 +84,7 @@ def latent_outputs(
     return log_probs, energy
 
 
+@takes_records
 def plane_log_probs(
     model: nn.Module,
     lat: LatentSet,

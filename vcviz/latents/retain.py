@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.latents.extraction import to_numpy
 from vcviz.latents.modules import unwrapped
@@ -16,6 +17,7 @@ from vcviz.models.heads.dropmax import DropMaxHead
 from vcviz.records import LatentSet, RetainSet, as_array, as_float
 
 
+@takes_records
 def retain_set(model: nn.Module, lat: LatentSet) -> RetainSet:
     """Return the retain probabilities that a DropMax classifier gives to latents of its own.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
 from vcviz.metrics.calibration import reliability_curve
@@ -28,6 +29,7 @@ _BLOCK = 1 << 16
 _ENOUGH = 50_000
 
 
+@takes_records
 def inspect_row(
     lat: LatentSet,
     prior: LatentPrior | None,
@@ -87,6 +89,7 @@ def inspect_row(
     )
 
 
+@takes_records
 def selection_table(
     lat: LatentSet, prior: LatentPrior | None, rows: Sequence[int] | NDArray[np.int64]
 ) -> pd.DataFrame:
@@ -138,6 +141,7 @@ def selection_table(
     return pd.DataFrame(with_own(columns, chosen, slice(None))).head(len(places))
 
 
+@takes_records
 def find_rows(
     lat: LatentSet,
     prior: LatentPrior | None,
@@ -218,6 +222,7 @@ def with_own(columns: Mapping[str, Any], lat: LatentSet, places: Any) -> dict[st
     return {**columns, **own}
 
 
+@takes_records
 def selection_summary(
     lat: LatentSet,
     prior: LatentPrior | None,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.options import check_count, check_fraction
 from vcviz.geometry.moments import class_moments
@@ -46,6 +47,7 @@ _TOGETHER = 4096  # rows that are whitened at once
 _CONSTANT = 1e-13  # spreads and correlations below are those of rounding
 
 
+@takes_records
 def latent_fit(
     lat: LatentSet,
     prior: LatentPrior,

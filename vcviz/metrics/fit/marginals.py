@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import betaincinv, gammaln, logsumexp, ndtr
 from scipy.stats import kstwo, laplace, norm, t
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_fraction
 from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float, as_indices
@@ -52,6 +53,7 @@ class _Drawn:
         return ends[below[0]], ends[below[1] + 1]
 
 
+@takes_records
 def marginals(
     lat: LatentSet,
     prior: LatentPrior | None,

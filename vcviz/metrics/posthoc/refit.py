@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_count, check_number
 from vcviz.geometry import empirical_prior
 from vcviz.geometry.moments import class_means, class_moments, invertible
@@ -25,6 +26,7 @@ _BLOCK = 8192
 _SKLEARN = {"full": "full", "shared": "tied", "diagonal": "diag", "isotropic": "spherical"}
 
 
+@takes_records
 def refit_prior(
     lat: LatentSet,
     covariance: Covariance = "full",
@@ -82,7 +84,6 @@ def refit_prior(
     >>> print(f"softmax {run.metrics['accuracy']:.1f}, LDA on the same latents {lda.accuracy:.1f}")
     softmax 0.6, LDA on the same latents 0.8
     """
-    expect("lat", lat, LatentSet, "see extract_latents")
     check_choice("covariance", covariance, COVARIANCES)
     check_count("n_components", n_components)
     check_count("seed", seed, minimum=0)
@@ -101,6 +102,7 @@ def refit_prior(
     return mixture_prior(tuple(laws), gaussian.log_weight)
 
 
+@takes_records
 def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
     """Return the latents with log p(y|z) by Bayes' rule under `prior`, and energy -log p(z).
 

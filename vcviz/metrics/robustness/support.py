@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_fraction
 from vcviz.records import LatentPrior, Trajectory
 from vcviz.records.trajectory import first_step
@@ -84,6 +85,7 @@ class Crossing:
         return f"{told}; {order}"
 
 
+@takes_records
 def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossing:
     """Return when each path leaves the support of its class, and when it is misread.
 
@@ -114,8 +116,6 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     >>> bool((found.leaves[both] <= found.flips[both]).all())  # they leave before they are misread
     True
     """
-    expect("path", path, Trajectory, "see vcviz.attack")
-    expect("prior", prior, LatentPrior, "p(z|y) of the attacked model")
     check_fraction("mass", mass)
     if prior.n_classes != len(path.class_names):
         raise InputError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.titles import run_titles
 from vcviz.records import RobustnessCurve, Trajectory
@@ -33,6 +34,7 @@ ROBUSTNESS_COLUMNS = {
 }
 
 
+@takes_records
 def attack_runs(
     runs: Run | Sequence[Run], rows: int = 200, *, progress: bool = True, **options: Any
 ) -> list[Trajectory]:
@@ -69,6 +71,7 @@ def attack_runs(
     ]
 
 
+@takes_records
 def robustness_curves(
     runs: Run | Sequence[Run],
     rows: int = 200,
@@ -119,6 +122,7 @@ def _each(runs: Run | Sequence[Run], progress: bool) -> Iterator[tuple[Run, str]
     return zip(bar, run_titles(several), strict=True)
 
 
+@takes_records
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
     """Return robustness curves as a table, one row for each curve and radius.
 
