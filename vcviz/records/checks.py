@@ -117,7 +117,7 @@ def as_rows(value: ArrayLike, n: int) -> NDArray[np.int64]:
     """Return row numbers of `n` rows: the first so many, or those that are named."""
     rows = as_array("rows", value)
     if rows.ndim == 0:
-        return np.arange(min(check_count("n", rows.item()), n))
+        return np.arange(min(check_count("rows", rows.item()), n))
     return as_indices("rows", rows, n)
 
 
@@ -236,6 +236,17 @@ def as_probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]
             f"got shape {probs.shape} with sum {probs.sum():.3g}"
         )
     return probs / probs.sum()
+
+
+def as_distributions(name: str, value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return `value` as (N, C) probabilities whose rows sum to 1."""
+    probs = as_float(name, value, 2, np.float64)
+    if probs.shape != shape:
+        raise InputError(f"{name} must have shape {shape}, got {probs.shape}")
+    if probs.min() < 0 or (worst := np.abs(probs.sum(1) - 1).max()) > 1e-3:
+        reason = "a negative one" if probs.min() < 0 else f"a sum that is off by {worst:.3g}"
+        raise InputError(f"rows of {name} must be distributions: non-negative, sum 1; got {reason}")
+    return probs
 
 
 def as_log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:
