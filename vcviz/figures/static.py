@@ -2,8 +2,8 @@
 
 Plotly's menus overwrite each other's choices, so each kind of control here owns a property of its
 own: the slider the data (frames), the list of views `visible` (each view has its own traces), the
-switches of layers `opacity`, and so does the list of what lies beneath, of traces that are no layers.
-Any combination of them therefore shows what it says.
+switches of layers `opacity`, and so does the list of what lies beneath, of traces that are no
+layers. Any combination of them therefore shows what it says.
 """
 
 from __future__ import annotations

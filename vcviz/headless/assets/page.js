@@ -56,6 +56,7 @@ async function draw(box) {
   }
   makeAccessible(box, "", headingAbove(box));
   box.after(dataTable(box));
+  box.points = pointTools(box);
   box.dataset.drawn = "yes";
 }
 
