@@ -38,7 +38,8 @@ def page_scripts(figures: Sequence[Mapping[str, Any]], *, course: bool = False) 
     if not figures:
         return page_script
     parts = [_packed(f"figure-{i}", figure_json(figure)) for i, figure in enumerate(figures)]
-    ours = "".join(_asset(name) for name in ("page_fit.js", "page_ink.js", "page_points.js"))
+    names = ("page_fit.js", "page_ink.js", "page_points.js", "page_state.js")
+    ours = "".join(_asset(name) for name in names)
     access = f"<script>\n{access_script()}{ours}</script>"
     return "\n".join([access, *parts, packed_plotly(), page_script])
 

@@ -57,6 +57,7 @@ async function draw(box) {
   makeAccessible(box, "", headingAbove(box));
   box.after(dataTable(box));
   box.points = pointTools(box);
+  await pageState(box);
   box.dataset.drawn = "yes";
 }
 
@@ -106,7 +107,7 @@ const START_MS = 700; // in which the still, and then the figure, can be seen as
 
 for (const box of boxes) {
   box.addEventListener("drawn", () => {
-    if (!box.layout?.meta?.plays || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (!box.layout?.meta?.plays || box.dataset.restored || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     let stopped = false;
     const stop = () => {
       if (!stopped) Plotly.animate(box, [null], { mode: "immediate", frame: { duration: 0, redraw: false } });
