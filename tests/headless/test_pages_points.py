@@ -57,9 +57,7 @@ def test_a_static_figure_carries_what_its_rows_are(figure):
     offered = [name for _, name in LatentExplorer([run]).controls["color"].options]
     assert ["class", *(value["name"] for value in table["values"])] == offered
     for value in table["values"]:
-        exact = row_values(
-            lat, value["name"], prior=run.prior(), train=run.latents("train", None)
-        )
+        exact = row_values(lat, value["name"], prior=run.prior(), train=run.latents("train", None))
         np.testing.assert_allclose(
             value["from"] + codes(value["codes"][0]) * value["step"],
             exact.values,
@@ -108,7 +106,8 @@ def test_a_value_that_is_not_there_has_no_code():
 
 MARKS = """layer => document.querySelector('.js-plotly-plot')._fullData
     .filter(t => t.visible === true && t.meta?.layer === layer)
-    .map(t => ({color: [].concat(t.marker?.color), chosen: t.selectedpoints && [...t.selectedpoints]}))"""
+    .map(t => ({color: [].concat(t.marker?.color),
+                chosen: t.selectedpoints && [...t.selectedpoints]}))"""
 
 
 @pytest.mark.browser
@@ -256,11 +255,11 @@ def test_pointing_shows_what_is_behind_a_point_and_a_click_keeps_it(kind, tmp_pa
         tip = page.locator(".point-tip")
         assert not tip.is_visible()
         spot = page.locator(".scatterlayer .trace .points path").first.bounding_box()
-        page.mouse.move(spot["x"] - 60, spot["y"])
-        page.mouse.move(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2, steps=4)
-        tip.wait_for()
-        (place,) = np.flatnonzero(lat.index == int(tip.inner_text().split("row ")[1].split(" ")[0]))
+        middle = spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2
+        page.mouse.move(*middle)
+        place = np.flatnonzero(lat.y == 0)[0]
         row = int(lat.index[place])
+        tip.filter(has_text=f"row {row} ").wait_for()
         assert f"row {row} · {NAMES[lat.y[place]]}" in tip.inner_text()
         assert f"read as {NAMES[lat.log_probs[place].argmax()]}, p = 0." in tip.inner_text()
         if kind is Worded:

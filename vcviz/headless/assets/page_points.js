@@ -62,7 +62,7 @@ const pointTools = (() => {
     // What is nothing beside the length of the scale is 0.
     const [least, largest] = [low, high].map((end) => (Math.abs(end) < 1e-3 * (high - low) ? "0" : short(end)));
     const scale = made("span", { className: "point-scale", role: "img", ariaLabel: `${label}, from ${least} to ${largest}` }, ...bars);
-    return [least, scale, largest];
+    return [least, scale, largest].map((part) => made("span", {}, part));
   }
 
   // A question as a function of a row's place: a row, a class, conditions with "and", or a text.
@@ -129,10 +129,11 @@ const pointTools = (() => {
       if (!t.sprite) return "";
       const { columns, rows, w, h, source } = t.sprite;
       const [W, H] = [size, (size * h) / w];
-      const one = made("span", { className: "point-picture", role: "img", ariaLabel: `picture of row ${t.row[i]}` });
-      bar.style.setProperty("--sprite", `url(${source})`);
-      one.style.cssText = `width:${W}px;height:${H}px;background-size:${columns * W}px ${rows * H}px;`
-        + `background-position:${-(i % columns) * W}px ${-Math.floor(i / columns) * H}px`;
+      const sheet = made("img", { src: source, alt: "" });
+      sheet.style.cssText = `width:${columns * W}px;height:${rows * H}px;`
+        + `margin:${-Math.floor(i / columns) * H}px 0 0 ${-(i % columns) * W}px`;
+      const one = made("span", { className: "point-picture", role: "img", ariaLabel: `picture of row ${t.row[i]}` }, sheet);
+      one.style.cssText = `width:${W}px;height:${H}px`;
       return one;
     }
     const heading = (t, i) => `row ${t.row[i]} · ${known.classes[t.label[i]]}`;
@@ -254,7 +255,7 @@ const pointTools = (() => {
         return rows.map((row) => own(value(t), value(t).of[run][t.place.get(row)]));
       });
       // Of the trained model, whatever a slider of epochs says.
-      key.replaceChildren(...(name === "class" ? [] : [...keyOf(value(table()), known), "after training"]));
+      key.replaceChildren(...(name === "class" ? [] : [...keyOf(value(table()), known), made("span", {}, "after training")]));
       if (!quiet) changed();
       return Plotly.restyle(box, { "marker.color": colors }, points.map(({ number }) => number));
     }

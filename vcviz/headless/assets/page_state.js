@@ -2,10 +2,11 @@
 // number of a figure, a control, its value. Who opens the address, or reloads, finds them so.
 const pageState = (() => {
   const PAUSE_MS = 250; // browsers refuse an address that changes at every step of a slider
+  const boxes = () => [...document.querySelectorAll("[data-figure]")];
   const read = () => {
     const found = {};
     for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
-      const [, number, control] = /^(\d+)\.(\w+)$/.exec(name) ?? [];
+      const [, number, control] = /^([\w-]+)\.(\w+)$/.exec(name) ?? [];
       if (control) (found[number] ??= {})[control] = value;
     }
     return found;
@@ -46,7 +47,7 @@ const pageState = (() => {
   function write() {
     const found = new URLSearchParams();
     const before = read();
-    for (const box of document.querySelectorAll("[data-figure]")) {
+    for (const box of boxes()) {
       const number = box.dataset.figure;
       const values = start.has(box) ? get(box) : before[number] ?? {};
       for (const [name, value] of Object.entries(values)) {
@@ -67,7 +68,7 @@ const pageState = (() => {
     for (const [box, first] of start) await set(box, { ...first, ...wanted[box.dataset.figure] });
   });
   const [first] = Object.keys(read());
-  if (first) document.querySelector(`[data-figure="${first}"]`)?.scrollIntoView({ block: "center" });
+  boxes().find(({ dataset }) => dataset.figure === first)?.scrollIntoView({ block: "center" });
 
   // box: a figure that has just been drawn
   return async function pageState(box) {
