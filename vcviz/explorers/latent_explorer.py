@@ -202,7 +202,7 @@ class LatentExplorer(Explorer):
                 axes=("tour",),
                 draw=draw,
             )
-            return self._carrying(found)
+            return self.carrying(found)
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
@@ -220,10 +220,10 @@ class LatentExplorer(Explorer):
             frames=frames or self._affordable(views, max_points, beneath=beneath),
             draw=lambda **values: draw(**(values | {"backdrop": EVERY} if beneath else values)),
         )
-        return self._carrying(found)
+        return self.carrying(found)
 
-    def _carrying(self, figure: go.Figure) -> go.Figure:
-        """Let a page colour, find and show the rows behind the points of a figure."""
+    def carrying(self, figure: go.Figure) -> go.Figure:
+        """Let a page colour, find and show the rows behind the points of a static figure."""
         runs = [self.sources[k] for k in self.shown.runs]
         offered: list[str] = []
         if self.shown.color == "class":  # else every frame has colours of its own

@@ -112,6 +112,16 @@ for (const box of boxes) {
   });
 }
 
+// ---------------------------------------------------------------- wide tables
+
+// What is wider than the page is scrolled by keys, too.
+new ResizeObserver(() => {
+  for (const table of document.querySelectorAll("main table")) {
+    table.toggleAttribute("tabindex", table.scrollWidth > table.clientWidth + 1);
+    if (table.hasAttribute("tabindex")) table.tabIndex = 0;
+  }
+}).observe(document.querySelector("main"));
+
 // ---------------------------------------------------------------- code, and paper
 
 const toggle = document.querySelector(".all-code");
