@@ -26,6 +26,7 @@ EVERY = "every"
 #: backdrops that are a number at every point, with a bar of its colours
 FIELDS = ("log_ratio", "ood")
 _BAR_PX = 96  # beside the panels
+_FIT_PX = 104  # lower than in a page: what a person asked for stands beneath
 
 
 class LatentScene:
@@ -112,8 +113,10 @@ class LatentScene:
 
     def _shared(self, values: LatentValues) -> dict[str, Any]:
         """Return the options that live and static figures share."""
+        chosen = np.frombuffer(values.chosen, np.int64)
         return {
             **values.options,
+            "chosen": chosen if len(chosen) else None,
             "mass": self._mass,
             "rule": self._rule(),
             "fit_range": self._fit_range(_rows(values)),
@@ -128,13 +131,12 @@ class LatentScene:
         return colouring_of([self.sources[k].values(rows, color) for k in runs])
 
     def _options(self, values: LatentValues) -> LatentOptions:
-        chosen = np.frombuffer(values.chosen, np.int64)
         return LatentOptions(
             live=True,
+            fit_px=_FIT_PX,
             picture_above=max(self._max_points // max(len(values.runs), 1), 1),
             **_room(values.width, len(values.runs), beside=_beside(values)),
             windows=dict(values.windows),
-            chosen=chosen if len(chosen) else None,
             **self._shared(values),
         )
 

@@ -100,13 +100,18 @@ def live_point_traces(
         edge = {"color": "rgba(255,255,255,0.9)", "width": 0.4}
         trace["marker"] |= {"opacity": 1.0, "line": edge}
     if chosen is not None:
-        trace |= {
-            "selectedpoints": np.flatnonzero(np.isin(lat.index[mine], chosen)).astype(np.int32),
-            "selected": {"marker": {"opacity": 0.95}},
-            "unselected": {"marker": {"opacity": 0.1}},
-        }
+        trace |= marks(lat.index[mine], chosen)
         rings["opacity"] = 0.15
     return [trace, rings]
+
+
+def marks(rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> Trace:
+    """Return what lets the chosen rows of a trace stand out, and the others fade."""
+    return {
+        "selectedpoints": np.flatnonzero(np.isin(rows, chosen)).astype(np.int32),
+        "selected": {"marker": {"opacity": 0.95}},
+        "unselected": {"marker": {"opacity": 0.1}},
+    }
 
 
 def pin_trace(points: NDArray[np.float64]) -> Trace:
