@@ -558,3 +558,31 @@ def test_a_state_is_read_from_a_file_and_seen_in_a_page_without_a_kernel(pair, t
     for wrong, said in ((str(file) + "x", "No such file"), ("{", "is not JSON"), ("[]", "No such")):
         with pytest.raises(InputError, match=said):
             other.state = wrong
+
+
+def test_a_lasso_adds_or_takes_away(pair):
+    lat = FakeRun().latents("test", 5)
+    left, low = lat.index[lat.z[:, 0] < 0], lat.index[lat.z[:, 1] < 0]
+    far = 100.0
+    pair.view.tell(
+        "select", axes=("x", "y"), polygon=far * np.array([[-1, -1], [0, -1], [0, 1], [-1, 1]])
+    )
+    below = far * np.array([[-1, -1], [1, -1], [1, 0], [-1, 0]])
+    pair.view.tell("select", axes=("x", "y"), polygon=below, combine="add")
+    np.testing.assert_array_equal(pair.chosen.rows, np.union1d(left, low))
+    pair.view.tell("select", axes=("x", "y"), polygon=below, combine="remove")
+    np.testing.assert_array_equal(pair.chosen.rows, np.setdiff1d(left, low))
+
+
+def test_few_points_in_view_are_named(pair):
+    lat = FakeRun().latents("test", 5)
+    inside = (np.abs(lat.z - lat.z[7]) < 0.4).all(1)
+    assert 0 < inside.sum() < 20 < len(lat)
+    window = tuple((float(v) - 0.4, float(v) + 0.4) for v in lat.z[7])
+    pair.view.tell("viewport", axes=("x2", "y2"), range=window)
+    (named,) = of(pair.view, "labels")
+    assert named.xaxis == "x2"
+    assert [int(text.split(":")[0]) for text in named.text] == lat.index[inside].tolist()
+    np.testing.assert_allclose(named.x, lat.z[inside, 0], rtol=1e-6)
+    pair.view.tell("viewport", axes=("x2", "y2"), range=((-99.0, 99.0), (-99.0, 99.0)))
+    assert of(pair.view, "labels") == []

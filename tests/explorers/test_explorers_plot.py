@@ -400,6 +400,52 @@ def test_lasso_click_and_hover_reach_the_kernel(page):
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("mode", ["lasso", "select"])
+def test_shift_and_alt_say_what_a_lasso_does_to_the_last_one(page, mode):
+    layout = {"height": 400, "dragmode": mode, "xaxis": {"range": [-1, 3]}}
+    layout["yaxis"] = {"range": [0, 4]}
+    plot = Plot(traces([1, 2, 3]), layout)
+    plot.on("select", print)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    forward(plot, page)
+    box = page.locator("#a .nsewdrag").bounding_box()
+
+    def around(x, y):
+        """Trace around a point, and return what the kernel hears."""
+        x = box["x"] + (x + 1) / 4 * box["width"]
+        y = box["y"] + (1 - y / 4) * box["height"]
+        said = page.evaluate("() => a_model.sent.length")
+        page.mouse.move(x - 30, y - 30)
+        page.mouse.down()
+        corners = ((30, -30), (30, 30), (-30, 30)) if mode == "lasso" else ((30, 30),)
+        for dx, dy in corners:
+            page.mouse.move(x + dx, y + dy, steps=4)
+        page.mouse.up()
+        page.wait_for_function(f"() => a_model.sent.length > {said}")
+        told = page.evaluate("() => a_model.sent.at(-1)")
+        plot.show(traces([1, 2, 3 + 0.001 * said]), layout)  # as the kernel's answer does
+        polygon = np.array(told["polygon"])
+        return told.get("combine"), polygon.min(0), polygon.max(0)
+
+    for key, combine, place in (
+        (None, None, (0, 1)),
+        ("Shift", "add", (2, 3)),
+        ("Alt", "remove", (0, 1)),
+        (None, None, (1, 2)),
+    ):
+        if key:
+            page.keyboard.down(key)
+        how, low, high = around(*place)
+        if key:
+            page.keyboard.up(key)
+        assert how == combine
+        assert (low < place).all()
+        assert (place < high).all()
+        assert (high - low < 1.3).all()  # this outline alone, not joined with those before
+
+
+@pytest.mark.browser
 def test_a_point_follows_the_hand_and_the_kernel_hears_the_latest(page):
     rules = {"x": [0, 3], "y": [0, 3.5], "step": 0.25}
     marked = {"meta": {"draggable": rules}, "marker": {"size": 20}, "name": "a &amp; b"}

@@ -301,9 +301,10 @@ class CalibrationExplorer(Explorer):
             return
         run = panel_of(event["axes"][0], len(self._shown()))
         if run is not None:
-            self._choose(run, event["polygon"][:, 0].min(), event["polygon"][:, 0].max())
+            ends = event["polygon"][:, 0].min(), event["polygon"][:, 0].max()
+            self._choose(run, *ends, event.get("combine"))
 
-    def _choose(self, place: int, low: float, high: float) -> None:
+    def _choose(self, place: int, low: float, high: float, combine: str | None = None) -> None:
         """Choose the rows of a run's bins with their middle in a range, or of the one around it."""
         assert self.chosen is not None
         i = self._shown()[place]
@@ -316,9 +317,11 @@ class CalibrationExplorer(Explorer):
             wanted = (edges[:-1] <= low) & (high <= edges[1:])
         inside = wanted[of.bin_of(rows, bins, temperature)]
         found = of.latents(rows).index[inside]
-        again = np.array_equal(np.sort(found), self.chosen.rows)
+        again = not combine and np.array_equal(np.sort(found), self.chosen.rows)
         source = self._sources[i].title
-        self.chosen.choose([] if again else found, split=rows.split, source=source)
+        self.chosen.choose(
+            [] if again else found, split=rows.split, source=source, combine=combine or "new"
+        )
 
     def _mask(self, i: int, rows: Rows) -> NDArray[np.bool_]:
         assert self.chosen is not None

@@ -36,7 +36,8 @@ _NEIGHBOURS = 6
 _SHOWN = 12  # pictures of what is chosen
 _HINT = (
     "Point at a latent to see it, click it to keep it here; lasso some (or choose them from the "
-    "list) to see how right and how sure they are, in every panel."
+    "list) to see how right and how sure they are, in every panel. Shift adds to a lasso, Alt "
+    "takes away."
 )
 
 
@@ -180,7 +181,7 @@ class Picks:
             return
         view = explorer.views()[number]
         inside = within(view.points, event["polygon"]) & np.isin(view.lat.y, view.shown)
-        self._choose(number, view.lat.index[inside], "lasso")
+        self._choose(number, view.lat.index[inside], "lasso", event.get("combine"))
 
     def _listed(self, change: Any) -> None:
         """Choose the rows that the list names, of the first run shown."""
@@ -210,17 +211,16 @@ class Picks:
             return None
         return [split.texts[row] for row in view.lat.index]
 
-    def _choose(self, number: int, rows: NDArray[np.int64], how: str) -> None:
+    def _choose(
+        self, number: int, rows: NDArray[np.int64], how: str, combine: str | None = None
+    ) -> None:
         explorer = self._explorer
         source = explorer.sources[self._number(number)].title
-        before, combine = explorer.chosen, explorer.controls["combine"].value
-        if combine != "new" and before.split == explorer.split and len(before):
-            joined = np.union1d if combine == "add" else np.setdiff1d
-            rows = joined(before.rows, rows)
         self._following = True
         explorer.controls["choose"].value = how
         self._following = False
-        explorer.chosen.choose(rows, split=explorer.split, source=source)
+        combine = combine or explorer.controls["combine"].value
+        explorer.chosen.choose(rows, split=explorer.split, source=source, combine=combine)
 
     def show_chosen(self) -> None:
         """Tell how right, how sure and how likely the chosen rows are, in every run shown."""

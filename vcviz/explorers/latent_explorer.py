@@ -270,8 +270,7 @@ class LatentExplorer(Explorer):
 
     def _zoomed(self, event: dict[str, Any]) -> None:
         number = self.panel_at(event["axes"][0])
-        views = self.views()
-        if number is None or len(views[number].lat) <= self._max_points // len(views):
+        if number is None:
             return
         windows = dict(self.bound.values["windows"])
         (x0, x1), (y0, y1) = event["range"]

@@ -130,6 +130,25 @@ def pin_trace(points: NDArray[np.float64]) -> Trace:
     }  # fmt: skip
 
 
+def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.int64]) -> Trace:
+    """Return row number and class beside some points: layer "labels"."""
+    names = labels(lat.class_names, 18)
+    return {
+        "type": "scatter",
+        "x": points[places, 0].astype(np.float32),
+        "y": points[places, 1].astype(np.float32),
+        "mode": "text",
+        "text": [
+            f"{row}: {names[k]}" for row, k in zip(lat.index[places], lat.y[places], strict=True)
+        ],
+        "textposition": "top center",
+        "textfont": {"size": 10},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"layer": "labels"},
+    }
+
+
 def _points(
     lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64], k: int, size: float
 ) -> Trace:
