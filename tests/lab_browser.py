@@ -197,8 +197,13 @@ def small_copies(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *arguments: str, address: str = r"http://\S+token=\w+") -> Iterator[str]:
-    """Start JupyterLab as the command does, and yield the address that it prints."""
+def served(
+    folder: Path,
+    *arguments: str,
+    address: str = r"http://\S+token=\w+",
+    command: tuple[str, ...] = ("vcviz", "lab"),
+) -> Iterator[str]:
+    """Start JupyterLab (or another server) as a person does, and yield the address it prints."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])),
@@ -207,9 +212,9 @@ def served(folder: Path, *arguments: str, address: str = r"http://\S+token=\w+")
         "JUPYTERLAB_SETTINGS_DIR": str(folder / ".jupyter" / "settings"),
     }
     log = folder / "log.txt"
-    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", *(arguments or ["--port=0"])]
+    start = [sys.executable, "-m", *command, "--no-browser", *(arguments or ["--port=0"])]
     with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
+        process = subprocess.Popen(start, cwd=folder, stderr=file, stdout=file, env=environment)
     try:
         deadline = time.monotonic() + 150
         while not (found := re.search(address, log.read_text())):

@@ -1,4 +1,4 @@
-"""Kernels forked from a process that has imported torch and the like, which is half of their time.
+"""Kernels forked from a process that has imported torch: half of a short notebook's time.
 
 vcviz itself is imported by each kernel anew. `tests/headless/test_headless.py` starts kernels as
 users do; with `warm` only what comes before the first line of a notebook differs.

@@ -185,7 +185,7 @@ def test_a_click_keeps_a_sample_with_what_is_known_of_it(lab):
     sheet.until(pointed_at)
     assert tip.locator("img").count() == 1
     sheet.page.mouse.click(*pixels[k])
-    kept = output.get_by_text(f"row {row} of").locator("xpath=..")
+    kept = output.get_by_text(f"row {row}: ").locator("xpath=../..")
     kept.wait_for()
     near = np.argsort(np.hypot(*(one["z"] - one["z"][k]).T), kind="stable")
     near = [j for j in near if j != k][:6]
@@ -408,6 +408,47 @@ def test_a_gaussian_is_dragged_and_bayes_rule_follows(lab):
     sheet.reset(0)
     sheet.agrees(0, like=start)
     assert sheet.watch.errors == []
+
+
+# what stands last of what must be in view: the table of the chosen, the picture of the kept
+LAST = {
+    "latent_space": ("table:has-text('if calibrated')", "div:has(> img[width='64'])"),
+    "calibration": ("text=chosen, accuracy",),
+    "adversarial": (".js-plotly-plot .imagelayer >> nth=0",),
+    "course/01_bayes": (".js-plotly-plot >> nth=0",),
+}
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_controls_figure_and_results_are_in_view_on_a_screen_of_800_pixels(lab, name):
+    sheet = lab.notebook(name)
+    sheet.agrees(0)
+    rows = "_explorers[0].chosen.choose({})\n_explorers[0]._picks.pin(0, {})\n"
+    if name == "latent_space":
+        sheet.lab.ask(rows.format([3, 5, 8], 3))
+    elif name == "calibration":
+        sheet.lab.ask(rows.split("\n")[0].format([3, 5, 8]) + "\n")
+    sheet.page.set_viewport_size({"width": 1280, "height": 800})
+    try:
+        output = sheet.output(0)
+        output.evaluate("box => box.scrollIntoView()")
+        for what in LAST[name]:
+            last = output.locator(what)
+            last.wait_for(state="attached")
+            sheet.until(lambda last=last: _below(last) <= 0, timeout=20)
+    finally:
+        sheet.page.set_viewport_size({"width": 1280, "height": 1000})
+        sheet.reset(0)
+
+
+def _below(found):
+    """Return how many pixels of an element lie beneath the notebook's lower edge."""
+    return found.evaluate(
+        """found => {
+      const bottom = (box) => box.getBoundingClientRect().bottom;
+      return bottom(found) - bottom(document.querySelector('.jp-WindowedPanel-outer'));
+    }"""
+    )
 
 
 # ---------------------------------------------------------------- names, and a page that is late

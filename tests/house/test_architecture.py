@@ -235,6 +235,40 @@ def test_no_function_takes_more_than_a_reader_can_hold(path):
     assert not [(name, n) for name, n in parameters(path) if n > 14]
 
 
+#: what a parameter of this type is called, alone or as one of several in a function
+PARAMETERS = {
+    "LatentSet": {
+        "lat",
+        *("train", "validation"),  # the rows that something is fitted on, beside those it judges
+        *("strangers", "known", "strange"),  # out of distribution, and both sides of a comparison
+        *("before", "after"),  # the same rows twice
+        "chosen",  # some rows of `lat`
+        "log_probs",  # of `shift_prior`, which takes them as an array too
+    },
+    "LatentPrior": {"prior"},
+    "LogitLaw": {"law"},
+    "Trajectory": {"path", "first"},
+    "Projection": {"projection", "start"},  # of a tour
+    "Split": {
+        *("split", "train", "test"),
+        *("whole", "like", "rows"),  # before it is divided; what others are made like; some rows
+        "data",  # of an explorer, whose `split` is the name of one
+    },
+    "Run": {"run", *("one", "other")},
+    "RunConfig": {"config", *("before", "now")},
+    "Scoreboard": {"board"},
+}
+
+
+@each()
+def test_a_record_has_one_name_in_all_signatures(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                kind = ast.unparse(arg.annotation).removesuffix(" | None") if arg.annotation else ""
+                assert arg.arg in PARAMETERS.get(kind, {arg.arg}), f"{node.name}({arg.arg}: {kind})"
+
+
 def test_contributing_draws_the_rooms_in_their_order():
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     picture = text.split("```")[1]

@@ -18,8 +18,8 @@ from vcviz.base.errors import InputError, MissingError
 from vcviz.cli import app
 from vcviz.studies.sweeps import expand, parse_grid, read_journal, read_plan, sweep
 from vcviz.studies.sweeps.cluster import default_workers
-from vcviz.studies.sweeps.grid import nested
 from vcviz.studies.sweeps.tasks import in_order, tasks_of, train_command
+from vcviz.training.grids import nested
 
 # ---------------------------------------------------------------- grids
 
