@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
-from traitlets import TraitError
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.explorers.backdrops import Backdrops
@@ -37,14 +36,6 @@ _BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit int
 _REGION_BYTES = 4500  # of decision regions as a picture, in text
 _ENOUGH = 10  # epochs that a figure should have before it brings more
 _LAYERS = ("anticipated", "empirical", "boundaries")
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class LatentExplorer(Explorer):
@@ -94,6 +85,8 @@ class LatentExplorer(Explorer):
     ['run', 'row', 'label', 'predicted', 'confidence', 'right']
     """
 
+    # A list and a field that choose rows would choose them again.
+    _acting = ("choose", "find")
     words = (
         "anticipated p(z|y)",
         "empirical q(z|y)",
@@ -206,7 +199,9 @@ class LatentExplorer(Explorer):
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
-            menus["axes"] = list(axes) if axes is not None else offered[:2]
+            now = self.controls["axes"].value
+            usual = offered[:2] if now in (*offered[:2], ("tour",)) else [now, offered[0]]
+            menus["axes"] = list(axes) if axes is not None else usual
         elif "split" in self.controls:
             menus["split"] = None
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
@@ -276,45 +271,11 @@ class LatentExplorer(Explorer):
         self._picks.unpin()
         super().reset()
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """What is shown, as plain values that JSON can hold: set it to come back to a view.
+    def _kept(self) -> dict[str, Any]:
+        return {"pinned": self.shown.pinned}
 
-        The value of every control, the chosen rows and the kept latent.
-
-        Examples
-        --------
-        >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-        >>> explorer = vcviz.LatentExplorer(run)
-        >>> explorer.state = {"all_rows": True, "chosen": {"rows": [3, 17], "split": "test"}}
-        >>> explorer.selection["row"].tolist()
-        [3, 17]
-        """
-        shown = self.bound.values
-        found = {name: _plain(shown[name]) for name in self.controls}
-        return found | {
-            "chosen": {"rows": self.chosen.rows.tolist(), "split": self.chosen.split},
-            "pinned": shown["pinned"],
-        }
-
-    @state.setter
-    def state(self, state: Mapping[str, Any]) -> None:
-        given = {name: _hashable(value) for name, value in state.items()}
-        chosen, pinned = state.get("chosen"), given.pop("pinned", None)
-        given.pop("chosen", None)
-        for name in given:
-            if name not in self.controls:
-                raise unknown("control", name, self.controls)
-        # A list and a field that choose rows would choose them again.
-        for name in ("choose", "find"):
-            given.pop(name, None)
-        try:
-            self.bound.set(**given)
-        except (TraitError, ValueError) as error:
-            raise InputError(f"a state of another explorer: {error}") from None
-        if chosen is not None:
-            self.chosen.choose(chosen["rows"], split=chosen["split"])
-        if pinned is not None and pinned >= 0:
+    def _keep(self, pinned: int = -1) -> None:
+        if pinned >= 0:
             self._picks.pin(0, pinned)
 
     @property
@@ -324,8 +285,7 @@ class LatentExplorer(Explorer):
 
     def _zoomed(self, event: dict[str, Any]) -> None:
         number = self.panel_at(event["axes"][0])
-        views = self.views()
-        if number is None or len(views[number].lat) <= self._max_points // len(views):
+        if number is None:
             return
         windows = dict(self.bound.values["windows"])
         (x0, x1), (y0, y1) = event["range"]
