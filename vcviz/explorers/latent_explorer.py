@@ -25,6 +25,7 @@ from vcviz.explorers.latent_controls import (
     starting_values,
 )
 from vcviz.explorers.latent_scene import EVERY, LatentScene
+from vcviz.explorers.page_rows import of_split, with_rows
 from vcviz.explorers.panel_data import Axes, sources
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
@@ -179,16 +180,22 @@ class LatentExplorer(Explorer):
             raise unknown("slider", slider, ("epoch", "turn"))
         options = LatentOptions(compact=True, max_points=max_points)
         layers = [name for name in _LAYERS if name in self.controls]
+
+        def draw(**values: Any) -> Mapping[str, Any]:
+            spec = self._draw(options, **values)
+            return of_split(spec, values.get("split", self._start.split))
+
         if slider == "turn":
             if "turn" not in self.controls:
                 raise InputError("there is no grand tour of latents of two dimensions")
-            return self.bound.figure(
+            found = self.bound.figure(
                 layers=layers,
                 slider="turn",
                 frames=frames or self._affordable(1, max_points, beneath=False),
                 axes=("tour",),
-                draw=lambda **values: self._draw(options, **values),
+                draw=draw,
             )
+            return self.carrying(found)
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
@@ -201,15 +208,23 @@ class LatentExplorer(Explorer):
         if beneath is None:
             beneath = self._affordable(views, max_points, beneath=True) >= _ENOUGH
         beneath = beneath and "backdrop" in self.controls
-        return self.bound.figure(
+        found = self.bound.figure(
             menus=menus,
             layers=layers,
             one_of="backdrop" if beneath else None,
             frames=frames or self._affordable(views, max_points, beneath=beneath),
-            draw=lambda **values: self._draw(
-                options, **(values | {"backdrop": EVERY} if beneath else values)
-            ),
+            draw=lambda **values: draw(**(values | {"backdrop": EVERY} if beneath else values)),
         )
+        return self.carrying(found)
+
+    def carrying(self, figure: go.Figure) -> go.Figure:
+        """Let a page colour, find and show the rows behind the points of a static figure."""
+        runs = [self.sources[k] for k in self.shown.runs]
+        offered: list[str] = []
+        if self.shown.color == "class":  # else every frame has colours of its own
+            offered = [name for _, name in self.controls["color"].options if name != "class"]
+        probe = not self.bound.values.get("all_rows", self._start.all_rows)
+        return with_rows(figure, runs, offered, probe=probe)
 
     def _affordable(self, views: int, rows: int, *, beneath: bool) -> int:
         """Return how many steps fit the budget, by what points, outlines and regions take."""
