@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.latents.modules import own_device
 from vcviz.metrics.noisy_scores import flip_probs
@@ -89,7 +89,6 @@ def train_segmenter(
     >>> vcviz.training.segment(model, test).log_probs.shape
     (2, 3, 32, 32)
     """
-    expect("split", split, PixelSplit)
     dense = [name for name, kind in HEADS.items() if kind.dense]
     if head in HEADS and head not in dense:
         raise InputError(f"head {head!r} takes rows, not maps; use {' or '.join(dense)}")
@@ -155,8 +154,6 @@ def segment(
     >>> seen.predicted.shape, seen.noise.shape
     ((2, 32, 32), (2, 32, 32))
     """
-    expect("model", model, Classifier, "see vcviz.training.train_segmenter")
-    expect("split", split, PixelSplit)
     generator = torch.Generator().manual_seed(check_count("seed", seed, minimum=0))
     noisy = isinstance(model.head, HeteroscedasticHead)
     if not noisy and (temperature, draws) != (None, None):
