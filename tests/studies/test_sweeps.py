@@ -252,7 +252,7 @@ print("finished", __file__)
 """
 
 
-@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize("guarded", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_script_may_call_a_sweep_without_a_main_guard(tmp_path, guarded):
     body = textwrap.indent(SCRIPT, "    ")
     text = f'if __name__ == "__main__":\n{body}' if guarded else SCRIPT

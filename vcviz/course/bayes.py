@@ -75,8 +75,7 @@ class BayesExplorer(Explorer):
             "correlation": float_slider("Correlation in B", at["correlation"], -0.9, 0.9, 0.15),
             "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05),
         }
-        law, *sliders = controls.values()
-        panel = ipw.VBox([panel_of([law], reset_button(self.reset)), panel_of(sliders)])
+        panel = panel_of(list(controls.values()), reset_button(self.reset))
         super().__init__(Bound(self._draw, controls, slider, panel))
         self.bound.on("drag", self._dragged)
 

@@ -151,7 +151,7 @@ def float_slider(
         description=description,
         readout_format=form,
         style=PLAIN,
-        layout=ipw.Layout(width="360px"),
+        layout=ipw.Layout(width="264px"),  # three to a row in JupyterLab
     )
 
 

@@ -104,7 +104,9 @@ def as_labels(
     if array.dtype.kind not in "iu":
         raise InputError(f"{name} must hold integer labels, got dtype {array.dtype}")
     if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
-        raise InputError(f"{name} must hold labels of 64 bits, got up to {array.max()}")
+        raise InputError(
+            f"{name} must hold labels that fit a 64-bit integer, got up to {array.max()}"
+        )
     array = array.astype(np.int64)
     if n_classes is not None and array.size and (array.min() < 0 or array.max() >= n_classes):
         raise InputError(

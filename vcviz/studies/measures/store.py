@@ -44,7 +44,7 @@ def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
         _Scores.model_validate(found)
     except ValidationError:
         raise InputError(
-            f"{path} is damaged or not ours; remove it, it will be measured again"
+            f"{path} is damaged or not written by vcviz; remove it, and it is measured again"
         ) from None
     measures: dict[str, dict[str, Any]] = found["measures"]
     return measures
