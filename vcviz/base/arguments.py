@@ -74,7 +74,7 @@ def _kinds(
     annotation: object, function: Callable[..., Any]
 ) -> tuple[tuple[type, ...], tuple[type, ...]] | None:
     """Return which records an annotation names alone, and which in sequences; None if others."""
-    known = {**function.__globals__, "None": type(None), "str": str}
+    known = {**inspect.unwrap(function).__globals__, "None": type(None), "str": str}
     alone: list[type] = []
     several: list[type] = []
     for part in str(annotation).split(" | "):

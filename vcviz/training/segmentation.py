@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.latents.modules import own_device
@@ -49,6 +50,7 @@ class PixelEncoder(nn.Module):
         return self.net(x)
 
 
+@takes_records
 @plain_session()
 def train_segmenter(
     split: PixelSplit,
@@ -117,6 +119,7 @@ def train_segmenter(
     return model.eval()
 
 
+@takes_records
 @plain_session()
 @torch.no_grad()
 def segment(
