@@ -30,8 +30,9 @@ class LossTable:
         if critic is not None:
             terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
         self.names = list(terms)
-        row = torch.stack([v.detach() for v in terms.values()]).double()
-        self.rows.append(row if weight == 1 else row * weight)
+        with torch.no_grad():
+            row = torch.stack([*terms.values()]).double()
+            self.rows.append(row if weight == 1 else row * weight)
         if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
             self._look()
 

@@ -34,10 +34,12 @@ class TrainingStep(nn.Module):
             q = self.model.posterior(x)
         z = head.place(q.draw(config.draws, generator).float())
         y = y if config.draws == 1 else y.repeat(config.draws)
+        rate_weight = config.rate_weight * head.rate_scale
+        if rate_weight and config.rate_to == "law":
+            return head.training_loss(q, z, y, rate_weight, generator=generator), z, y
         loss = head.loss(z, y, generator=generator)
-        if weight := config.rate_weight * head.rate_scale:
-            rate = head.rate(q, z, y) if config.rate_to == "law" else q.rate()
-            loss = LossTerms({**loss.terms, "rate": rate}, {**loss.weights, "rate": weight})
+        if rate_weight:
+            loss = loss.plus("rate", q.rate(), rate_weight)
         return loss, z, y
 
     def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:

@@ -94,6 +94,7 @@ class LocationScaleLaw(Law):
             self.store("log_variance", 2 * log_scale, learned)
         else:
             self.store("log_scale", log_scale, learned)
+        self._seen_scale: tuple[Tensor | None, int, float | None] = None, 0, None
         if covariance == "full":
             self.store("lower", torch.zeros(rows, latent_dim * (latent_dim - 1) // 2), learned)
 
@@ -116,6 +117,21 @@ class LocationScaleLaw(Law):
         log_scale = self.log_variance / 2 if self.of_variance else self.log_scale
         return bounded(log_scale, low=math.log(SMALLEST_SCALE))
 
+    @property
+    def inverse_scale(self) -> float | None:
+        """1 / sigma if all classes and dimensions have one sigma that is not learned, else None.
+
+        Read off once, as a look at a number makes a GPU wait.
+        """
+        held = self.log_variance if self.of_variance else self.log_scale
+        seen, version, inverse = self._seen_scale
+        if held is not seen or held._version != version:
+            found = (-self.floored_log_scale()).exp()
+            one = self.covariance != "full" and not held.requires_grad and found.unique().numel() == 1
+            inverse = found[0, 0].item() if one else None
+            self._seen_scale = held, held._version, inverse
+        return inverse
+
     def half_log_det(self) -> Tensor:
         """Return log det L, (C,) or (1,), in float64 where possible."""
         log_scale = wide(self.floored_log_scale())
@@ -134,6 +150,10 @@ class LocationScaleLaw(Law):
 
     def residual(self, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
         """Return (B, D) values L_y^-1 (z - mu_y) in the precision of `z`."""
+        if (inverse := self.inverse_scale) is not None:
+            mean = self.mean.detach() if frozen else self.mean
+            u = z - mean.index_select(0, y).to(z.dtype)
+            return u if inverse == 1 else u * inverse
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             mean, log_scale, shear = self.mean, self.floored_log_scale(), self.shear()
         if frozen:
