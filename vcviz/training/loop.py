@@ -152,9 +152,9 @@ class Trainer:
             weight = distributed.weight_of(len(own), len(rows))
             x, y = augmented(self.x[own], config.augment, noise), self.y[own]
 
-            loss, z, y = self.step(x, y, noise)
+            loss, total, z, y = self.step(x, y, noise)
             main.zero_grad()
-            self.scaler.scale(loss.total if weight == 1 else loss.total * weight).backward()
+            self.scaler.scale(total if weight == 1 else total * weight).backward()
             self.scaler.step(main)
             self.scaler.update()
 

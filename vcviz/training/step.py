@@ -27,8 +27,8 @@ class TrainingStep(nn.Module):
 
     def forward(
         self, x: Tensor, y: Tensor, generator: torch.Generator
-    ) -> tuple[LossTerms, Tensor, Tensor]:
-        """Return the loss of inputs (B, …), their latents (S B, D) and the labels of these."""
+    ) -> tuple[LossTerms, Tensor, Tensor, Tensor]:
+        """Return the loss of inputs (B, …), its total, their latents (S B, D) and the labels."""
         config, head = self.config, self.model.head
         with self._autocast(x.device):
             q = self.model.posterior(x)
@@ -36,11 +36,12 @@ class TrainingStep(nn.Module):
         y = y if config.draws == 1 else y.repeat(config.draws)
         rate_weight = config.rate_weight * head.rate_scale
         if rate_weight and config.rate_to == "law":
-            return head.training_loss(q, z, y, rate_weight, generator=generator), z, y
-        loss = head.loss(z, y, generator=generator)
-        if rate_weight:
-            loss = loss.plus("rate", q.rate(), rate_weight)
-        return loss, z, y
+            loss = head.training_loss(q, z, y, rate_weight, generator)
+        else:
+            loss = head.loss(z, y, generator=generator)
+            if rate_weight:
+                loss = loss.plus("rate", q.rate(), rate_weight)
+        return loss, loss.total, z, y
 
     def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         dtype = getattr(torch, self.config.precision)

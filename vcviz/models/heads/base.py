@@ -21,6 +21,8 @@ from vcviz.records import LatentPrior
 
 
 class _Known(torch.autograd.Function):
+    """A scalar whose gradients are written out."""
+
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], *of: Tensor) -> Tensor:
         ctx.gradients = gradients
@@ -32,13 +34,6 @@ class _Known(torch.autograd.Function):
         return None, None, *(factor * g for g in ctx.gradients)
 
 
-def known(value: Tensor, gradients: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the scalar `value`, given the tensors that it depends on and its gradients by them."""
-    of, slopes = zip(*gradients, strict=True)
-    result: Tensor = _Known.apply(value, slopes, *of)
-    return result
-
-
 @dataclass(frozen=True)
 class LossTerms:
     """The terms of a loss, each a scalar tensor in nats, with the weights they carry in the total.
@@ -48,10 +43,8 @@ class LossTerms:
 
     terms: Mapping[str, Tensor]
     weights: Mapping[str, float] = field(default_factory=dict)
-    #: gradients of the total, each with what it is of, where they are written out
+    #: tensors and the gradients of the total by them, where these are written out
     gradients: Sequence[tuple[Tensor, Tensor]] = ()
-    #: the total, where data-parallel training has to find it among the fields
-    known_total: Tensor | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self.terms[name]
@@ -74,12 +67,13 @@ class LossTerms:
     @cached_property
     def total(self) -> Tensor:
         """Scalar: the weighted sum of the terms (a term of weight 0 adds nothing, not even NaN)."""
-        if self.known_total is not None:
-            return self.known_total
         weighed = [(term, self.weights.get(name, 1.0)) for name, term in self.terms.items()]
         parts = [term if w == 1 else term * w for term, w in weighed if w != 0]
         total = reduce(torch.add, parts)
-        return known(total, self.gradients) if self.gradients else total
+        if not self.gradients:
+            return total
+        of, slopes = zip(*self.gradients, strict=True)
+        return _Known.apply(total, slopes, *of)  # type: ignore[no-any-return]
 
 
 class Head(nn.Module, ABC):
@@ -159,17 +153,11 @@ class Head(nn.Module, ABC):
         """Return the training loss of latents (B, D) with labels (B,), averaged over the batch."""
 
     def training_loss(
-        self,
-        q: LatentPosterior,
-        z: Tensor,
-        y: Tensor,
-        rate_weight: float,
-        *,
-        generator: torch.Generator | None = None,
+        self, q: LatentPosterior, z: Tensor, y: Tensor, weight: float, generator: torch.Generator
     ) -> LossTerms:
-        """Return `loss` of draws `z`, and the term ``rate`` of their posteriors, see `rate`."""
+        """Return `loss` of draws `z`, and with a `weight` the term ``rate``, see `rate`."""
         loss = self.loss(z, y, generator=generator)
-        return loss.plus("rate", self.rate(q, z, y), rate_weight)
+        return loss.plus("rate", self.rate(q, z, y), weight)
 
     def begin_step(self, done: float) -> None:
         """Take note, before a training step, of the share of training in [0, 1) that is done.

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from vcviz.models.heads.base import LossTerms
 from vcviz.models.heads.closed_form import LEAK, critic_terms, leaky
 
+
 class Critic(nn.Module, ABC):
     """T(z, y), and its slope in z without a second pass of automatic differentiation."""
 

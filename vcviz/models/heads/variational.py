@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -158,27 +157,15 @@ class VariationalHead(GenerativeHead):
         )
 
     def training_loss(
-        self,
-        q: LatentPosterior,
-        z: Tensor,
-        y: Tensor,
-        rate_weight: float,
-        *,
-        generator: torch.Generator | None = None,
+        self, q: LatentPosterior, z: Tensor, y: Tensor, weight: float, generator: torch.Generator
     ) -> LossTerms:
-        """Return the terms of `loss` and ``rate``. Gradients come from their total.
-
-        Where the law and the critic are of the default's form, they are written out.
-        """
+        """Return the terms of `loss` and ``rate``, whose gradients come from their total."""
         inverse = self._inverse_scale()
         if inverse is None or q.scale is None:
-            return super().training_loss(q, z, y, rate_weight, generator=generator)
+            return super().training_loss(q, z, y, weight, generator)
         z = self.checked(z, y)
-        weights = {
-            "likelihood": self.likelihood_weight,
-            "critic": self.critic_weight,
-            "rate": rate_weight,
-        }
+        weights = {"likelihood": self.likelihood_weight, "critic": self.critic_weight}
+        weights["rate"] = weight
         mean = self.law.mean
         with without_autocast(z):
             terms, by_z, by_mean = encoder_terms(
@@ -186,9 +173,8 @@ class VariationalHead(GenerativeHead):
             )
         with torch.no_grad():
             terms["rate"] = terms["likelihood"] - q.entropy()
-            by_scale = q.scale.reciprocal() * (-rate_weight / len(q.scale))
-            found = LossTerms(terms, weights, [(z, by_z), (q.scale, by_scale), (mean, by_mean)])
-        return replace(found, known_total=found.total)
+            by_scale = q.scale.reciprocal() * (-weight / len(q.scale))
+        return LossTerms(terms, weights, [(z, by_z), (q.scale, by_scale), (mean, by_mean)])
 
     def _inverse_scale(self) -> float | None:
         """Return 1 / sigma where law, critic and loss are what `encoder_terms` is written for."""
@@ -236,12 +222,9 @@ class VariationalHead(GenerativeHead):
         """Return the critic's inputs and labels: the latents, then as many draws of the law."""
         z = self.checked(z.detach(), y)
         with torch.no_grad():
-            if not self.critic.whitened:
-                drawn = self.law.sample(y, generator=generator).to(z.dtype)
-            else:
-                drawn = self.law.sample_whitened(y, generator=generator).to(z.dtype)
-                z = self.law.whiten(z, y)
-        return torch.cat([z, drawn]), torch.cat([y, y])
+            drawn = self.law.sample(y, generator=generator).to(z.dtype)
+        y = torch.cat([y, y])
+        return self._critic_input(torch.cat([z, drawn]), y), y
 
     def log_ratio(self, z: Tensor, y: Tensor) -> Tensor:
         """Return (B,) the critic's T(z, y): of the sign of log q(z|y) / p(z|y), see the class.

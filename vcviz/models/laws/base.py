@@ -71,12 +71,6 @@ class Law(nn.Module, ABC):
     def sample(self, y: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Return (B, D) draws, one for each label. The noise is drawn on the generator's device."""
 
-    def sample_whitened(
-        self, y: Tensor, *, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return (B, D) residuals of `sample`'s draws, see `whiten`."""
-        return self.whiten(self.sample(y, generator=generator), y)
-
     @abstractmethod
     def prior(self, log_weight: Tensor) -> LatentPrior:
         """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vcviz.models.laws.base import noise_device, of_labels
+from vcviz.models.laws.base import of_labels
 from vcviz.models.laws.location_scale import LocationScaleLaw
 from vcviz.records import LatentPrior
 
@@ -51,13 +51,6 @@ class GaussianLaw(LocationScaleLaw):
         """Return (B, D) standard normal draws."""
         shape, dtype = (len(y), self.latent_dim), self.mean.dtype
         return torch.randn(shape, generator=generator, device=device, dtype=dtype)
-
-    def sample_whitened(
-        self, y: Tensor, *, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return (B, D) residuals of draws, which are the noise."""
-        noise = self.standard_noise(y, noise_device(self.mean, generator), generator)
-        return noise.to(self.mean.device)
 
     @torch.no_grad()
     def prior(self, log_weight: Tensor) -> LatentPrior:

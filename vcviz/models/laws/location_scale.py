@@ -127,8 +127,8 @@ class LocationScaleLaw(Law):
         seen, version, inverse = self._seen_scale
         if held is not seen or held._version != version:
             found = (-self.floored_log_scale()).exp()
-            one = self.covariance != "full" and not held.requires_grad and found.unique().numel() == 1
-            inverse = found[0, 0].item() if one else None
+            fixed = self.covariance != "full" and not held.requires_grad
+            inverse = found[0, 0].item() if fixed and len(found.unique()) == 1 else None
             self._seen_scale = held, held._version, inverse
         return inverse
 
