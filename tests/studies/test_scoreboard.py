@@ -175,12 +175,35 @@ def test_the_published_plan_is_sound(profile, tmp_path):
     tuning, compared = count_runs(plan)
     assert {head.settings["head"] for head in plan.heads.values()} == set(vcviz.HEADS)
     assert len(plan.seeds) >= 5
-    assert compared == len(plan.heads) * len(plan.tasks) * len(plan.seeds)
+    assert compared == len(plan.heads) * sum(len(plan.seeds_of(task)) for task in plan.tasks)
     assert tuning > 0
     # Every head has as many settings to choose from.
     assert len({len(candidates(plan, head)) for head in plan.heads}) == 1
     for one in plan.claims.values():
         assert one.better or title(one.measure).better
+
+
+def test_a_task_has_more_seeds_than_the_plan(tmp_path):
+    small = {"dataset": "mixture", "epochs": 1, "dataset_options": {"n": 60}, "encoder": "mlp"}
+    heads = {
+        "a": {"title": "A", "settings": {"head": "softmax"}},
+        "b": {"title": "B", "settings": {"head": "gaussian_mixture"}},
+    }
+    tasks = {
+        "few": {"title": "few", "settings": small},
+        "many": {"title": "many", "settings": {**small, "lr": 0.01}, "seeds": [0, 1, 2]},
+    }
+    claim = {"text": "B is better", "source": "here", "head": "b", "against": "a",
+             "measure": "accuracy", "tasks": ["few", "many"]}  # fmt: skip
+    plan = as_plan(
+        {"title": "t", "seeds": [0, 1], "heads": heads, "tasks": tasks, "claims": {"c": claim}},
+        "here",
+    )
+    assert plan.seeds_in_words == "2 or 3"
+    assert count_runs(plan) == (0, 10)
+    board = run_scoreboard(plan, out=tmp_path / "board", workers=0, progress=False)
+    assert board.missing == ()
+    assert [v.gain.n for v in board.verdicts] == [2, 3]
 
 
 def test_data_are_taken_from_the_folder_that_has_them(tmp_path):

@@ -38,7 +38,7 @@ def scoreboard(
     if list_:
         typer.echo(
             f"{plan.title}: {len(plan.heads)} heads, {len(plan.tasks)} tasks, "
-            f"{len(plan.seeds)} seeds\n{tuning} runs for tuning, {compared} that are compared"
+            f"{plan.seeds_in_words} seeds\n{tuning} runs for tuning, {compared} that are compared"
         )
         return
     board = run_scoreboard(plan, out=out, workers=workers, threads=threads, progress=not quiet)

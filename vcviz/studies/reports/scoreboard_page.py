@@ -106,7 +106,7 @@ def _how(board: Scoreboard, plan: Plan) -> str:
     tried = sorted(set(board.tried.values()))
     several = f"{tried[0]} to {tried[-1]}" if len(tried) > 1 else str(tried[0])
     return (
-        f"{len(board.heads)} heads, {len(board.tasks)} tasks, {len(board.seeds)} seeds of data "
+        f"{len(board.heads)} heads, {len(board.tasks)} tasks, {plan.seeds_in_words} seeds of data "
         f"and weights. Each head tried {several} setting{'' if tried[-1] == 1 else 's'}; what "
         f"was kept has the lowest mean {title(tuning.by).text.split(',')[0]} on held-out "
         f"training rows{kept}."

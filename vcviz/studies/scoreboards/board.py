@@ -27,8 +27,11 @@ def build(plan: Plan, chosen: Chosen, folder: Path) -> Scoreboard:
     for task in plan.tasks:
         values[task] = {}
         for head in plan.heads:
-            rows = []
-            for seed in plan.seeds:
+            rows: list[dict[str, float]] = []
+            for seed in plan.all_seeds:
+                if seed not in plan.seeds_of(task):
+                    rows.append({})
+                    continue
                 name = config(plan, task, head, chosen[task][head], seed).default_name
                 try:
                     run = load_run(folder / name)
@@ -47,7 +50,7 @@ def build(plan: Plan, chosen: Chosen, folder: Path) -> Scoreboard:
         tasks={name: task.title for name, task in plan.tasks.items()},
         heads={name: head.title for name, head in plan.heads.items()},
         values=values,
-        seeds=tuple(plan.seeds),
+        seeds=tuple(plan.all_seeds),
         chosen=chosen,
         tried={head: len(candidates(plan, head)) for head in plan.heads},
         verdicts=tuple(

@@ -49,12 +49,14 @@ class Task(_Strict):
     settings : of `RunConfig`, over those of the plan
     measures : what is measured of each run
     tuned_on : the task whose tuning holds here too; None to tune here
+    seeds : of data and weights; None for those of the plan
     """
 
     title: str
     settings: dict[str, Any]
     measures: dict[str, Any] = Field(default_factory=dict)
     tuned_on: str | None = None
+    seeds: Annotated[list[int], Field(min_length=1)] | None = None
 
 
 class Keep(_Strict):
@@ -115,7 +117,7 @@ class Plan(_Strict):
     title : of its page
     about : a paragraph beneath the title
     settings : of `RunConfig`, for all runs
-    seeds : of data and weights
+    seeds : of data and weights, for tasks without seeds of their own
     tuning : how settings are chosen
     data : name -> dataset, which settings and measures write as ``data:<name>``; None if it has to
         be given as a folder
@@ -131,6 +133,20 @@ class Plan(_Strict):
     heads: dict[str, Head] = Field(min_length=1)
     tasks: dict[str, Task] = Field(min_length=1)
     claims: dict[str, Claim] = Field(default_factory=dict)
+
+    def seeds_of(self, task: str) -> list[int]:
+        """Return the seeds that a task is run with."""
+        return self.tasks[task].seeds or self.seeds
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds of all tasks, each once."""
+        return list(dict.fromkeys(seed for task in self.tasks for seed in self.seeds_of(task)))
+
+    @property
+    def seeds_in_words(self) -> str:
+        """How many seeds a task has: "5", or "5 or 10" where tasks differ."""
+        return " or ".join(map(str, sorted({len(self.seeds_of(task)) for task in self.tasks})))
 
 
 def read_scoreboard_plan(

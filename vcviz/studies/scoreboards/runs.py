@@ -63,7 +63,7 @@ def compared_runs(plan: Plan, chosen: Chosen, folder: Path) -> list[Task]:
         cells = [
             config(plan, name, head, chosen[name][head], seed).differences()
             for head in plan.heads
-            for seed in plan.seeds
+            for seed in plan.seeds_of(name)
         ]
         found += tasks_of(cells, folder, measures=sources(plan, task.measures))
     return found
