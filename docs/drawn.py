@@ -31,10 +31,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
-from vcviz.headless.access import access_script, access_style
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.outputs import FIGURE
-from vcviz.headless.parts import ASSETS, figure_json
+from vcviz.headless.parts import drawing_scripts, drawing_style, figure_json
 from vcviz.headless.slim import slim_figures
 from vcviz.headless.stills import HEIGHT, still
 
@@ -200,10 +199,9 @@ def write_files(app: Sphinx, failure: Exception | None) -> None:
         return
     static = Path(app.outdir) / "_static"
     (static / "plotly.js").write_text(get_plotlyjs(), encoding="utf-8")
-    ours = [ASSETS / "page_fit.js", ASSETS / "page_ink.js", HERE / "_static" / "lazy_figures.js"]
-    scripts = [access_script(), *(path.read_text(encoding="utf-8") for path in ours)]
-    (static / "lazy_figures.js").write_text("".join(scripts), encoding="utf-8")
-    (static / "lazy_figures.css").write_text(access_style(), encoding="utf-8")
+    ours = (HERE / "_static" / "lazy_figures.js").read_text(encoding="utf-8")
+    (static / "lazy_figures.js").write_text(drawing_scripts() + ours, encoding="utf-8")
+    (static / "lazy_figures.css").write_text(drawing_style(), encoding="utf-8")
     if files_of(app.env).is_dir():
         shutil.copytree(files_of(app.env), static / "figures", dirs_exist_ok=True)
 

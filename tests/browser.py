@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,17 +57,52 @@ def watched(page: Any) -> Watch:
     return watch
 
 
+_running: dict[str, Any] = {}
+
+
 @contextlib.contextmanager
 def browsing(chromium: str) -> Iterator[Any]:
-    """Start a browser and yield it."""
+    """Yield a browser; what is opened in it is closed at the end.
+
+    One is started per process, for all tests: to start one takes longer than most tests.
+    """
+    outer = asyncio._get_running_loop()
+    browser = _started(chromium)
+    before = list(browser.contexts)
+    asyncio._set_running_loop(_running["loop"])
+    try:
+        yield browser
+    finally:
+        for context in browser.contexts:
+            if context not in before:
+                context.close()
+        # Playwright leaves its loop as the running one, and no other could be run in this thread.
+        asyncio._set_running_loop(outer)
+
+
+def _started(chromium: str) -> Any:
+    """Return the browser of this process, another one if it has crashed."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+    if _running and not _running["browser"].is_connected():
+        stop_browser()
+    if not _running:
+        playwright = sync_playwright().start()
+        _running.update(playwright=playwright, loop=asyncio._get_running_loop())
+        _running["browser"] = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+    return _running["browser"]
+
+
+def stop_browser() -> None:
+    """Close the browser of this process, if it has one."""
+    if not _running:
+        return
+    asyncio._set_running_loop(_running["loop"])
+    with contextlib.suppress(Exception):  # if it has crashed
+        _running["browser"].close()
+    _running["playwright"].stop()
+    asyncio._set_running_loop(None)
+    _running.clear()
 
 
 @contextlib.contextmanager

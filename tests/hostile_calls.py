@@ -557,7 +557,7 @@ for _covariance in ("full", "shared", "diagonal", "isotropic"):
 
 @case("refit_prior", latents, same=False, slow=True)
 def _(z: Any, log_probs: Any, y: Any) -> Any:
-    return vcviz.metrics.refit_prior(lat_of(z, log_probs, y), "diagonal", components=2)
+    return vcviz.metrics.refit_prior(lat_of(z, log_probs, y), "diagonal", n_components=2)
 
 
 @case("reclassify", with_law)

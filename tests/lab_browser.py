@@ -73,6 +73,8 @@ if not hasattr(_handlers["comm_msg"], "under_way"):
 def _sum(values):
     if values is None:
         return 0.0
+    if isinstance(values, _np.ndarray) and values.dtype.kind in "iuf":
+        return float(values[_np.isfinite(values)].sum(dtype=float))
     flat = _np.asarray(values, dtype=object).ravel()
     numbers = _np.array([v for v in flat if isinstance(v, (int, float, _np.number))], dtype=float)
     return float(numbers[_np.isfinite(numbers)].sum())
@@ -128,9 +130,12 @@ _PAGE_SHOWN = (
     """([name, places]) => {"""
     + _PLOT
     + """
-  const flat = (v) => (v === null || v === undefined ? [] : ArrayBuffer.isView(v) ? Array.from(v)
-    : Array.isArray(v) ? v.flatMap(flat) : [v]);
-  const sum = (v) => flat(v).filter((n) => Number.isFinite(n)).reduce((a, b) => a + b, 0);
+  const sum = (v) => {
+    if (!Array.isArray(v) && !ArrayBuffer.isView(v)) return Number.isFinite(v) ? v : 0;
+    let all = 0;
+    for (const one of v) all += sum(one);
+    return all;
+  };
   const plot = plotOf(name);
   const moving = Object.entries(places).filter(([slider, place]) => {
     const handle = document.querySelector('.' + CSS.escape(slider) + ' .noUi-handle');
@@ -192,8 +197,13 @@ def small_copies(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *arguments: str, address: str = r"http://\S+token=\w+") -> Iterator[str]:
-    """Start JupyterLab as the command does, and yield the address that it prints."""
+def served(
+    folder: Path,
+    *arguments: str,
+    address: str = r"http://\S+token=\w+",
+    command: tuple[str, ...] = ("vcviz", "lab"),
+) -> Iterator[str]:
+    """Start JupyterLab (or another server) as a person does, and yield the address it prints."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])),
@@ -202,9 +212,9 @@ def served(folder: Path, *arguments: str, address: str = r"http://\S+token=\w+")
         "JUPYTERLAB_SETTINGS_DIR": str(folder / ".jupyter" / "settings"),
     }
     log = folder / "log.txt"
-    command = [sys.executable, "-m", "vcviz", "lab", "--no-browser", *(arguments or ["--port=0"])]
+    start = [sys.executable, "-m", *command, "--no-browser", *(arguments or ["--port=0"])]
     with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=folder, stderr=file, stdout=file, env=environment)
+        process = subprocess.Popen(start, cwd=folder, stderr=file, stdout=file, env=environment)
     try:
         deadline = time.monotonic() + 150
         while not (found := re.search(address, log.read_text())):
@@ -392,20 +402,22 @@ class Sheet:
 
         Not before the controls' values are others than in `unlike`, or all is as in `like`.
         """
-        deadline = time.monotonic() + timeout
+        deadline, wait = time.monotonic() + timeout, 50.0
         while True:
             wanted = self.expected(i)
-            found = self.page.evaluate(_PAGE_SHOWN, [self._mark(i), wanted["places"]])
-            if found is None:
-                self.output(i)  # scrolls there
-            there, moving = (found["traces"], found["moving"]) if found else (None, [])
-            values = wanted["values"]
+            values, there, moving = wanted["values"], None, []
             reached = (unlike is None or values != unlike["values"]) and (
                 like is None
                 or (values == like["values"] and same(wanted["traces"], like["traces"]))
             )
-            if reached and not wanted["busy"] and not moving and same(there, wanted["traces"]):
-                return wanted
+            if reached and not wanted["busy"]:
+                found = self.page.evaluate(_PAGE_SHOWN, [self._mark(i), wanted["places"]])
+                if found is None:
+                    self.output(i)  # scrolls there
+                else:
+                    there, moving = found["traces"], found["moving"]
+                if not moving and same(there, wanted["traces"]):
+                    return wanted
             assert time.monotonic() < deadline, (
                 values,
                 wanted["busy"],
@@ -415,7 +427,8 @@ class Sheet:
                 like and _different(wanted["traces"], like["traces"]),
                 self.watch,
             )
-            self.page.wait_for_timeout(120)  # asking is work for kernel and page
+            self.page.wait_for_timeout(wait)  # asking is work for kernel and page
+            wait = min(1.5 * wait, 500)
 
     def layer(self, i: int, layer: str) -> list[dict[str, Any]]:
         """Return the page's traces of a layer: ``axes``, ``x``, ``y`` and what is ``chosen``."""

@@ -5,11 +5,13 @@ What CUDA refuses is refused here too: operands of two places, a generator of an
 module takes PyTorch's spare device (PrivateUse1) for the whole process, "elsewhere", and replaces
 `torch.Generator`. A tensor of the device wraps one on the CPU (`inner`); every operation with it
 arrives in `compute`, which looks where its arguments are, computes with what they wrap, and wraps
-the results. What it cannot show: streams, pinned memory, `torch.compile`, a card's own rounding.
+the results. With SECOND_DEVICE_FLOAT64=no it has no float64, as Apple's GPUs have none. What it
+cannot show: streams, pinned memory, `torch.compile`, a card's own rounding.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any, ClassVar
 
@@ -20,6 +22,7 @@ from torch.utils import backend_registration as registration
 
 NAME = "elsewhere"
 CPU = torch.device("cpu")
+NARROW = os.environ.get("SECOND_DEVICE_FLOAT64") == "no"
 #: how often each operation ran here: a test on the device that leaves it empty tested the CPU
 COUNTS: Counter[str] = Counter()
 # Copies go between places, and an index may lie in the host's memory, as on CUDA.
@@ -135,6 +138,9 @@ def compute(op: Any, args: Any, kwargs: Any) -> Any:
     args, kwargs = pytree.tree_unflatten([_plain(v) for v in leaves], spec)
     given = set(map(id, pytree.tree_leaves((args, kwargs))))
     found = op(*args, **kwargs)
+    made = {v.dtype for v in pytree.tree_leaves(found) if isinstance(v, torch.Tensor)}
+    if NARROW and on_second and torch.float64 in made:
+        raise TypeError(f"{name}: {NAME} has no float64")
 
     def wrapped(value: Any) -> Any:
         if id(value) in wrappers:

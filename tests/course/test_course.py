@@ -469,6 +469,7 @@ def test_a_lesson_asks_before_it_shows(name):
             assert isinstance(ast.parse(cell.source).body[0], ast.Assign)
 
 
+@pytest.mark.usefixtures("warm_kernels")
 def test_a_strict_run_fails_at_its_end_with_all_that_is_not_right(tmp_path):
     nb = solutions.fill_answers(read_notebook(NOTEBOOKS["course/02_gauge"]), {"2.1": "99"})
     source = tmp_path / "mine.ipynb"

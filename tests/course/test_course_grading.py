@@ -150,6 +150,7 @@ def replaced(nb, question, source):
     return nb
 
 
+@pytest.mark.usefixtures("warm_kernels")
 def test_a_class_with_faults_is_graded(tmp_path, capsys):
     first, second, third = questions(lesson(NOISE))[:3]
     folder, out = tmp_path / "class", tmp_path / "grades"
@@ -200,6 +201,7 @@ def test_a_class_with_faults_is_graded(tmp_path, capsys):
     assert told.count("mallory, ") == 1
 
 
+@pytest.mark.usefixtures("warm_kernels")
 def test_an_answer_that_spoils_the_lesson_stops_nothing(tmp_path):
     nb = lesson("course/06_attack")
     first = questions(nb)[0]
@@ -218,6 +220,7 @@ def test_an_answer_that_spoils_the_lesson_stops_nothing(tmp_path):
     assert states[late].error.startswith("the lesson stopped: cell ")
 
 
+@pytest.mark.usefixtures("warm_kernels")
 def test_lessons_that_train_share_their_runs(tmp_path):
     for student in ("ada", "bob"):
         # What it says of the runs is made in a kernel, which finds them trained.

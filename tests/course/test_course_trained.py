@@ -10,8 +10,8 @@ from scipy import stats
 import vcviz
 from vcviz import course
 from vcviz.base.errors import InputError
-from vcviz.course import few_labels, lessons, own_data
-from vcviz.course.few_labels import CONTROL, SOFTMAX, VC, FewLabels
+from vcviz.course import few_label_runs, lessons, own_tables
+from vcviz.course.few_label_runs import CONTROL, SOFTMAX, VC, FewLabels
 
 # ---------------------------------------------------------------- lesson 9
 
@@ -27,7 +27,7 @@ def found():
 
 
 def test_the_control_has_the_encoder_of_the_variational_head_and_its_rate():
-    ours, control = (vcviz.RunConfig(**few_labels.HEADS[name]) for name in (VC, CONTROL))
+    ours, control = (vcviz.RunConfig(**few_label_runs.HEADS[name]) for name in (VC, CONTROL))
     for name in ("stochastic", "rate_weight", "draws", "predict_draws"):
         assert getattr(ours, name) == getattr(control, name)
     assert ours.stochastic
@@ -60,10 +60,10 @@ def test_pairing_takes_out_what_seeds_share(found):
         welch = stats.ttest_ind(a, b, equal_var=False)
         low, high = welch.confidence_interval(0.95)
         # With the degrees of freedom of the smaller sample alone it is a little wider.
-        assert few_labels.unpaired(a, b) >= (high - low) / 2
+        assert few_label_runs.unpaired(a, b) >= (high - low) / 2
         narrower = stats.t.ppf(0.975, welch.df) / stats.t.ppf(0.975, 3)
-        assert few_labels.unpaired(a, b) * narrower == pytest.approx((high - low) / 2)
-        assert vcviz.records.Estimate.of(row).reach < few_labels.unpaired(a, b)
+        assert few_label_runs.unpaired(a, b) * narrower == pytest.approx((high - low) / 2)
+        assert vcviz.records.Estimate.of(row).reach < few_label_runs.unpaired(a, b)
 
 
 def test_figures_draw_what_was_found(found):
@@ -161,9 +161,9 @@ def test_confident_mistakes_are_the_surest_first(trained):
 def test_a_mistake_of_a_text_or_of_a_table_is_shown_as_text():
     x = np.zeros((2, 3), np.float32)
     table = vcviz.Split(x, y=[0, 1], class_names=("<b>", "c"))
-    assert own_data._input(table, 0) == "0.00, 0.00, 0.00 …"
+    assert own_tables._input(table, 0) == "0.00, 0.00, 0.00 …"
     text = vcviz.Split(x.astype(np.int32), y=[0, 1], kind="text", texts=("<i>hello", "you"))
-    assert own_data._input(text, 0) == "&lt;i&gt;hello"
+    assert own_tables._input(text, 0) == "&lt;i&gt;hello"
 
 
 def test_checks_on_own_data_are_worked_out_from_it(trained):

@@ -366,3 +366,18 @@ def test_rows_can_be_named_and_pictures_of_steps_are_kept(tmp_path):
 def test_what_cannot_be_attacked_is_said():
     with pytest.raises(InputError, match="cannot be attacked: text has no gradients"):
         AdversarialExplorer(SimpleNamespace(attack=None, can_attack=False, name="words"))
+
+
+def test_a_state_comes_back_with_its_attack_its_step_and_the_input_that_is_followed():
+    ui = AdversarialExplorer([FakeRun(), FakeRun("variational")], rows=9, steps=4)
+    ui.bound.set(source=1, steps=7, epsilon=0.2)
+    ui.bound.set(step=3)
+    ui.follow.value = ui.follow.options[2][1]
+    other = AdversarialExplorer([FakeRun(), FakeRun("variational")], rows=9, steps=4)
+    other.state = json.loads(json.dumps(ui.state))
+    assert other.state == ui.state
+    assert (other.controls["step"].value, other.controls["step"].max) == (3, 7)
+    assert other.follow.value == ui.follow.value
+    still, wanted = other.figure(), ui.figure()
+    assert still.layout.sliders[0].active == 3
+    assert still.to_dict()["data"][0]["name"] == wanted.to_dict()["data"][0]["name"]

@@ -41,7 +41,12 @@ def slide(page, share: float) -> None:
     page.wait_for_timeout(400)
 
 
-def test_slider_views_lines_and_legend_act_together(tmp_path, chromium):
+def switch(page, layer: str) -> None:
+    page.locator(".updatemenu-button").filter(has_text=layer).click()
+    page.wait_for_timeout(400)
+
+
+def test_slider_views_switches_and_legend_act_together(tmp_path, chromium):
     runs = [FakeRun("softmax", 4), FakeRun("variational", 4)]
     path = written(LatentExplorer(runs).figure(axes=[("pca",), ("pair", 2, 3)]), tmp_path)
     with open_page(chromium, path, height=1000) as (page, watch):
@@ -54,14 +59,19 @@ def test_slider_views_lines_and_legend_act_together(tmp_path, chromium):
         np.testing.assert_allclose(points[1]["x"], lat.z[lat.y == 1, 2], rtol=1e-5)
         np.testing.assert_allclose(points[1]["y"], lat.z[lat.y == 1, 3], rtol=1e-5)
         assert f"accuracy {lat.accuracy:.3f}" in page.evaluate(SHOWN, "readout")[0]["text"][0]
-        choose(page, 1, "Lines: empirical")
+        switch(page, "☑ anticipated")
+        switch(page, "☐ boundaries")
         assert not page.evaluate(SHOWN, "anticipated")
+        assert page.evaluate(SHOWN, "boundaries")
         assert len(page.evaluate(SHOWN, "empirical")) == 6
-        slide(page, 0.999)  # the last epoch: lines and axes stay chosen
+        slide(page, 0.999)  # the last epoch: switches and axes stay as they are
         lat = runs[1].latents("test", 5)
         points = page.evaluate(SHOWN, "points")
         np.testing.assert_allclose(points[5]["x"], lat.z[lat.y == 2, 2], rtol=1e-5)
         assert not page.evaluate(SHOWN, "anticipated")
+        assert page.evaluate(SHOWN, "boundaries")
+        switch(page, "☐ anticipated")
+        assert page.evaluate(SHOWN, "anticipated")
         page.locator(".legendtoggle").first.click()  # class 0 in every panel
         page.wait_for_timeout(600)
         assert len(page.evaluate(SHOWN, "points")) == 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -389,3 +391,15 @@ def test_an_exported_page_goes_through_severities_and_corruptions(tmp_path, chro
                 assert accuracy == pytest.approx(worse.accuracy)
         assert not watch.requests
         assert not watch.errors
+
+
+def test_a_state_comes_back_and_starts_a_page():
+    ui = CalibrationExplorer([FakeRun("softmax"), FakeRun("variational")], resamples=20)
+    ui.bound.set(temperature=2.0, bins=10, label=1, runs=(1,), binning="mass")
+    ui.chosen.choose([1, 4, 7])
+    other = CalibrationExplorer([FakeRun("softmax"), FakeRun("variational")], resamples=20)
+    other.state = json.dumps(ui.state)
+    assert other.state == ui.state
+    assert other._line.value == ui._line.value
+    still = other.figure(slider="bins", frames=3)
+    assert next(a.text for a in still.layout.annotations).startswith("<b>variational")

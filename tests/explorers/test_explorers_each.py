@@ -184,15 +184,11 @@ def test_frames_of_the_static_figure_are_the_live_figure_at_each_epoch():
 def test_the_static_figure_has_epochs_views_and_lines():
     ui = LatentExplorer([FakeRun("softmax", 4), FakeRun("variational", 4)])
     fig = ui.figure(axes=[("pca",), ("pair", 0, 1)])
-    views, lines, _ = fig.layout.updatemenus[1:]
+    views, *switches, _ = fig.layout.updatemenus[1:]
     assert [b.label for b in views.buttons] == ["Axes: PCA", "Axes: dimensions 1 and 2"]
-    offered = [b.label.removeprefix("Lines: ") for b in lines.buttons]
-    assert offered == [
-        "anticipated + empirical + boundaries", "anticipated + empirical",
-        "anticipated + boundaries", "empirical + boundaries", "anticipated", "empirical",
-        "boundaries", "none",
-    ]  # fmt: skip
-    assert offered[lines.active] == "anticipated + empirical"
+    labels = [button.label for switch in switches for button in switch.buttons]
+    assert labels == ["☑ anticipated", "☑ empirical", "☐ boundaries"]
+    assert [switch.active for switch in switches] == [0, 0, -1]
     assert {t.opacity for t in of(fig, "boundaries")} == {0}
     assert 0 not in {t.opacity for t in of(fig, "empirical")}
     assert fig.layout.sliders[0].active == 2

@@ -12,15 +12,16 @@ from vcviz.metrics.calibration import negative_log_likelihood
 from vcviz.metrics.information import shift_prior
 from vcviz.records import LatentSet
 from vcviz.studies.imbalance import accuracies, information_table
-from vcviz.training.imbalance import train_imbalanced
+from vcviz.training.grids import train_grid
 
 SETTINGS = {"encoder": "mlp", "latent_dim": 3, "epochs": 2, "probe_every": 2, "progress": False}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    return train_imbalanced(
-        [20, 1],
+    return train_grid(
+        {"dataset_options.imbalance": [20.0, 1.0], "head": ["softmax", "pc_softmax"]},
+        dataset="mixture",
         dataset_options={"n": 600, "n_classes": 3, "separation": 2.0},
         out=tmp_path_factory.mktemp("runs"),
         **SETTINGS,
@@ -83,8 +84,12 @@ def test_the_static_figure_has_every_ratio_and_test_prior(runs):
 
 
 def test_other_data_lose_training_rows_and_have_no_known_truth(tmp_path):
-    runs = train_imbalanced(
-        [10], ["softmax"], dataset="digits", n_train=110, out=tmp_path, **SETTINGS
+    runs = train_grid(
+        {"dataset_options.train_imbalance": [10]},
+        dataset="digits",
+        n_train=110,
+        out=tmp_path,
+        **SETTINGS,
     )
     ui = InformationExplorer(runs)
     assert ui.levels[0].ratio == pytest.approx(10, rel=0.2)
@@ -111,16 +116,12 @@ def test_refuses(runs):
         InformationExplorer(runs[:3])
     with pytest.raises(InputError, match="no runs with label frequencies"):
         InformationExplorer([])
-    with pytest.raises(InputError, match="ratios must hold at least one"):
-        train_imbalanced([])
-    with pytest.raises(InputError, match="leave out imbalance="):
-        train_imbalanced([2], dataset_options={"imbalance": 3})
 
 
 def test_two_runs_of_a_head_at_one_imbalance_are_refused_not_dropped(runs, tmp_path):
-    again = train_imbalanced(
-        [20],
-        ["softmax"],
+    again = train_grid(
+        {"dataset_options.imbalance": [20.0]},
+        dataset="mixture",
         dataset_options={"n": 600, "n_classes": 3, "separation": 2.0},
         seed=1,
         out=tmp_path,

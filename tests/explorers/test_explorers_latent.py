@@ -328,7 +328,7 @@ def test_a_click_keeps_a_sample_with_its_picture_and_neighbours(ui, runs):
     ui.view.tell("click", trace=number_of(ui, "points", 5), point=2, x=0.0, y=0.0)
     row = int(lat.index[places[2]])
     told = ui._picks._picture.value
-    assert f"row {row}</b>" in told
+    assert f"row {row}: 5, predicted" in told
     assert sample_of(split, row).image in told
     near = np.argsort(np.linalg.norm(lat.z - lat.z[places[2]], axis=1))[1]
     assert f"row {lat.index[near]}," in told
@@ -538,3 +538,51 @@ def test_a_state_comes_back_through_json(pair):
         other.state = {"colr": "entropy"}
     with pytest.raises(InputError, match="a state of another explorer"):
         other.state = {"color": "own:absent"}
+
+
+def test_a_state_is_read_from_a_file_and_seen_in_a_page_without_a_kernel(pair, tmp_path):
+    pair.chosen.choose(pair.views()[0].lat.index[[3, 5, 8]])
+    pair.controls["color"].value = "entropy"
+    file = tmp_path / "view.json"
+    file.write_text(json.dumps(pair.state))
+    other = LatentExplorer([FakeRun("softmax"), FakeRun("variational")])
+    other.state = str(file)
+    assert other.state == pair.state
+    still = other.figure(frames=6)
+    points = [t for t in still.data if t.visible and t.meta["layer"] == "points"]
+    found = [t.customdata[list(t.selectedpoints), 0] for t in points]
+    rows = np.concatenate(found).tolist()
+    assert sorted(rows) == sorted([*pair.chosen.rows.tolist()] * 2)
+    other.state = {}  # that of a notebook whose reader wants none
+    assert other.state == pair.state
+    for wrong, said in ((str(file) + "x", "No such file"), ("{", "is not JSON"), ("[]", "No such")):
+        with pytest.raises(InputError, match=said):
+            other.state = wrong
+
+
+def test_a_lasso_adds_or_takes_away(pair):
+    lat = FakeRun().latents("test", 5)
+    left, low = lat.index[lat.z[:, 0] < 0], lat.index[lat.z[:, 1] < 0]
+    far = 100.0
+    pair.view.tell(
+        "select", axes=("x", "y"), polygon=far * np.array([[-1, -1], [0, -1], [0, 1], [-1, 1]])
+    )
+    below = far * np.array([[-1, -1], [1, -1], [1, 0], [-1, 0]])
+    pair.view.tell("select", axes=("x", "y"), polygon=below, combine="add")
+    np.testing.assert_array_equal(pair.chosen.rows, np.union1d(left, low))
+    pair.view.tell("select", axes=("x", "y"), polygon=below, combine="remove")
+    np.testing.assert_array_equal(pair.chosen.rows, np.setdiff1d(left, low))
+
+
+def test_few_points_in_view_are_named(pair):
+    lat = FakeRun().latents("test", 5)
+    inside = (np.abs(lat.z - lat.z[7]) < 0.4).all(1)
+    assert 0 < inside.sum() < 20 < len(lat)
+    window = tuple((float(v) - 0.4, float(v) + 0.4) for v in lat.z[7])
+    pair.view.tell("viewport", axes=("x2", "y2"), range=window)
+    (named,) = of(pair.view, "labels")
+    assert named.xaxis == "x2"
+    assert [int(text.split(":")[0]) for text in named.text] == lat.index[inside].tolist()
+    np.testing.assert_allclose(named.x, lat.z[inside, 0], rtol=1e-6)
+    pair.view.tell("viewport", axes=("x2", "y2"), range=((-99.0, 99.0), (-99.0, 99.0)))
+    assert of(pair.view, "labels") == []

@@ -1,9 +1,11 @@
 """The live figure: what is sent to a page, what a page sends back, and how a page draws it."""
 
 import base64
+import html
 import json
 import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -213,7 +215,7 @@ def test_only_explorers_with_rows_to_choose_can_be_linked():
 
 # ---------------------------------------------------------------- a page
 
-PAGE = """<!doctype html><meta charset="utf-8"><style>STYLE</style>
+PAGE = """<!doctype html><meta charset="utf-8">HEAD<style>STYLE</style>
 <body><div id="a"></div><div id="b"></div>
 <script type="module">
 const url = URL.createObjectURL(new Blob([SOURCE], {type: "text/javascript"}));
@@ -259,15 +261,18 @@ def state_of(plot):
     return packed(plot.get_state(["_figure", "_listened", "label", "_library", "_channel"]))
 
 
-@pytest.fixture
-def page(tmp_path, chromium):
+def page_html(head=""):
     plot = Plot([], {})
     source = json.dumps(plot._esm).replace("</", "<\\/")
     library = json.dumps(base64.b64encode(plot._library.code).decode())
-    html = PAGE.replace("STYLE", plot._css, 1)
-    html = html.replace("SOURCE", source, 1).replace("LIBRARY", library, 1)
+    text = PAGE.replace("HEAD", head, 1).replace("STYLE", plot._css, 1)
+    return text.replace("SOURCE", source, 1).replace("LIBRARY", library, 1)
+
+
+@pytest.fixture
+def page(tmp_path, chromium):
     path = tmp_path / "page.html"
-    path.write_text(html, encoding="utf-8")
+    path.write_text(page_html(), encoding="utf-8")
     with open_page(chromium, path) as (opened, watch):
         opened.wait_for_function("() => window.ready")
         yield opened
@@ -392,6 +397,52 @@ def test_lasso_click_and_hover_reach_the_kernel(page):
     assert told["select"]["axes"] == ["x", "y"]
     assert polygon[:, 0].min() < 1 < polygon[:, 0].max()
     assert polygon[:, 1].min() < 2 < polygon[:, 1].max()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["lasso", "select"])
+def test_shift_and_alt_say_what_a_lasso_does_to_the_last_one(page, mode):
+    layout = {"height": 400, "dragmode": mode, "xaxis": {"range": [-1, 3]}}
+    layout["yaxis"] = {"range": [0, 4]}
+    plot = Plot(traces([1, 2, 3]), layout)
+    plot.on("select", print)
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    forward(plot, page)
+    box = page.locator("#a .nsewdrag").bounding_box()
+
+    def around(x, y):
+        """Trace around a point, and return what the kernel hears."""
+        x = box["x"] + (x + 1) / 4 * box["width"]
+        y = box["y"] + (1 - y / 4) * box["height"]
+        said = page.evaluate("() => a_model.sent.length")
+        page.mouse.move(x - 30, y - 30)
+        page.mouse.down()
+        corners = ((30, -30), (30, 30), (-30, 30)) if mode == "lasso" else ((30, 30),)
+        for dx, dy in corners:
+            page.mouse.move(x + dx, y + dy, steps=4)
+        page.mouse.up()
+        page.wait_for_function(f"() => a_model.sent.length > {said}")
+        told = page.evaluate("() => a_model.sent.at(-1)")
+        plot.show(traces([1, 2, 3 + 0.001 * said]), layout)  # as the kernel's answer does
+        polygon = np.array(told["polygon"])
+        return told.get("combine"), polygon.min(0), polygon.max(0)
+
+    for key, combine, place in (
+        (None, None, (0, 1)),
+        ("Shift", "add", (2, 3)),
+        ("Alt", "remove", (0, 1)),
+        (None, None, (1, 2)),
+    ):
+        if key:
+            page.keyboard.down(key)
+        how, low, high = around(*place)
+        if key:
+            page.keyboard.up(key)
+        assert how == combine
+        assert (low < place).all()
+        assert (place < high).all()
+        assert (high - low < 1.3).all()  # this outline alone, not joined with those before
 
 
 @pytest.mark.browser
@@ -522,3 +573,65 @@ def test_no_more_than_four_figures_take_webgl(page):
     plot.show([t | {"type": "scattergl"} for t in traces([3, 2, 1])], {"height": 120})
     drawn(page, 2, "f")
     assert page.evaluate("() => document.querySelector('#f > div').data[0].type") == "scattergl"
+
+
+# ---------------------------------------------------------------- front ends that were not opened
+
+# A loader of modules that takes whatever asks for one, as VS Code and Colab have.
+LOADER = """<script>
+window.define = Object.assign(() => { throw new Error("taken by the page's loader"); }, {amd: {}});
+window.require = Object.assign(() => { throw new Error("no module here"); }, {config() {}});
+</script>"""
+# VS Code's policy for notebooks under `notebook.experimental.enableCsp` (by default it has none),
+# with blob: for scripts, without which anywidget itself starts nothing, and without any host: a
+# figure that draws here needs no CDN.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'unsafe-inline'; img-src data:"
+)
+
+
+@pytest.mark.browser
+def test_a_figure_draws_under_the_policy_of_vs_code_without_a_host(tmp_path, chromium):
+    path = tmp_path / "page.html"
+    head = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{LOADER}'
+    path.write_text(page_html(head), encoding="utf-8")
+    with open_page(chromium, path) as (page, watch):
+        page.wait_for_function("() => window.ready")
+        moves_with_the_kernel(page)
+        assert (watch.requests, watch.errors) == ([], [])
+
+
+@pytest.mark.browser
+def test_a_figure_draws_in_a_frame_of_its_own_as_in_colab(tmp_path, chromium):
+    # Each output of Colab is a frame with an origin of its own: no storage, nothing shared.
+    path = tmp_path / "page.html"
+    frame = f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(page_html(LOADER))}"></iframe>'
+    path.write_text(2 * frame, encoding="utf-8")
+    with open_page(chromium, path) as (page, watch):
+        for frame in page.frames[1:]:
+            frame.wait_for_function("() => window.ready")
+            moves_with_the_kernel(frame)
+        assert (watch.requests, watch.errors) == ([], [])
+
+
+def moves_with_the_kernel(page):
+    plot = Plot(traces([1, 2, 3]), {"height": 300})
+    page.evaluate("s => start('a', s)", state_of(plot))
+    drawn(page, 1)
+    forward(plot, page)
+    plot.show([{"type": "scattergl", "y": np.array([4.0, 5.0])}], {"height": 300})
+    drawn(page, 2)
+    assert page.evaluate("() => [...document.querySelector('#a > div').data[0].y]") == [4, 5]
+
+
+def test_colab_is_asked_for_its_manager_of_custom_widgets(monkeypatch):
+    from anywidget import _util
+
+    asked = []
+    module = types.SimpleNamespace(enable_custom_widget_manager=lambda: asked.append(True))
+    monkeypatch.setitem(sys.modules, "google.colab.output", module)
+    _util.enable_custom_widget_manager_once.cache_clear()
+    Plot(traces([1, 2, 3]), {})
+    _util.enable_custom_widget_manager_once.cache_clear()
+    assert asked == [True]

@@ -28,7 +28,7 @@ def bars(fig, name):
 class TestOod:
     def test_bars_are_shares_and_leave_nobody_out(self):
         one = record(far=1e6)
-        fig = plot_ood(one, bins=20)
+        fig = plot_ood(one, n_bins=20)
         for name, scores in (("known", one.known), ("strangers", one.strange)):
             (trace,) = bars(fig, name)
             assert np.sum(trace.y) == pytest.approx(1)
@@ -40,7 +40,7 @@ class TestOod:
 
     def test_infinite_scores_are_drawn_at_the_ends(self):
         one = separation([-np.inf, 0.0, 1.0], [2.0, np.inf], resamples=10)
-        fig = plot_ood(one, bins=4)
+        fig = plot_ood(one, n_bins=4)
         assert np.sum(bars(fig, "known")[0].y) == pytest.approx(1)
         assert bars(fig, "strangers")[0].y[-1] == 1
         same = separation([1.0, 1.0], [1.0], resamples=10)
@@ -92,7 +92,7 @@ class TestOod:
         with pytest.raises(InputError, match="draws Separation records, at least one"):
             plot_ood([])
         with pytest.raises(InputError, match="bins must be a whole number of at least 2"):
-            plot_ood(record(), bins=1)
+            plot_ood(record(), n_bins=1)
 
 
 def scores(method, name="run", nll=0.5):

@@ -88,12 +88,17 @@ def test_what_is_the_same_in_every_view_can_stand_there_once():
     assert len(apart.data) == 6
 
 
-def test_layers_own_opacity_in_every_view():
-    fig = lay_out(draw, {"k": 1, "view": "a"}, menus=[VIEWS], layers=["lines"])
-    menu = fig.layout.updatemenus[1]
-    assert [b.label for b in menu.buttons] == ["Lines: lines", "Lines: none"]
-    assert menu.buttons[1].args == ({"opacity": [0.0, 0.0]}, (1, 3))
-    assert menu.buttons[0].args == ({"opacity": [1.0, 1.0]}, (1, 3))
+def test_each_layer_has_a_switch_that_owns_its_opacity_in_every_view():
+    fig = lay_out(draw, {"k": 1, "view": "a"}, menus=[VIEWS], layers={"lines": True, "none": False})
+    switch, other = fig.layout.updatemenus[1:]
+    (button,) = switch.buttons
+    assert (button.label, switch.active) == ("☑ lines", 0)
+    place = "updatemenus[1].buttons[0].label"
+    assert button.args2 == ({"opacity": 0.0}, {place: "☐ lines"}, (1, 3))
+    assert button.args == ({"opacity": 1.0}, {place: "☑ lines"}, (1, 3))
+    assert (other.buttons[0].label, other.active) == ("☐ none", -1)
+    hidden = lay_out(draw, {"k": 1}, layers={"lines": False})
+    assert [t.opacity for t in hidden.data] == [None, 0.0]
 
 
 def test_several_menus_become_one_list_of_their_combinations():

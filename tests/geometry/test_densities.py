@@ -140,7 +140,7 @@ class TestImpliedPrior:
         ],
     )
     def test_refuses(self, change, message):
-        arguments = {"weight": np.ones((4, 3)), "bias": np.ones(4), "latents": latents()}
+        arguments = {"weight": np.ones((4, 3)), "bias": np.ones(4), "lat": latents()}
         with pytest.raises(InputError, match=message):
             implied_prior(**(arguments | change))
 

@@ -249,10 +249,10 @@ def test_a_density_of_few_or_equal_values_is_a_peak(values):
 def test_only_so_many_latents_are_looked_at():
     law = law_of("gaussian")
     lat = draws_of(law, 900)
-    found = marginals(lat, law, U, max_samples=50)
+    found = marginals(lat, law, U, max_rows=50)
     np.testing.assert_array_equal(found.count, [300] * 3)
     np.testing.assert_array_equal(found.used, [50] * 3)
-    again = marginals(lat, law, U, max_samples=50)
+    again = marginals(lat, law, U, max_rows=50)
     np.testing.assert_array_equal(found.quantile, again.quantile)
 
 

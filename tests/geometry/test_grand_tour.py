@@ -92,7 +92,7 @@ def test_planes_are_drawn_from_the_leading_components():
     z = lat.z.copy()
     z[:, 4:] = 1e-3 * rng.standard_normal((300, 8))
     flat = type(lat)(z, lat.log_probs, lat.y)
-    for frame in grand_tour(flat, 60, dims=3):
+    for frame in grand_tour(flat, 60, n_components=3):
         np.testing.assert_allclose(np.abs(frame.matrix[4:]).max(), 0, atol=1e-2)
 
 
@@ -111,10 +111,13 @@ def test_the_axes_hold_latents_and_law_in_every_frame():
     ("call", "message"),
     [
         (lambda: grand_tour(latents(dim=1)), "at least 2 dimensions, got 1"),
-        (lambda: grand_tour(latents(), 0), "n_frames must be a whole number"),
+        (lambda: grand_tour(latents(), 0), "frames must be a whole number"),
         (lambda: grand_tour(latents(), step=0), "step must be a number above 0"),
         # There is one plane in two dimensions, and the search for another would never end.
-        (lambda: grand_tour(latents(dim=5), dims=2), "dims must be a whole number of at least 3"),
+        (
+            lambda: grand_tour(latents(dim=5), n_components=2),
+            "n_components must be a whole number of at least 3",
+        ),
         (
             lambda: grand_tour(latents(), start=Projection("umap", ("a", "b"), embed=lambda z: z)),
             "starts at a linear map from 2 dimensions to two, got 'umap'",

@@ -101,6 +101,15 @@ def test_every_control_of_a_page_is_reached_and_moved_by_keyboard(tmp_path, chro
         np.testing.assert_allclose(points[1]["x"], lat.z[lat.y == 1, 2], rtol=1e-5)
         np.testing.assert_allclose(points[1]["y"], lat.z[lat.y == 1, 3], rtol=1e-5)
 
+        focus(page, "switch")
+        at = page.evaluate(FOCUS)
+        assert (at["name"], at["on"]) == ("anticipated", "true")
+        at = press(page, "Enter")
+        assert (at["name"], at["on"]) == ("anticipated", "false")
+        assert not page.evaluate(SHOWN, "anticipated")
+        at = press(page, "Space")
+        assert (at["name"], at["on"]) == ("anticipated", "true")
+
         focus(page, "checkbox")
         press(page, "Space")
         page.wait_for_timeout(400)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import xml.etree.ElementTree as ET
 
@@ -10,6 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from browser import browsing, open_page, watched
 from pages_browser import overlaps, pale, scrolled, undrawn
+from PIL import Image
 from test_pages import executed, html_output, shown
 
 import vcviz
@@ -52,6 +55,34 @@ def test_a_still_shows_points_and_lines_where_the_axes_put_them():
     assert np.allclose(np.array(corners, float), [(76.4, 246.4), (1076.4, 46.4)], atol=0.1)
     assert "&lt;a&gt;" not in svg.split("<text")[0]
     assert "<a>" not in svg
+
+
+def test_many_points_are_the_corners_of_one_path():
+    x = np.linspace(0, 1, 101)
+    many = {**POINTS, "x": x.tolist(), "y": (2 * x).tolist()}
+    svg = still(figure(many))
+    path = re.search(r'd="M([^"]*)" fill="none" style="marker:url\(#([\w-]+)\)"', svg)
+    at = np.array(path[1].split(), float).reshape(-1, 2)
+    np.testing.assert_allclose(at, np.column_stack([80 + 1000 * x, 250 - 200 * x]), atol=0.05)
+    shape = re.search(rf'<marker id="{path[2]}".*?d="M([-\d.]+) ([-\d.]+)', svg)
+    assert np.allclose([float(shape[1]), float(shape[2])], -3.6)  # of a square about a corner
+    assert len(svg) < 101 * 16 + 3000
+
+
+def test_a_heat_map_of_many_cells_is_a_picture():
+    z = np.arange(600.0).reshape(20, 30)
+    z[0, 0] = np.nan
+    cells = {"type": "heatmap", "z": z.tolist(), "x0": 0, "dx": 1, "y0": 0, "dy": 1, "zmin": 0,
+             "zmax": 599, "colorscale": [[0, "#000000"], [1, "#ffffff"]]}  # fmt: skip
+    svg = still(figure(cells, xaxis={"range": [-0.5, 29.5]}, yaxis={"range": [-0.5, 19.5]}))
+    (source,) = re.findall(r'href="data:image/png;base64,([^"]*)"', svg)
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGBA"))
+    assert pixels.shape == (20, 30, 4)
+    assert pixels[-1, 0, 3] == 0  # the first row stands at the bottom, and has a gap
+    grey = pixels[::-1, :, 0].astype(float)
+    np.testing.assert_allclose(grey[1:], z[1:] / 599 * 255, atol=1)
+    box = re.search(r'x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" style', svg)
+    assert [float(v) for v in box.groups()] == [80, 50, 1000, 200]
 
 
 def test_a_heat_map_without_ranges_fills_its_panel():

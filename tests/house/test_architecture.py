@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import functools
 import importlib
 import re
 import subprocess
@@ -86,6 +87,7 @@ def files() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
+@functools.cache
 def imports_of(path: Path) -> list[tuple[str, bool]]:
     package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
     return Imports(path.read_text(encoding="utf-8"), package).found
@@ -101,9 +103,25 @@ def own(module: str) -> str | None:
 
 
 def each(names: set[str] | None = None, *, but: set[str] = frozenset()):
-    """Run a test for every file, or those of some modules."""
+    """Try a test on every file, or those of some modules, and say of which files it failed."""
     kept = [p for p in files() if (names is None or top(p) in names) and top(p) not in but]
-    return pytest.mark.parametrize("path", kept, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+    def of_all(check):
+        @functools.wraps(check)
+        def tried():
+            wrong = {}
+            for path in kept:
+                try:
+                    check(path)
+                except AssertionError as error:
+                    wrong[str(path.relative_to(PACKAGE))] = str(error)
+            assert kept
+            assert not wrong
+
+        del tried.__wrapped__  # pytest would look there for arguments
+        return tried
+
+    return of_all
 
 
 @each()
@@ -178,11 +196,10 @@ def test_importing_loads_no_more_than_it_needs(module, absent):
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("name", sorted(public()))
-def test_every_public_name_is_documented(name):
-    value = public()[name]
-    if callable(value):
-        assert (value.__doc__ or "").strip()
+def test_every_public_name_is_documented():
+    functions = {name: value for name, value in public().items() if callable(value)}
+    assert functions
+    assert [name for name, value in functions.items() if not (value.__doc__ or "").strip()] == []
 
 
 @pytest.mark.parametrize("room", ["vcviz", *(f"vcviz.{name}" for name in ROOMS)])
@@ -216,6 +233,40 @@ def parameters(path: Path):
 @each()
 def test_no_function_takes_more_than_a_reader_can_hold(path):
     assert not [(name, n) for name, n in parameters(path) if n > 14]
+
+
+#: what a parameter of this type is called, alone or as one of several in a function
+PARAMETERS = {
+    "LatentSet": {
+        "lat",
+        *("train", "validation"),  # the rows that something is fitted on, beside those it judges
+        *("strangers", "known", "strange"),  # out of distribution, and both sides of a comparison
+        *("before", "after"),  # the same rows twice
+        "chosen",  # some rows of `lat`
+        "log_probs",  # of `shift_prior`, which takes them as an array too
+    },
+    "LatentPrior": {"prior"},
+    "LogitLaw": {"law"},
+    "Trajectory": {"path", "first"},
+    "Projection": {"projection", "start"},  # of a tour
+    "Split": {
+        *("split", "train", "test"),
+        *("whole", "like", "rows"),  # before it is divided; what others are made like; some rows
+        "data",  # of an explorer, whose `split` is the name of one
+    },
+    "Run": {"run", *("one", "other")},
+    "RunConfig": {"config", *("before", "now")},
+    "Scoreboard": {"board"},
+}
+
+
+@each()
+def test_a_record_has_one_name_in_all_signatures(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                kind = ast.unparse(arg.annotation).removesuffix(" | None") if arg.annotation else ""
+                assert arg.arg in PARAMETERS.get(kind, {arg.arg}), f"{node.name}({arg.arg}: {kind})"
 
 
 def test_contributing_draws_the_rooms_in_their_order():

@@ -8,6 +8,7 @@ import pytest
 from browser import open_page
 from page_checks import check_drawing, check_page
 from pages_browser import scrolled
+from warm_kernels import warm
 
 import vcviz
 from vcviz.cli.tour import EPOCHS, HEADS, Tour, run_tour, tour_runs
@@ -19,7 +20,8 @@ from vcviz.studies.compare import COLUMNS
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     folder = tmp_path_factory.mktemp("tour")
-    return run_tour(out=folder / "runs", reports=folder / "reports", epochs=4, progress=False)
+    with warm():
+        return run_tour(out=folder / "runs", reports=folder / "reports", epochs=4, progress=False)
 
 
 def test_tour_trains_each_head_twice_and_reports_what_the_runs_hold(tour: Tour) -> None:

@@ -233,15 +233,13 @@ def the_term_is_no_kl(story: Story, seed: int) -> None:
 
 
 def laws(story: Story, seed: int, head: str) -> list[Run]:
-    return vcviz.training.train_laws(
-        defaults("priors")["laws"], head=head, **shared(story, seed), progress=False
-    )
+    grid = {"head_options.law": defaults("priors")["laws"]}
+    return vcviz.training.train_grid(grid, head=head, **shared(story, seed), progress=False)
 
 
 def rates(story: Story, seed: int) -> list[Run]:
-    return vcviz.training.train_rates(
-        defaults("priors")["rates"], ["softmax"], **shared(story, seed), progress=False
-    )
+    grid = {"rate_weight": defaults("priors")["rates"]}
+    return vcviz.training.train_grid(grid, stochastic=True, **shared(story, seed), progress=False)
 
 
 def shared(story: Story, seed: int) -> dict[str, Any]:
@@ -292,7 +290,7 @@ def rate_draws_latents_together(story: Story, seed: int) -> None:
     runs = rates(story, seed)
     size = [(run.latents("train").z ** 2).mean() for run in runs]
     assert size == sorted(size, reverse=True)
-    table = vcviz.studies.rate_table(runs)
+    table = vcviz.summarise(runs, rows=0, progress=False)
     assert table["rate"].is_monotonic_decreasing
     assert table["ECE"].iloc[1:].is_monotonic_increasing
     surest = [np.exp(run.latents().log_probs.max(1)).mean() for run in runs]
@@ -301,8 +299,8 @@ def rate_draws_latents_together(story: Story, seed: int) -> None:
 
 
 def moderate_rate_costs_nothing(story: Story, seed: int) -> None:
-    table = vcviz.studies.rate_table(rates(story, seed))
-    assert table["accuracy"][1] > table["accuracy"][0]
+    table = vcviz.summarise(rates(story, seed), rows=0, progress=False)
+    assert table["accuracy"].iloc[1] > table["accuracy"].iloc[0]
     low = table["rate"] < np.log(10)
     assert low.any()
     assert table["accuracy"][low].max() < table["accuracy"][~low].min()

@@ -388,7 +388,7 @@ class TestOptions:
 
     def test_large_classes_are_sampled(self):
         lat = latents(LAW, 200)
-        fit = latent_fit(lat, LAW, max_samples=50)
+        fit = latent_fit(lat, LAW, max_rows=50)
         assert not np.allclose(fit.energy, latent_fit(lat, LAW).energy)
         np.testing.assert_array_equal(fit.kl, latent_fit(lat, LAW).kl)
         np.testing.assert_array_equal(fit.count, [200, 200, 200])
@@ -409,7 +409,7 @@ class TestOptions:
             ({"resamples": "x"}, "resamples must be a whole number of at least 0"),
             ({"level": 1}, "level must lie between 0 and 1"),
             ({"seed": -1}, "seed must be a whole number of at least 0"),
-            ({"max_samples": 3}, "max_samples must be a whole number of at least 10"),
+            ({"max_rows": 3}, "max_rows must be a whole number of at least 10"),
         ],
     )
     def test_refuses(self, change, message):

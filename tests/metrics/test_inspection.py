@@ -103,7 +103,6 @@ def test_the_summary_is_that_of_the_selected_rows_alone():
     np.testing.assert_allclose(one.log_density_all, own.mean())
     np.testing.assert_allclose(one.log_marginal, law.log_marginal(lat.z)[:30].mean())
     np.testing.assert_array_equal(one.counts, [10, 10, 10])
-    assert selection_summary(lat, law, rows, log_density_all=-1.0).log_density_all == -1
 
 
 def test_of_very_many_samples_some_stand_for_all(monkeypatch):

@@ -221,8 +221,11 @@ def test_what_does_not_fit_is_refused(rng, table_split):
         load_data("utilities", loud=0.01)
     with pytest.raises(InputError, match="dim must be a whole number of at least 2"):
         load_data("utilities", dim=1)
-    with pytest.raises(InputError, match="label_probs must have the shape"):
+    with pytest.raises(InputError, match="label_probs must have shape"):
         mean_kl(np.ones((2, 2)) / 2, np.log(np.ones((2, 3)) / 3))
+    for wrong in ([[0.5, 0.7]], [[1.5, -0.5]]):
+        with pytest.raises(InputError, match="rows of label_probs must be distributions"):
+            mean_kl(wrong, np.log([[0.5, 0.5]]))
 
 
 def test_gumbel_noise_that_classes_share_too_has_no_formula(rng):

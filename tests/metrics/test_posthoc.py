@@ -385,7 +385,7 @@ class TestRefit:
         y = np.array([0] * 20 + [1] * 2 + [2])  # class 3 has none
         z = np.c_[rng.standard_normal((23, 2)), np.zeros(23)]
         lat = LatentSet(z, np.full((23, 4), -np.log(4)), y)
-        law = refit_prior(lat, covariance, components=components)
+        law = refit_prior(lat, covariance, n_components=components)
         out = law.log_posterior(z)
         assert np.isneginf(out[:, 3]).all()
         np.testing.assert_allclose(logsumexp(out, axis=1), 0, atol=1e-9)
@@ -401,7 +401,7 @@ class TestRefit:
             np.full((400, 2), -np.log(2)),
             (part > 1).astype(int),
         )
-        law = refit_prior(lat, "isotropic", components=2)
+        law = refit_prior(lat, "isotropic", n_components=2)
         assert law.family == "custom"
         assert reclassify(lat, law).accuracy > 0.98
         assert reclassify(lat, refit_prior(lat, "isotropic")).accuracy < 0.65
@@ -437,11 +437,11 @@ class TestRefit:
         ("call", "message"),
         [
             (lambda: refit_prior(latents(), "tied"), "unknown covariance 'tied'"),
-            (lambda: refit_prior(latents(), components=0), "components must be a whole number"),
+            (lambda: refit_prior(latents(), n_components=0), "n_components must be a whole number"),
             (lambda: refit_prior(latents(), shrinkage=2), r"shrinkage must lie in \[0, 1\], got 2"),
             (lambda: refit_prior(latents(), shrinkage="some"), "shrinkage must be a number"),
             (
-                lambda: refit_prior(latents(), components=2, shrinkage=0.1),
+                lambda: refit_prior(latents(), n_components=2, shrinkage=0.1),
                 "shrinkage is for one component",
             ),
             (lambda: refit_prior(latents().z), "lat must be a LatentSet"),
@@ -501,7 +501,7 @@ class TestMixture:
 
     def test_figures_and_fits_take_it(self):
         lat = latents()
-        law = refit_prior(lat, components=2)
+        law = refit_prior(lat, n_components=2)
         fig = vcviz.plot_latents(lat, law, mass=(0.5,))
         solid = [t for t in fig.data if (t.meta or {}).get("layer") == "anticipated"]
         assert len(solid) == 3

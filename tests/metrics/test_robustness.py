@@ -306,11 +306,11 @@ def test_a_run_is_attacked_as_its_model_on_its_rows_is(model, split):
             return {"test": split, "train": split.take(range(10))}[name]
 
     run, rows = Runlike(), [3, 1, 4]
-    path, want = attack(run, n=rows, steps=3), attack(model, split.take(rows), steps=3)
+    path, want = attack(run, rows=rows, steps=3), attack(model, split.take(rows), steps=3)
     np.testing.assert_array_equal(path.x_adv, want.x_adv)
     np.testing.assert_array_equal(path.index, rows)
     assert path.name == f"mine, {want.name}"
-    named = attack(model, split, n=rows, steps=3)
+    named = attack(model, split, rows=rows, steps=3)
     np.testing.assert_array_equal(named.x_adv, want.x_adv)
     np.testing.assert_array_equal(named.index, rows)
     assert (len(attack(run, steps=1)), len(attack(run, "train", steps=1))) == (N, 10)
@@ -337,7 +337,7 @@ def test_a_run_is_attacked_as_its_model_on_its_rows_is(model, split):
         ({"epsilons": [float("nan")]}, "epsilon must be a radius of 0 or more"),
         ({"descend": True}, "it goes with calibration=False"),
         ({"calibration": "no"}, "calibration must be true or false"),
-        ({"n": 0}, "n must be a whole number of at least 1"),
+        ({"rows": 0}, "rows must be a whole number of at least 1"),
         ({"step_size": 0.1}, "unknown option of an attack 'step_size'"),
         ({"method": "cw"}, "unknown method 'cw'"),
     ],

@@ -60,6 +60,7 @@ def test_the_bandwidth_is_the_fixed_point(sharpness):
     assert found.ece == found.bandwidth == pytest.approx(wanted, rel=2e-3)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("n", [50, 20_000])
 @pytest.mark.parametrize("label", [None, 1])
 def test_agrees_with_relplot(n, label, monkeypatch):

@@ -72,7 +72,7 @@ def test_numbers_and_arrays_of_numpy_and_torch_are_settings() -> None:
 
 
 def test_what_json_cannot_hold_is_no_setting() -> None:
-    with pytest.raises(InputError, match="settings must be numbers, texts, lists or mappings"):
+    with pytest.raises(InputError, match="settings must be numbers, strings, lists or mappings"):
         RunConfig(head_options={"margin": object()}).key  # noqa: B018
 
 

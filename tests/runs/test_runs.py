@@ -203,11 +203,11 @@ def test_a_run_follows_its_robustness(trained: vcviz.Run) -> None:
     options = {"steps": 2, "calibration": False, "progress": False}
     (curve,) = vcviz.studies.robustness_curves([trained], 20, [0.1], **options)
     assert (curve.n, curve.name) == (20, trained.config.head)
-    same = vcviz.robustness_curve(trained, epsilons=[0.1], n=20, **options)
+    same = vcviz.robustness_curve(trained, epsilons=[0.1], rows=20, **options)
     np.testing.assert_array_equal(curve.accuracy, same.accuracy)
     (path,) = vcviz.studies.attack_runs(trained, 20, epsilon=0.1, steps=2)
     assert [p.epsilon for p in path.checks] == [0.0, 0.2]
-    again = vcviz.attack(trained, n=20, epsilon=0.1, steps=2, progress=False)
+    again = vcviz.attack(trained, rows=20, epsilon=0.1, steps=2, progress=False)
     np.testing.assert_array_equal(again.x_adv, path.x_adv)
     for function in (vcviz.studies.attack_runs, vcviz.studies.robustness_curves):
         with pytest.raises(vcviz.InputError, match="runs must be a Run, got Classifier"):

@@ -18,8 +18,8 @@ from vcviz.base.errors import InputError, MissingError
 from vcviz.cli import app
 from vcviz.studies.sweeps import expand, parse_grid, read_journal, read_plan, sweep
 from vcviz.studies.sweeps.cluster import default_workers
-from vcviz.studies.sweeps.grid import nested
 from vcviz.studies.sweeps.tasks import in_order, tasks_of, train_command
+from vcviz.training.grids import nested
 
 # ---------------------------------------------------------------- grids
 
@@ -252,7 +252,7 @@ print("finished", __file__)
 """
 
 
-@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize("guarded", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_script_may_call_a_sweep_without_a_main_guard(tmp_path, guarded):
     body = textwrap.indent(SCRIPT, "    ")
     text = f'if __name__ == "__main__":\n{body}' if guarded else SCRIPT

@@ -17,17 +17,19 @@ from vcviz.attacks.options import AttackOptions, Plan, goals
 from vcviz.attacks.steps import Step, walk
 from vcviz.attacks.victim import Subject, subject, under_attack
 from vcviz.attacks.victim import as_inputs as as_inputs
+from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.latents.extraction import to_numpy
 from vcviz.latents.modules import label_prior_of
 from vcviz.records import Split, Trained, Trajectory, as_labels
 
 
+@takes_records
 def attack(
     model: nn.Module | Trained,
     split: Split | str | None = None,
     *,
-    n: int | ArrayLike | None = None,
+    rows: int | ArrayLike | None = None,
     method: str = "pgd",
     norm: Literal["linf", "l2"] = "linf",
     loss: Literal["ce", "dlr"] = "ce",
@@ -57,7 +59,7 @@ def attack(
     model : a `Classifier`, any classifier that `extract_latents` takes, or a `Run`
     split : images, as [0, 1] (uint8 is divided by 255), or a table; of a run the name of one of
         its splits, by default "test"
-    n : rows of the split: the first so many, or their numbers; default all that are passed, and
+    rows : rows of the split: the first so many, or their numbers; default all that are passed, and
         200 of a run's own
     method : a name of `vcviz.attacks.ATTACKS`; their docstrings say what they do
     norm : "linf" or "l2"
@@ -96,14 +98,14 @@ def attack(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = vcviz.attack(run, n=100, epsilon=2.0, steps=10, progress=False)
+    >>> path = vcviz.attack(run, rows=100, epsilon=2.0, steps=10, progress=False)
     >>> path.z.shape  # 10 steps after the clean input, 100 rows, 2 dimensions
     (11, 100, 2)
     >>> print(f"accuracy {path.accuracy[0]:.1f} clean, {path.accuracy[-1]:.1f} attacked")
     accuracy 1.0 clean, 0.1 attacked
     """
     settings = AttackOptions.of(options)
-    who = subject(model, split, n, settings.device)
+    who = subject(model, split, rows, settings.device)
     plan = Plan(
         kind=who.split.kind,
         method=method,

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vcviz.models.precision import wide
+
 
 class Ball(ABC):
     """The ball of radius epsilon around each clean input and, for images, within [0, 1].
@@ -134,9 +136,7 @@ class L2(Ball):
     @staticmethod
     def length(delta: Tensor) -> Tensor:
         """Return (B,) Euclidean lengths, in float64 where there is one."""
-        # Apple's devices have no float64.
-        wide = torch.float32 if delta.device.type == "mps" else torch.float64
-        return delta.flatten(1).to(wide).norm(dim=1)
+        return wide(delta.flatten(1)).norm(dim=1)
 
 
 #: name -> ball of that norm; one more is a class and a line here

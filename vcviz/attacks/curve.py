@@ -13,6 +13,7 @@ from torch import nn
 from vcviz.attacks.options import AttackOptions, Plan
 from vcviz.attacks.search import Search
 from vcviz.attacks.victim import subject, under_attack
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_flag
 from vcviz.latents.modules import label_prior_of
@@ -42,12 +43,13 @@ class CurveOptions(AttackOptions):
     name: str | None = None
 
 
+@takes_records
 def robustness_curve(
     model: nn.Module | Trained,
     split: Split | str | None = None,
     epsilons: Sequence[float] = EPSILONS,
     *,
-    n: int | ArrayLike | None = None,
+    rows: int | ArrayLike | None = None,
     method: str = "pgd",
     norm: str = "linf",
     loss: str = "ce",
@@ -67,7 +69,7 @@ def robustness_curve(
 
     Parameters
     ----------
-    model, split, n : a classifier and its inputs, or a run, as for `vcviz.attack`
+    model, split, rows : a classifier and its inputs, or a run, as for `vcviz.attack`
     epsilons : radii above 0 in any order; 0, the clean inputs, is always added
     method, norm, loss, steps : of each attack, as for `vcviz.attack`
     calibration : follow the calibration error too, for which every input is attacked at every
@@ -100,7 +102,7 @@ def robustness_curve(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> curve = vcviz.robustness_curve(run, n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> curve = vcviz.robustness_curve(run, rows=100, epsilons=[0.5, 1.0], steps=10, progress=False)
     >>> for radius, accuracy in zip(curve.epsilon, curve.accuracy):
     ...     print(f"radius {radius}: accuracy {accuracy:.1f}")
     ...
@@ -112,7 +114,7 @@ def robustness_curve(
     check_flag("calibration", calibration)
     if check_flag("descend", descend) and calibration:
         raise InputError("descend leaves inputs out; it goes with calibration=False")
-    who = subject(model, split, n, settings.device)
+    who = subject(model, split, rows, settings.device)
     plan = Plan(
         kind=who.split.kind, method=method, norm=norm, loss=loss, steps=steps, options=settings
     )

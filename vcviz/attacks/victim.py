@@ -32,7 +32,7 @@ class Subject(NamedTuple):
     title: str
 
 
-def subject(model: Any, split: Any, n: ArrayLike | None, device: Any) -> Subject:
+def subject(model: Any, split: Any, rows: ArrayLike | None, device: Any) -> Subject:
     """Return what is attacked: rows of a split given, or of one of a run's own.
 
     Raises
@@ -48,12 +48,14 @@ def subject(model: Any, split: Any, n: ArrayLike | None, device: Any) -> Subject
         )
     if isinstance(model, Trained):
         if split is None or isinstance(split, str):
-            split, n = model.split(split or "test"), ROWS if n is None else n
+            split, rows = model.split(split or "test"), ROWS if rows is None else rows
         model, title = model.model("cpu" if device is None else str(device)), model.title
     if not isinstance(split, Split):
         raise InputError(f"an attack needs a Split, got {type(split).__name__}: Split(x, y)")
-    rows = np.arange(len(split)) if n is None else as_rows(n, len(split))
-    return Subject(model, split if n is None else split.take(rows), rows, title)
+    if rows is None:
+        return Subject(model, split, np.arange(len(split)), title)
+    chosen = as_rows(rows, len(split))
+    return Subject(model, split.take(chosen), chosen, title)
 
 
 class Batch(NamedTuple):

@@ -71,7 +71,9 @@ def read_bytes(path: Path, *, advice: str = "") -> bytes:
     check_plain(path)
     try:
         if (size := path.stat().st_size) > LARGEST:
-            raise InputError(f"{path} has {size >> 20} MB; a file of ours never has{advice}")
+            raise InputError(
+                f"{path} has {size >> 20} MB, more than any file that vcviz writes{advice}"
+            )
         return path.read_bytes()
     except PermissionError as error:
         raise InputError(f"{path} may not be read: {error.strerror}") from None
@@ -103,7 +105,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number in JSON")
 
 
 def _line(error: Exception) -> str:

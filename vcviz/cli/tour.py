@@ -13,6 +13,7 @@ import numpy as np
 
 from vcviz.base.errors import InputError
 from vcviz.explorers.latent_explorer import LatentExplorer
+from vcviz.explorers.page_rows import of_split
 from vcviz.figures import theme as style
 from vcviz.figures.latent_panel import LatentOptions, View
 from vcviz.figures.latent_spec import spec_of_views
@@ -87,7 +88,7 @@ class Opening(LatentExplorer):
             return super().figure(**options)
         found = self.bound.figure(draw=self._picture)
         found.update_layout(meta={**found.layout.meta, "plays": True})
-        return found
+        return self.carrying(found)
 
     def _picture(self, **values: Any) -> dict[str, Any]:
         options = LatentOptions(compact=True, mass=(_MASS,), classes=values["classes"])
@@ -99,7 +100,7 @@ class Opening(LatentExplorer):
         told = [t for t in spec["data"] if t["meta"]["layer"] == "readout"]
         for trace, view in zip(told, views, strict=True):
             trace |= {"y": [view.ranges[1][1]], "textposition": "top right"}
-        return style.themed(spec, self.theme)
+        return dict(of_split(style.themed(spec, self.theme), "test"))
 
     def _view(self, number: int, epoch: int | None, options: LatentOptions) -> View:
         source = self.sources[number]

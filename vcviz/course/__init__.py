@@ -26,13 +26,13 @@ from vcviz.course.attack import (
 from vcviz.course.bayes import BayesExplorer
 from vcviz.course.bits import BitsExplorer
 from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
-from vcviz.course.few_labels import accuracy_figure, few_label_runs, gains_figure
+from vcviz.course.few_label_runs import accuracy_figure, few_label_runs, gains_figure
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.lessons import CHECKS, PREDICTIONS
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer
 from vcviz.course.notation import notation
 from vcviz.course.objective import ObjectiveExplorer, four_objectives
-from vcviz.course.own_data import (
+from vcviz.course.own_tables import (
     agreement_table,
     confident_table,
     data_table,

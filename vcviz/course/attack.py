@@ -79,9 +79,7 @@ def attacked(
     )
 
 
-def density_figure(
-    runs: Sequence[Run], paths: Sequence[Trajectory], *, theme: style.Theme = "auto"
-) -> go.Figure:
+def density_figure(runs: Sequence[Run], paths: Sequence[Trajectory]) -> go.Figure:
     """Return accuracy, median density of the own class, and alarms of p(z), along each attack."""
     accuracy, density, alarms = [], [], []
     names = run_titles(runs)
@@ -112,7 +110,7 @@ def density_figure(
         ),
         Panel("Alarms of p(z)", alarms, step, axis("fraction", 0, 1.02)),
     ]
-    return go.Figure(**sheet(panels, height=260, theme=theme))
+    return go.Figure(**sheet(panels, height=260))
 
 
 def predict_region(path: Trajectory, prior: LatentPrior) -> Prediction:

@@ -49,7 +49,6 @@ class BayesExplorer(Explorer):
     Parameters
     ----------
     slider : what the slider of a page moves: "x" (centre of B), "spread", "correlation", …
-    theme : "auto", "light" or "dark"
     start : controls' first values
 
     Attributes
@@ -58,8 +57,7 @@ class BayesExplorer(Explorer):
         ``correlation``, ``share``
     """
 
-    def __init__(self, slider: str = "x", *, theme: style.Theme = "auto", **start: Any) -> None:
-        self._theme = theme
+    def __init__(self, slider: str = "x", **start: Any) -> None:
         at: dict[str, Any] = {"law": "gaussian", "ax": MEAN_A[0], "ay": MEAN_A[1]}
         at |= {"x": 1.5, "y": 0.0, "spread": 1.0, "correlation": 0.0, "share": 0.5} | start
         controls: dict[str, ipw.Widget] = {
@@ -77,8 +75,7 @@ class BayesExplorer(Explorer):
             "correlation": float_slider("Correlation in B", at["correlation"], -0.9, 0.9, 0.15),
             "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05),
         }
-        law, *sliders = controls.values()
-        panel = ipw.VBox([panel_of([law], reset_button(self.reset)), panel_of(sliders)])
+        panel = panel_of(list(controls.values()), reset_button(self.reset))
         super().__init__(Bound(self._draw, controls, slider, panel))
         self.bound.on("drag", self._dragged)
 
@@ -184,7 +181,7 @@ class BayesExplorer(Explorer):
                 f"<b>best softmax {abs(best.excess):.3f} nats more</b>",
             ],
         )
-        return sheet([plane, cross], height=380, legend_rows=2, theme=self._theme)
+        return sheet([plane, cross], height=380, legend_rows=2)
 
 
 @lru_cache(maxsize=256)

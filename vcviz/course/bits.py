@@ -97,10 +97,7 @@ class BitsExplorer(Explorer):
     controls : ``separation``, ``ratio`` of class frequencies, ``sharpness`` of the logits
     """
 
-    def __init__(
-        self, separation: float = 2.0, ratio: int = 10, *, theme: style.Theme = "auto"
-    ) -> None:
-        self._theme = theme
+    def __init__(self, separation: float = 2.0, ratio: int = 10) -> None:
         controls: dict[str, ipw.Widget] = {
             "separation": float_slider("Distance of means", separation, 0, _MOST, 0.25),
             "ratio": ipw.SelectionSlider(
@@ -169,7 +166,7 @@ class BitsExplorer(Explorer):
                 f"log C − NLL = {now.trap / _BIT:.3f} bits",
             ],
         )
-        return sheet([densities, known_bits], height=320, theme=self._theme)
+        return sheet([densities, known_bits], height=320)
 
 
 def predict_offset() -> Prediction:

@@ -52,8 +52,7 @@ class ConfidenceExplorer(Explorer):
     controls : ``sharpness`` (of the log odds, 1 is right), ``n``, ``draw``
     """
 
-    def __init__(self, sharpness: float = 2.0, n: int = 200, *, theme: style.Theme = "auto"):
-        self._theme = theme
+    def __init__(self, sharpness: float = 2.0, n: int = 200):
         wide = ipw.Layout(width="400px")
         controls: dict[str, ipw.Widget] = {
             "sharpness": ipw.SelectionSlider(
@@ -137,7 +136,7 @@ class ConfidenceExplorer(Explorer):
                 f"true calibration error {true_error(sharpness):.3f}",
             ],
         )
-        return sheet([diagram, errors], height=320, legend_rows=2, theme=self._theme)
+        return sheet([diagram, errors], height=320, legend_rows=2)
 
 
 def _softened(sharpness: float, n: int, draw: int) -> tuple[NDArray[np.float64], float]:
@@ -182,7 +181,7 @@ def _reliability(curve: ReliabilityCurve, sharpness: float | None) -> list[dict[
     return traces
 
 
-def five_diagrams(n: int = 100, *, theme: style.Theme = "auto") -> go.Figure:
+def five_diagrams(n: int = 100) -> go.Figure:
     """Return five reliability diagrams of the prediction, without what chance would do."""
     panels = []
     for i, name in enumerate("ABCDE"):
@@ -197,7 +196,7 @@ def five_diagrams(n: int = 100, *, theme: style.Theme = "auto") -> go.Figure:
                 [f"ECE {curve.ece:.3f}"],
             )
         )
-    return go.Figure(**sheet(panels, height=190, legend_rows=0, theme=theme))
+    return go.Figure(**sheet(panels, height=190, legend_rows=0))
 
 
 def predict_five(n: int = 100) -> Prediction:

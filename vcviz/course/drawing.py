@@ -43,7 +43,6 @@ def sheet(
     height: int = 330,
     widths: Sequence[float] | None = None,
     legend_rows: int = 1,
-    theme: style.Theme = "auto",
     **layout: Any,
 ) -> dict[str, Any]:
     """Return panels side by side as the plain data and layout of a figure.
@@ -54,7 +53,6 @@ def sheet(
     height : of the panels, pixels
     widths : relative widths of the panels
     legend_rows : rows that the legend may need on a narrow page
-    theme : "auto", "light" or "dark"
     layout : more properties of plotly's layout
     """
     (row,) = cells([height], len(panels), gap_x=0.2 / len(panels), gap_y=0, widths=widths)
@@ -87,7 +85,7 @@ def sheet(
         **axes,
         **layout,
     }
-    return style.themed({"data": data, "layout": found}, theme)
+    return style.themed({"data": data, "layout": found})
 
 
 def columns(xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -153,7 +151,7 @@ def float_slider(
         description=description,
         readout_format=form,
         style=PLAIN,
-        layout=ipw.Layout(width="360px"),
+        layout=ipw.Layout(width="264px"),  # three to a row in JupyterLab
     )
 
 

@@ -67,10 +67,7 @@ class GaugeExplorer(Explorer):
     controls : ``scale``, ``ratio`` and ``turn`` of the covariance, ``x`` and ``y`` of the shift
     """
 
-    def __init__(
-        self, scale: float = 0.6, shift: float = 2.0, *, theme: style.Theme = "auto"
-    ) -> None:
-        self._theme = theme
+    def __init__(self, scale: float = 0.6, shift: float = 2.0) -> None:
         controls: dict[str, ipw.Widget] = {
             "scale": float_slider("Scale of Σ", scale, 0.2, 2.0, 0.1, ".1f"),
             "ratio": float_slider("Longer axis over shorter", 1.0, 1.0, 4.0, 0.5, ".1f"),
@@ -111,7 +108,7 @@ class GaugeExplorer(Explorer):
             )
         )
         panels[0] = replace(panels[0], said=[f"both give softmax to {_rounded(apart)} nats"])
-        return sheet(panels, height=300, widths=(1, 1, 0.8), theme=self._theme)
+        return sheet(panels, height=300, widths=(1, 1, 0.8))
 
 
 def _rounded(error: float) -> str:
@@ -123,12 +120,12 @@ def _colors() -> list[str]:
     return [style.class_color(k) for k in range(3)]
 
 
-def _plane(law: LatentPrior, source: str, heading: str, *, legend: bool) -> Panel:
+def _plane(prior: LatentPrior, source: str, heading: str, *, legend: bool) -> Panel:
     step = 2 * _REACH / (_GRID - 1)
     image: dict[str, Any] = {"type": "image", "source": source, "hoverinfo": "skip"}
     image |= {"x0": -_REACH, "y0": -_REACH, "dx": step, "dy": step}
     traces = [image | {"meta": {"layer": "regions"}}]
-    for contour in law_contours(law, mass=(0.5, 0.9)):
+    for contour in law_contours(prior, mass=(0.5, 0.9)):
         k = contour.label
         shown = legend and contour.mass == 0.5
         name, color = f"p(z|{NAMES[k]})", style.class_color(k)

@@ -48,8 +48,7 @@ class FlipExplorer(Explorer):
     controls : ``rate``, share of the labels that are turned; ``share``, P(B)
     """
 
-    def __init__(self, rate: float = 0.1, share: float = 0.5, *, theme: style.Theme = "auto"):
-        self._theme = theme
+    def __init__(self, rate: float = 0.1, share: float = 0.5):
         controls = {
             "rate": float_slider("Share of labels turned", rate, 0.0, 0.4, 0.05),
             "share": float_slider("Frequency of B", share, 0.1, 0.9, 0.1, ".1f"),
@@ -98,7 +97,7 @@ class FlipExplorer(Explorer):
                 else f"p = ½ at z = {_near(best.boundary)}, Bayes' rule {_near(boundary(share))}",
             ],
         )
-        return sheet([probability, ratio], height=320, theme=self._theme)
+        return sheet([probability, ratio], height=320)
 
 
 def boundary(share: float) -> float:
@@ -118,8 +117,7 @@ class TemperatureExplorer(Explorer):
     controls : ``temperature`` tau, ``noise`` (standard deviation of each utility)
     """
 
-    def __init__(self, temperature: float | None = None, *, theme: style.Theme = "auto") -> None:
-        self._theme = theme
+    def __init__(self, temperature: float | None = None) -> None:
         controls: dict[str, ipw.Widget] = {
             "temperature": ipw.SelectionSlider(
                 options=[(f"{t:.2g}", t) for t in TEMPERATURES],
@@ -179,7 +177,7 @@ class TemperatureExplorer(Explorer):
             axis("nats", -0.02, 0.9),
             [f"bias {values[now, 0]:.4f} nats", f"noise {values[now, 1]:.3f} nats"],
         )
-        return sheet([chosen, trade], height=320, legend_rows=2, theme=self._theme)
+        return sheet([chosen, trade], height=320, legend_rows=2)
 
 
 def predict_flips() -> Prediction:

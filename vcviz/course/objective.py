@@ -45,8 +45,7 @@ class ObjectiveExplorer(Explorer):
         p(z|y), ``noise`` of the encoder
     """
 
-    def __init__(self, mean: float = 1.5, *, theme: style.Theme = "auto") -> None:
-        self._theme = theme
+    def __init__(self, mean: float = 1.5) -> None:
         controls: dict[str, ipw.Widget] = {
             "likelihood": checkbox("log p(z|y)", True),
             "entropy": checkbox("entropy of q(z|y)", True),
@@ -127,23 +126,14 @@ class ObjectiveExplorer(Explorer):
             axis("density", 0, 1.0),
             [", ".join(said[:2]), ", ".join(said[2:]) + " nats"],
         )
-        return sheet([plane, latents], height=320, theme=self._theme)
+        return sheet([plane, latents], height=320)
 
 
-def four_objectives(
-    *, weight: float = 1.0, mean: float = 1.5, noise: float = 0.1, theme: style.Theme = "auto"
-) -> go.Figure:
+def four_objectives(*, mean: float = 1.5) -> go.Figure:
     """Return what each of the four objectives wants of the latents, side by side."""
     panels = []
     for i, (name, (likelihood, entropy, rate)) in enumerate(OBJECTIVES.items()):
-        best = optimum(
-            likelihood=likelihood,
-            entropy=entropy,
-            rate=rate,
-            weight=weight,
-            mean=mean,
-            noise=noise,
-        )
+        best = _best(name, mean=mean)
         switches = zip((2, 3, 4), (likelihood, entropy, rate), strict=True)
         used = ["(1)", *(f"({n})" for n, on in switches if on)]
         end = "at the edge" if best.runs_away else "inside"
@@ -160,7 +150,7 @@ def four_objectives(
                 ],
             )
         )
-    return go.Figure(**sheet(panels, height=210, theme=theme))
+    return go.Figure(**sheet(panels, height=210))
 
 
 def _laws(mean: float, best: Optimum) -> list[dict[str, Any]]:

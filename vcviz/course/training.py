@@ -60,7 +60,7 @@ def course_runs(
     )
 
 
-def fit_history(runs: Sequence[Run], *, split: str = "train") -> dict[str, list[list[float]]]:
+def fit_history(runs: Sequence[Run]) -> dict[str, list[list[float]]]:
     """Return head -> [epoch, mean moment KL (nats), mean whitened variance] at every kept epoch."""
     found: dict[str, list[list[float]]] = {}
     for run, title in zip(runs, run_titles(runs), strict=True):
@@ -68,13 +68,13 @@ def fit_history(runs: Sequence[Run], *, split: str = "train") -> dict[str, list[
         for epoch in run.epochs:
             prior = run.prior(epoch)
             assert prior is not None
-            fit = latent_fit(run.latents(split, epoch), prior, resamples=0, progress=False)
+            fit = latent_fit(run.latents("train", epoch), prior, resamples=0, progress=False)
             rows.append([float(epoch), fit.mean("kl"), fit.mean("whitened_variance")])
         found[title] = rows
     return found
 
 
-def fit_figure(runs: Sequence[Run], *, theme: style.Theme = "auto") -> go.Figure:
+def fit_figure(runs: Sequence[Run]) -> go.Figure:
     """Return how far the training latents are from the law, epoch by epoch, for each head."""
     history = {k: np.array(rows) for k, rows in fit_history(runs).items()}
     last = max(rows[-1, 0] for rows in history.values())
@@ -96,7 +96,7 @@ def fit_figure(runs: Sequence[Run], *, theme: style.Theme = "auto") -> go.Figure
             traces.append(line([0, last], [1, 1], "law", style.NEUTRAL, width=1, legend=False))
         y = axis(title, low, top, type="log", tickformat="~g", dtick=1)
         panels.append(Panel(heading, traces, axis("epoch", 0, last), y))
-    return go.Figure(**sheet(panels, height=280, theme=theme))
+    return go.Figure(**sheet(panels, height=280))
 
 
 def predict_nearest(runs: Sequence[Run]) -> Prediction:

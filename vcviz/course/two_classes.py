@@ -95,20 +95,20 @@ class Softmax:
         return np.asarray(z, dtype=float) @ self.weight + self.bias
 
 
-def log_odds(law: LatentPrior, z: ArrayLike) -> NDArray[np.float64]:
+def log_odds(prior: LatentPrior, z: ArrayLike) -> NDArray[np.float64]:
     """Return log p(B|z) / p(A|z) of two classes by Bayes' rule, nats."""
-    return np.diff(law.log_posterior(z), axis=1)[:, 0]
+    return np.diff(prior.log_posterior(z), axis=1)[:, 0]
 
 
-def best_softmax(law: LatentPrior) -> Softmax:
+def best_softmax(prior: LatentPrior) -> Softmax:
     """Return the softmax w'z + b of least cross-entropy under two classes' laws.
 
     By Newton's method on points of each class that stand for its law: a Gauss-Hermite grid for
     Gaussians and mixtures of them, seeded draws for other laws. They are labelled with p(y|z)
     itself, so that the excess is exactly 0 where softmax is right.
     """
-    z, share = _points(law)
-    logit = log_odds(law, z)
+    z, share = _points(prior)
+    logit = log_odds(prior, z)
     target = expit(logit)
     x = np.column_stack([z, np.ones(len(z))])
     theta = np.zeros(3)
@@ -137,33 +137,33 @@ def best_softmax(law: LatentPrior) -> Softmax:
     return Softmax(theta[:2], float(theta[2]), float((share * gap).sum()), least)
 
 
-def _points(law: LatentPrior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _points(prior: LatentPrior) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (N, 2) points and (N,) weights, which sum to 1, for means over p(z)."""
-    if isinstance(law.density, MixtureDensity):
-        parts = [_points(one) for one in law.density.laws]
-        frequency = np.exp(law.log_weight)
+    if isinstance(prior.density, MixtureDensity):
+        parts = [_points(one) for one in prior.density.laws]
+        frequency = np.exp(prior.log_weight)
         weights = [f * weight for f, (_, weight) in zip(frequency, parts, strict=True)]
         return np.concatenate([z for z, _ in parts]), np.concatenate(weights)
-    if law.family == "gaussian":
+    if prior.family == "gaussian":
         at, weight = np.polynomial.hermite_e.hermegauss(_NODES)
         noise = np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2)
         mass = np.outer(weight, weight).ravel() / weight.sum() ** 2
-        factors = np.linalg.cholesky(law.covariance)
-        z = np.concatenate([m + noise @ f.T for m, f in zip(law.mean, factors, strict=True)])
-        return z, np.concatenate([np.exp(w) * mass for w in law.log_weight])
-    labels = np.repeat(np.arange(law.n_classes), _DRAWS)
-    z, _ = law.sample(labels, np.random.default_rng(0))
-    return z, np.exp(law.log_weight)[labels] / _DRAWS
+        factors = np.linalg.cholesky(prior.covariance)
+        z = np.concatenate([m + noise @ f.T for m, f in zip(prior.mean, factors, strict=True)])
+        return z, np.concatenate([np.exp(w) * mass for w in prior.log_weight])
+    labels = np.repeat(np.arange(prior.n_classes), _DRAWS)
+    z, _ = prior.sample(labels, np.random.default_rng(0))
+    return z, np.exp(prior.log_weight)[labels] / _DRAWS
 
 
-def boundary_shape(law: LatentPrior) -> str:
+def boundary_shape(prior: LatentPrior) -> str:
     """Return what Bayes' decision line of two Gaussians is: "line", "ellipse" or "hyperbola".
 
     log p(B|z) / p(A|z) is quadratic in z with the matrix (Σ_A⁻¹ - Σ_B⁻¹) / 2: no square is left
     if the covariances are equal, and the line is closed if the matrix is definite. (A
     semidefinite one, a parabola, is a hyperbola here.)
     """
-    inverse = np.linalg.inv(law.covariance)
+    inverse = np.linalg.inv(prior.covariance)
     values = np.linalg.eigvalsh(inverse[0] - inverse[1])
     if np.abs(values).max() < 1e-9 * np.abs(inverse).max():
         return "line"

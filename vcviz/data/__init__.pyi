@@ -6,6 +6,7 @@ from .fingerprint import fingerprint as fingerprint
 from .labels import labelled_by as labelled_by
 from .labels import noisy_labels as noisy_labels
 from .loading import DATASETS as DATASETS
+from .loading import imbalance_option as imbalance_option
 from .loading import load_data as load_data
 from .loading import load_strangers as load_strangers
 from .mixture import true_prior as true_prior

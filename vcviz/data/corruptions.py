@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vcviz.base.errors import InputError, clip, expect, unknown
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError, clip, unknown
 from vcviz.base.options import check_count
 from vcviz.records import Split
 
@@ -45,6 +46,7 @@ class Corruption:
     apply: Callable[[NDArray[Any], float, np.random.Generator], NDArray[Any]]
 
 
+@takes_records
 def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
     """Return the rows of a split, corrupted; their labels stay.
 
@@ -80,7 +82,6 @@ def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
     >>> bool(np.abs(noisy.x.astype(int) - test.x).mean() > 10)
     True
     """
-    expect("split", split, Split, "build one from arrays: vcviz.Split(x, y)")
     if kind not in CORRUPTIONS:
         raise unknown("corruption", kind, CORRUPTIONS)
     found = CORRUPTIONS[kind]

@@ -7,9 +7,11 @@ import json
 
 import numpy as np
 
+from vcviz.base.arguments import takes_records
 from vcviz.records import Split
 
 
+@takes_records
 def fingerprint(split: Split) -> str:
     """Return 16 hex digits of the SHA-256 of the inputs, the labels and the class names.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, unknown
 from vcviz.base.options import check_count, check_fraction
 from vcviz.data.lazy_rows import Values, missing
@@ -130,6 +131,7 @@ def _check_range(values: NDArray[Any], n_classes: int, where: str) -> None:
         )
 
 
+@takes_records
 def noisy_labels(split: Split, share: float, *, seed: int = 0) -> Split:
     """Return the split with a share of its labels replaced by another class, each equally likely.
 
@@ -164,6 +166,7 @@ def noisy_labels(split: Split, share: float, *, seed: int = 0) -> Split:
     return replace(split, y=wrong, labels={**split.labels, CLEAN: split.y})
 
 
+@takes_records
 def labelled_by(split: Split, column: str) -> Split:
     """Return the split with another of its label columns as its labels.
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, clip, expect, unknown
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError, clip, unknown
 from vcviz.base.options import check_count, check_fraction, check_options
 from vcviz.data.corruptions import CORRUPTIONS, corrupt, corruptions_of
 from vcviz.data.digits import load_digits
@@ -52,6 +53,7 @@ __all__ = [
     "encode_texts",
     "fingerprint",
     "hold_out_classes",
+    "imbalance_option",
     "imbalanced",
     "load_data",
     "load_shapes",
@@ -143,6 +145,7 @@ def load_data(
     return train, test
 
 
+@takes_records
 def load_strangers(
     source: str,
     like: Split,
@@ -184,7 +187,6 @@ def load_strangers(
     >>> strangers.x.shape, strangers.name
     ((100, 1, 8, 8), 'noise')
     """
-    expect("like", like, Split)
     if source == "auto":
         square = like.kind == "image" and like.x.shape[2] == like.x.shape[3]
         source = "rotated" if square else "noise"
@@ -242,6 +244,27 @@ def dataset_options(name: str) -> list[str]:
     if _is_stored(name):
         known = [field.name for field in fields(ReadOptions)]
     return [option for option in known if option not in _COMMON]
+
+
+def imbalance_option(dataset: str) -> str:
+    """Return the option of a dataset that says how imbalanced its classes are.
+
+    Parameters
+    ----------
+    dataset : as for `load_data`
+
+    Returns
+    -------
+    str
+        ``imbalance`` where the law itself can be imbalanced, and the test split with it, as that of
+        "mixture"; else ``train_imbalance``, which leaves training rows out.
+
+    Examples
+    --------
+    >>> vcviz.data.imbalance_option("mixture"), vcviz.data.imbalance_option("digits")
+    ('imbalance', 'train_imbalance')
+    """
+    return "imbalance" if "imbalance" in dataset_options(dataset) else "train_imbalance"
 
 
 def _imbalanced(train: Split, wanted: float | Mapping[str, Any], seed: int) -> Split:

@@ -25,6 +25,7 @@ from scipy.special import entr
 from scipy.stats import norm
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count, check_fraction, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
@@ -111,6 +112,7 @@ def load_mixture(
     return train_and_test(replace(whole, truth=truth), test_fraction, seed=seed)
 
 
+@takes_records
 def true_prior(split: Split) -> LatentPrior:
     """Return the distribution that a mixture split was drawn from, before any label noise.
 
@@ -153,29 +155,29 @@ def true_prior(split: Split) -> LatentPrior:
     )
 
 
-def _draw(law: LatentPrior, n: int, noise: float, seed: int) -> Split:
+def _draw(prior: LatentPrior, n: int, noise: float, seed: int) -> Split:
     rng = np.random.default_rng(check_count("seed", seed, minimum=0))
-    z, clean = law.sample(n, rng)
+    z, clean = prior.sample(n, rng)
     x = z.astype(np.float32)
     # The other classes are a shift of 1..C-1 away, each equally likely.
-    shift = np.where(rng.random(n) < noise, rng.integers(1, law.n_classes, n), 0)
-    y = (clean + shift) % law.n_classes
-    columns = [f"x{i + 1}" for i in range(law.latent_dim)]
+    shift = np.where(rng.random(n) < noise, rng.integers(1, prior.n_classes, n), 0)
+    y = (clean + shift) % prior.n_classes
+    columns = [f"x{i + 1}" for i in range(prior.latent_dim)]
     return Split(
         x=x,
         y=y,
-        class_names=tuple(str(k) for k in range(law.n_classes)),
+        class_names=tuple(str(k) for k in range(prior.n_classes)),
         name="mixture",
         kind="table",
-        label_probs=noisy(np.exp(law.log_posterior(x)), noise),
+        label_probs=noisy(np.exp(prior.log_posterior(x)), noise),
         labels={"clean_label": clean} if noise else {},
         preprocessing={
             "kind": "table",
             "columns": columns,
             "categories": {},
             "features": columns,
-            "mean": [0.0] * law.latent_dim,
-            "scale": [1.0] * law.latent_dim,
+            "mean": [0.0] * prior.latent_dim,
+            "scale": [1.0] * prior.latent_dim,
         },
     )
 
@@ -284,21 +286,21 @@ def _log_weights(
 
 
 def true_numbers(
-    law: LatentPrior, *, label_noise: float = 0.0, seed: int = 0, progress: bool = True
+    prior: LatentPrior, *, label_noise: float = 0.0, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
     """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method.
 
     Parameters
     ----------
-    law : class-conditional Gaussians with their weights
+    prior : class-conditional Gaussians with their weights
     label_noise : share of the labels replaced by another class, each equally likely
     seed : of the Monte-Carlo draws
     progress : whether work longer than two seconds shows a bar
     """
-    entropy = float(entr(noisy(np.exp(law.log_weight), label_noise)).sum())
-    line = as_line(law)
+    entropy = float(entr(noisy(np.exp(prior.log_weight), label_noise)).sum())
+    line = as_line(prior)
     if line is None:
-        mean, error = _monte_carlo(law, label_noise, np.random.default_rng(seed), progress)
+        mean, error = _monte_carlo(prior, label_noise, np.random.default_rng(seed), progress)
         how: dict[str, Any] = {"method": "monte carlo", "draws": DRAWS}
     else:
         mean, error = _quadrature(line, label_noise), np.zeros(2)
@@ -319,24 +321,24 @@ def noisy(probs: NDArray[np.float64], label_noise: float) -> NDArray[np.float64]
     return (1 - label_noise) * probs + label_noise * others
 
 
-def as_line(law: LatentPrior) -> LatentPrior | None:
+def as_line(prior: LatentPrior) -> LatentPrior | None:
     """Return the one-dimensional law with the same posterior along the line, or None.
 
     For a shared covariance L L' the posterior depends on u = L^-1 x alone, in which every class
     has unit covariance; if the means of u are collinear, only the coordinate along them matters.
     """
-    if law.latent_dim == 1:
-        return law
-    covariances = law.covariance
+    if prior.latent_dim == 1:
+        return prior
+    covariances = prior.covariance
     if not np.allclose(covariances, covariances[0], rtol=1e-12, atol=0):
         return None
     lower = np.linalg.cholesky(covariances[0])
-    centred = law.mean - law.mean.mean(0)
+    centred = prior.mean - prior.mean.mean(0)
     u = solve_triangular(lower, centred.T, lower=True).T
     _, lengths, axes = np.linalg.svd(u, full_matrices=False)
     if lengths[1:].max(initial=0) > 1e-9 * lengths[0]:
         return None
-    return LatentPrior(mean=u @ axes[:1].T, scale=np.ones((1, 1)), log_weight=law.log_weight)
+    return LatentPrior(mean=u @ axes[:1].T, scale=np.ones((1, 1)), log_weight=prior.log_weight)
 
 
 def _losses(log_posterior: NDArray[np.float64], label_noise: float) -> NDArray[np.float64]:
@@ -345,31 +347,31 @@ def _losses(log_posterior: NDArray[np.float64], label_noise: float) -> NDArray[n
     return np.stack([1 - probs.max(1), entr(probs).sum(1)], axis=1)
 
 
-def _quadrature(line: LatentPrior, label_noise: float) -> NDArray[np.float64]:
+def _quadrature(prior: LatentPrior, label_noise: float) -> NDArray[np.float64]:
     """Return the expectations of `_losses`, by the trapezoidal rule over each class in turn.
 
     The rule converges faster than any power of the step for these smooth integrands; the corners
     of the maximum leave an error of about the square of the step.
     """
-    n_classes = line.n_classes
+    n_classes = prior.n_classes
     points = int(np.clip(2e8 / n_classes**2, 2001, 24001))
     u = np.linspace(-12, 12, points)
     density = norm.pdf(u) / norm.pdf(u).sum()
     total = np.zeros(2)
-    scales = np.sqrt(line.covariance[:, 0, 0])
-    for mean, scale, weight in zip(line.mean[:, 0], scales, np.exp(line.log_weight), strict=True):
+    scales = np.sqrt(prior.covariance[:, 0, 0])
+    for mean, scale, weight in zip(prior.mean[:, 0], scales, np.exp(prior.log_weight), strict=True):
         rows = (mean + scale * u)[:, None]
-        losses = _losses(line.log_posterior(rows), label_noise)
+        losses = _losses(prior.log_posterior(rows), label_noise)
         total += weight * (density @ losses)
     return total
 
 
 def _monte_carlo(
-    law: LatentPrior, label_noise: float, rng: np.random.Generator, progress: bool
+    prior: LatentPrior, label_noise: float, rng: np.random.Generator, progress: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the means of `_losses` over draws of x, and their standard errors."""
-    x, _ = law.sample(DRAWS, rng)
-    chunks = np.array_split(x, max(1, DRAWS * law.n_classes // 4_000_000))
+    x, _ = prior.sample(DRAWS, rng)
+    chunks = np.array_split(x, max(1, DRAWS * prior.n_classes // 4_000_000))
     bar = tqdm(chunks, "true information", delay=2, disable=not progress)
-    losses = np.concatenate([_losses(law.log_posterior(chunk), label_noise) for chunk in bar])
+    losses = np.concatenate([_losses(prior.log_posterior(chunk), label_noise) for chunk in bar])
     return losses.mean(0), losses.std(0, ddof=1) / np.sqrt(DRAWS)

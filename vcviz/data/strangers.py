@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, expect, unknown
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
 from vcviz.records import Split, as_array, as_labels
 
@@ -35,6 +36,7 @@ class HeldOut(NamedTuple):
     strangers: Split
 
 
+@takes_records
 def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
     """Return out-of-distribution inputs made of a split's rows, as many and of the same shape.
 
@@ -69,13 +71,13 @@ def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
     >>> np.array_equal(strangers.x, 255 - test.x)
     True
     """
-    expect("split", split, Split)
     if kind not in STRANGERS:
         raise unknown("kind of strangers", kind, STRANGERS)
     x = STRANGERS[kind](split, np.random.default_rng(check_count("seed", seed, minimum=0)))
     return replace(split, x=x, name=kind, label_probs=None, texts=None, preprocessing={}, truth={})
 
 
+@takes_records
 def hold_out_classes(train: Split, test: Split, classes: Sequence[int | str]) -> HeldOut:
     """Return the splits without some classes, which become out-of-distribution inputs.
 

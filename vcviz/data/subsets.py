@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_count, check_fraction, check_number
 from vcviz.records import Split
@@ -14,6 +15,7 @@ TEST_FRACTION = 1 / 3
 IMBALANCES = ("step", "exponential")
 
 
+@takes_records
 def subset(split: Split, n: int, *, seed: int = 0) -> Split:
     """Return `n` rows of a split, classes in proportion and none lost, in source order.
 
@@ -45,6 +47,7 @@ def subset(split: Split, n: int, *, seed: int = 0) -> Split:
     return split.take(subset_rows(split.y, n, seed=seed, name=split.name))
 
 
+@takes_records
 def imbalanced(
     split: Split,
     ratio: float,

@@ -340,7 +340,7 @@ def _pictures(name: str, values: np.ndarray) -> np.ndarray:
         low, high = float(values.min(initial=0)), float(values.max(initial=0))
         if not 0 <= low <= high <= 255:
             raise InputError(
-                f"pictures {name!r} must be 0 to 255, or 0 to 1 as numbers with a point, got "
+                f"pictures {name!r} must be integers from 0 to 255 or floats from 0 to 1, got "
                 f"{low:g} to {high:g}"
             )
         scale = 255 if values.dtype.kind == "f" and high <= 1 else 1

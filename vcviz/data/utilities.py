@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, expit
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
@@ -96,6 +97,7 @@ def load_utilities(
     return train_and_test(whole, test_fraction, seed=seed)
 
 
+@takes_records
 def true_utilities(split: Split, x: ArrayLike | None = None) -> LogitLaw:
     """Return mu(x) and sigma(x) that the labels of a utilities split were drawn from.
 

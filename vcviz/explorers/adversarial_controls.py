@@ -13,7 +13,7 @@ import ipywidgets as ipw
 import numpy as np
 
 from vcviz.base.errors import InputError, clip
-from vcviz.explorers.controls import PLAIN, Choices, dropdown, player, reset_button, row_of
+from vcviz.explorers.controls import PLAIN, Choices, dropdown, folded_panel, player
 from vcviz.figures.trajectory_parts import WHICH
 from vcviz.records import Gates, Trajectory
 from vcviz.records.numbers import attack_title
@@ -42,7 +42,7 @@ def attack_controls(
             choices = [(kind.title, key) for key, kind in known.items()]
             controls[name] = dropdown(name.capitalize(), choices, value=start[name])
         late: dict[str, Any] = {
-            "continuous_update": False, "style": PLAIN, "layout": ipw.Layout(width="320px"),
+            "continuous_update": False, "style": PLAIN, "layout": ipw.Layout(width="260px"),
         }  # fmt: skip
         epsilon, steps = start["epsilon"], start["steps"]
         controls["epsilon"] = ipw.FloatSlider(
@@ -98,12 +98,14 @@ def attack_panel(
     busy: ipw.Widget,
     reset: Callable[[], None],
 ) -> ipw.Widget:
-    """Return the controls in rows: the attack, the step, what is drawn."""
+    """Return the controls in rows: the step, the attack; on demand, more of it, what is drawn."""
     shown = controls | {"step": player(controls["step"], interval=300), "follow": follow}
-    rows = [ATTACK, ("step", "follow"), ("which", "numbers", "axes", "classes")]
+    rows = [
+        ("step", "follow", "source"), ("method", "norm", "epsilon"),
+        ("steps", "loss", "target", "axes"), ("which", "numbers", "classes"),
+    ]  # fmt: skip
     boxes = [[shown[name] for name in row if name in shown] for row in rows]
-    boxes[-1].append(reset_button(reset))
-    return ipw.VBox([*(row_of(box) for box in boxes if box), busy])
+    return ipw.VBox([folded_panel(boxes[:2], boxes[2:], reset), busy])
 
 
 def numbers_of(text: str) -> tuple[int, ...]:

@@ -124,10 +124,17 @@ class AdversarialExplorer(Explorer):
         """The sanity gates of the attack that is shown."""
         return attack_gates(self.path)
 
+    def _kept(self) -> dict[str, Any]:
+        return {"focus": self.bound.values["focus"]}
+
+    def _keep(self, focus: int | None = None) -> None:
+        self.bound.set_state(focus=focus)
+        self._prepare()
+
     def figure(self) -> go.Figure:
         """Return one static figure with a slider over the steps and a list of inputs to follow."""
         values = self.bound.values | {"narrow": False}
-        scene = self._scene(values)
+        scene = self._scene(values, low=False)
         return scene_figure(
             scene, min(values["step"], scene.path.steps), values["focus"], self._theme
         )
@@ -171,7 +178,7 @@ class AdversarialExplorer(Explorer):
         step = min(values["step"], scene.path.steps)
         return style.themed(scene.spec(step, values["focus"], exact=True), self._theme)
 
-    def _scene(self, values: dict[str, Any]) -> Scene:
+    def _scene(self, values: dict[str, Any], *, low: bool = True) -> Scene:
         return self._attacked.scene(
             values.get("source", 0),
             self._options(values),
@@ -180,6 +187,7 @@ class AdversarialExplorer(Explorer):
             values["which"],
             numbers_of(values["numbers"]) if values["which"] == "rows" else (),
             values["narrow"],
+            low,
         )
 
     def _options(self, values: dict[str, Any]) -> Options:

@@ -134,6 +134,7 @@ class Attacked:
         which: str,
         numbers: tuple[int, ...],
         narrow: bool,
+        low: bool,
     ) -> Scene:
         path = self.path(i, options)
         item, prior = self.items[i]
@@ -144,7 +145,7 @@ class Attacked:
         projection = None
         if axes is not None and axes != ("pca",):  # else the scene's own choice
             projection = projected(path.at(0), prior, axes)
-        return Scene(path, prior, projection=projection, samples=samples, narrow=narrow)
+        return Scene(path, prior, projection=projection, samples=samples, narrow=narrow, low=low)
 
 
 _USUAL = (("loss", "ce"), ("targeted", None))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as ipw
 
 from vcviz.data.corruptions import SEVERITIES
 from vcviz.explorers.calibration_data import FEWEST, LOG_T, MOST, Bins, Rows
-from vcviz.explorers.controls import PLAIN, Choices, checkbox, dropdown
+from vcviz.explorers.controls import PLAIN, Choices, checkbox, dropdown, folded_panel
 from vcviz.explorers.panel_data import Source
 from vcviz.studies.compare.corruptions import corruptions_for
 
@@ -30,11 +30,11 @@ def calibration_controls(of: Sequence[Source], *, details: bool) -> dict[str, ip
     controls["binning"] = dropdown("Bins of", [("equal width", "width"), ("equal mass", "mass")])
     controls["bins"] = ipw.IntSlider(
         15, FEWEST, MOST, description="Number of bins", style=PLAIN,
-        layout=ipw.Layout(width="340px"),
+        layout=ipw.Layout(width="280px"),
     )  # fmt: skip
     controls["temperature"] = ipw.FloatLogSlider(
         1.0, min=LOG_T[0], max=LOG_T[1], step=0.025, description="Temperature T", style=PLAIN,
-        readout_format=".3g", layout=ipw.Layout(width="380px"),
+        readout_format=".3g", layout=ipw.Layout(width="300px"),
     )  # fmt: skip
     controls["details"] = checkbox("details: gaps, intervals, all numbers", details)
     if offered := offered_corruptions(of):
@@ -45,6 +45,16 @@ def calibration_controls(of: Sequence[Source], *, details: bool) -> dict[str, ip
             layout=ipw.Layout(width="300px"),
         )  # fmt: skip
     return controls
+
+
+def calibration_panel(controls: Mapping[str, ipw.Widget], reset: Callable[[], None]) -> ipw.Widget:
+    """Return the controls in rows, those that are used most in view."""
+    rows = [
+        ("temperature", "bins", "label"), ("details", "split"), ("runs", "binning"),
+        ("corruption", "severity"),
+    ]  # fmt: skip
+    boxes = [[controls[name] for name in row if name in controls] for row in rows]
+    return folded_panel(boxes[:2], boxes[2:], reset)
 
 
 def offered_corruptions(of: Sequence[Source]) -> list[str]:

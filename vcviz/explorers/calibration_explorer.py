@@ -17,11 +17,12 @@ from vcviz.base.options import check_flag
 from vcviz.explorers.bind import Bound
 from vcviz.explorers.calibration_controls import (
     calibration_controls,
+    calibration_panel,
     offered_corruptions,
     values_now,
 )
 from vcviz.explorers.calibration_data import Bins, Calibrations, Rows
-from vcviz.explorers.controls import prose, reset_button, row_of
+from vcviz.explorers.controls import prose
 from vcviz.explorers.display import Explorer
 from vcviz.explorers.panel_data import sources
 from vcviz.explorers.plot import Plot
@@ -102,11 +103,13 @@ class CalibrationExplorer(Explorer):
         self._theme = theme
         self._of = [Calibrations(source, resamples) for source in self._sources]
         controls = calibration_controls(self._sources, details=check_flag("details", details))
-        boxes = row_of([*controls.values(), reset_button(self.reset)])
-        self._line = ipw.HTML(prose(_HINT))
+        # Above the figure, with room for a line of each run: what is chosen moves nothing.
+        room = ipw.Layout(min_height=f"{1.45 * len(self._sources):.2f}em")
+        self._line = ipw.HTML(prose(_HINT), layout=room)
+        panel = ipw.VBox([calibration_panel(controls, self.reset), self._line])
         self._listening = False
-        bound = Bound(self._draw, controls, "temperature", boxes, {"chosen": ("test", b"")})
-        super().__init__(bound, below=[self._line], chosen=Selection())
+        bound = Bound(self._draw, controls, "temperature", panel, {"chosen": ("test", b"")})
+        super().__init__(bound, chosen=Selection())
         for control in controls.values():
             control.observe(self._say, names="value")
         if "corruption" in controls:
@@ -298,9 +301,10 @@ class CalibrationExplorer(Explorer):
             return
         run = panel_of(event["axes"][0], len(self._shown()))
         if run is not None:
-            self._choose(run, event["polygon"][:, 0].min(), event["polygon"][:, 0].max())
+            ends = event["polygon"][:, 0].min(), event["polygon"][:, 0].max()
+            self._choose(run, *ends, event.get("combine"))
 
-    def _choose(self, place: int, low: float, high: float) -> None:
+    def _choose(self, place: int, low: float, high: float, combine: str | None = None) -> None:
         """Choose the rows of a run's bins with their middle in a range, or of the one around it."""
         assert self.chosen is not None
         i = self._shown()[place]
@@ -313,9 +317,11 @@ class CalibrationExplorer(Explorer):
             wanted = (edges[:-1] <= low) & (high <= edges[1:])
         inside = wanted[of.bin_of(rows, bins, temperature)]
         found = of.latents(rows).index[inside]
-        again = np.array_equal(np.sort(found), self.chosen.rows)
+        again = not combine and np.array_equal(np.sort(found), self.chosen.rows)
         source = self._sources[i].title
-        self.chosen.choose([] if again else found, split=rows.split, source=source)
+        self.chosen.choose(
+            [] if again else found, split=rows.split, source=source, combine=combine or "new"
+        )
 
     def _mask(self, i: int, rows: Rows) -> NDArray[np.bool_]:
         assert self.chosen is not None
@@ -323,7 +329,7 @@ class CalibrationExplorer(Explorer):
         return self._of[i].chosen(rows, wanted)
 
     def _say(self, _change: Any = None) -> None:
-        """Say beneath the figure how good the predictions of the chosen rows are, by run."""
+        """Say above the figure how good the predictions of the chosen rows are, by run."""
         assert self.chosen is not None
         rows, bins, temperature = self._now()
         if len(self.chosen) == 0:

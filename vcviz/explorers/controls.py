@@ -140,6 +140,30 @@ def row_of(controls: Iterable[ipw.Widget], *, gap: str = "0 18px") -> ipw.Box:
     return ipw.Box(list(controls), layout=wrap)
 
 
+def folded_panel(
+    first: Iterable[Sequence[ipw.Widget]],
+    others: Iterable[Sequence[ipw.Widget]],
+    reset: Any,
+) -> ipw.VBox:
+    """Return rows of what is used most, ended by a button that unfolds the rows of the others."""
+    *above, last = (list(row) for row in first if row)
+    drawer = ipw.VBox(
+        [row_of(row) for row in others if row], layout=ipw.Layout(display="none", grid_gap="2px 0")
+    )
+    more = ipw.ToggleButton(
+        False,
+        description="More controls",
+        icon="sliders",
+        tooltip="show the controls that are used less",
+        layout=ipw.Layout(width="auto"),
+    )
+    more.observe(
+        lambda change: setattr(drawer.layout, "display", None if change["new"] else "none"), "value"
+    )
+    buttons = [*([more] if drawer.children else []), reset_button(reset)]
+    return ipw.VBox([*map(row_of, above), row_of([*last, *buttons]), drawer])
+
+
 def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int = 400) -> ipw.Box:
     """Return the slider with a play button that steps through its values."""
     play = ipw.Play(interval=interval, tooltip=f"play {slider.description}")
@@ -149,7 +173,7 @@ def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int = 400) 
     else:
         for name in ("min", "max", "value"):
             traitlets.link((slider, name), (play, name))
-    box = ipw.HBox([play, slider], layout=ipw.Layout(flex="1 1 420px", max_width="760px"))
+    box = ipw.HBox([play, slider], layout=ipw.Layout(flex="1 1 330px", max_width="760px"))
     box.play = play
     return box
 
@@ -165,13 +189,16 @@ def epoch_slider(epochs: Sequence[int]) -> ipw.SelectionSlider:
     )
 
 
-def dropdown(description: str, options: Sequence[tuple[str, Any]], **more: Any) -> ipw.Dropdown:
-    """Return a drop-down list as wide as it needs."""
+def dropdown(
+    description: str, options: Sequence[tuple[str, Any]], *, px: int | None = None, **more: Any
+) -> ipw.Dropdown:
+    """Return a drop-down list as wide as it needs, of at most so many pixels."""
+    most = None if px is None else f"{px}px"
     return ipw.Dropdown(
         options=list(options),
         description=description,
         style=PLAIN,
-        layout=ipw.Layout(width="max-content"),
+        layout=ipw.Layout(width="max-content", max_width=most),
         **more,
     )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import ipywidgets as ipw
 import plotly.graph_objects as go
+from traitlets import TraitError
 
+from vcviz.base.errors import InputError, clip, unknown
 from vcviz.explorers.bind import Bound
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
@@ -33,6 +37,8 @@ class Explorer:
     """
 
     words: ClassVar[tuple[str, ...]] = ()
+    #: controls that do something at once, and are no part of a view
+    _acting: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, bound: Bound, *, below: Sequence[ipw.Widget] = (), chosen: Selection | None = None
@@ -68,6 +74,63 @@ class Explorer:
                 self.chosen.clear()
             self.bound.reset()
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """What is shown, as plain values that JSON can hold: set it to come back to a view.
+
+        The value of every control, the chosen rows, and what is kept or followed. It can be set
+        to such a mapping, to its JSON, or to the path of a file that holds it; an empty one
+        changes nothing.
+
+        Raises
+        ------
+        InputError
+            If it is set to that of another explorer.
+
+        Examples
+        --------
+        >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
+        >>> explorer = vcviz.LatentExplorer(run)
+        >>> explorer.state = {"all_rows": True, "chosen": {"rows": [3, 17], "split": "test"}}
+        >>> explorer.selection["row"].tolist()
+        [3, 17]
+        """
+        shown: dict[str, Any] = {
+            name: list(control.value) if isinstance(control.value, tuple) else control.value
+            for name, control in self.controls.items()
+        }
+        if self.chosen is not None:
+            shown["chosen"] = {"rows": self.chosen.rows.tolist(), "split": self.chosen.split}
+        return shown | self._kept()
+
+    @state.setter
+    def state(self, state: Mapping[str, Any] | str | os.PathLike[str]) -> None:
+        given = _read_state(state)
+        chosen = given.pop("chosen", None)
+        kept = {name: given.pop(name) for name in self._kept() if name in given}
+        for name in given:
+            if name not in self.controls:
+                raise unknown("control", name, self.controls)
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        values = {k: v for k, v in values.items() if k not in self._acting}
+        try:
+            for _ in range(2 * bool(values)):  # what one can be may depend on another
+                self.bound.set(**values)
+            if chosen is not None and self.chosen is not None:
+                self.chosen.choose(chosen["rows"], split=chosen["split"])
+            self._keep(**kept)
+        except (TraitError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"a state of another explorer: {error}") from None
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what belongs to a view beside controls and chosen rows."""
+        return {}
+
+    def _keep(self, **kept: Any) -> None:
+        """Show that again."""
+
     def figure(self) -> go.Figure:
         """Return one static figure with plotly's own controls."""
         return self.bound.figure()
@@ -102,3 +165,22 @@ class Explorer:
             self.show_static()
         else:
             display(self.widget)
+
+
+def _read_state(state: Mapping[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a state given as a mapping, as JSON, or as the path of a file that holds JSON."""
+    if isinstance(state, Mapping):
+        return dict(state)
+    text = os.fspath(state)
+    try:
+        found = json.loads(text if text.lstrip()[:1] == "{" else Path(text).read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"a state is a mapping, JSON or the path of a JSON file; {clip(text)}: {reason}"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"the state {clip(text)} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"a state should be a JSON object, got {clip(found)}")
+    return found

@@ -15,7 +15,7 @@ from vcviz.explorers.controls import prose
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.samples import Sample, Samples
 from vcviz.figures import theme as style
-from vcviz.figures.inspection import inspection_spec
+from vcviz.figures.inspection import headline, inspection_spec
 from vcviz.figures.latent_panel import View
 from vcviz.metrics.inspection import (
     find_rows,
@@ -36,7 +36,8 @@ _NEIGHBOURS = 6
 _SHOWN = 12  # pictures of what is chosen
 _HINT = (
     "Point at a latent to see it, click it to keep it here; lasso some (or choose them from the "
-    "list) to see how right and how sure they are, in every panel."
+    "list) to see how right and how sure they are, in every panel. Shift adds to a lasso, Alt "
+    "takes away."
 )
 
 
@@ -62,11 +63,16 @@ class Picks:
             layout=ipw.Layout(width="auto"),
         )
         self._close.on_click(lambda _: self.unpin())
-        self._pin = ipw.HBox(layout=ipw.Layout(display="none", flex_flow="row wrap"))
+        self._pin = ipw.VBox(layout=ipw.Layout(display="none", flex="1 1 280px", min_width="0"))
         self._save = ipw.HBox(
             [self._saver("CSV"), self._saver("Parquet")], layout=ipw.Layout(display="none")
         )
-        self.widget = ipw.VBox([self._told, self._save, self._pin])
+        chosen = ipw.VBox(
+            [self._told, self._save], layout=ipw.Layout(flex="1 1 540px", min_width="0")
+        )
+        self.widget = ipw.Box(
+            [chosen, self._pin], layout=ipw.Layout(flex_flow="row wrap", grid_gap="0 14px")
+        )
         self._following = False
 
     def attach(self) -> None:
@@ -116,14 +122,15 @@ class Picks:
         view = self._explorer.views()[number]
         one = inspect_row(view.lat, view.prior, row, neighbours=_NEIGHBOURS)
         spec = style.themed(inspection_spec(one), self._theme)
+        # Its headline stands beside the picture.
+        spec["layout"] |= {"annotations": [], "margin": spec["layout"]["margin"] | {"t": 8}}
+        spec["layout"]["height"] -= 46
         if self._bars is None:
             self._bars = Plot(spec["data"], spec["layout"], label="the kept latent")
-            self._beside = ipw.VBox([self._bars], layout=ipw.Layout(flex="1 1 480px"))
         else:
             self._bars.show(spec["data"], spec["layout"])
         self._picture.value = self._described(number, one)
-        left = ipw.VBox([self._picture, self._close], layout=ipw.Layout(align_items="flex-start"))
-        self._pin.children = (left, self._beside)
+        self._pin.children = (self._picture, self._bars, self._close)
         self._pin.layout.display = None
         self._explorer.bound.set_state(pinned=row)
 
@@ -136,18 +143,18 @@ class Picks:
         """Return picture, labels and neighbours of a row as HTML."""
         run, split = self._number(number), self._explorer.split
         title = html.escape(self._explorer.sources[run].title)
-        own = _sample_html(self._samples(run)(split, one.row), 112)
+        own = _sample_html(self._samples(run)(split, one.row), 64)
         lat = self._explorer.views()[number].lat
         lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
-        own = "<br>".join([*lines, own])
         near = list(zip(one.neighbours.tolist(), one.distances.tolist(), strict=True))
         lists = [("nearest in latent space", near)]
         if inputs := self._samples(run).nearest(split, one.row, _NEIGHBOURS):
             lists.append(("nearest in input space", inputs))
         told = "".join(self._listed_rows(run, split, lat, name, rows) for name, rows in lists)
+        words = "<br>".join([*headline(one), f"in {title}", *lines])
         return (
-            f"<div style='width:300px;line-height:1.4'><b>row {one.row}</b> of {title}<br>{own}<br>"
-            f"{told}</div>"
+            f"<div style='{_SMALL}'><div style='display:flex;gap:8px'><div>{own}</div>"
+            f"<div>{words}</div></div>{told}</div>"
         )
 
     def _listed_rows(
@@ -159,8 +166,8 @@ class Picks:
         for row, distance in rows:
             label = f", {lat.class_names[labels[row]]}" if row in labels else ""
             told = html.escape(f"row {row}{label}, at {distance:.3g}")
-            items.append(f"<li>{_sample_html(self._samples(run)(split, row), 32)} {told}</li>")
-        return f"{name}:<ul style='margin:0;padding-left:18px'>{''.join(items)}</ul>"
+            items.append(f"<li>{_sample_html(self._samples(run)(split, row), 24)} {told}</li>")
+        return f"{name}:<ul style='{_NEAR}'>{''.join(items)}</ul>"
 
     # ---------------------------------------------------------- several
 
@@ -174,7 +181,7 @@ class Picks:
             return
         view = explorer.views()[number]
         inside = within(view.points, event["polygon"]) & np.isin(view.lat.y, view.shown)
-        self._choose(number, view.lat.index[inside], "lasso")
+        self._choose(number, view.lat.index[inside], "lasso", event.get("combine"))
 
     def _listed(self, change: Any) -> None:
         """Choose the rows that the list names, of the first run shown."""
@@ -204,17 +211,16 @@ class Picks:
             return None
         return [split.texts[row] for row in view.lat.index]
 
-    def _choose(self, number: int, rows: NDArray[np.int64], how: str) -> None:
+    def _choose(
+        self, number: int, rows: NDArray[np.int64], how: str, combine: str | None = None
+    ) -> None:
         explorer = self._explorer
         source = explorer.sources[self._number(number)].title
-        before, combine = explorer.chosen, explorer.controls["combine"].value
-        if combine != "new" and before.split == explorer.split and len(before):
-            joined = np.union1d if combine == "add" else np.setdiff1d
-            rows = joined(before.rows, rows)
         self._following = True
         explorer.controls["choose"].value = how
         self._following = False
-        explorer.chosen.choose(rows, split=explorer.split, source=source)
+        combine = combine or explorer.controls["combine"].value
+        explorer.chosen.choose(rows, split=explorer.split, source=source, combine=combine)
 
     def show_chosen(self) -> None:
         """Tell how right, how sure and how likely the chosen rows are, in every run shown."""
@@ -357,14 +363,17 @@ def within(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> NDArray
 # ---------------------------------------------------------------- HTML
 
 _PIXELS = "style='image-rendering:pixelated;vertical-align:middle;margin:1px'"
-_CELL = "style='padding:1px 14px 1px 0;text-align:left'"
+_HEAD = "style='padding:0 8px 0 0;text-align:left'"
+_CELL = "style='padding:0 8px 0 0;text-align:left;white-space:nowrap'"
+_SMALL = "font-size:12px;line-height:1.4"
+_NEAR = "margin:0;padding:0;list-style:none;display:flex;flex-wrap:wrap;gap:0 10px"
+_HEADS = (
+    "run", "chosen", "accuracy", "confidence", "ECE (if calibrated)", "log p(z|y), nats (all)"
+)  # fmt: skip
 _TABLE = (
-    "<table style='line-height:1.4'><tr>"
-    + "".join(
-        f"<th {_CELL}>{name}</th>"
-        for name in ("run", "chosen", "accuracy", "mean confidence", "ECE", "mean log p(z|y)")
-    )
-    + "</tr>{rows}</table>"
+    f"<div style='overflow-x:auto'><table style='{_SMALL};font-size:11px'><tr>"
+    + "".join(f"<th {_HEAD}>{name}</th>" for name in _HEADS)
+    + "</tr>{rows}</table></div>"
 )
 
 
@@ -376,9 +385,9 @@ def _row_html(title: str, summary: SelectionSummary) -> str:
         f"{summary.n:,} of {summary.of:,}",
         f"{summary.accuracy:.3f} [{low:.3f}, {high:.3f}]",
         f"{summary.confidence:.3f}{law}",
-        f"{summary.ece:.3f} ({summary.ece_if_calibrated:.3f} if calibrated)",
-        f"{summary.log_density:.3g} ± {summary.log_density_error:.2g} nats "
-        f"(all {summary.log_density_all:.3g})",
+        f"{summary.ece:.3f} ({summary.ece_if_calibrated:.3f})",
+        f"{summary.log_density:.3g} ± {summary.log_density_error:.2g} "
+        f"({summary.log_density_all:.3g})",
     ]
     if np.isnan(summary.log_density):
         told[-1] = "–"

@@ -35,7 +35,7 @@ class InformationExplorer(Explorer):
     Parameters
     ----------
     runs : runs of one or more heads at one or more imbalances of one dataset, all of the same
-        classes; `train_imbalanced` trains them
+        classes, see `vcviz.training.train_grid`
     theme : "auto", "light" or "dark"
 
     Attributes
@@ -45,7 +45,8 @@ class InformationExplorer(Explorer):
 
     Examples
     --------
-    >>> runs = vcviz.training.train_imbalanced((1, 10), epochs=2, progress=False)
+    >>> grid = {"dataset_options.imbalance": [1, 10], "head": ["softmax", "pc_softmax"]}
+    >>> runs = vcviz.training.train_grid(grid, dataset="mixture", epochs=2, progress=False)
     >>> explorer = vcviz.InformationExplorer(runs)
     >>> explorer.controls["ratio"].options
     (('1', 0), ('10', 1))

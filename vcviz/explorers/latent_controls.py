@@ -18,9 +18,8 @@ from vcviz.explorers.controls import (
     class_choice,
     dropdown,
     epoch_slider,
+    folded_panel,
     player,
-    reset_button,
-    row_of,
 )
 from vcviz.explorers.panel_data import Axes, Source
 from vcviz.metrics.ood import METHODS
@@ -31,6 +30,8 @@ SPLITS = ("test", "train")
 TOUR = 90
 _PAIRS = 8  # axis pairs on offer
 _PAGE_PX = 1200  # width of a page, until it says its own
+#: rows of controls that are always in view
+_FIRST = ("view", "tour", "ask")
 
 #: value -> label of the rows that a list chooses without a mouse
 CHOICES = {
@@ -86,7 +87,7 @@ def _control(default: Any, row: str, make: Make, *, option: bool = False) -> Any
     Parameters
     ----------
     default : its value where nothing is offered to choose
-    row : of the controls in which it stands
+    row : of the controls in which it stands; those of `_FIRST` are always in view
     make : returns the widget, or None if there is nothing to choose
     option : its value is the figure's option of the same name, see `LatentOptions`
     """
@@ -133,7 +134,7 @@ def _of_law(label: str, value: bool, offer: Offer) -> ipw.Widget | None:
 def _backdrop(offer: Offer) -> ipw.Widget | None:
     kinds = ["none", *kinds_beneath(offer.backdrops, offer.split)]
     named = [(BACKDROPS[kind], kind) for kind in kinds]
-    return dropdown("Beneath", named) if len(kinds) > 1 else None
+    return dropdown("Beneath", named, px=200) if len(kinds) > 1 else None
 
 
 def _strangers(offer: Offer) -> ipw.Widget | None:
@@ -163,11 +164,11 @@ def _color(offer: Offer) -> ipw.Widget:
         train = source.latents(("train", False), None)[0] if source.epochs else None
         found = available_values(lat, prior=prior, train=train)
         known = found if source is offer.sources[0] else {k: known[k] for k in known if k in found}
-    return dropdown("Colour", [("class", "class"), *((known[name], name) for name in known)])
+    return dropdown("Colour", [("class", "class"), *((known[n], n) for n in known)], px=200)
 
 
 def _choose(_offer: Offer) -> ipw.Widget:
-    return dropdown("Choose", [(label, name) for name, label in CHOICES.items()])
+    return dropdown("Choose", [(label, name) for name, label in CHOICES.items()], px=230)
 
 
 def _combine(_offer: Offer) -> ipw.Widget:
@@ -181,7 +182,7 @@ def _find(_offer: Offer) -> ipw.Widget:
         placeholder="row, class, text, or: confidence > 0.9 and not right",
         continuous_update=False,
         style=PLAIN,
-        layout=ipw.Layout(width="340px"),
+        layout=ipw.Layout(flex="1 1 160px", max_width="340px"),
     )
 
 
@@ -198,9 +199,9 @@ class LatentValues:
 
     runs: tuple[int, ...] = _control((), "what", _runs)
     split: str = _control("test", "what", _split)
-    axes: Axes = _control(("pair", 0, 1), "what", _axes)  # noqa: RUF009
-    epoch: int | None = _control(None, "when", _epoch)
-    all_rows: bool = _control(False, "when", _all_rows)
+    axes: Axes = _control(("pair", 0, 1), "ask", _axes)  # noqa: RUF009
+    epoch: int | None = _control(None, "view", _epoch)
+    all_rows: bool = _control(False, "what", _all_rows)
     turn: int = _control(0, "tour", _turn)
     anticipated: bool = _control(
         False, "parts", partial(_of_law, "anticipated p(z|y), solid", True), option=True
@@ -211,13 +212,13 @@ class LatentValues:
     boundaries: bool = _control(
         False, "parts", partial(_of_law, "decision boundaries, dotted", False)
     )
-    backdrop: str = _control("none", "parts", _backdrop)
-    strangers: str = _control("", "parts", _strangers)
-    score: str = _control("", "parts", _score)
+    backdrop: str = _control("none", "view", _backdrop)
+    strangers: str = _control("", "what", _strangers)
+    score: str = _control("", "view", _score)
     classes: tuple[int, ...] = _control((), "classes", _classes, option=True)
-    color: str = _control("class", "classes", _color, option=True)
-    choose: str = _control("none", "choose", _choose)
-    find: str = _control("", "choose", _find)
+    color: str = _control("class", "view", _color, option=True)
+    choose: str = _control("none", "ask", _choose)
+    find: str = _control("", "ask", _find)
     combine: str = _control("new", "choose", _combine)
     only_chosen: bool = _control(
         False, "choose", lambda _: checkbox("these alone", False), option=True
@@ -271,7 +272,7 @@ def axes_of(latent_dim: int, umap: bool) -> list[tuple[str, Axes]]:
 
 
 def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
-    """Return the controls in rows: what is shown, when and along which axes, which parts."""
+    """Return the controls in rows, those that are used most in view."""
     shown = dict(controls)
     for name, interval in (("epoch", 400), ("turn", 120)):
         if name in shown:
@@ -292,9 +293,8 @@ def latent_panel(controls: Mapping[str, ipw.Widget], reset: Any) -> ipw.Widget:
     for declared in fields(LatentValues):
         if declared.name in shown:
             rows.setdefault(declared.metadata["row"], []).append(shown[declared.name])
-    boxes = list(rows.values())
-    boxes[-1].append(reset_button(reset))
-    return ipw.VBox([row_of(box) for box in boxes])
+    first = [rows.pop(name) for name in _FIRST if name in rows]
+    return folded_panel(first, rows.values(), reset)
 
 
 def _only_if(shown: ipw.Widget, wanted: Callable[[], bool], *controls: ipw.Widget) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
-from traitlets import TraitError
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.explorers.backdrops import Backdrops
@@ -26,6 +25,7 @@ from vcviz.explorers.latent_controls import (
     starting_values,
 )
 from vcviz.explorers.latent_scene import EVERY, LatentScene
+from vcviz.explorers.page_rows import of_split, with_rows
 from vcviz.explorers.panel_data import Axes, sources
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
@@ -36,14 +36,6 @@ _BUDGET = 0.78e6  # bytes of JSON for the frames of a static figure: two fit int
 _REGION_BYTES = 4500  # of decision regions as a picture, in text
 _ENOUGH = 10  # epochs that a figure should have before it brings more
 _LAYERS = ("anticipated", "empirical", "boundaries")
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class LatentExplorer(Explorer):
@@ -93,6 +85,8 @@ class LatentExplorer(Explorer):
     ['run', 'row', 'label', 'predicted', 'confidence', 'right']
     """
 
+    # A list and a field that choose rows would choose them again.
+    _acting = ("choose", "find")
     words = (
         "anticipated p(z|y)",
         "empirical q(z|y)",
@@ -186,35 +180,51 @@ class LatentExplorer(Explorer):
             raise unknown("slider", slider, ("epoch", "turn"))
         options = LatentOptions(compact=True, max_points=max_points)
         layers = [name for name in _LAYERS if name in self.controls]
+
+        def draw(**values: Any) -> Mapping[str, Any]:
+            spec = self._draw(options, **values)
+            return of_split(spec, values.get("split", self._start.split))
+
         if slider == "turn":
             if "turn" not in self.controls:
                 raise InputError("there is no grand tour of latents of two dimensions")
-            return self.bound.figure(
+            found = self.bound.figure(
                 layers=layers,
                 slider="turn",
                 frames=frames or self._affordable(1, max_points, beneath=False),
                 axes=("tour",),
-                draw=lambda **values: self._draw(options, **values),
+                draw=draw,
             )
+            return self.carrying(found)
         menus: dict[str, Sequence[Any] | None] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
-            menus["axes"] = list(axes) if axes is not None else offered[:2]
+            now = self.controls["axes"].value
+            usual = offered[:2] if now in (*offered[:2], ("tour",)) else [now, offered[0]]
+            menus["axes"] = list(axes) if axes is not None else usual
         elif "split" in self.controls:
             menus["split"] = None
         views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
         if beneath is None:
             beneath = self._affordable(views, max_points, beneath=True) >= _ENOUGH
         beneath = beneath and "backdrop" in self.controls
-        return self.bound.figure(
+        found = self.bound.figure(
             menus=menus,
             layers=layers,
             one_of="backdrop" if beneath else None,
             frames=frames or self._affordable(views, max_points, beneath=beneath),
-            draw=lambda **values: self._draw(
-                options, **(values | {"backdrop": EVERY} if beneath else values)
-            ),
+            draw=lambda **values: draw(**(values | {"backdrop": EVERY} if beneath else values)),
         )
+        return self.carrying(found)
+
+    def carrying(self, figure: go.Figure) -> go.Figure:
+        """Let a page colour, find and show the rows behind the points of a static figure."""
+        runs = [self.sources[k] for k in self.shown.runs]
+        offered: list[str] = []
+        if self.shown.color == "class":  # else every frame has colours of its own
+            offered = [name for _, name in self.controls["color"].options if name != "class"]
+        probe = not self.bound.values.get("all_rows", self._start.all_rows)
+        return with_rows(figure, runs, offered, probe=probe)
 
     def _affordable(self, views: int, rows: int, *, beneath: bool) -> int:
         """Return how many steps fit the budget, by what points, outlines and regions take."""
@@ -261,45 +271,11 @@ class LatentExplorer(Explorer):
         self._picks.unpin()
         super().reset()
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """What is shown, as plain values that JSON can hold: set it to come back to a view.
+    def _kept(self) -> dict[str, Any]:
+        return {"pinned": self.shown.pinned}
 
-        The value of every control, the chosen rows and the kept latent.
-
-        Examples
-        --------
-        >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-        >>> explorer = vcviz.LatentExplorer(run)
-        >>> explorer.state = {"all_rows": True, "chosen": {"rows": [3, 17], "split": "test"}}
-        >>> explorer.selection["row"].tolist()
-        [3, 17]
-        """
-        shown = self.bound.values
-        found = {name: _plain(shown[name]) for name in self.controls}
-        return found | {
-            "chosen": {"rows": self.chosen.rows.tolist(), "split": self.chosen.split},
-            "pinned": shown["pinned"],
-        }
-
-    @state.setter
-    def state(self, state: Mapping[str, Any]) -> None:
-        given = {name: _hashable(value) for name, value in state.items()}
-        chosen, pinned = state.get("chosen"), given.pop("pinned", None)
-        given.pop("chosen", None)
-        for name in given:
-            if name not in self.controls:
-                raise unknown("control", name, self.controls)
-        # A list and a field that choose rows would choose them again.
-        for name in ("choose", "find"):
-            given.pop(name, None)
-        try:
-            self.bound.set(**given)
-        except (TraitError, ValueError) as error:
-            raise InputError(f"a state of another explorer: {error}") from None
-        if chosen is not None:
-            self.chosen.choose(chosen["rows"], split=chosen["split"])
-        if pinned is not None and pinned >= 0:
+    def _keep(self, pinned: int = -1) -> None:
+        if pinned >= 0:
             self._picks.pin(0, pinned)
 
     @property
@@ -309,8 +285,7 @@ class LatentExplorer(Explorer):
 
     def _zoomed(self, event: dict[str, Any]) -> None:
         number = self.panel_at(event["axes"][0])
-        views = self.views()
-        if number is None or len(views[number].lat) <= self._max_points // len(views):
+        if number is None:
             return
         windows = dict(self.bound.values["windows"])
         (x0, x1), (y0, y1) = event["range"]

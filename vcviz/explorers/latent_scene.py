@@ -16,9 +16,15 @@ from vcviz.explorers.static_layers import still_backdrops
 from vcviz.figures import theme as style
 from vcviz.figures.colouring import KEY_PX, Colouring, colouring_of
 from vcviz.figures.fields import field_bar
-from vcviz.figures.latent_panel import LatentOptions, LatentPanel, View, checked_classes
+from vcviz.figures.latent_panel import (
+    LatentOptions,
+    LatentPanel,
+    View,
+    Window,
+    checked_classes,
+)
 from vcviz.figures.latent_spec import GAP_X, fit_range_of, spec_of_views
-from vcviz.figures.latent_traces import pin_trace
+from vcviz.figures.latent_traces import label_trace, pin_trace
 from vcviz.figures.outlines import Range
 
 #: a backdrop that is all of them at once, of which a list in a static figure shows one
@@ -26,6 +32,8 @@ EVERY = "every"
 #: backdrops that are a number at every point, with a bar of its colours
 FIELDS = ("log_ratio", "ood")
 _BAR_PX = 96  # beside the panels
+_LABELS = 25  # points in view that are labelled, at most
+_FIT_PX = 104  # lower than in a page: what a person asked for stands beneath
 
 
 class LatentScene:
@@ -99,11 +107,14 @@ class LatentScene:
         limits = limits_of(fields) if fields else None
         classes = checked_classes(values.classes, len(self.sources[0].class_names))
         views = []
+        windows = dict(values.windows)
         for i, (k, backdrop) in enumerate(zip(values.runs, backdrops, strict=True)):
             panel = self.sources[k].panel(_axes(values), _rows(values), values.epoch)
             if values.backdrop in FIELDS:
                 backdrop = filled(backdrop, limits)
             over = [*backdrop.over, *_pinned(panel, values.pinned)]
+            if i in windows:
+                over += _named(panel, windows[i], classes)
             if i:  # one legend for all panels
                 over = [trace | {"showlegend": False} for trace in over]
             under, told = backdrop.under, backdrop.told
@@ -112,8 +123,10 @@ class LatentScene:
 
     def _shared(self, values: LatentValues) -> dict[str, Any]:
         """Return the options that live and static figures share."""
+        chosen = np.frombuffer(values.chosen, np.int64)
         return {
             **values.options,
+            "chosen": chosen if len(chosen) else None,
             "mass": self._mass,
             "rule": self._rule(),
             "fit_range": self._fit_range(_rows(values)),
@@ -128,13 +141,12 @@ class LatentScene:
         return colouring_of([self.sources[k].values(rows, color) for k in runs])
 
     def _options(self, values: LatentValues) -> LatentOptions:
-        chosen = np.frombuffer(values.chosen, np.int64)
         return LatentOptions(
             live=True,
+            fit_px=_FIT_PX,
             picture_above=max(self._max_points // max(len(values.runs), 1), 1),
             **_room(values.width, len(values.runs), beside=_beside(values)),
             windows=dict(values.windows),
-            chosen=chosen if len(chosen) else None,
             **self._shared(values),
         )
 
@@ -179,6 +191,15 @@ def _pinned(panel: LatentPanel, row: int) -> list[dict[str, Any]]:
     """Return a mark around the kept latent, where the panel has it."""
     place = np.flatnonzero(panel.lat.index == row)
     return [pin_trace(panel.points[place])] if row >= 0 and len(place) else []
+
+
+def _named(panel: LatentPanel, window: Window, classes: Sequence[int]) -> list[dict[str, Any]]:
+    """Return row and class of each point in a window, once they are few."""
+    (x0, x1), (y0, y1) = (sorted(ends) for ends in window)
+    x, y = panel.points.T
+    inside = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1) & np.isin(panel.lat.y, classes)
+    few = 0 < inside.sum() <= _LABELS
+    return [label_trace(panel.lat, panel.points, np.flatnonzero(inside))] if few else []
 
 
 def _beside(values: LatentValues) -> int:

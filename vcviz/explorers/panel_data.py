@@ -105,10 +105,10 @@ class Source:
         lat, prior = self.latents((split, False), None)
         return projected(lat, prior, axes)
 
-    def _tour(self, split: str, n_frames: int) -> list[Projection]:
+    def _tour(self, split: str, frames: int) -> list[Projection]:
         """Return the planes of a grand tour through the trained model's latents."""
         lat, prior = self.latents((split, False), None)
-        return grand_tour(lat, n_frames, prior=prior)
+        return grand_tour(lat, frames, prior=prior)
 
     def _ranges(self, axes: Axes, rows: Rows) -> tuple[Range, Range]:
         """Return axis ranges that show the latents of every epoch and the final law."""

@@ -158,8 +158,9 @@ class Plot(anywidget.AnyWidget):
         Parameters
         ----------
         kind : "click" and "hover" tell ``trace``, ``point``, ``x``, ``y``, the trace's ``meta``
-            and its panel's ``axes`` (the names of both); "unhover" nothing; "select" ``axes`` and
-            ``polygon``, (P, 2) corners in their units or None when it is cleared; "viewport"
+            and its panel's ``axes`` (the names of both); "unhover" nothing; "select" ``axes``,
+            ``polygon``, (P, 2) corners in their units or None when it is cleared, and ``combine``,
+            "add" with Shift, "remove" with Alt, else None; "viewport"
             ``axes`` and ``range``, ((x0, x1), (y0, y1)); "resize" the ``width`` in pixels that the
             page gives the figure, at first and whenever it changes
         callback : anything it returns is ignored

@@ -36,8 +36,18 @@ class Selection(traitlets.HasTraits):
     def __init__(self) -> None:
         super().__init__(rows=np.empty(0, np.int64))
 
-    def choose(self, rows: ArrayLike, *, split: str = "test", source: str | None = None) -> None:
+    def choose(
+        self,
+        rows: ArrayLike,
+        *,
+        split: str = "test",
+        source: str | None = None,
+        combine: str = "new",
+    ) -> None:
         """Choose these rows, none to clear; observers of ``rows`` hear of it once.
+
+        With `combine` "add" or "remove" they come to those of the same split that are chosen
+        already, or go from them.
 
         Raises
         ------
@@ -45,6 +55,9 @@ class Selection(traitlets.HasTraits):
             If `rows` are not whole numbers from 0.
         """
         chosen = _checked(rows)
+        if combine != "new" and split == self.split:
+            joined = np.union1d if combine == "add" else np.setdiff1d
+            chosen = joined(self.rows, chosen)
         if np.array_equal(chosen, self.rows) and split == self.split:
             return
         # The rows last: who hears of them finds the rest in place.

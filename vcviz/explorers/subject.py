@@ -69,7 +69,7 @@ class Subject:
     def __init__(
         self,
         lat: LatentSet,
-        law: LatentPrior | None,
+        prior: LatentPrior | None,
         anticipates: str | None,
         *,
         model: nn.Module | None = None,
@@ -87,7 +87,7 @@ class Subject:
         self.can_attack = rows is not None and not why_not
         self.why_not = why_not or ("" if rows is not None else _NO_INPUTS)
         self.has_latents, self.told = has_latents, told
-        self._lat, self._law = lat, law
+        self._lat, self._law = lat, prior
         self.can_corrupt: str = "" if data is None else data.kind
         self.layer, self.head = layer, head
         self._model, self._rows, self._data = model, rows, data
@@ -105,27 +105,27 @@ class Subject:
         return self._law
 
     def attack(
-        self, n: int | ArrayLike = 50, *, progress: bool = True, **options: Any
+        self, rows: int | ArrayLike = 50, *, progress: bool = True, **options: Any
     ) -> Trajectory:
-        """Attack rows that were kept for it: the first `n`, or those named; see `vcviz.attack`."""
+        """Attack rows that were kept for it: so many, or those named; see `vcviz.attack`."""
         from vcviz.attacks import attack
 
-        model, rows, chosen = self._attacked(n)
-        path = attack(model, rows, progress=progress, **{"layer": self.layer} | options)
+        model, split, chosen = self._attacked(rows)
+        path = attack(model, split, progress=progress, **{"layer": self.layer} | options)
         return replace(path, index=chosen)
 
-    def robustness(self, n: int | ArrayLike = 50, **options: Any) -> RobustnessCurve:
+    def robustness(self, rows: int | ArrayLike = 50, **options: Any) -> RobustnessCurve:
         """Follow accuracy and ECE of rows against the radius; see `robustness_curve`."""
         from vcviz.attacks.curve import robustness_curve
 
-        model, rows, _ = self._attacked(n)
+        model, split, _ = self._attacked(rows)
         own = {"layer": self.layer, "name": self.name}
-        return robustness_curve(model, rows, **own | options)
+        return robustness_curve(model, split, **own | options)
 
-    def _attacked(self, n: int | ArrayLike) -> tuple[nn.Module, Split, NDArray[np.int64]]:
+    def _attacked(self, rows: int | ArrayLike) -> tuple[nn.Module, Split, NDArray[np.int64]]:
         if self._model is None or self._rows is None:
             raise InputError("there is no model to attack, or its inputs have no gradients")
-        chosen = as_rows(n, len(self._rows))
+        chosen = as_rows(rows, len(self._rows))
         return self._model, self._rows.take(chosen), chosen
 
     def split(self, name: str = "test") -> Split:

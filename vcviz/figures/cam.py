@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import EDGE, data_uri, rgba
@@ -20,6 +21,7 @@ _ROW_PX = 108
 _COLORS = [[0.0, "rgb(33,102,172)"], [0.5, "rgba(200,200,200,0)"], [1.0, "rgb(178,24,43)"]]
 
 
+@takes_records
 def plot_info_cam(
     maps: ActivationMaps,
     rows: ArrayLike | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
@@ -18,6 +19,7 @@ from vcviz.metrics.accuracy import ClassAccuracy
 _FILLED = 0.82
 
 
+@takes_records
 def plot_class_accuracy(
     accuracies: ClassAccuracy | Sequence[ClassAccuracy], *, theme: style.Theme = "auto"
 ) -> go.Figure:

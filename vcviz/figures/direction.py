@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
@@ -40,8 +41,9 @@ class DirectionRanges:
     quantile: Range
 
 
+@takes_records
 def plot_direction(
-    found: Marginals | Sequence[Marginals],
+    marginals: Marginals | Sequence[Marginals],
     *,
     ranges: DirectionRanges | None = None,
     theme: style.Theme = "auto",
@@ -50,7 +52,7 @@ def plot_direction(
 
     Parameters
     ----------
-    found : see `vcviz.metrics.marginals`; several stand above one another, with the same axes
+    marginals : see `vcviz.metrics.marginals`; several stand above one another, with the same axes
     ranges : of the axes; default what all need, `direction_ranges`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
@@ -77,7 +79,7 @@ def plot_direction(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['anticipated', 'band', 'diagonal', 'empirical', 'key', 'quantiles', 'readout']
     """
-    return style.apply(go.Figure(**direction_spec(_listed(found), ranges)), theme)
+    return style.apply(go.Figure(**direction_spec(_listed(marginals), ranges)), theme)
 
 
 def direction_spec(

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
@@ -25,6 +26,7 @@ _STEPS = 24  # of each colour
 _PANEL_PX, _GAP_PX = 360, 100
 
 
+@takes_records
 def plot_field(
     fields: PlaneField | Sequence[PlaneField],
     *,

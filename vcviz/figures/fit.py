@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Places, class_places, labels
@@ -35,6 +36,7 @@ _SCALES = {
 _SPREAD = 0.6  # of the space of a class, shared by its fits
 
 
+@takes_records
 def plot_latent_fit(
     fits: LatentFit | Sequence[LatentFit],
     *,

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
@@ -21,12 +22,13 @@ _SPAN = 40.0  # nats below the best that the axis of log p(z|y) shows at most
 _BAR_PX = 21
 
 
-def plot_inspection(one: Inspection, *, theme: style.Theme = "auto") -> go.Figure:
+@takes_records
+def plot_inspection(inspection: Inspection, *, theme: style.Theme = "auto") -> go.Figure:
     """Return bars of p(y|x) and of log p(z|y) of one sample.
 
     Parameters
     ----------
-    one : see `vcviz.metrics.inspect_row`
+    inspection : see `vcviz.metrics.inspect_row`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
     Returns
@@ -47,8 +49,8 @@ def plot_inspection(one: Inspection, *, theme: style.Theme = "auto") -> go.Figur
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['log density', 'probability']
     """
-    expect("plot_inspection", one, Inspection, "see inspect_row")
-    return style.apply(go.Figure(**inspection_spec(one)), theme)
+    expect("plot_inspection", inspection, Inspection, "see inspect_row")
+    return style.apply(go.Figure(**inspection_spec(inspection)), theme)
 
 
 def inspection_spec(one: Inspection) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class LatentOptions:
     rule : by which the classes were chosen, in words
     max_points : most points in a panel
     columns : panels in a row, at most
-    panel_px : height of a panel in pixels, as its width where there is little room
+    panel_px, fit_px : height of a panel, and of the fit beneath it, in pixels
     fit_range : (low, high) in nats of the axis of the fits; default what they need
     compact : for figures that carry many frames: hovers tell class and row alone, outlines have
         few vertices, and what changes with the data is drawn as traces, not as layout
@@ -141,6 +141,7 @@ class LatentOptions:
     max_points: int = 5000
     columns: int = 3
     panel_px: int = 320
+    fit_px: int = 150
     fit_range: Range | None = None
     compact: bool = False
     live: bool = False
@@ -212,6 +213,10 @@ class View:
             self._look(options, options.windows.get(number, self.ranges))
         else:
             self.rows = stratified(lat.y, shown, options.max_points, options.seed)
+            if options.chosen is not None:
+                mine = self.marked(options.chosen)
+                mine = mine[stratified(lat.y[mine], shown, options.max_points, options.seed)]
+                self.rows = np.union1d(self.rows, mine)
         if options.only_chosen and options.chosen is not None and self.picture is None:
             self.rows = self.rows[np.isin(lat.index[self.rows], options.chosen)]
         self.heading = [title_of(panel), *([panel.subtitle] if panel.subtitle else [])]

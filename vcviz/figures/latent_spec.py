@@ -27,6 +27,7 @@ from vcviz.figures.latent_traces import (
     fit_trace,
     legend_traces,
     live_point_traces,
+    marks,
     others_trace,
     outline_traces,
     point_trace,
@@ -44,7 +45,7 @@ LEGEND_ABOVE = 24
 #: letters of all class names together that fit beneath a narrow panel
 _TICK_LETTERS = 24
 _TICKED = 60  # classes with a tick each
-_FIT_PX, _ALONE_PX = 150, 700
+_ALONE_PX = 700
 _LEGEND_PX = 170
 GAP_X = 0.22  # of the width, between all columns together
 _GAP_PX, _HEADED_GAP_PX = 72, 112  # above fits; above panels, which have a heading
@@ -75,7 +76,8 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     )
     n_rows, _ = grid_of(len(views), options.columns)
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
-    upper, lower = _grid(n_rows, columns, with_fit, options.panel_px)
+    heights = [options.panel_px, options.fit_px] if with_fit else [options.panel_px]
+    upper, lower = _grid(n_rows, columns, heights)
     # Which axis is which panel's, for those who hear of what a person does there.
     panels = [f"x{cell.suffix}" for cell in upper[: len(views)]]
     layout: dict[str, Any] = {"annotations": [], "meta": {"panels": panels}}
@@ -125,7 +127,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
             coloured=options.colouring is None,
         )
     )
-    frame = _frame(n_rows, with_fit, len(views), len(shown), options.panel_px)
+    frame = _frame(n_rows, heights, len(views), len(shown))
     if options.colouring is not None:
         key = options.colouring.key(layout["yaxis"]["domain"], options.key_offset)
         layout["annotations"] += key["annotations"]
@@ -184,6 +186,11 @@ def _points(view: View, options: LatentOptions) -> list[Trace]:
             )
             for k in view.shown
         ]
+        if options.chosen is not None:
+            traces = [
+                trace | marks(lat.index[view.of_class(k)], options.chosen)
+                for k, trace in zip(view.shown, traces, strict=True)
+            ]
         kind = "scattergl" if len(rows) > WEBGL_ABOVE else "scatter"
         return [trace | {"type": kind} for trace in traces]
     picture = [] if view.picture is None else [raster_trace(view.picture)]
@@ -235,13 +242,11 @@ def _outlines(
 # ---------------------------------------------------------------- layout
 
 
-def _grid(
-    n_rows: int, columns: int, with_fit: bool, panel_px: int
-) -> tuple[list[Cell], list[Cell]]:
+def _grid(n_rows: int, columns: int, heights: Sequence[int]) -> tuple[list[Cell], list[Cell]]:
     """Return the cells of the panels and, if there are any, of the fits beneath them."""
-    heights = [panel_px, _FIT_PX] if with_fit else [panel_px]
+    with_fit = len(heights) > 1
     gaps = [_GAP_PX, _HEADED_GAP_PX] if with_fit else [_HEADED_GAP_PX]
-    rows = cells(heights * n_rows, columns, gap_x=GAP_X / columns, gap_y=gaps * n_rows)
+    rows = cells([*heights] * n_rows, columns, gap_x=GAP_X / columns, gap_y=gaps * n_rows)
     upper = [cell for row in rows[:: len(heights)] for cell in row]
     return upper, [cell for row in rows[1::2] for cell in row] if with_fit else []
 
@@ -287,11 +292,9 @@ def _fit_axes(
     return x, y
 
 
-def _frame(
-    n_rows: int, with_fit: bool, n_panels: int, n_classes: int, panel_px: int
-) -> dict[str, Any]:
+def _frame(n_rows: int, heights: Sequence[int], n_panels: int, n_classes: int) -> dict[str, Any]:
     """Return size, margins and legend: above the panels, or beside a single one."""
-    each = panel_px + (_FIT_PX + _GAP_PX if with_fit else 0)
+    each = sum(heights) + _GAP_PX * (len(heights) - 1)
     plot = n_rows * each + (n_rows - 1) * _HEADED_GAP_PX
     frame: dict[str, Any] = {"height": plot + 132, "margin": {"l": 68, "t": 76, "b": 56, "r": 12}}
     if n_panels == 1:

@@ -100,13 +100,18 @@ def live_point_traces(
         edge = {"color": "rgba(255,255,255,0.9)", "width": 0.4}
         trace["marker"] |= {"opacity": 1.0, "line": edge}
     if chosen is not None:
-        trace |= {
-            "selectedpoints": np.flatnonzero(np.isin(lat.index[mine], chosen)).astype(np.int32),
-            "selected": {"marker": {"opacity": 0.95}},
-            "unselected": {"marker": {"opacity": 0.1}},
-        }
+        trace |= marks(lat.index[mine], chosen)
         rings["opacity"] = 0.15
     return [trace, rings]
+
+
+def marks(rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> Trace:
+    """Return what lets the chosen rows of a trace stand out, and the others fade."""
+    return {
+        "selectedpoints": np.flatnonzero(np.isin(rows, chosen)).astype(np.int32),
+        "selected": {"marker": {"opacity": 0.95}},
+        "unselected": {"marker": {"opacity": 0.1}},
+    }
 
 
 def pin_trace(points: NDArray[np.float64]) -> Trace:
@@ -123,6 +128,25 @@ def pin_trace(points: NDArray[np.float64]) -> Trace:
         "showlegend": False,
         "meta": {"layer": "pinned"},
     }  # fmt: skip
+
+
+def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.int64]) -> Trace:
+    """Return row number and class beside some points: layer "labels"."""
+    names = labels(lat.class_names, 18)
+    return {
+        "type": "scatter",
+        "x": points[places, 0].astype(np.float32),
+        "y": points[places, 1].astype(np.float32),
+        "mode": "text",
+        "text": [
+            f"{row}: {names[k]}" for row, k in zip(lat.index[places], lat.y[places], strict=True)
+        ],
+        "textposition": "top center",
+        "textfont": {"size": 10},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"layer": "labels"},
+    }
 
 
 def _points(

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vcviz.base.errors import expect
+from vcviz.base.arguments import takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.latent_panel import LatentOptions, LatentPanel
 from vcviz.figures.latent_spec import latent_spec
 from vcviz.records import LatentPrior, LatentSet, Projection
 
 
+@takes_records
 def plot_latents(
     lat: LatentSet,
     prior: LatentPrior | None = None,
@@ -81,11 +82,11 @@ def plot_latents(
         max_points=max_points,
         seed=seed,
     )
-    expect("lat", lat, LatentSet, "of a run it is run.latents()")
     panel = LatentPanel(lat, prior, projection, title=title, texts=hover)
     return plot_latent_panels([panel], options, theme=theme)
 
 
+@takes_records
 def plot_latent_panels(
     panels: Sequence[LatentPanel],
     options: LatentOptions | None = None,

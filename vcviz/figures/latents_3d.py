@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Chosen, chosen_classes, labels, shown_note
 from vcviz.figures.latent_panel import checked_classes, stratified
@@ -23,6 +24,7 @@ SYMBOLS = ("circle", "square", "diamond", "square-open", "diamond-open")
 _GRID = "#9A9A9A"
 
 
+@takes_records
 def plot_latents_3d(
     lat: LatentSet,
     prior: LatentPrior | None = None,
@@ -75,7 +77,6 @@ def plot_latents_3d(
     >>> sorted({trace.type for trace in figure.data})
     ['scatter3d']
     """
-    expect("lat", lat, LatentSet, "of a run it is run.latents()")
     if projection is None:
         if lat.latent_dim < 3:
             raise InputError(
@@ -85,7 +86,6 @@ def plot_latents_3d(
         method: Any = "pair" if lat.latent_dim == 3 else "pca"
         dims = (0, 1, 2)
         projection = fit_projection(lat, method=method, dims=dims, prior=prior, n_components=3)
-    expect("projection", projection, Projection, "see vcviz.fit_projection")
     if len(projection.labels) != 3:
         raise InputError(f"projection must have three axes, got {len(projection.labels)}")
     chosen = chosen_classes(lat, prior) if classes is None else Chosen(tuple(classes))

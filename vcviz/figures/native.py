@@ -15,6 +15,8 @@ _STEP_MS = 350
 _BELOW = 60  # pixels of tick labels and titles beneath the axes
 _SLIDER_PX, _LISTS_PX = 78, 42
 _ROW_PX = 720  # of lists side by side, on a narrow page
+#: what a switch is labelled with beside its name
+ON, OFF = "☑", "☐"
 _EDGE = "rgba(128,128,128,0.6)"
 _BUTTONS = {
     "x": 0,
@@ -86,7 +88,7 @@ def place(
     Parameters
     ----------
     layout : the figure's, of which margin and height grow
-    lists : buttons and active number of each drop-down list
+    lists : buttons and active number of each drop-down list or switch
     slider, start : options of the slider and the one to start at
     redraw : whether a frame must be drawn anew because more than scatter data change
     """
@@ -101,10 +103,12 @@ def place(
     left = 0
     for entry in lists:
         width = 52 + 7 * max(len(b["label"]) for b in entry["buttons"])
+        look: dict[str, Any] = {"direction": "up"}
+        if entry.get("type") == "buttons":
+            width, look = width - 16, {"direction": "right", "showactive": False}
         if left and left + width > _ROW_PX:
             left, room = 0, room + _LISTS_PX
-        place = {"direction": "up", "pad": {"t": below + room, "l": left}}
-        menus.append({**_BUTTONS, **entry, **place})
+        menus.append({**_BUTTONS, **entry, **look, "pad": {"t": below + room, "l": left}})
         left += width
     room += _LISTS_PX if lists else 0
     found["updatemenus"] = menus

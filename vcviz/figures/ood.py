@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
@@ -20,12 +21,13 @@ KNOWN, STRANGE = style.CLASS_COLORS[0], style.CLASS_COLORS[3]
 _PANEL_PX, _GAP_PX, _ROC_GAP_PX = 150, 116, 58
 
 
+@takes_records
 def plot_ood(
     separations: Separation | Sequence[Separation],
     *,
     columns: int = 3,
     roc: bool = False,
-    bins: int = 40,
+    n_bins: int = 40,
     theme: style.Theme = "auto",
 ) -> go.Figure:
     """Return histograms of in- and out-of-distribution scores, a panel per score.
@@ -35,7 +37,7 @@ def plot_ood(
     separations : one or several, see `vcviz.studies.separate_strangers`
     columns : panels in a row
     roc : draw the ROC curve beneath each histogram
-    bins : bars along each axis
+    n_bins : bars along each axis
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
     Returns
@@ -70,7 +72,7 @@ def plot_ood(
     )
     if not found or not all(isinstance(s, Separation) for s in found):
         raise InputError("plot_ood draws Separation records, at least one; see separate_strangers")
-    check_count("bins", bins, minimum=2)
+    check_count("n_bins", n_bins, minimum=2)
     n_rows, columns = grid_of(len(found), columns)
     heights = [_PANEL_PX] * (n_rows * (2 if roc else 1))
     gaps = ([_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]) * n_rows
@@ -89,7 +91,7 @@ def plot_ood(
     for i, one in enumerate(found):
         row, column = divmod(i, columns)
         cell = grid[row * (2 if roc else 1)][column]
-        data += cell.place(_histogram(one, bins, legend=i == 0))
+        data += cell.place(_histogram(one, n_bins, legend=i == 0))
         layout |= cell.axes(*_histogram_axes(one, first=column == 0))
         layout["annotations"].append(cell.heading(*_heading(one, *several)))
         if roc:

@@ -19,6 +19,7 @@ Centres = dict[int, NDArray[np.float64]]
 #: draws per class by which the extent of a law without closed form is judged, or its outlines in
 #: a projection that is not linear
 _DRAWS = 400
+_SHOWN = 0.9  # share of a law inside its outline that axes make room for
 _OUTLINED = 5000  # points of a class that say where it is densest, at most
 GAP = np.full((1, 2), np.nan)
 
@@ -75,17 +76,15 @@ def thin(line: NDArray[np.float64], vertices: int | None) -> NDArray[np.float64]
 
 def latent_ranges(
     points: NDArray[np.float64],
-    law: LatentPrior | None = None,
+    prior: LatentPrior | None = None,
     projection: Projection | None = None,
-    *,
-    mass: float = 0.9,
 ) -> tuple[Range, Range]:
-    """Return (x, y) axis ranges of equal length that show the bulk of `points` and of `law`.
+    """Return (x, y) axis ranges of equal length that show the bulk of `points` and of `prior`.
 
     Parameters
     ----------
     points : (N, 2) projected latents
-    law : p(z|y); its outlines of `mass` are shown as far as they lie within one width of the
+    prior : p(z|y); its outlines of 90 % are shown as far as they lie within one width of the
         points, so that a law far away cannot shrink the points to a speck
     projection : map of the law to the plane; default none, for a law of the plane. One that is
         not linear may put draws of a law anywhere: the law is then left out
@@ -95,8 +94,8 @@ def latent_ranges(
     # Where all points are one (or nearly) the axes show its surroundings, in its own unit.
     least = 1e-6 * (float(np.abs(points).max(initial=0)) or 1.0)
     width = max(float((high - low).max()), least)
-    if law is not None and (projection is None or projection.linear):
-        law_low, law_high = _law_box(law, projection, mass)
+    if prior is not None and (projection is None or projection.linear):
+        law_low, law_high = _law_box(prior, projection)
         low = np.minimum(low, np.maximum(law_low, low - width))
         high = np.maximum(high, np.minimum(law_high, high + width))
     centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), least)
@@ -105,19 +104,19 @@ def latent_ranges(
 
 
 def _law_box(
-    law: LatentPrior, projection: Projection | None, mass: float
+    prior: LatentPrior, projection: Projection | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the corners (2,), (2,) of a box around the region of `mass` of every class."""
+    """Return the corners (2,), (2,) of a box around the region of 90 % of every class."""
     projection = projection or Projection("pair", ("1", "2"), np.eye(2))
-    if law.keeps(projection):
-        flat = law.project(projection)
+    if prior.keeps(projection):
+        flat = prior.project(projection)
         scale = np.sqrt(np.diagonal(flat.dispersion, axis1=1, axis2=2))
-        reach = flat.mass_radius(mass)[:, None] * scale
+        reach = flat.mass_radius(_SHOWN)[:, None] * scale
         return (flat.mean - reach).min(0), (flat.mean + reach).max(0)
-    labels = np.repeat(np.arange(law.n_classes), _DRAWS)
-    points = projection(law.sample(labels, np.random.default_rng(0))[0])[:, :2]
-    by_class = points.reshape(law.n_classes, _DRAWS, 2)
-    low, high = np.quantile(by_class, [(1 - mass) / 2, (1 + mass) / 2], axis=1)
+    labels = np.repeat(np.arange(prior.n_classes), _DRAWS)
+    points = projection(prior.sample(labels, np.random.default_rng(0))[0])[:, :2]
+    by_class = points.reshape(prior.n_classes, _DRAWS, 2)
+    low, high = np.quantile(by_class, [(1 - _SHOWN) / 2, (1 + _SHOWN) / 2], axis=1)
     return low.min(0), high.max(0)
 
 

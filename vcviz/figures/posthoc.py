@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
@@ -23,6 +24,7 @@ ROW_PX = 30
 _SPREAD = 0.5
 
 
+@takes_records
 def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto") -> go.Figure:
     """Return accuracy, NLL and ECE of each method with their intervals, a colour per run.
 

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
@@ -23,6 +24,7 @@ _FAINTEST, _STRONGEST = 0.05, 0.5  # opacity at confidence 1/C and 1
 _PANEL_PX, _ALONE_PX = 340, 640
 
 
+@takes_records
 def plot_regions(
     planes: LatentPlane | Sequence[LatentPlane],
     *,

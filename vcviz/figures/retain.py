@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
@@ -23,6 +24,7 @@ _SCALE = "Cividis"
 _BAR = {"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 10}}
 
 
+@takes_records
 def plot_retain(
     retained: RetainSet, *, max_rows: int = 400, theme: style.Theme = "auto"
 ) -> go.Figure:

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.gates import LINE_PX, gates_beneath
@@ -23,6 +24,7 @@ _GAP_PX = 92
 Traces = list[dict[str, Any]]
 
 
+@takes_records
 def plot_attack_accuracy(
     paths: Trajectory | Sequence[Trajectory],
     *,
@@ -49,7 +51,7 @@ def plot_attack_accuracy(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=20, epsilon=2.0, steps=3, progress=False)
+    >>> path = run.attack(rows=20, epsilon=2.0, steps=3, progress=False)
     >>> figure = vcviz.figures.plot_attack_accuracy(path)
     >>> figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     ('attack step', 'accuracy, fraction')
@@ -79,6 +81,7 @@ def plot_attack_accuracy(
     return style.apply(go.Figure(data, layout), theme)
 
 
+@takes_records
 def plot_robustness(
     curves: RobustnessCurve | Sequence[RobustnessCurve], *, theme: style.Theme = "auto"
 ) -> go.Figure:
@@ -107,7 +110,7 @@ def plot_robustness(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> curve = run.robustness(n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> curve = run.robustness(rows=100, epsilons=[0.5, 1.0], steps=10, progress=False)
     >>> figure = vcviz.plot_robustness(curve)
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['accuracy', 'ece', 'if calibrated', 'interval']

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
@@ -36,6 +37,7 @@ _CLEAN = {"corrupted_ece": "ece"}
 Spec = dict[str, Any]
 
 
+@takes_records
 def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
     """Return every claim on every task, by how many half-widths of its interval it held.
 
@@ -125,6 +127,7 @@ def claims_spec(board: Scoreboard) -> Spec:
     return {"data": data, "layout": layout}
 
 
+@takes_records
 def plot_scores(
     board: Scoreboard, task: str, numbers: Sequence[str], *, theme: style.Theme = "auto"
 ) -> go.Figure:
@@ -195,6 +198,7 @@ def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
     return {"data": data, "layout": layout}
 
 
+@takes_records
 def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "auto") -> go.Figure:
     """Return accuracy and ECE against the severity of corruption, and accuracy against the radius.
 

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
@@ -20,9 +21,10 @@ _SHARE = (0.0, 0.5)
 _GREY = [[0, "#000000"], [1, "#FFFFFF"]]
 
 
+@takes_records
 def plot_segmentation(
     split: PixelSplit,
-    seen: Segmentation | Sequence[Segmentation],
+    segmentations: Segmentation | Sequence[Segmentation],
     *,
     row: int = 0,
     theme: style.Theme = "auto",
@@ -32,7 +34,7 @@ def plot_segmentation(
     Parameters
     ----------
     split : pictures with labels, and true label distributions if they are known
-    seen : one segmentation of them or several
+    segmentations : one segmentation of them or several
     row : which picture
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
@@ -61,21 +63,23 @@ def plot_segmentation(
     >>> [note.text for note in figure.layout.annotations][:3]
     ['<b>picture</b>', '<b>label, as drawn</b>', '<b>truth: unlike, share</b>']
     """
-    seen = [seen] if isinstance(seen, Segmentation) else list(seen)
-    if not seen or not all(isinstance(s, Segmentation) for s in seen):
+    segmentations = (
+        [segmentations] if isinstance(segmentations, Segmentation) else list(segmentations)
+    )
+    if not segmentations or not all(isinstance(s, Segmentation) for s in segmentations):
         raise InputError("plot_segmentation draws Segmentation records, at least one")
     shape = (len(split), split.n_classes, *split.y.shape[1:])
-    if wrong := [s for s in seen if s.log_probs.shape != shape]:
+    if wrong := [s for s in segmentations if s.log_probs.shape != shape]:
         raise InputError(
             f"segmentations must be {shape} like the split, got {wrong[0].log_probs.shape}"
         )
     if check_count("row", row, minimum=0) >= len(split):
         raise InputError(f"row must lie in [0, {len(split)}), got {row}")
-    height = _PANEL_PX * (1 + len(seen)) + _GAP_PX * len(seen)
-    grid = cells([_PANEL_PX] * (1 + len(seen)), 4, gap_x=0.04, gap_y=_GAP_PX)
-    noise = [s.noise[row] for s in seen if s.noise is not None]
+    height = _PANEL_PX * (1 + len(segmentations)) + _GAP_PX * len(segmentations)
+    grid = cells([_PANEL_PX] * (1 + len(segmentations)), 4, gap_x=0.04, gap_y=_GAP_PX)
+    noise = [s.noise[row] for s in segmentations if s.noise is not None]
     loudest = float(np.quantile(noise, 0.99)) if noise else 1.0
-    worst = max(float(np.quantile(s.nll(split.y)[row], 0.99)) for s in seen)
+    worst = max(float(np.quantile(s.nll(split.y)[row], 0.99)) for s in segmentations)
     panels: list[tuple[Cell, str, dict[str, Any]]] = [
         (grid[0][0], "picture", _map(split.x[row].mean(0), _GREY, (0, 1))),
         (grid[0][1], "label, as drawn", _classes(split.y[row], split.class_names)),
@@ -83,7 +87,7 @@ def plot_segmentation(
     if split.label_probs is not None:
         unlike = 1 - split.label_probs[row].max(0)
         panels.append((grid[0][2], "truth: unlike, share", _map(unlike, "Viridis", _SHARE)))
-    for place, one in zip(grid[1:], seen, strict=True):
+    for place, one in zip(grid[1:], segmentations, strict=True):
         nll = one.nll(split.y)[row]
         predicted = _classes(one.predicted[row], split.class_names)
         panels += [

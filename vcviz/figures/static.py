@@ -2,8 +2,8 @@
 
 Plotly's menus overwrite each other's choices, so each kind of control here owns a property of its
 own: the slider the data (frames), the list of views `visible` (each view has its own traces), the
-list of layers `opacity`, and so does the list of what lies beneath, of traces that are no layers.
-Any combination of them therefore shows what it says.
+switches of layers `opacity`, and so does the list of what lies beneath, of traces that are no
+layers. Any combination of them therefore shows what it says.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError
 from vcviz.figures.differences import differences
-from vcviz.figures.native import Menu, frame_name, place
+from vcviz.figures.native import OFF, ON, Menu, frame_name, place
 from vcviz.figures.theme import escape
 
 #: more sets of traces than this make a page that nobody wants to open
@@ -50,8 +50,8 @@ def lay_out(
     values : what `draw` gets, but for the options below
     slider : options along the slider; the figure starts at `values[slider.name]`
     menus : their combinations become one list of views
-    layers : names of layers (`meta["layer"]` of traces) that a second list shows or hides; as a
-        mapping, name -> whether it is shown at first, else all are
+    layers : names of layers (`meta["layer"]` of traces) with a switch each; as a mapping, name ->
+        whether it is shown at first, else all are
     one_of : a list that shows one group of traces at a time, those whose ``meta["beneath"]`` is
         its value; at first that of `values`
     share : let a trace that is the same in all views stand there once, which is smaller; traces
@@ -87,7 +87,7 @@ def lay_out(
     lists = [_view_list(views, places, menus, choices, first)] if len(views) > 1 else []
     if layers:
         shown = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, True)
-        lists.append(_layer_list(data, shown))
+        lists += _switches(data, shown, len(lists) + (slider is not None))
     if one_of is not None:
         lists.append(_single_list(data, one_of, values[one_of.name]))
     # Without a redraw plotly.js draws scatter traces alone: any other that stands there, moving or
@@ -272,24 +272,27 @@ def _view_list(
     return {"buttons": buttons, "active": first}
 
 
-def _layer_list(data: list[dict[str, Any]], layers: Mapping[str, bool]) -> dict[str, Any]:
-    """Return a list that shows any subset of the layers; those not shown at first are hidden."""
+def _switches(
+    data: list[dict[str, Any]], layers: Mapping[str, bool], first: int
+) -> list[dict[str, Any]]:
+    """Return a switch for each layer; those not shown at first are hidden.
+
+    A switch says by its own label whether it is on, as nothing else of a button does that everyone
+    can see. `first` is its number among all buttons and lists of the figure.
+    """
     owner = [(trace.get("meta") or {}).get("layer") for trace in data]
-    rows = [i for i, layer in enumerate(owner) if layer in layers]
-    subsets = [s for n in range(len(layers), -1, -1) for s in itertools.combinations(layers, n)]
-    first = tuple(layer for layer, on in layers.items() if on)
-    for i in rows:
-        if owner[i] not in first:
-            data[i] = data[i] | {"opacity": 0.0}
-    buttons = [
-        {
-            "label": escape("Lines: " + (" + ".join(subset) or "none")),
-            "method": "restyle",
-            "args": [{"opacity": [float(owner[i] in subset) for i in rows]}, rows],
-        }
-        for subset in subsets
-    ]
-    return {"buttons": buttons, "active": subsets.index(first)}
+    found = []
+    for number, (layer, on) in enumerate(layers.items(), first):
+        rows = [i for i, own in enumerate(owner) if own == layer]
+        place = f"updatemenus[{number}].buttons[0].label"
+        labels = [f"{mark} {escape(layer)}" for mark in (OFF, ON)]
+        off_args, on_args = ([{"opacity": float(i)}, {place: labels[i]}, rows] for i in (0, 1))
+        if not on:
+            for i in rows:
+                data[i] = data[i] | {"opacity": 0.0}
+        button = {"label": labels[on], "method": "update", "args": on_args, "args2": off_args}
+        found.append({"type": "buttons", "buttons": [button], "active": 0 if on else -1})
+    return found
 
 
 def _single_list(data: list[dict[str, Any]], menu: Menu, value: Any) -> dict[str, Any]:

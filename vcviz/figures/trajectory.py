@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from vcviz.base.errors import expect
+from vcviz.base.arguments import takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.native import Menu
 from vcviz.figures.static import lay_out
@@ -17,6 +17,7 @@ from vcviz.records import LatentPrior, Projection, Trajectory
 FRAMES = 25
 
 
+@takes_records
 def plot_trajectory(
     path: Trajectory,
     prior: LatentPrior | None = None,
@@ -66,12 +67,11 @@ def plot_trajectory(
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=20, epsilon=2.0, steps=3, progress=False)
+    >>> path = run.attack(rows=20, epsilon=2.0, steps=3, progress=False)
     >>> figure = vcviz.plot_trajectory(path, run.prior(), samples=[0, 1])
     >>> [step.label for step in figure.layout.sliders[0].steps]
     ['0', '1', '2', '3']
     """
-    expect("path", path, Trajectory, "see vcviz.attack")
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
     return scene_figure(scene, path.steps if step is None else step, focus, theme)
 

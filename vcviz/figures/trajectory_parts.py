@@ -17,6 +17,7 @@ from vcviz.records import Trajectory, as_indices
 SAMPLES = 12
 #: heights of the latents, of the followed input, and of the pictures of all
 LATENTS_PX, FOCUS_PX, PICTURES_PX = 420, 168, 170
+LOW_PX = 220, 132  # of latents and of the input that is followed
 GAP_PX = 96
 #: how samples are chosen -> what it is called
 WHICH = {
@@ -54,14 +55,15 @@ def norm_name(norm: str) -> str:
     return {"linf": "L∞", "l2": "L2"}.get(norm, style.escape(norm))
 
 
-def places(n_curves: int, pictures: bool, narrow: bool = False) -> Places:
+def places(n_curves: int, pictures: bool, narrow: bool = False, low: bool = False) -> Places:
     """Return latents beside curves, above one followed input, above pictures of all.
 
-    On a narrow page all of them stand beneath one another.
+    On a narrow page all of them stand beneath one another; a low figure has lower panels.
     """
     if narrow:
         return _column(n_curves, pictures)
-    heights = [LATENTS_PX, FOCUS_PX, *([PICTURES_PX] if pictures else [])]
+    above = LOW_PX if low else (LATENTS_PX, FOCUS_PX)
+    heights = [*above, *([PICTURES_PX] if pictures else [])]
     rows = cells(heights, 2, gap_x=0.09, gap_y=GAP_PX, widths=[1.0, 1.05])
     # Numbers far from those of `rows`: axes must not be shared.
     curves = stacked(rows[0][1], n_curves, gap=0.28, first=10)

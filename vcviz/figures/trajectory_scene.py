@@ -41,7 +41,8 @@ _WRAP = 44
 class Scene:
     """An attack's paths, curves and pictures; `spec(step)` is the figure at a step.
 
-    Parameters are those of `plot_trajectory`; `narrow` lays it out for a page of a phone's width.
+    Parameters are those of `plot_trajectory`; `narrow` lays it out for a page of a phone's width,
+    `low` for one of a screen's height.
 
     Attributes
     ----------
@@ -60,6 +61,7 @@ class Scene:
         mass: Sequence[float] = (0.9,),
         pictures: bool = True,
         narrow: bool = False,
+        low: bool = False,
     ) -> None:
         shares = shares_of(mass)
         if prior is not None:
@@ -84,7 +86,7 @@ class Scene:
         self.curves = Curves(path, self.crossing, self.samples)
         self._pictures = pictures and path.x.ndim == 4
         self._narrow = narrow
-        self._places = places(len(self.curves.series), self._pictures, narrow)
+        self._places = places(len(self.curves.series), self._pictures, narrow, low)
         self._focus = cache(lambda i: Focus(path, i))
         self._fixed = self._lay(shares)
 

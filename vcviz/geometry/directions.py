@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
 from vcviz.geometry.moments import class_means, class_moments
@@ -21,6 +22,7 @@ KINDS = ("axis", "pca", "lda", "means", "weights")
 _PAIRS = 66
 
 
+@takes_records
 def natural_directions(
     lat: LatentSet, *, weight: ArrayLike | None = None, most: int = 8
 ) -> dict[str, Spec]:
@@ -75,6 +77,7 @@ def natural_directions(
     return found
 
 
+@takes_records
 def direction(lat: LatentSet, spec: Spec, *, weight: ArrayLike | None = None) -> Direction:
     """Return a direction by its kind.
 

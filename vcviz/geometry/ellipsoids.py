@@ -15,6 +15,7 @@ from vcviz.records import LatentPrior, Projection, as_float, as_labels
 
 #: fewer points of a class have no ellipsoid
 MIN_POINTS = 5
+_ON_CIRCLE, _ON_SURFACE = 33, 150  # points
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +33,13 @@ class Ellipsoid:
     centre: NDArray[np.float64]
     axes: NDArray[np.float64]
 
-    def wire(self, n_points: int = 33) -> NDArray[np.float64]:
+    def wire(self) -> NDArray[np.float64]:
         """Return (P, 3) circles on the surface, rows of NaN between them.
 
         Four meridians through the ends of the longest half-axis and three parallels about it.
         """
-        angle = np.linspace(0, 2 * np.pi, n_points)
-        circle = np.stack([np.cos(angle), np.sin(angle), np.zeros(n_points)], axis=1)
+        angle = np.linspace(0, 2 * np.pi, _ON_CIRCLE)
+        circle = np.stack([np.cos(angle), np.sin(angle), np.zeros(_ON_CIRCLE)], axis=1)
         found = []
         for turn in np.arange(4) * np.pi / 4:
             across = np.array([0, np.cos(turn), np.sin(turn)])
@@ -51,10 +52,10 @@ class Ellipsoid:
         surface = np.concatenate([part for ring in found for part in (ring, gap)][:-1])
         return self.centre + surface @ self.axes.T
 
-    def surface(self, n_points: int = 150) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def surface(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return (P, 3) points spread over the surface and the (T, 3) triangles between them."""
-        height = 1 - (2 * np.arange(n_points) + 1) / n_points
-        turn = np.pi * (1 + np.sqrt(5)) * np.arange(n_points)
+        height = 1 - (2 * np.arange(_ON_SURFACE) + 1) / _ON_SURFACE
+        turn = np.pi * (1 + np.sqrt(5)) * np.arange(_ON_SURFACE)
         ring = np.sqrt(1 - height**2)
         sphere = np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
         return self.centre + sphere @ self.axes.T, ConvexHull(sphere).simplices.astype(np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.options import check_count, check_number
 from vcviz.geometry.moments import class_moments
@@ -20,14 +21,15 @@ _ROWS = 2000
 _SHORTEST = 1e-3  # radians; planes that near are one
 
 
+@takes_records
 def grand_tour(
     lat: LatentSet,
-    n_frames: int = 120,
+    frames: int = 120,
     *,
     start: Projection | None = None,
     prior: LatentPrior | None = None,
     step: float = 0.06,
-    dims: int = 10,
+    n_components: int = 10,
     seed: int = 0,
 ) -> list[Projection]:
     """Return linear projections to two axes along a path through random planes.
@@ -35,14 +37,14 @@ def grand_tour(
     Parameters
     ----------
     lat : latents of D dimensions
-    n_frames : how many projections
+    frames : how many projections
     start : the first; default `fit_projection` by PCA, with `prior`. Its axes are made orthonormal
         (those of LDA are not)
     prior : anticipated law, for the default start
     step : distance between two frames in radians, the root of the summed squares of the two
         principal angles between their planes
-    dims : planes are drawn from the span of that many leading principal components, at least 3:
-        in a random plane of many dimensions every class would lie on every other
+    n_components : planes are drawn from the span of that many leading principal components, at
+        least 3: in a random plane of many dimensions every class would lie on every other
     seed : of the planes
 
     Returns
@@ -55,7 +57,7 @@ def grand_tour(
     Raises
     ------
     InputError
-        If D < 2, `dims` < 3, or the start is not linear or not to two axes.
+        If D < 2, `n_components` < 3, or the start is not linear or not to two axes.
 
     References
     ----------
@@ -66,15 +68,17 @@ def grand_tour(
     --------
     >>> z = np.random.default_rng(0).normal(size=(100, 4))
     >>> lat = vcviz.LatentSet(z, np.log(np.full((100, 2), 0.5)), y=[0, 1] * 50)
-    >>> tour = vcviz.geometry.grand_tour(lat, n_frames=5)
+    >>> tour = vcviz.geometry.grand_tour(lat, frames=5)
     >>> len(tour), tour[0].matrix.shape
     (5, (4, 2))
     >>> np.allclose(tour[3].matrix.T @ tour[3].matrix, np.eye(2))  # orthonormal axes
     True
     """
-    check_count("n_frames", n_frames)
+    check_count("frames", frames)
     check_number("step", step, above=0)
-    check_count("dims", dims, minimum=3)  # of two there is one plane, and no way to another
+    check_count(
+        "n_components", n_components, minimum=3
+    )  # of two there is one plane, and no way to another
     dim = lat.latent_dim
     if dim < 2:
         raise InputError("a tour needs latents of at least 2 dimensions, got 1")
@@ -82,9 +86,9 @@ def grand_tour(
         start = fit_projection(lat, method="pca", prior=prior)
     frame = _orthonormal(start, dim)
     if dim == 2:
-        found = [frame @ _turned(i * step) for i in range(n_frames)]
+        found = [frame @ _turned(i * step) for i in range(frames)]
     else:
-        found = _walk(frame, _principal_span(lat, dims), n_frames, step, seed)
+        found = _walk(frame, _principal_span(lat, n_components), frames, step, seed)
     labels = ("tour, axis 1", "tour, axis 2")
     first = Projection(start.method, start.labels, found[0], start.offset)
     return [first, *(Projection("tour", labels, f, start.offset) for f in found[1:])]
@@ -126,17 +130,17 @@ def geodesic(start: Array, end: Array) -> tuple[Array, Array, Array, Array]:
     return along, rest, np.where(moving, angles, 0), left
 
 
-def _walk(frame: Array, span: Array, n_frames: int, step: float, seed: int) -> list[Array]:
+def _walk(frame: Array, span: Array, frames: int, step: float, seed: int) -> list[Array]:
     """Return frames at equal distances along geodesics through random planes of `span`."""
     rng = np.random.default_rng(seed)
     found, at = [frame], 0.0  # how far into the leg the last frame is
-    while len(found) < n_frames:
+    while len(found) < frames:
         plane = span @ np.linalg.qr(rng.standard_normal((span.shape[1], 2)))[0]
         along, rest, angles, turn = geodesic(frame, plane)
         length = float(np.linalg.norm(angles))
         if length < _SHORTEST:
             continue
-        while at + step <= length and len(found) < n_frames:
+        while at + step <= length and len(found) < frames:
             at += step
             share = at / length * angles
             found.append((along * np.cos(share) + rest * np.sin(share)) @ turn.T)
@@ -158,10 +162,10 @@ def _orthonormal(start: Projection, dim: int) -> Array:
     return left @ right
 
 
-def _principal_span(lat: LatentSet, dims: int) -> Array:
+def _principal_span(lat: LatentSet, n_components: int) -> Array:
     covariance = class_moments(lat).covariance
     vectors = np.linalg.eigh(covariance / (np.trace(covariance) or 1.0))[1]
-    return vectors[:, ::-1][:, :dims]
+    return vectors[:, ::-1][:, :n_components]
 
 
 def _turned(angle: float) -> Array:

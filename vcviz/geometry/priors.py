@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import log_softmax
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_flag, check_number
 from vcviz.geometry.contours import Contour, empirical_contours, law_contours
@@ -31,17 +32,17 @@ _NEVER = -100.0
 _CHECKED = 4096
 
 
-def makes_scores(weight: ArrayLike, bias: ArrayLike | None, latents: LatentSet) -> str:
+def makes_scores(weight: ArrayLike, bias: ArrayLike | None, lat: LatentSet) -> str:
     """Return "" if softmax(W z + b) is what the classifier said of the latents, else a line.
 
     On a sample of rows log p may differ by a thousandth plus two hundredths of its own standard
     deviation, which allows for scores of 16 bits.
     """
-    weight, bias = _layer(weight, bias, latents)
-    few = np.linspace(0, len(latents) - 1, min(len(latents), _CHECKED)).astype(int)
-    made = log_softmax(latents.z[few].astype(np.float64) @ weight.T + bias, axis=1)
+    weight, bias = _layer(weight, bias, lat)
+    few = np.linspace(0, len(lat) - 1, min(len(lat), _CHECKED)).astype(int)
+    made = log_softmax(lat.z[few].astype(np.float64) @ weight.T + bias, axis=1)
     # What has no probability at all, as a class that was masked, is not compared.
-    own, made = (np.maximum(p, _NEVER) for p in (latents.log_probs[few].astype(np.float64), made))
+    own, made = (np.maximum(p, _NEVER) for p in (lat.log_probs[few].astype(np.float64), made))
     off = float(np.abs(made - own).max())
     if off <= 1e-3 + 0.02 * float(np.std(own)):
         return ""
@@ -51,10 +52,11 @@ def makes_scores(weight: ArrayLike, bias: ArrayLike | None, latents: LatentSet) 
     )
 
 
+@takes_records
 def implied_prior(
     weight: ArrayLike,
     bias: ArrayLike | None,
-    latents: LatentSet,
+    lat: LatentSet,
     *,
     scale: float = 1.0,
     shift: ArrayLike | None = None,
@@ -67,17 +69,17 @@ def implied_prior(
         mu_y = S w_y + m,    log pi_y = b_y + mu_y' S^-1 mu_y / 2 + const
 
     has the softmax layer as its posterior: the layer does not say which one. The convention here:
-    S is `scale`^2 times the pooled within-class covariance of `latents`, and m puts the
+    S is `scale`^2 times the pooled within-class covariance of `lat`, and m puts the
     average of the implied means at the average of the class means.
 
     Parameters
     ----------
     weight : (C, D) weights of the last layer
     bias : (C,) biases; None for a layer without
-    latents : inputs of that layer, usually those of the training data
+    lat : inputs of that layer, usually those of the training data
     scale : factor on the standard deviations of the convention
     shift : (D,) vector m itself, in place of the convention's
-    verify : whether to warn if softmax(W z + b) is not what `latents.log_probs` say, see
+    verify : whether to warn if softmax(W z + b) is not what `lat.log_probs` say, see
         `makes_scores`: the law is then of another classifier
 
     Returns
@@ -113,15 +115,13 @@ def implied_prior(
     >>> bool(np.allclose(law.log_posterior(lat.z), lat.log_probs, atol=1e-4))
     True
     """
-    weight, bias = _layer(weight, bias, latents)
+    weight, bias = _layer(weight, bias, lat)
     dim = weight.shape[1]
     check_number("scale", scale, above=0)
-    if check_flag("verify", verify) and (off := makes_scores(weight, bias, latents)):
+    if check_flag("verify", verify) and (off := makes_scores(weight, bias, lat)):
         warnings.warn(off, stacklevel=2)
-    means, counts = class_means(latents)
-    tril = np.asarray(
-        scale * np.linalg.cholesky(invertible(class_moments(latents).within)), np.float64
-    )
+    means, counts = class_means(lat)
+    tril = np.asarray(scale * np.linalg.cholesky(invertible(class_moments(lat).within)), np.float64)
     slope = weight @ tril @ tril.T
     if shift is None:
         shift = (means - slope)[counts > 0].mean(0)
@@ -140,6 +140,7 @@ def implied_prior(
     )
 
 
+@takes_records
 def empirical_prior(lat: LatentSet) -> LatentPrior:
     """Return the Gaussian of maximum likelihood of each class, with the label frequencies as pi.
 
@@ -183,14 +184,14 @@ def empirical_prior(lat: LatentSet) -> LatentPrior:
 
 
 def _layer(
-    weight: ArrayLike, bias: ArrayLike | None, latents: LatentSet
+    weight: ArrayLike, bias: ArrayLike | None, lat: LatentSet
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the weights and biases of a layer that fits the latents."""
     weight = as_float("weight", weight, 2, np.float64)
-    n_classes = latents.n_classes
-    if weight.shape != (n_classes, latents.latent_dim):
+    n_classes = lat.n_classes
+    if weight.shape != (n_classes, lat.latent_dim):
         raise InputError(
-            f"weight must be ({n_classes}, {latents.latent_dim}) to match the latents, "
+            f"weight must be ({n_classes}, {lat.latent_dim}) to match the latents, "
             f"got {weight.shape}"
         )
     bias = np.zeros(n_classes) if bias is None else as_float("bias", bias, 1, np.float64)

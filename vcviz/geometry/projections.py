@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, solve_triangular
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, expect, unknown
 from vcviz.geometry.moments import Moments, class_moments, combined, invertible
 from vcviz.records import LatentPrior, LatentSet, Projection, as_array, as_float
@@ -29,6 +30,7 @@ _STEEPEST = 1e29  # largest entry of a map, however little its units vary
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
+@takes_records
 def fit_projection(
     lat: LatentSet | Sequence[LatentSet],
     *,

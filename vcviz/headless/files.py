@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vcviz.base.errors import InputError, MissingError, unknown
 from vcviz.base.json_files import inside, read_json
@@ -42,13 +44,25 @@ def notebooks_in(folder: Path) -> dict[str, Path]:
 #: of what a run of a notebook writes of itself
 FORMAT = "vcviz.notebook/1"
 _BUT_NOT = "is JSON, but not a Jupyter notebook"
-_KINDS: dict[str, Any] = {
-    "notebook": str,
-    "parameters": dict,
-    "seconds": int | float,
-    "files": list,
-    "sizes": dict,
-}
+
+
+class _Failure(BaseModel):
+    cell: Any
+    reason: Any
+
+
+class _Record(BaseModel):
+    """What a run of a notebook writes of itself."""
+
+    model_config = ConfigDict(strict=True)
+    format: Literal["vcviz.notebook/1"]
+    notebook: str
+    address: str = ""
+    parameters: dict[str, Any]
+    seconds: float
+    files: list[str]
+    sizes: dict[str, Any]
+    failure: _Failure | None
 
 
 def find_notebook(notebook: str | os.PathLike[str]) -> Path:
@@ -139,18 +153,11 @@ def source_fingerprint(path: Path) -> str:
 
 def is_record(values: Any) -> bool:
     """Return whether this is what a run of a notebook writes of itself."""
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    try:
+        _Record.model_validate(values)
+    except ValidationError:
         return False
-    failure = values.get("failure")
-    return (
-        "failure" in values
-        and all(isinstance(values.get(name), kind) for name, kind in _KINDS.items())
-        and isinstance(values.get("address", ""), str)
-        and all(isinstance(name, str) for name in (*values["files"], *values["sizes"]))
-        and (
-            failure is None or (isinstance(failure, dict) and {"cell", "reason"} <= failure.keys())
-        )
-    )
+    return True
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vcviz.headless.access import access_script, access_style
+from vcviz.headless.moving import with_moves
 from vcviz.headless.stills import HEIGHT, still
 
 ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
@@ -38,9 +39,23 @@ def page_scripts(figures: Sequence[Mapping[str, Any]], *, course: bool = False) 
     if not figures:
         return page_script
     parts = [_packed(f"figure-{i}", figure_json(figure)) for i, figure in enumerate(figures)]
-    ours = "".join(_asset(name) for name in ("page_fit.js", "page_ink.js"))
-    access = f"<script>\n{access_script()}{ours}</script>"
-    return "\n".join([access, *parts, packed_plotly(), page_script])
+    drawing = f"<script>\n{drawing_scripts()}</script>"
+    return "\n".join([drawing, *parts, packed_plotly(), page_script])
+
+
+@cache
+def drawing_scripts() -> str:
+    """Return JavaScript that draws the figures of a page when they come near its window.
+
+    What stands behind it tells it by ``drawNear`` how the numbers of a figure are loaded.
+    """
+    names = ("page_fit.js", "page_ink.js", "page_points.js", "page_state.js", "page_draw.js")
+    return access_script() + "".join(map(_asset, names))
+
+
+def drawing_style() -> str:
+    """Return the style sheet that goes with `drawing_scripts`."""
+    return access_style() + _asset("page_points.css")
 
 
 @cache
@@ -63,7 +78,7 @@ def unpacked(page: str, name: str) -> str:
 
 
 def figure_json(figure: Mapping[str, Any]) -> str:
-    """Return what Plotly.newPlot takes."""
+    """Return what page_draw.js draws: what Plotly.newPlot takes, and what moves."""
     config = {
         **figure.get("config", {}),
         "responsive": True,
@@ -78,7 +93,7 @@ def figure_json(figure: Mapping[str, Any]) -> str:
         "frames": figure.get("frames", []),
         "config": config,
     }
-    return json.dumps(spec, separators=(",", ":"))
+    return json.dumps(with_moves(spec), separators=(",", ":"))
 
 
 def page_style() -> str:
@@ -90,7 +105,7 @@ def page_style() -> str:
         for style in ("default", "github-dark")
     )
     dark_only = ["@media (prefers-color-scheme: dark) {", *dark, "}"]
-    return "\n".join([*light, *dark_only, _asset("page.css"), access_style()])
+    return "\n".join([*light, *dark_only, _asset("page.css"), drawing_style()])
 
 
 def _asset(name: str) -> str:

@@ -88,10 +88,17 @@ def _slim(value: Any) -> Any:
     return value
 
 
+def numbers_of(value: Any) -> NDArray[Any] | None:
+    """Return an array that is packed in a figure's JSON, flat; None for anything else."""
+    if not isinstance(value, dict) or value.get("dtype") not in _TYPES:
+        return None
+    return np.frombuffer(base64.b64decode(value["bdata"]), _TYPES[value["dtype"]])
+
+
 def _slim_array(spec: dict[str, Any]) -> Any:
-    if spec["dtype"] not in _TYPES:
+    values = numbers_of(spec)
+    if values is None:
         return spec
-    values = np.frombuffer(base64.b64decode(spec["bdata"]), _TYPES[spec["dtype"]])
     if "shape" not in spec and len(values) < _SHORT and np.isfinite(values).all():
         return [_rounded(v) for v in values.tolist()]
     kind = _smallest(values)

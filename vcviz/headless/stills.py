@@ -8,12 +8,13 @@ there is none.
 from __future__ import annotations
 
 import base64
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ _DASHES = {"dash": "9 5", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "14 5"
            "longdashdot": "14 4 2 4"}  # fmt: skip
 _TYPES = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u4": "<u4", "i2": "<i2", "u2": "<u2",
           "i1": "i1", "u1": "u1"}  # fmt: skip
-_MOST_CELLS = 4000  # of a heatmap, a rectangle each
+_MOST_CELLS = 250_000  # of a heat map
+_FEW_CELLS = 100  # of one that is drawn as rectangles, and not as a picture
+_FEW_MARKERS = 12  # of a kind that are outlines each; more are the corners of one path
 #: corners of a marker of radius 1; a circle has none
 _CORNERS: dict[str, list[tuple[float, float]]] = {
     "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
@@ -131,6 +134,7 @@ class _Still:
         self.panels = list((layout.get("meta") or {}).get("panels") or [])
         self.pairs = {_pair(t) for t in data}
         self.axes: dict[str, _Axis] = {}
+        self.names = count()
         for x, y in sorted(self.pairs):
             self._square(x, y)
 
@@ -306,7 +310,8 @@ class _Still:
         if found:
             yield self._group(trace, found)
         if "markers" in mode:
-            drawn = _markers(marker, color, px, py)
+            name = f"still-{self.number}-m{next(self.names)}"
+            drawn = _markers(marker, color, px, py, name)
             yield self._group(trace, drawn, _one(marker.get("opacity"), 1.0))
 
     def _bars(
@@ -538,8 +543,8 @@ def _stepped(px: Floats, py: Floats, shape: str) -> tuple[Floats, Floats]:
     return np.concatenate([px[:1], np.repeat(middle, 2), px[-1:]]), np.repeat(py, 2)
 
 
-def _markers(marker: Mapping[str, Any], color: str, px: Floats, py: Floats) -> str:
-    """Return markers; those that look alike are one path."""
+def _markers(marker: Mapping[str, Any], color: str, px: Floats, py: Floats, name: str = "") -> str:
+    """Return markers; those that look alike are one path. `name` is for no others of the page."""
     n = len(px)
 
     def each(value: Any, otherwise: Any) -> list[Any]:
@@ -557,7 +562,7 @@ def _markers(marker: Mapping[str, Any], color: str, px: Floats, py: Floats) -> s
         if np.isfinite(px[i]) and np.isfinite(py[i]):
             looks.setdefault(look, []).append(i)
     found = ""
-    for (symbol, paint, size, width, around), rows in looks.items():
+    for number, ((symbol, paint, size, width, around), rows) in enumerate(looks.items()):
         shape, radius = str(symbol).partition("-open")[0], float(size) / 2
         if shape in _CORNERS:
             corners = [(a * radius, b * radius) for a, b in _CORNERS[shape]]
@@ -566,14 +571,24 @@ def _markers(marker: Mapping[str, Any], color: str, px: Floats, py: Floats) -> s
         else:
             arc = f"a{radius:.1f} {radius:.1f} 0 1 0 "
             (dx, dy), outline = (-radius, 0.0), f"{arc}{2 * radius:.1f} 0{arc}{-2 * radius:.1f} 0"
-        path = "".join(f"M{px[i] + dx:.1f} {py[i] + dy:.1f}{outline}" for i in rows)
+        many = bool(name) and len(rows) > _FEW_MARKERS
+        places = [(0.0, 0.0)] if many else [(px[i], py[i]) for i in rows]
+        path = "".join(f"M{a + dx:.1f} {b + dy:.1f}{outline}" for a, b in places)
         paint = _color(paint) or color
         if "-open" in str(symbol) or shape.startswith("line-"):
-            found += _stroke(path, {"width": max(float(width or 0), 1)}, paint)
+            drawn = _stroke(path, {"width": max(float(width or 0), 1)}, paint)
         else:
             edge = _color(around) or "currentColor"
             ring = f' stroke="{edge}" stroke-width="{width:g}"' if width else ""
-            found += f'<path d="{path}" fill="{paint}"{ring}/>'
+            drawn = f'<path d="{path}" fill="{paint}"{ring}/>'
+        if many:
+            corners = " ".join(f"{px[i]:.1f} {py[i]:.1f}" for i in rows)
+            drawn = (
+                f'<marker id="{name}-{number}" overflow="visible" markerUnits="userSpaceOnUse">'
+                f'{drawn}</marker><path d="M{corners}" fill="none" '
+                f'style="marker:url(#{name}-{number})"/>'
+            )
+        found += drawn
     return found
 
 
@@ -649,12 +664,42 @@ def _heatmap(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> str:
             half = np.diff(at).mean() / 2 if n > 1 else 10.0
             at = np.concatenate([at - half, at[-1:] + half])
         edges.append(at)
+    sides = [np.diff(at) for at in edges]
+    if z.size > _FEW_CELLS and all(np.ptp(side) < 0.5 for side in sides):
+        return _cells(z, scale, (low, high), edges)
     found = ""
     for i, j in zip(*np.nonzero(np.isfinite(z)), strict=True):
         (x0, x1), (y0, y1) = sorted(edges[0][j : j + 2]), sorted(edges[1][i : i + 2])
         share = (float(z[i, j]) - low) / ((high - low) or 1)
         found += _rect((x0, y0, x1 - x0, y1 - y0), _on_scale(scale, share))
     return found
+
+
+def _cells(
+    z: NDArray[Any], scale: Sequence[Any], ends: tuple[float, float], edges: Sequence[Floats]
+) -> str:
+    """Return cells of one size as a picture, a pixel each; those without a number are clear."""
+    from PIL import Image
+
+    low, high = ends
+    levels = np.full(z.shape, 255, np.uint8)
+    known = np.isfinite(z)
+    share = (z[known].astype(np.float64) - low) / ((high - low) or 1)
+    levels[known] = (share.clip(0, 1) * 254).round()
+    xs, ys = edges
+    levels = levels[:: 1 if ys[-1] > ys[0] else -1, :: 1 if xs[-1] > xs[0] else -1]
+    picture = Image.fromarray(np.ascontiguousarray(levels), "P")
+    table = [_rgb(_on_scale(scale, level / 254)) or [0, 0, 0] for level in range(255)]
+    picture.putpalette([round(v) for color in [*table, [0, 0, 0]] for v in color])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=255)
+    source = base64.b64encode(buffer.getvalue()).decode()
+    (x0, x1), (y0, y1) = ((at.min(), at.max()) for at in edges)
+    return (
+        f'<image href="data:image/png;base64,{source}" preserveAspectRatio="none" x="{x0:.1f}" '
+        f'y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
+        'style="image-rendering:pixelated"/>'
+    )
 
 
 def _on_scale(scale: Sequence[Any], share: float) -> str:

@@ -16,6 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from vcviz.latents.outputs import raise_probabilities
 from vcviz.latents.tape import Flow, Place, Tape, as_double, memory_of
+from vcviz.models.precision import widest
 
 #: a map of more weights is not looked for
 _MOST_WEIGHTS = 2 * 10**8
@@ -85,9 +86,7 @@ class Affine(NamedTuple):
         A thousandth of the largest score is allowed, 2.5 machine epsilons of 16-bit numbers, five
         hundredths of 8-bit ones.
         """
-        weight, bias = self.weight.to(z.device), self.bias.to(z.device)
-        if z.device.type == "mps":
-            weight, bias = weight.float(), bias.float()
+        weight, bias = (v.to(z.device, widest(z.device)) for v in (self.weight, self.bias))
         made = z.to(weight.dtype) @ weight.T + bias
         own = scores.to(weight.dtype)
         # What has no probability at all, as a class that was masked, is not compared.

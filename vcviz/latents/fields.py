@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from torch import nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.latents.extraction import to_numpy
@@ -77,9 +78,10 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
     return np.concatenate(found).astype(np.float32)
 
 
+@takes_records
 def plane_log_ratio(
     model: nn.Module,
-    latents: LatentSet,
+    lat: LatentSet,
     *,
     label: int | None = None,
     projection: Projection | None = None,
@@ -93,7 +95,7 @@ def plane_log_ratio(
     Parameters
     ----------
     model, label : as for `log_ratio`
-    latents : set where the plane lies and how much of it is looked at
+    lat : set where the plane lies and how much of it is looked at
     projection, ranges, size, through : as for `plane_log_probs`
     name : of the result; default that of the latents
 
@@ -123,13 +125,13 @@ def plane_log_ratio(
     ((20, 20), "critic's T(z)")
     """
     projection, x, y, z = plane_grid(
-        latents, projection=projection, ranges=ranges, size=size, through=through
+        lat, projection=projection, ranges=ranges, size=size, through=through
     )
     values = log_ratio(model, z, label=label)
-    own = latents.z if label is None else latents.z[latents.y == label]
+    own = lat.z if label is None else lat.z[lat.y == label]
     at_own = np.abs(log_ratio(model, own, label=label)) if len(own) else values
     reach = max(float(np.quantile(at_own, 0.9)), 0.1)
-    k = "" if label is None else f"|{latents.class_names[label]}"
+    k = "" if label is None else f"|{lat.class_names[label]}"
     inner: Any = unwrapped(model)
     exact = inner.head.critic_penalty == 0
     return PlaneField(
@@ -139,15 +141,16 @@ def plane_log_ratio(
         quantity=f"log q(z{k})/p(z{k})" if exact else f"critic's T(z{k.replace('|', ', ')})",
         unit="nats" if exact else "",
         limits=(-reach, reach),
-        latents=latents,
+        latents=lat,
         projection=projection,
-        name=latents.name if name is None else name,
+        name=lat.name if name is None else name,
     )
 
 
+@takes_records
 def score_plane(
     model: nn.Module | None,
-    latents: LatentSet,
+    lat: LatentSet,
     method: str = "max_prob",
     *,
     prior: LatentPrior | None = None,
@@ -167,7 +170,7 @@ def score_plane(
     Parameters
     ----------
     model : asked for ``"max_prob"``, ``"entropy"`` and ``"energy"``; may be None for the others
-    latents : in-distribution latents, which set the threshold and where the plane lies
+    lat : in-distribution latents, which set the threshold and where the plane lies
     method, prior, train, neighbours : as for `vcviz.metrics.ood.score`
     strangers : latents of out-of-distribution inputs by the same model; with them `separation`
         holds FPR at `tpr`
@@ -202,16 +205,16 @@ def score_plane(
     """
     check_choice("score", method, METHODS)
     options: dict[str, Any] = {"prior": prior, "train": train, "neighbours": neighbours}
-    known = score(latents, method, **options)  # type: ignore[arg-type]
+    known = score(lat, method, **options)  # type: ignore[arg-type]
     projection, x, y, z = plane_grid(
-        latents, projection=projection, ranges=ranges, size=size, through=through
+        lat, projection=projection, ranges=ranges, size=size, through=through
     )
     if method in OF_OUTPUT:
         if model is None:
             raise InputError(f"the {method} score needs the model, got None")
         log_probs, energy = latent_outputs(model, z, seed=seed)
     else:
-        n_classes = latents.n_classes
+        n_classes = lat.n_classes
         log_probs = np.full((len(z), n_classes), -np.log(n_classes), np.float32)
         energy = np.zeros(len(z), np.float32)
     points = LatentSet(as_float("z", z), log_probs, np.zeros(len(z), np.int64), energy=energy)
@@ -221,7 +224,7 @@ def score_plane(
     if strangers is not None:
         strange = score(strangers, method, **options)  # type: ignore[arg-type]
         found = separation(
-            known, strange, method=method, tpr=tpr, name=latents.name, against=strangers.name
+            known, strange, method=method, tpr=tpr, name=lat.name, against=strangers.name
         )
     middle = float(np.median(known))
     reach = max(3 * (threshold - middle), 1e-6)
@@ -235,7 +238,7 @@ def score_plane(
         threshold=threshold,
         tpr=tpr,
         separation=found,
-        latents=latents,
+        latents=lat,
         projection=projection,
-        name=latents.name if name is None else name,
+        name=lat.name if name is None else name,
     )

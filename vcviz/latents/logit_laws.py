@@ -79,4 +79,4 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
 
 
 def _joined(tensors: Any) -> Any:
-    return None if tensors[0] is None else torch.cat(tensors).double().cpu().numpy()
+    return None if tensors[0] is None else torch.cat(tensors).cpu().double().numpy()

@@ -182,9 +182,9 @@ def undisturbed(device: torch.device) -> Iterator[None]:
         np.random.set_state(states[1])  # noqa: NPY002
 
 
-def layer_names(model: nn.Module, n: int = 5) -> str:
-    """Return the names of the last `n` modules, for a message."""
-    return ", ".join([name for name, _ in model.named_modules() if name][-n:]) or "(it has none)"
+def layer_names(model: nn.Module) -> str:
+    """Return the names of the last five modules, for a message."""
+    return ", ".join([name for name, _ in model.named_modules() if name][-5:]) or "(it has none)"
 
 
 def own_device(model: nn.Module) -> torch.device:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, expect
 from vcviz.base.options import check_count
 from vcviz.geometry import fit_projection
@@ -83,9 +84,10 @@ def latent_outputs(
     return log_probs, energy
 
 
+@takes_records
 def plane_log_probs(
     model: nn.Module,
-    latents: LatentSet,
+    lat: LatentSet,
     *,
     projection: Projection | None = None,
     ranges: Sequence[tuple[float, float]] | None = None,
@@ -99,7 +101,7 @@ def plane_log_probs(
     Parameters
     ----------
     model : as for `latent_log_probs`
-    latents : set where the plane lies and how much of it is looked at
+    lat : set where the plane lies and how much of it is looked at
     projection : linear map to the plane; default the two axes for D = 2, else PCA
     ranges : (low, high) of either axis; default the bulk of the latents, on axes of equal length
     size : grid points along each axis
@@ -128,22 +130,22 @@ def plane_log_probs(
     array([0, 1, 2, 3, 4])
     """
     projection, x, y, z = plane_grid(
-        latents, projection=projection, ranges=ranges, size=size, through=through
+        lat, projection=projection, ranges=ranges, size=size, through=through
     )
     log_probs = latent_log_probs(model, z, seed=seed)
     return LatentPlane(
         log_probs.reshape(size, size, -1),
         x,
         y,
-        latents,
+        lat,
         projection,
-        name=latents.name if name is None else name,
+        name=lat.name if name is None else name,
         label_prior=label_prior_of(model),
     )
 
 
 def plane_grid(
-    latents: LatentSet,
+    lat: LatentSet,
     *,
     projection: Projection | None = None,
     ranges: Sequence[tuple[float, float]] | None = None,
@@ -156,16 +158,16 @@ def plane_grid(
     """
     check_count("size", size, minimum=2)
     if projection is None:
-        method = "pair" if latents.latent_dim <= 2 else "pca"
-        projection = fit_projection(latents, method=method)  # type: ignore[arg-type]
+        method = "pair" if lat.latent_dim <= 2 else "pca"
+        projection = fit_projection(lat, method=method)  # type: ignore[arg-type]
     expect("projection", projection, Projection, "see vcviz.fit_projection")
     if ranges is None:
-        ranges = square_ranges(projection(latents.z))
+        ranges = square_ranges(projection(lat.z))
     bounds = as_float("ranges", ranges, 2, np.float64)
     if bounds.shape != (2, 2) or not (bounds[:, 0] < bounds[:, 1]).all():
         raise InputError(f"ranges must be (low, high) of two axes, got {clip(ranges)}")
     x, y = (np.linspace(low, high, size) for low, high in bounds)
-    through = latents.z.mean(0) if through is None else through
+    through = lat.z.mean(0) if through is None else through
     return projection, x, y, plane_latents(projection, x, y, through=through)
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.latents.extraction import to_numpy
 from vcviz.latents.modules import unwrapped
@@ -16,13 +17,14 @@ from vcviz.models.heads.dropmax import DropMaxHead
 from vcviz.records import LatentSet, RetainSet, as_array, as_float
 
 
-def retain_set(model: nn.Module, latents: LatentSet) -> RetainSet:
+@takes_records
+def retain_set(model: nn.Module, lat: LatentSet) -> RetainSet:
     """Return the retain probabilities that a DropMax classifier gives to latents of its own.
 
     Parameters
     ----------
     model : a classifier with the head "dropmax"
-    latents : its latents, with labels
+    lat : its latents, with labels
 
     Returns
     -------
@@ -46,12 +48,12 @@ def retain_set(model: nn.Module, latents: LatentSet) -> RetainSet:
     """
     head = _dropmax(model)
     z, y = (
-        _tensor(head, latents.z),
-        torch.from_numpy(latents.y.copy()).to(head.log_class_prior.device),
+        _tensor(head, lat.z),
+        torch.from_numpy(lat.y.copy()).to(head.log_class_prior.device),
     )
     with torch.no_grad():
         return RetainSet(
-            latents, to_numpy(head.retain_probs(z)), to_numpy(head.posterior_retain_probs(z, y))
+            lat, to_numpy(head.retain_probs(z)), to_numpy(head.posterior_retain_probs(z, y))
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.metrics.intervals import normal_quantile, wilson
 from vcviz.records import LatentSet, as_labels, as_log_probs
 
@@ -47,6 +48,7 @@ class ClassAccuracy:
     label_note: str = ""
 
 
+@takes_records
 def class_accuracy(
     lat: LatentSet, *, level: float = 0.95, name: str | None = None
 ) -> ClassAccuracy:

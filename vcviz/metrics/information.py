@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, xlogy
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.metrics.intervals import (
     correlation,
@@ -95,6 +96,7 @@ class ClassInformation:
     level: float
 
 
+@takes_records
 def mutual_information(
     lat: LatentSet,
     *,
@@ -172,6 +174,7 @@ def mutual_information(
     return Information(estimate, error, interval, entropy, level, n)
 
 
+@takes_records
 def class_information(
     lat: LatentSet,
     *,
@@ -252,6 +255,7 @@ def class_information(
     )
 
 
+@takes_records
 def pointwise_information(
     lat: LatentSet, *, prior_probs: ArrayLike | None = None
 ) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
 from vcviz.metrics.calibration import reliability_curve
@@ -28,6 +29,7 @@ _BLOCK = 1 << 16
 _ENOUGH = 50_000
 
 
+@takes_records
 def inspect_row(
     lat: LatentSet,
     prior: LatentPrior | None,
@@ -87,6 +89,7 @@ def inspect_row(
     )
 
 
+@takes_records
 def selection_table(
     lat: LatentSet, prior: LatentPrior | None, rows: Sequence[int] | NDArray[np.int64]
 ) -> pd.DataFrame:
@@ -138,6 +141,7 @@ def selection_table(
     return pd.DataFrame(with_own(columns, chosen, slice(None))).head(len(places))
 
 
+@takes_records
 def find_rows(
     lat: LatentSet,
     prior: LatentPrior | None,
@@ -218,6 +222,7 @@ def with_own(columns: Mapping[str, Any], lat: LatentSet, places: Any) -> dict[st
     return {**columns, **own}
 
 
+@takes_records
 def selection_summary(
     lat: LatentSet,
     prior: LatentPrior | None,
@@ -226,7 +231,6 @@ def selection_summary(
     n_bins: int = 15,
     resamples: int = 200,
     seed: int = 0,
-    log_density_all: float | None = None,
 ) -> SelectionSummary:
     """Return the accuracy, calibration and mean log-densities of a selection.
 
@@ -234,12 +238,11 @@ def selection_summary(
     ----------
     lat, prior, rows : as for `selection_table`
     n_bins, resamples, seed : as for `vcviz.reliability_curve`
-    log_density_all : mean of log p(z|y) over all of `lat` if it is known; default that of some
-        50,000 of them, evenly spaced, where there are more
 
     Returns
     -------
     SelectionSummary
+        `log_density_all` is that of some 50,000 of the rows, evenly spaced, where there are more.
 
     Raises
     ------
@@ -263,14 +266,9 @@ def selection_summary(
     if len(places):
         found |= _measured(lat.take(places), prior, n_bins=n_bins, resamples=resamples, seed=seed)
     if prior is not None:
-        if log_density_all is None:
-            some = (
-                lat
-                if len(lat) <= _ENOUGH
-                else lat.take(np.arange(0, len(lat), len(lat) // _ENOUGH))
-            )
-            log_density_all = float(log_densities(some, prior)[0].mean())
-        found["log_density_all"] = log_density_all
+        every = max(1, len(lat) // _ENOUGH)
+        some = lat if every == 1 else lat.take(np.arange(0, len(lat), every))
+        found["log_density_all"] = float(log_densities(some, prior)[0].mean())
     return SelectionSummary(
         n=len(places),
         of=len(lat),

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, ndtr
 from scipy.stats import norm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.records import LogitLaw, as_float
@@ -20,6 +21,7 @@ _REACH = 9.0
 _MOST_NODES = 4001
 
 
+@takes_records
 def noisy_log_probs(
     law: LogitLaw, *, temperature: float | None = None, draws: int = 300, seed: int = 0
 ) -> NDArray[np.float64]:
@@ -138,6 +140,7 @@ def flip_probs(law: LogitLaw) -> NDArray[np.float64]:
         return np.where(std > 0, ndtr(-mean / std), 0.5 * (mean == 0))
 
 
+@takes_records
 def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
     """Return (N, C) probabilities that each class has the largest utility: the limit tau -> 0.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.metrics.inspection import log_densities
 from vcviz.metrics.ood import METHODS, UNITS, available, score
@@ -57,6 +58,7 @@ class RowValues:
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
+@takes_records
 def available_values(
     lat: LatentSet, *, prior: LatentPrior | None = None, train: LatentSet | None = None
 ) -> dict[str, str]:
@@ -87,6 +89,7 @@ def available_values(
     return found | {OWN + name: name for name in lat.table or {}}
 
 
+@takes_records
 def row_values(
     lat: LatentSet,
     name: str,

@@ -104,7 +104,9 @@ def as_labels(
     if array.dtype.kind not in "iu":
         raise InputError(f"{name} must hold integer labels, got dtype {array.dtype}")
     if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
-        raise InputError(f"{name} must hold labels of 64 bits, got up to {array.max()}")
+        raise InputError(
+            f"{name} must hold labels that fit a 64-bit integer, got up to {array.max()}"
+        )
     array = array.astype(np.int64)
     if n_classes is not None and array.size and (array.min() < 0 or array.max() >= n_classes):
         raise InputError(
@@ -117,7 +119,7 @@ def as_rows(value: ArrayLike, n: int) -> NDArray[np.int64]:
     """Return row numbers of `n` rows: the first so many, or those that are named."""
     rows = as_array("rows", value)
     if rows.ndim == 0:
-        return np.arange(min(check_count("n", rows.item()), n))
+        return np.arange(min(check_count("rows", rows.item()), n))
     return as_indices("rows", rows, n)
 
 
@@ -236,6 +238,17 @@ def as_probs(name: str, value: ArrayLike, n_classes: int) -> NDArray[np.float64]
             f"got shape {probs.shape} with sum {probs.sum():.3g}"
         )
     return probs / probs.sum()
+
+
+def as_distributions(name: str, value: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return `value` as (N, C) probabilities whose rows sum to 1."""
+    probs = as_float(name, value, 2, np.float64)
+    if probs.shape != shape:
+        raise InputError(f"{name} must have shape {shape}, got {probs.shape}")
+    if probs.min() < 0 or (worst := np.abs(probs.sum(1) - 1).max()) > 1e-3:
+        reason = "a negative one" if probs.min() < 0 else f"a sum that is off by {worst:.3g}"
+        raise InputError(f"rows of {name} must be distributions: non-negative, sum 1; got {reason}")
+    return probs
 
 
 def as_log_weights(value: ArrayLike | None, c: int) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ class Density(Protocol):
 
 
 class Family(ABC):
-    """What a family does for a law `p` of it; the functions are those of `LatentPrior`."""
+    """What a family does for a law `prior` of it; the functions are those of `LatentPrior`."""
 
     #: the fields of a `LatentPrior`, beside mean and log_weight, that hold its parameters
     fields: ClassVar[tuple[str, ...]] = ("scale", "scale_tril")
@@ -43,26 +43,26 @@ class Family(ABC):
     normal_residuals: ClassVar[bool] = True
 
     @abstractmethod
-    def log_prob(self, p: LatentPrior, z: Array) -> Array:
+    def log_prob(self, prior: LatentPrior, z: Array) -> Array:
         """Return (N, C) log densities in nats."""
 
     @abstractmethod
-    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+    def draw(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
         """Return (N, D) draws, one for each label."""
 
     @abstractmethod
-    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+    def residuals(self, prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
         """Return (N, D) residuals of latents with their labels, or (N, D - 1) on a sphere."""
 
     @abstractmethod
-    def covariance(self, p: LatentPrior) -> Array:
+    def covariance(self, prior: LatentPrior) -> Array:
         """Return (C, D, D) covariances."""
 
     @abstractmethod
-    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+    def mass_radius(self, prior: LatentPrior, mass: float) -> Array:
         """Return (C,) radii."""
 
-    def keeps(self, p: LatentPrior, matrix: Array) -> bool:
+    def keeps(self, prior: LatentPrior, matrix: Array) -> bool:
         """Return whether the law of ``z @ matrix`` is of this family too."""
         return False
 
@@ -70,52 +70,52 @@ class Family(ABC):
 class _Gaussian(Family):
     """Normal, and the base of what is elliptical: z = mu + L e with e of a law of |e| alone."""
 
-    def log_radial(self, p: LatentPrior, square: Array, k: int | slice) -> Array:
+    def log_radial(self, prior: LatentPrior, square: Array, k: int | slice) -> Array:
         """Return the log density of e in class `k`, or in all of them, from |e|^2."""
-        return -0.5 * (square + p.latent_dim * np.log(2 * np.pi))
+        return -0.5 * (square + prior.latent_dim * np.log(2 * np.pi))
 
-    def log_prob(self, p: LatentPrior, z: Array) -> Array:
-        out = np.empty((len(z), p.n_classes))
-        if p.one_scale:  # one whitening for all classes; |e|^2 are then plain distances
-            centre = p.mean.mean(0)
-            means = unscaled(p, p.mean - centre, 0)
-            for rows in row_blocks(len(z), max(p.latent_dim, p.n_classes)):
-                square = squared_distances(unscaled(p, z[rows] - centre, 0), means)
-                out[rows] = self.log_radial(p, square, slice(None)) - log_det(p, 0)
+    def log_prob(self, prior: LatentPrior, z: Array) -> Array:
+        out = np.empty((len(z), prior.n_classes))
+        if prior.one_scale:  # one whitening for all classes; |e|^2 are then plain distances
+            centre = prior.mean.mean(0)
+            means = unscaled(prior, prior.mean - centre, 0)
+            for rows in row_blocks(len(z), max(prior.latent_dim, prior.n_classes)):
+                square = squared_distances(unscaled(prior, z[rows] - centre, 0), means)
+                out[rows] = self.log_radial(prior, square, slice(None)) - log_det(prior, 0)
             return out
-        for k in range(p.n_classes):
-            for rows in row_blocks(len(z), p.latent_dim):
-                square = (unscaled(p, z[rows] - p.mean[k], k) ** 2).sum(1)
-                out[rows, k] = self.log_radial(p, square, k) - log_det(p, k)
+        for k in range(prior.n_classes):
+            for rows in row_blocks(len(z), prior.latent_dim):
+                square = (unscaled(prior, z[rows] - prior.mean[k], k) ** 2).sum(1)
+                out[rows, k] = self.log_radial(prior, square, k) - log_det(prior, k)
         return out
 
-    def noise(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+    def noise(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
         """Return (N, D) draws of e."""
-        return rng.standard_normal((len(y), p.latent_dim))
+        return rng.standard_normal((len(y), prior.latent_dim))
 
-    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        noise = self.noise(p, y, rng)
-        if p.scale is not None:
-            return p.mean[y] + p.scale[y] * noise
-        if p.one_scale:
-            for rows in row_blocks(len(y), p.latent_dim):
-                noise[rows] = noise[rows] @ p.scale_tril[0].T
+    def draw(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        noise = self.noise(prior, y, rng)
+        if prior.scale is not None:
+            return prior.mean[y] + prior.scale[y] * noise
+        if prior.one_scale:
+            for rows in row_blocks(len(y), prior.latent_dim):
+                noise[rows] = noise[rows] @ prior.scale_tril[0].T
         else:
             for k in np.unique(y):
-                noise[y == k] = noise[y == k] @ p.scale_tril[k].T
-        noise += p.mean[y]
+                noise[y == k] = noise[y == k] @ prior.scale_tril[k].T
+        noise += prior.mean[y]
         return noise
 
-    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
-        return standardised(p, z, y)
+    def residuals(self, prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        return standardised(prior, z, y)
 
-    def covariance(self, p: LatentPrior) -> Array:
-        return p.dispersion
+    def covariance(self, prior: LatentPrior) -> Array:
+        return prior.dispersion
 
-    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
-        return np.full(p.n_classes, np.sqrt(chi2.ppf(mass, p.latent_dim)))
+    def mass_radius(self, prior: LatentPrior, mass: float) -> Array:
+        return np.full(prior.n_classes, np.sqrt(chi2.ppf(mass, prior.latent_dim)))
 
-    def keeps(self, p: LatentPrior, matrix: Array) -> bool:
+    def keeps(self, prior: LatentPrior, matrix: Array) -> bool:
         return True
 
 
@@ -124,18 +124,18 @@ class _StudentT(_Gaussian):
 
     fields = ("scale", "scale_tril", "df")
 
-    def log_radial(self, p: LatentPrior, square: Array, k: int | slice) -> Array:
-        df, d = p.df[k], p.latent_dim
+    def log_radial(self, prior: LatentPrior, square: Array, k: int | slice) -> Array:
+        df, d = prior.df[k], prior.latent_dim
         constant = gammaln((df + d) / 2) - gammaln(df / 2) - 0.5 * d * np.log(df * np.pi)
         return constant - 0.5 * (df + d) * np.log1p(square / df)
 
-    def noise(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        normal = rng.standard_normal((len(y), p.latent_dim))
-        df = p.df[y]
+    def noise(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        normal = rng.standard_normal((len(y), prior.latent_dim))
+        df = prior.df[y]
         return normal / np.sqrt(rng.chisquare(df) / df)[:, None]
 
-    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
-        u, df, d = standardised(p, z, y), p.df[y], p.latent_dim
+    def residuals(self, prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        u, df, d = standardised(prior, z, y), prior.df[y], prior.latent_dim
         square = (u**2).sum(1)
         above = f.sf(square / d, d, df)
         with np.errstate(divide="ignore"):
@@ -150,14 +150,14 @@ class _StudentT(_Gaussian):
         normal = np.where(square > last, chdtri(d, _LEAST_MASS) + 2 * weight, normal)
         return u * np.sqrt(normal / np.where(square > 0, square, 1))[:, None]
 
-    def covariance(self, p: LatentPrior) -> Array:
-        df = p.df[:1] if p.one_scale and (p.df == p.df[0]).all() else p.df
+    def covariance(self, prior: LatentPrior) -> Array:
+        df = prior.df[:1] if prior.one_scale and (prior.df == prior.df[0]).all() else prior.df
         factor = np.where(df > 2, df / np.maximum(df - 2, 1e-300), 1)[:, None, None]
-        found = np.where(df[:, None, None] > 2, factor * p.dispersion[: len(df)], np.inf)
-        return np.broadcast_to(found, p.dispersion.shape)
+        found = np.where(df[:, None, None] > 2, factor * prior.dispersion[: len(df)], np.inf)
+        return np.broadcast_to(found, prior.dispersion.shape)
 
-    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
-        return np.sqrt(p.latent_dim * f.ppf(mass, p.latent_dim, p.df))
+    def mass_radius(self, prior: LatentPrior, mass: float) -> Array:
+        return np.sqrt(prior.latent_dim * f.ppf(mass, prior.latent_dim, prior.df))
 
 
 class _Laplace(Family):
@@ -165,29 +165,31 @@ class _Laplace(Family):
 
     fields = ("scale",)
 
-    def log_prob(self, p: LatentPrior, z: Array) -> Array:
-        out = np.empty((len(z), p.n_classes))
-        for k in range(p.n_classes):
-            constant = np.log(2 * p.scale[k]).sum()
-            for rows in row_blocks(len(z), p.latent_dim):
-                out[rows, k] = -np.abs(unscaled(p, z[rows] - p.mean[k], k)).sum(1) - constant
+    def log_prob(self, prior: LatentPrior, z: Array) -> Array:
+        out = np.empty((len(z), prior.n_classes))
+        for k in range(prior.n_classes):
+            constant = np.log(2 * prior.scale[k]).sum()
+            for rows in row_blocks(len(z), prior.latent_dim):
+                out[rows, k] = (
+                    -np.abs(unscaled(prior, z[rows] - prior.mean[k], k)).sum(1) - constant
+                )
         return out
 
-    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        return p.mean[y] + p.scale[y] * rng.laplace(size=(len(y), p.latent_dim))
+    def draw(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        return prior.mean[y] + prior.scale[y] * rng.laplace(size=(len(y), prior.latent_dim))
 
-    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
-        u = standardised(p, z, y)
+    def residuals(self, prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        u = standardised(prior, z, y)
         return np.sign(u) * -ndtri_exp(-np.log(2) - np.abs(u))
 
-    def covariance(self, p: LatentPrior) -> Array:
-        own = p.dispersion[: 1 if p.one_scale else None]
-        return np.broadcast_to(2 * own, (p.n_classes, *own.shape[1:]))
+    def covariance(self, prior: LatentPrior) -> Array:
+        own = prior.dispersion[: 1 if prior.one_scale else None]
+        return np.broadcast_to(2 * own, (prior.n_classes, *own.shape[1:]))
 
-    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
-        return np.full(p.n_classes, gamma.ppf(mass, p.latent_dim))
+    def mass_radius(self, prior: LatentPrior, mass: float) -> Array:
+        return np.full(prior.n_classes, gamma.ppf(mass, prior.latent_dim))
 
-    def keeps(self, p: LatentPrior, matrix: Array) -> bool:
+    def keeps(self, prior: LatentPrior, matrix: Array) -> bool:
         used = matrix != 0
         return bool((used.sum(0) <= 1).all() and (used.sum(1) <= 1).all())
 
@@ -197,35 +199,37 @@ class _VonMisesFisher(Family):
 
     fields = ("concentration",)
 
-    def log_prob(self, p: LatentPrior, z: Array) -> Array:
-        constant = sphere.log_normaliser(p.concentration, p.latent_dim)
-        out = np.empty((len(z), p.n_classes))
-        for rows in row_blocks(len(z), max(p.latent_dim, p.n_classes)):
-            out[rows] = (sphere.unit_rows(z[rows]) @ p.mean.T) * p.concentration + constant
+    def log_prob(self, prior: LatentPrior, z: Array) -> Array:
+        constant = sphere.log_normaliser(prior.concentration, prior.latent_dim)
+        out = np.empty((len(z), prior.n_classes))
+        for rows in row_blocks(len(z), max(prior.latent_dim, prior.n_classes)):
+            out[rows] = (sphere.unit_rows(z[rows]) @ prior.mean.T) * prior.concentration + constant
         return out
 
-    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        z = np.empty((len(y), p.latent_dim))
+    def draw(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        z = np.empty((len(y), prior.latent_dim))
         for k in np.unique(y):
-            law = vonmises_fisher(p.mean[k], p.concentration[k])
+            law = vonmises_fisher(prior.mean[k], prior.concentration[k])
             z[y == k] = law.rvs(int((y == k).sum()), random_state=rng)
         return z
 
-    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
-        z, out = sphere.unit_rows(z), np.empty((len(z), p.latent_dim - 1))
+    def residuals(self, prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        z, out = sphere.unit_rows(z), np.empty((len(z), prior.latent_dim - 1))
         for k in np.unique(y):
             rows = y == k
-            out[rows] = sphere.normal_residuals(z[rows], p.mean[k], float(p.concentration[k]))
+            out[rows] = sphere.normal_residuals(
+                z[rows], prior.mean[k], float(prior.concentration[k])
+            )
         return out
 
-    def covariance(self, p: LatentPrior) -> Array:
-        _, along, across = sphere.along_and_across(p.concentration, p.latent_dim)
-        outer = p.mean[:, :, None] * p.mean[:, None]
-        eye = np.eye(p.latent_dim)
+    def covariance(self, prior: LatentPrior) -> Array:
+        _, along, across = sphere.along_and_across(prior.concentration, prior.latent_dim)
+        outer = prior.mean[:, :, None] * prior.mean[:, None]
+        eye = np.eye(prior.latent_dim)
         return along[:, None, None] * outer + across[:, None, None] * (eye - outer)
 
-    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
-        return np.array([sphere.mass_angle(mass, k, p.latent_dim) for k in p.concentration])
+    def mass_radius(self, prior: LatentPrior, mass: float) -> Array:
+        return np.array([sphere.mass_angle(mass, k, prior.latent_dim) for k in prior.concentration])
 
 
 class _Custom(Family):
@@ -234,19 +238,19 @@ class _Custom(Family):
     fields = ("scale", "scale_tril", "density")
     normal_residuals = False
 
-    def log_prob(self, p: LatentPrior, z: Array) -> Array:
-        return np.asarray(p.density.log_prob(np.asarray(z, np.float64)), np.float64)
+    def log_prob(self, prior: LatentPrior, z: Array) -> Array:
+        return np.asarray(prior.density.log_prob(np.asarray(z, np.float64)), np.float64)
 
-    def draw(self, p: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        return np.asarray(p.density.sample(y, rng), np.float64)
+    def draw(self, prior: LatentPrior, y: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        return np.asarray(prior.density.sample(y, rng), np.float64)
 
-    def residuals(self, p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
-        return standardised(p, z, y)
+    def residuals(self, prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+        return standardised(prior, z, y)
 
-    def covariance(self, p: LatentPrior) -> Array:
-        return p.dispersion
+    def covariance(self, prior: LatentPrior) -> Array:
+        return prior.dispersion
 
-    def mass_radius(self, p: LatentPrior, mass: float) -> Array:
+    def mass_radius(self, prior: LatentPrior, mass: float) -> Array:
         raise InputError("a custom law has no radius in closed form; draw from it instead")
 
 
@@ -259,28 +263,30 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def unscaled(p: LatentPrior, offset: Array, k: int) -> Array:
+def unscaled(prior: LatentPrior, offset: Array, k: int) -> Array:
     """Return (N, D) values L_k^-1 v of rows v."""
-    if p.scale is not None:
-        return offset / p.scale[k]
-    return solve_triangular(p.scale_tril[k], offset.T, lower=True, check_finite=False).T
+    if prior.scale is not None:
+        return offset / prior.scale[k]
+    return solve_triangular(prior.scale_tril[k], offset.T, lower=True, check_finite=False).T
 
 
-def standardised(p: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
+def standardised(prior: LatentPrior, z: Array, y: NDArray[np.int64]) -> Array:
     """Return (N, D) values L_y^-1 (z - mu_y) of rows with their labels."""
     out = np.empty(z.shape)
-    if p.scale is not None or p.one_scale:
-        for rows in row_blocks(len(z), p.latent_dim):
-            offset = z[rows] - p.mean[y[rows]]
-            out[rows] = unscaled(p, offset, 0) if p.one_scale else offset / p.scale[y[rows]]
+    if prior.scale is not None or prior.one_scale:
+        for rows in row_blocks(len(z), prior.latent_dim):
+            offset = z[rows] - prior.mean[y[rows]]
+            out[rows] = (
+                unscaled(prior, offset, 0) if prior.one_scale else offset / prior.scale[y[rows]]
+            )
         return out
     for k in np.unique(y):
         mine = y == k
-        out[mine] = unscaled(p, z[mine] - p.mean[k], k)
+        out[mine] = unscaled(prior, z[mine] - prior.mean[k], k)
     return out
 
 
-def log_det(p: LatentPrior, k: int) -> float:
+def log_det(prior: LatentPrior, k: int) -> float:
     """Return log det L_k."""
-    diagonal = p.scale[k] if p.scale is not None else np.diagonal(p.scale_tril[k])
+    diagonal = prior.scale[k] if prior.scale is not None else np.diagonal(prior.scale_tril[k])
     return float(np.log(diagonal).sum())

@@ -160,9 +160,9 @@ def _axis(name: str, value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _labels(
-    labels: tuple[str, str] | None, latents: LatentSet | None, projection: Projection | None
+    labels: tuple[str, str] | None, lat: LatentSet | None, projection: Projection | None
 ) -> tuple[str, str]:
-    if (latents is None) != (projection is None):
+    if (lat is None) != (projection is None):
         raise InputError("latents and projection belong together; give both or neither")
     if labels is not None:
         return labels

@@ -26,7 +26,7 @@ class Gate:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, steps=5, progress=False))
+    >>> gates = vcviz.metrics.attack_gates(run.attack(rows=20, steps=5, progress=False))
     >>> first = next(iter(gates))
     >>> first.name, first.passed, first.value, first.text
     ('ε = 0 is the identity', None, nan, 'not tried; largest change of a probability')
@@ -56,7 +56,7 @@ class Gates:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, steps=5, progress=False))
+    >>> gates = vcviz.metrics.attack_gates(run.attack(rows=20, steps=5, progress=False))
     >>> gates.passed, gates.failed
     (True, ())
     """
@@ -136,7 +136,7 @@ class RobustnessCurve:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> curve = run.robustness(n=100, epsilons=[0.5, 1.0], steps=10, progress=False)
+    >>> curve = run.robustness(rows=100, epsilons=[0.5, 1.0], steps=10, progress=False)
     >>> for radius, accuracy in zip(curve.epsilon, curve.accuracy):
     ...     print(f"radius {radius}: accuracy {accuracy:.1f}")
     ...

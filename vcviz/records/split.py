@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.base.errors import InputError, unknown
-from vcviz.records.checks import as_array, as_float, as_labels, as_places, class_names_of, freeze
+from vcviz.records.checks import (
+    as_array,
+    as_distributions,
+    as_float,
+    as_labels,
+    as_places,
+    class_names_of,
+    freeze,
+)
 
 Kind = Literal["image", "text", "table"]
 
@@ -88,13 +96,7 @@ class Split:
         y = as_labels("y", raw, n, n_classes)
         probs = self.label_probs
         if probs is not None:
-            probs = as_float("label_probs", probs, 2, np.float64)
-            if probs.shape != (n, n_classes):
-                raise InputError(
-                    f"label_probs must have shape ({n}, {n_classes}), got {probs.shape}"
-                )
-            if probs.min() < 0 or np.abs(probs.sum(1) - 1).max() > 1e-3:
-                raise InputError("rows of label_probs must be distributions: non-negative, sum 1")
+            probs = as_distributions("label_probs", probs, (n, n_classes))
         index = np.arange(n) if self.index is None else as_labels("index", self.index, n)
         texts = None if self.texts is None else tuple(str(t) for t in self.texts)
         if texts is not None and len(texts) != n:

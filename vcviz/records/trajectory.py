@@ -50,7 +50,7 @@ class Trajectory:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> path = run.attack(rows=50, epsilon=2.0, steps=10, progress=False)
     >>> path.z.shape  # steps and the clean input, rows, dimensions
     (11, 50, 2)
     >>> bool(path.accuracy[0] > path.accuracy[-1]), bool(path.distance.max() <= path.epsilon)

@@ -182,7 +182,7 @@ def _json(values: dict[str, Any], **how: Any) -> str:
     try:
         return json.dumps(values, sort_keys=True, **how)
     except TypeError as error:
-        raise InputError(f"settings must be numbers, texts, lists or mappings: {error}") from None
+        raise InputError(f"settings must be numbers, strings, lists or mappings: {error}") from None
 
 
 #: one line names no more of what is wrong

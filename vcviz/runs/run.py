@@ -260,20 +260,20 @@ class Run(Trained):
         return None
 
     def attack(
-        self, n: int | ArrayLike = 200, *, split: str = "test", **options: Any
+        self, rows: int | ArrayLike = 200, *, split: str = "test", **options: Any
     ) -> Trajectory:
-        """Attack rows of a split: the first `n`, or those named; `options`: `vcviz.attack`."""
+        """Attack rows of a split: the first `rows`, or those named; `options`: `vcviz.attack`."""
         from vcviz.attacks import attack
 
-        return attack(self, split, n=n, **options)
+        return attack(self, split, rows=rows, **options)
 
     def robustness(
-        self, n: int | ArrayLike = 200, *, split: str = "test", **options: Any
+        self, rows: int | ArrayLike = 200, *, split: str = "test", **options: Any
     ) -> RobustnessCurve:
         """Return accuracy and ECE of rows against the radius; `options`: `robustness_curve`."""
         from vcviz.attacks.curve import robustness_curve
 
-        return robustness_curve(self, split, n=n, **options)
+        return robustness_curve(self, split, rows=rows, **options)
 
     def _refuse_misfit(self, expected: Mapping[str, Any] | None, got: Mapping[str, Any]) -> None:
         if expected is None:

@@ -16,7 +16,6 @@ from .compare.attacks import robustness_curves as robustness_curves
 from .compare.attacks import robustness_table as robustness_table
 from .compare.corruptions import corrupted_latents as corrupted_latents
 from .compare.corruptions import corruption_table as corruption_table
-from .compare.rates import rate_table as rate_table
 from .compare.revisions import posthoc_table as posthoc_table
 from .compare.revisions import revise_runs as revise_runs
 from .compare.strangers import ood_table as ood_table

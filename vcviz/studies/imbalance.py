@@ -50,7 +50,7 @@ def levels(runs: Any) -> list[Level]:
     runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
     if not runs or not all(hasattr(run, "label_frequencies") for run in runs):
         raise InputError(
-            "no runs with label frequencies to compare; train some: vcviz.training.train_imbalanced"
+            "no runs with label frequencies to compare; train some: vcviz.training.train_grid"
         )
     if len({run.class_names for run in runs}) > 1:
         raise InputError("runs side by side must have the same classes; compare them one by one")
@@ -144,7 +144,8 @@ def information_table(runs: Any) -> pd.DataFrame:
 
     Examples
     --------
-    >>> runs = vcviz.training.train_imbalanced((1, 10), epochs=2, progress=False)
+    >>> grid = {"dataset_options.imbalance": [1, 10], "head": ["softmax", "pc_softmax"]}
+    >>> runs = vcviz.training.train_grid(grid, dataset="mixture", epochs=2, progress=False)
     >>> table = vcviz.studies.information_table(runs)
     >>> list(table.columns)
     ['I', 'from', 'to', 'true', 'off', 'balanced accuracy', 'at least', 'at most']

@@ -24,7 +24,6 @@ def temperature_study(
     seeds: int = 3,
     epochs: int = 60,
     longer: int = 5,
-    control: float = 1.0,
     head_options: Mapping[str, Any] | None = None,
     out: str | Path = "runs",
     progress: bool = True,
@@ -32,9 +31,9 @@ def temperature_study(
 ) -> pd.DataFrame:
     """Return one row per run: mean KL(true p(y|x) || predicted) over the test rows, in nats.
 
-    Beside the sweep stand the plain softmax, and the head at the temperature `control` trained
-    `longer` times as long: tau also sets the effective learning rate, so that a gain from a small
-    tau may only be one of speed.
+    Beside the sweep stand the plain softmax, and the head at temperature 1 trained `longer` times
+    as long: tau also sets the effective learning rate, so that a gain from a small tau may only be
+    one of speed.
 
     Parameters
     ----------
@@ -43,7 +42,6 @@ def temperature_study(
     seeds : runs of each setting, with seeds 0, 1, … of data and weights
     epochs : passes over the training rows
     longer : times as many for the control; 0 leaves it out
-    control : tau of the control
     head_options : further options of the head
     out : folder of runs; what is there is not trained again
     progress : show a bar
@@ -85,8 +83,8 @@ def temperature_study(
             {"group": f"S = {s}", "temperature": tau, "draws": s, "epochs": epochs} for tau in taus
         ]
     if check_count("longer", longer, minimum=0):
-        name = f"τ = {control:g}, {longer} × as long"
-        more = {"temperature": float(control), "draws": max(counts), "epochs": longer * epochs}
+        name = f"τ = 1, {longer} × as long"
+        more = {"temperature": 1.0, "draws": max(counts), "epochs": longer * epochs}
         plan.append({"group": name} | more)
     cells = [(cell, seed) for cell in plan for seed in range(seeds)]
     rows = []

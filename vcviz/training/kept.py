@@ -21,24 +21,24 @@ from vcviz.records import LatentPrior, LatentSet, Split
 from vcviz.runs.stored import LATENT_ARRAYS, law_arrays
 
 
-def quick_scores(latents: LatentSet) -> dict[str, float]:
+def quick_scores(lat: LatentSet) -> dict[str, float]:
     """Return accuracy and ECE (fractions) and NLL (nats) of latents."""
     return {
-        "accuracy": latents.accuracy,
-        "nll": negative_log_likelihood(latents.log_probs, latents.y),
-        "ece": expected_calibration_error(latents.log_probs, latents.y),
+        "accuracy": lat.accuracy,
+        "nll": negative_log_likelihood(lat.log_probs, lat.y),
+        "ece": expected_calibration_error(lat.log_probs, lat.y),
     }
 
 
-def final_metrics(latents: LatentSet) -> dict[str, Any]:
+def final_metrics(lat: LatentSet) -> dict[str, Any]:
     """Return the numbers kept in metrics.json, intervals included."""
-    curve = reliability_curve(latents)
+    curve = reliability_curve(lat)
     return {
-        "n_test": len(latents),
-        "accuracy": latents.accuracy,
-        "balanced_accuracy": balanced_accuracy(latents.log_probs, latents.y),
-        "nll": negative_log_likelihood(latents.log_probs, latents.y),
-        "brier": brier_score(latents.log_probs, latents.y),
+        "n_test": len(lat),
+        "accuracy": lat.accuracy,
+        "balanced_accuracy": balanced_accuracy(lat.log_probs, lat.y),
+        "nll": negative_log_likelihood(lat.log_probs, lat.y),
+        "brier": brier_score(lat.log_probs, lat.y),
         "ece": curve.ece,
         "ece_interval": list(curve.ece_interval),
         "ece_if_calibrated": curve.ece_if_calibrated,
@@ -55,9 +55,9 @@ def probe_rows(split: Split, n: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(len(split), n, replace=False))
 
 
-def latent_arrays(latents: LatentSet) -> dict[str, Any]:
+def latent_arrays(lat: LatentSet) -> dict[str, Any]:
     """Return the arrays of latents that a run folder holds."""
-    arrays = {k: getattr(latents, k) for k in LATENT_ARRAYS}
+    arrays = {k: getattr(lat, k) for k in LATENT_ARRAYS}
     return {k: v for k, v in arrays.items() if v is not None}
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vcviz.base.errors import TrainingError
 from vcviz.models.heads import LossTerms
+from vcviz.models.precision import wide
 
 # Losses are looked at in blocks of this many steps: a look at every step would make a GPU wait.
 _LOSS_BLOCK = 100
@@ -31,7 +32,7 @@ class LossTable:
             terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
         self.names = list(terms)
         with torch.no_grad():
-            row = torch.stack([*terms.values()]).double()
+            row = wide(torch.stack([*terms.values()]))
             self.rows.append(row if weight == 1 else row * weight)
         if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
             self._look()

@@ -12,6 +12,7 @@ from torch import nn
 from torch.distributions import Distribution
 
 from vcviz import runs
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, expect, unknown
 from vcviz.base.options import check_path
 from vcviz.data import fingerprint
@@ -31,6 +32,7 @@ def train(
 def train(
     config: RunConfig | str | None = None, *, seeds: Iterable[int], **options: Any
 ) -> list[runs.Run]: ...
+@takes_records
 def train(
     config: RunConfig | str | None = None,
     *,

@@ -251,12 +251,20 @@ function listen(plot, model, bubble) {
     bubble.hide();
     tell(model, "unhover", {});
   });
+  // With Shift or Alt, plotly joins what was selected before: the kernel does, of what is traced.
+  let combine = null, traced = null;
+  plot.addEventListener("mousedown", (event) => {
+    combine = event.altKey ? "remove" : event.shiftKey ? "add" : null;
+    traced = null;
+  }, true);
+  plot.on("plotly_selecting", (event) => { traced = event?.lassoPoints ?? event?.range ?? null; });
   plot.on("plotly_deselect", () => tell(model, "select", { axes: null, polygon: null }));
   plot.on("plotly_relayout", (change) => {
     const keys = Object.keys(change);
     if (keys.some((key) => key.startsWith("selections"))) {
       const found = (plot.layout.selections ?? []).at(-1);
-      if (found) tell(model, "select", { axes: [found.xref, found.yref], polygon: corners(found) });
+      if (combine && traced) tell(model, "select", { ...outline(traced), combine });
+      else if (found) tell(model, "select", { axes: [found.xref, found.yref], polygon: corners(found) });
       else tell(model, "select", { axes: null, polygon: null });
     }
     const found = keys.map((key) => /^[xy]axis(\d*)\.(range|autorange)/.exec(key)?.[1]);
@@ -268,6 +276,15 @@ function listen(plot, model, bubble) {
       }
     }
   });
+}
+
+// What is traced of a lasso, or of a box: its two corners.
+function outline(traced) {
+  const axes = Object.keys(traced).sort(); // x before y
+  const [x, y] = axes.map((name) => traced[name]);
+  const polygon = x.length > 2 ? x.map((value, i) => [value, y[i]])
+    : corners({ x0: x[0], x1: x[1], y0: y[0], y1: y[1] });
+  return { axes, polygon };
 }
 
 // Plotly keeps a lasso as an SVG path and a box by two of its corners.

@@ -71,7 +71,13 @@ var makeAccessible = (() => {
       });
     }
     for (const button of gd.querySelectorAll(BUTTON)) {
-      give(button, { tabindex: 0, role: "button", "aria-label": buttonName(settings(button)) });
+      const own = settings(button);
+      give(button, { tabindex: 0, role: "button", "aria-label": buttonName(own) });
+      if (!own.args2) continue;
+      // A switch: what it does is undone when it is pressed again, as its label shows by a sign.
+      const name = plain(own.label).replace(/^[☐☑] /, "");
+      const on = settings(button.parentNode).active === own._index;
+      give(button, { role: "switch", "aria-label": name, "aria-checked": on });
     }
     const options = [...gd.querySelectorAll(OPTION)];
     for (const header of gd.querySelectorAll(HEADER)) {

@@ -1,16 +1,3 @@
-// The name of a figure without a title: the heading that it stands under.
-function headingAbove(box) {
-  const before = [...document.querySelectorAll("h1, h2, h3, h4")].filter(
-    (h) => h.compareDocumentPosition(box) & Node.DOCUMENT_POSITION_FOLLOWING,
-  );
-  const heading = before.pop()?.cloneNode(true);
-  heading?.querySelectorAll(".anchor-link").forEach((link) => link.remove());
-  return heading?.textContent.trim() || document.title;
-}
-
-// ---------------------------------------------------------------- figures
-
-const NEAR = "700px 0px"; // how far from the window a figure is drawn already
 const boxes = [...document.querySelectorAll("[data-figure]")];
 
 // What vcviz.headless.parts has packed.
@@ -19,13 +6,6 @@ async function unpacked(name) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
-
-// A pause in which the browser paints, also where nobody looks at the page.
-const painted = () =>
-  new Promise((next) => {
-    requestAnimationFrame(() => setTimeout(next));
-    setTimeout(next, 200);
-  });
 
 let library = null;
 function plotly() {
@@ -39,64 +19,12 @@ function plotly() {
   return library;
 }
 
-async function draw(box) {
-  const [json] = await Promise.all([unpacked("figure-" + box.dataset.figure), plotly()]);
-  const spec = JSON.parse(json);
-  takeInk(box, spec);
-  const settle = fitWidth(box, spec);
-  const still = box.querySelector(":scope > .still");
-  still?.remove();
-  try {
-    await Plotly.newPlot(box, spec);
-    await settle();
-  } catch (error) {
-    Plotly.purge(box);
-    if (still) box.replaceChildren(still);
-    throw error;
-  }
-  makeAccessible(box, "", headingAbove(box));
-  box.after(dataTable(box));
-  box.dataset.drawn = "yes";
-}
-
-// One after the other, the nearest first, so that the page can be read meanwhile.
-const queue = new Set();
-let drawing = false;
-async function work() {
-  if (drawing) return;
-  drawing = true;
-  while (queue.size) {
-    const [box] = [...queue].sort((a, b) => distance(a) - distance(b));
-    queue.delete(box);
-    try {
-      await draw(box);
-    } catch (error) {
-      box.classList.add("figure-failed");
-      const line = document.createElement("p");
-      line.textContent = "This figure could not be drawn: " + error;
-      box.append(line);
-    }
-    box.dispatchEvent(new Event("drawn"));
-    await painted();
-  }
-  drawing = false;
-  document.documentElement.dataset.figures = "drawn";
-}
-const distance = (box) => {
-  const { top, bottom } = box.getBoundingClientRect();
-  return Math.max(top - innerHeight, -bottom, 0);
-};
-
-const coming = new IntersectionObserver((entries) => {
-  for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
-    coming.unobserve(target);
-    delete document.documentElement.dataset.figures;
-    queue.add(target);
-  }
-  work();
-}, { rootMargin: NEAR });
-for (const box of boxes) coming.observe(box);
-if (!boxes.length) document.documentElement.dataset.figures = "drawn";
+if (boxes.length) {
+  drawNear(boxes, async (box) => {
+    const [json] = await Promise.all([unpacked("figure-" + box.dataset.figure), plotly()]);
+    return JSON.parse(json);
+  });
+} else document.documentElement.dataset.figures = "drawn";
 
 // ---------------------------------------------------------------- what moves by itself, once
 
@@ -105,7 +33,7 @@ const START_MS = 700; // in which the still, and then the figure, can be seen as
 
 for (const box of boxes) {
   box.addEventListener("drawn", () => {
-    if (!box.layout?.meta?.plays || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (!box.layout?.meta?.plays || box.dataset.restored || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     let stopped = false;
     const stop = () => {
       if (!stopped) Plotly.animate(box, [null], { mode: "immediate", frame: { duration: 0, redraw: false } });
@@ -183,6 +111,16 @@ for (const box of boxes) {
     box.dispatchEvent(new Event("marks"));
   });
 }
+
+// ---------------------------------------------------------------- wide tables
+
+// What is wider than the page is scrolled by keys, too.
+new ResizeObserver(() => {
+  for (const table of document.querySelectorAll("main table")) {
+    table.toggleAttribute("tabindex", table.scrollWidth > table.clientWidth + 1);
+    if (table.hasAttribute("tabindex")) table.tabIndex = 0;
+  }
+}).observe(document.querySelector("main"));
 
 // ---------------------------------------------------------------- code, and paper
 

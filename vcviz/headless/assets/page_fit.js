@@ -6,6 +6,7 @@ const fitWidth = (() => {
   const SQUEEZED = 0.75; // of their height, which panels beside a square one keep at least
   const PHONE = 560; // pixels of a figure, less than which its controls stand beneath each other
   const ROW = 44; // pixels of a row of lists
+  const SWITCH = 36; // pixels of a switch beside its letters
   const BUTTON = 62; // pixels of a play button, beneath which its slider has its label
   const EPS = 1e-4;
   const SLACK = 16; // pixels of height for which a figure is not drawn again
@@ -244,31 +245,38 @@ const fitWidth = (() => {
       // At the top it stays, as many pixels above.
       change["legend.y"] = 1 + ((legend.y - 1) * made.tall) / plan.tall;
     } else if (legend.y !== undefined) change["legend.y"] = plan.move(1, legend.y).y(legend.y);
-    // On a narrow page the slider is beneath its button, and lists beneath each other.
+    // On a narrow page the slider is beneath its button, lists are beneath each other, and switches
+    // in as many rows as they need.
     const narrow = box.clientWidth < PHONE;
-    const lists = menus.filter(({ type }) => type !== "buttons");
-    const lower = narrow && sliders.length && menus.length > lists.length ? BUTTON : 0;
+    const plays = ({ buttons: [button] = [] }) => button?.method === "animate";
+    const lists = menus.filter((menu) => !plays(menu));
+    const lower = narrow && sliders.length && menus.some(plays) ? BUTTON : 0;
     sliders.forEach(({ pad }, i) => {
       change[`sliders[${i}].pad`] = lower ? { ...pad, l: 0, t: (pad?.t ?? 0) + lower } : { ...pad };
     });
-    const most = Math.max(8, Math.floor((box.clientWidth - made.margin.l - 60) / LETTER));
-    let row = 0;
+    const space = box.clientWidth - made.margin.l;
+    const most = Math.max(8, Math.floor((space - 60) / LETTER));
+    let [row, left] = [-1, Infinity];
     menus.forEach((menu, i) => {
-      if (menu.type === "buttons") return;
+      if (plays(menu)) return;
       const pad = { ...menu.pad };
+      const isSwitch = menu.type === "buttons";
       if (narrow) {
-        pad.l = 0;
+        const wide = isSwitch ? SWITCH + LETTER * menu.buttons[0].label.length : Infinity;
+        if (left + wide > space) [row, left] = [row + 1, 0];
+        pad.l = left;
         pad.t = (lists[0].pad?.t ?? 0) + ROW * row + lower;
-        row += 1;
+        left += wide;
       }
       change[`updatemenus[${i}].pad`] = pad;
+      if (isSwitch) return; // its label says whether it is on
       (menu.buttons ?? []).forEach(({ label }, j) => {
         const long = narrow && label.length > most;
         change[`updatemenus[${i}].buttons[${j}].label`] = long ? `${label.slice(0, most - 1)}…` : label;
       });
     });
     const tops = new Set(lists.map(({ pad }) => pad?.t)).size;
-    const more = lower + (row ? ROW * (row - tops) : 0);
+    const more = lower + (row < 0 ? 0 : ROW * (row + 1 - tops));
     change["margin.b"] = made.margin.b + more;
     change["margin.t"] = made.margin.t;
     return [change, more];

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vcviz.base.errors import InputError
 from vcviz.metrics.calibration.binning import (
     Binning,
     Predicted,
@@ -16,7 +15,8 @@ from vcviz.metrics.calibration.binning import (
     checked,
     each_class,
 )
-from vcviz.records import as_float, as_log_probs
+from vcviz.records import as_log_probs
+from vcviz.records.checks import as_distributions
 
 _BLOCK = 8192
 
@@ -194,7 +194,7 @@ def mean_kl(label_probs: ArrayLike, log_probs: ArrayLike) -> float:
     Raises
     ------
     InputError
-        If shapes differ, or rows of `log_probs` are not log-probabilities.
+        If shapes differ, or rows are not probabilities and log-probabilities.
 
     Examples
     --------
@@ -202,10 +202,8 @@ def mean_kl(label_probs: ArrayLike, log_probs: ArrayLike) -> float:
     >>> print(f"{vcviz.metrics.mean_kl(truth, np.log(predicted)):.3f} nats")
     0.511 nats
     """
-    log_probs, truth = as_log_probs(log_probs), as_float("label_probs", label_probs, 2, np.float64)
-    if truth.shape != log_probs.shape:
-        raise InputError(
-            f"label_probs must have the shape {log_probs.shape} of log_probs, got {truth.shape}"
-        )
+    log_probs = as_log_probs(log_probs)
+    n, n_classes = log_probs.shape
+    truth = as_distributions("label_probs", label_probs, (n, n_classes))
     used = truth > 0
     return float(np.sum(truth[used] * (np.log(truth[used]) - log_probs[used])) / len(truth))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.options import check_count, check_fraction
 from vcviz.geometry.moments import class_moments
@@ -46,6 +47,7 @@ _TOGETHER = 4096  # rows that are whitened at once
 _CONSTANT = 1e-13  # spreads and correlations below are those of rounding
 
 
+@takes_records
 def latent_fit(
     lat: LatentSet,
     prior: LatentPrior,
@@ -53,7 +55,7 @@ def latent_fit(
     resamples: int = 200,
     level: float = 0.95,
     seed: int = 0,
-    max_samples: int = 1000,
+    max_rows: int = 1000,
     progress: bool = True,
 ) -> LatentFit:
     """Return per class how far the latents are from the law that was anticipated for them.
@@ -66,7 +68,7 @@ def latent_fit(
         interval and the p-value, for speed
     level : mass of the intervals
     seed : of every draw
-    max_samples : energy distance and AUC look at so many random samples of a class at most
+    max_rows : energy distance and AUC look at so many random samples of a class at most
     progress : show a bar when it takes more than two seconds
 
     Returns
@@ -120,7 +122,7 @@ def latent_fit(
     check_count("resamples", resamples, minimum=0)
     check_fraction("level", level)
     check_count("seed", seed, minimum=0)
-    check_count("max_samples", max_samples, minimum=MIN_AUC)
+    check_count("max_rows", max_rows, minimum=MIN_AUC)
     n_classes = lat.n_classes
     counts = np.bincount(lat.y, minlength=n_classes)
     one = {name: np.full(n_classes, np.nan) for name in ("kl", "energy", "energy_p", "auc")}
@@ -144,8 +146,8 @@ def latent_fit(
         one["kl_bias"][k] = moment_kl_bias(n, u.shape[1])
         # Apart, so that the number of bootstrap draws changes nothing else.
         rng, bootstrap, reference = np.random.default_rng([seed, k]).spawn(3)
-        if n > max_samples:
-            u = u[rng.choice(n, max_samples, replace=False)]
+        if n > max_rows:
+            u = u[rng.choice(n, max_rows, replace=False)]
         # Laws whose residuals are not standard normal are known by their draws.
         law_draws = None
         if n >= MIN_ENERGY and not law.normal_residuals:
@@ -167,7 +169,7 @@ def latent_fit(
                 drawn = Drawn(law_draws[: max(len(u), MIN_DRAWS)])
             else:
                 if shared is None:
-                    size = max(min(int(counts.max()), max_samples), MIN_DRAWS), u.shape[1]
+                    size = max(min(int(counts.max()), max_rows), MIN_DRAWS), u.shape[1]
                     shared = Drawn(np.random.default_rng([seed, n_classes]).standard_normal(size))
                 drawn = shared
             one["auc"][k] = held_out_auc(u, drawn, rng)

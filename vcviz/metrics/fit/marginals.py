@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import betaincinv, gammaln, logsumexp, ndtr
 from scipy.stats import kstwo, laplace, norm, t
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_fraction
 from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float, as_indices
@@ -52,13 +53,14 @@ class _Drawn:
         return ends[below[0]], ends[below[1] + 1]
 
 
+@takes_records
 def marginals(
     lat: LatentSet,
     prior: LatentPrior | None,
     direction: Direction | ArrayLike,
     *,
     classes: Sequence[int] | None = None,
-    max_samples: int = 10_000,
+    max_rows: int = 10_000,
     draws: int = 5000,
     level: float = 0.95,
     seed: int = 0,
@@ -71,7 +73,7 @@ def marginals(
     prior : p(z|y); None gives the observed densities alone
     direction : u, see `vcviz.geometry.direction`; or a (D,) vector, made to length 1
     classes : class indices; default all
-    max_samples : latents of a class that are looked at, at most; more are drawn from at random
+    max_rows : latents of a class that are looked at, at most; more are drawn from at random
     draws : of each class, where u·z has no law in closed form under the prior
     level : mass of the band and of the intervals
     seed : of every draw
@@ -114,7 +116,7 @@ def marginals(
         else Direction(as_float("direction", direction, 1, np.float64))
     )
     shown = _checked(lat, prior, u, classes)
-    check_count("max_samples", max_samples)
+    check_count("max_rows", max_rows)
     check_count("draws", draws)
     check_count("seed", seed, minimum=0)
     check_fraction("level", level)
@@ -124,8 +126,8 @@ def marginals(
         rng = np.random.default_rng([seed, k])
         rows = np.flatnonzero(lat.y == k)
         count = len(rows)
-        if count > max_samples:
-            rows = rng.choice(rows, max_samples, replace=False)
+        if count > max_rows:
+            rows = rng.choice(rows, max_rows, replace=False)
         values = np.sort(lat.z[rows].astype(np.float64) @ u.vector)
         law = None if prior is None else _law(prior, k, u.vector, 0 if exact else draws, rng)
         found = {"count": count, "used": len(rows)} | _one(

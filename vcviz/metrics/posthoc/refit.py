@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_count, check_number
 from vcviz.geometry import empirical_prior
 from vcviz.geometry.moments import class_means, class_moments, invertible
@@ -25,11 +26,12 @@ _BLOCK = 8192
 _SKLEARN = {"full": "full", "shared": "tied", "diagonal": "diag", "isotropic": "spherical"}
 
 
+@takes_records
 def refit_prior(
     lat: LatentSet,
     covariance: Covariance = "full",
     *,
-    components: int = 1,
+    n_components: int = 1,
     shrinkage: float | Literal["auto"] | None = None,
     seed: int = 0,
 ) -> LatentPrior:
@@ -44,7 +46,7 @@ def refit_prior(
         them, because an encoder gathers the rows that it was trained on more closely
     covariance : ``"full"``, one matrix a class; ``"shared"``, one for all classes;
         ``"diagonal"``, ``"isotropic"``, one variance a dimension, or one in all, for each class
-    components : Gaussians a class; more than one are fitted by expectation maximisation
+    n_components : Gaussians a class; more than one are fitted by expectation maximisation
         (scikit-learn's `GaussianMixture`), and ``"shared"`` then means shared in a class
     shrinkage : share s of the way from a covariance S to tr(S)/D times the identity, for few
         latents or many dimensions; ``"auto"`` for Ledoit & Wolf's; one component only
@@ -82,25 +84,25 @@ def refit_prior(
     >>> print(f"softmax {run.metrics['accuracy']:.1f}, LDA on the same latents {lda.accuracy:.1f}")
     softmax 0.6, LDA on the same latents 0.8
     """
-    expect("lat", lat, LatentSet, "see extract_latents")
     check_choice("covariance", covariance, COVARIANCES)
-    check_count("components", components)
+    check_count("n_components", n_components)
     check_count("seed", seed, minimum=0)
     if shrinkage not in (None, "auto") and not 0 <= check_number("shrinkage", shrinkage) <= 1:
         raise InputError(f"shrinkage must lie in [0, 1], got {shrinkage}")
     gaussian = _gaussian(lat, covariance, shrinkage)
-    if components == 1:
+    if n_components == 1:
         return gaussian
     if shrinkage is not None:
         raise InputError("shrinkage is for one component; leave it out for a mixture")
     z = lat.z.astype(np.float64)
     laws = [
-        _mixture(z[lat.y == k], _SKLEARN[covariance], components, seed) or _only(gaussian, k)
+        _mixture(z[lat.y == k], _SKLEARN[covariance], n_components, seed) or _only(gaussian, k)
         for k in range(lat.n_classes)
     ]
     return mixture_prior(tuple(laws), gaussian.log_weight)
 
 
+@takes_records
 def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
     """Return the latents with log p(y|z) by Bayes' rule under `prior`, and energy -log p(z).
 
@@ -199,7 +201,7 @@ def _shrunk(found: NDArray[np.float64], shrinkage: float | str | None) -> NDArra
     return found if shrinkage is None else shrunk_covariance(found, float(shrinkage))
 
 
-def _mixture(z: NDArray[np.float64], kind: str, components: int, seed: int) -> LatentPrior | None:
+def _mixture(z: NDArray[np.float64], kind: str, n_components: int, seed: int) -> LatentPrior | None:
     """Return the mixture of rows (n, D) with one part per component; None where they are too few.
 
     The ridge on variances, 1e-6 of their mean, is in the units of the latents.
@@ -207,17 +209,17 @@ def _mixture(z: NDArray[np.float64], kind: str, components: int, seed: int) -> L
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    components = min(components, len(z) // 2)
-    if components < 1 or len(z) <= z.shape[1]:
+    n_components = min(n_components, len(z) // 2)
+    if n_components < 1 or len(z) <= z.shape[1]:
         return None
     ridge = 1e-6 * float(z.var(0).mean() or 1.0)
     with warnings.catch_warnings():  # a start that has not settled is still a likely mixture
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = GaussianMixture(
-            components, covariance_type=kind, reg_covar=ridge, random_state=seed
+            n_components, covariance_type=kind, reg_covar=ridge, random_state=seed
         ).fit(z)
     log_weight = np.log(found.weights_)
-    shape = (components, z.shape[1])
+    shape = (n_components, z.shape[1])
     if kind in ("full", "tied"):
         covariance = np.broadcast_to(found.covariances_, (*shape, z.shape[1]))
         return LatentPrior(
@@ -228,8 +230,8 @@ def _mixture(z: NDArray[np.float64], kind: str, components: int, seed: int) -> L
     return LatentPrior(found.means_, scale=scale, log_weight=log_weight)
 
 
-def _only(law: LatentPrior, k: int) -> LatentPrior:
+def _only(prior: LatentPrior, k: int) -> LatentPrior:
     """Return the law of one class alone, as a mixture of one component."""
-    if law.scale is not None:
-        return LatentPrior(law.mean[k : k + 1], scale=law.scale[k : k + 1])
-    return LatentPrior(law.mean[k : k + 1], scale_tril=law.scale_tril[k : k + 1])
+    if prior.scale is not None:
+        return LatentPrior(prior.mean[k : k + 1], scale=prior.scale[k : k + 1])
+    return LatentPrior(prior.mean[k : k + 1], scale_tril=prior.scale_tril[k : k + 1])

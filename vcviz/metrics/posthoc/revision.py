@@ -23,7 +23,7 @@ LAWS: dict[str, dict[str, Any]] = {
     "gaussian_full": {"covariance": "full"},
     "gaussian_diagonal": {"covariance": "diagonal"},
     "gaussian_isotropic": {"covariance": "isotropic"},
-    "mixture": {"covariance": "full", "components": 2},
+    "mixture": {"covariance": "full", "n_components": 2},
 }
 #: name -> what it is, for menus and titles
 REVISIONS: dict[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from vcviz.base.errors import expect
+from vcviz.base.arguments import takes_records
 from vcviz.records import Gate, Gates, Trajectory
 
 #: noises over which the gradient of a stochastic model must be averaged
@@ -16,6 +16,7 @@ _FEW = 0.05
 _SUM = 1e-3
 
 
+@takes_records
 def attack_gates(path: Trajectory) -> Gates:
     """Return the checks of an attack; they belong beside its numbers.
 
@@ -37,11 +38,10 @@ def attack_gates(path: Trajectory) -> Gates:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> gates = vcviz.metrics.attack_gates(run.attack(n=20, checks=10, steps=5, progress=False))
+    >>> gates = vcviz.metrics.attack_gates(run.attack(rows=20, checks=10, steps=5, progress=False))
     >>> gates.summary
     '8 of 8 gates hold; not tried: stays in the input range'
     """
-    expect("path", path, Trajectory, "see vcviz.attack")
     zero = next((p for p in path.checks if p.epsilon == 0), None)
     larger = [p for p in path.checks if p.epsilon > path.epsilon]
     rises = [_held(p, len(p)) - _held(path, len(p)) for p in larger]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_fraction
 from vcviz.records import LatentPrior, Trajectory
 from vcviz.records.trajectory import first_step
@@ -33,7 +34,7 @@ class Crossing:
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> path = run.attack(rows=50, epsilon=2.0, steps=10, progress=False)
     >>> found = vcviz.metrics.crossings(path, run.prior())
     >>> i = int(np.argmax(found.flips))
     >>> print(found.words(i))
@@ -84,6 +85,7 @@ class Crossing:
         return f"{told}; {order}"
 
 
+@takes_records
 def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossing:
     """Return when each path leaves the support of its class, and when it is misread.
 
@@ -108,14 +110,12 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     Examples
     --------
     >>> run = vcviz.train("mixture", head="gaussian_mixture", epochs=3, progress=False)
-    >>> path = run.attack(n=50, epsilon=2.0, steps=10, progress=False)
+    >>> path = run.attack(rows=50, epsilon=2.0, steps=10, progress=False)
     >>> found = vcviz.metrics.crossings(path, run.prior())
     >>> both = (found.leaves >= 0) & (found.flips >= 0)
     >>> bool((found.leaves[both] <= found.flips[both]).all())  # they leave before they are misread
     True
     """
-    expect("path", path, Trajectory, "see vcviz.attack")
-    expect("prior", prior, LatentPrior, "p(z|y) of the attacked model")
     check_fraction("mass", mass)
     if prior.n_classes != len(path.class_names):
         raise InputError(

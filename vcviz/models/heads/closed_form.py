@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vcviz.models.laws.base import wide
+from vcviz.models.precision import wide
 
 #: slope of the critic's LeakyReLU below 0
 LEAK = 0.2

@@ -89,11 +89,6 @@ class Law(nn.Module, ABC):
             self.register_buffer(name, value)
 
 
-def wide(value: Tensor) -> Tensor:
-    """Return `value` in float64, in float32 on devices that have no float64."""
-    return value.float() if value.device.type == "mps" else value.double()
-
-
 def bounded(value: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Return `value` clamped, with the gradient of `value`, so that it can come back."""
     if not value.requires_grad:

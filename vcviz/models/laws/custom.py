@@ -13,8 +13,9 @@ from torch.distributions import Distribution, Independent
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_flag
-from vcviz.models.laws.base import Law, wide
+from vcviz.models.laws.base import Law
 from vcviz.models.laws.description import Tree, describe, from_description, rebuilt, tree_of
+from vcviz.models.precision import wide, widest
 from vcviz.records import LatentPrior
 
 _MEANS = ("loc", "mean")
@@ -128,8 +129,8 @@ class CustomLaw(Law):
         """Return the law as a NumPy record; its moments are those of draws if it knows none."""
         law = self.distribution(frozen=True)
         return LatentPrior(
-            **{name: value.double().cpu().numpy() for name, value in _record(law).items()},
-            log_weight=log_weight.double().cpu().numpy(),
+            **{name: value.cpu().double().numpy() for name, value in _record(law).items()},
+            log_weight=log_weight.cpu().double().numpy(),
             family="custom",
             density=_ArrayDensity(law),
         )
@@ -145,7 +146,7 @@ class _ArrayDensity:
     def log_prob(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N, C) log densities in nats."""
         with torch.no_grad():
-            rows = torch.from_numpy(np.array(z)).to(self._device)
+            rows = torch.tensor(z, dtype=widest(self._device)).to(self._device)
             return self._law.log_prob(rows[:, None]).cpu().double().numpy()
 
     def sample(self, y: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -186,7 +187,7 @@ def _record(law: Distribution) -> dict[str, Tensor]:
 
     Where the variance is infinite, median and interquartile range / 1.349.
     """
-    moments, draws = _moments(law), _drawn(law, _DRAWS, torch.Generator().manual_seed(0)).double()
+    moments, draws = _moments(law), wide(_drawn(law, _DRAWS, torch.Generator().manual_seed(0)))
     if moments is None:
         low, middle, high = draws.quantile(draws.new_tensor([0.25, 0.5, 0.75]), 0)
         return {"mean": middle, "scale": (high - low) / 1.349}

@@ -55,4 +55,4 @@ class GaussianLaw(LocationScaleLaw):
     @torch.no_grad()
     def prior(self, log_weight: Tensor) -> LatentPrior:
         """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
-        return LatentPrior(**self._record(), log_weight=log_weight.double().cpu().numpy())
+        return LatentPrior(**self._record(), log_weight=log_weight.cpu().double().numpy())

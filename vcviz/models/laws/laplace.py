@@ -9,8 +9,9 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from vcviz.models.laws.base import of_labels, wide
+from vcviz.models.laws.base import of_labels
 from vcviz.models.laws.location_scale import LocationScaleLaw
+from vcviz.models.precision import wide
 from vcviz.records import LatentPrior
 
 # Up to this many batch rows x means x dimensions at a time are differences formed.
@@ -68,5 +69,5 @@ class LaplaceLaw(LocationScaleLaw):
     @torch.no_grad()
     def prior(self, log_weight: Tensor) -> LatentPrior:
         """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
-        log_weights = log_weight.double().cpu().numpy()
+        log_weights = log_weight.cpu().double().numpy()
         return LatentPrior(**self._record(), log_weight=log_weights, family="laplace")

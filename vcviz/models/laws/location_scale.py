@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_flag, check_number
-from vcviz.models.laws.base import Law, bounded, noise_device, of_labels, wide
+from vcviz.models.laws.base import Law, bounded, noise_device, of_labels
 from vcviz.models.laws.means import initial_separation, spread_means
+from vcviz.models.precision import wide
 
 COVARIANCES = ("isotropic", "diagonal", "full")
 INITIAL_MEANS = ("spread", "normal", "he")
@@ -199,12 +200,12 @@ class LocationScaleLaw(Law):
     def _record(self) -> dict[str, Any]:
         """Return the fields of a `LatentPrior` that all families here have."""
         shape = self.mean.shape
-        scale = self.floored_log_scale().double().cpu().exp().expand(shape)
-        record = {"mean": self.mean.double().cpu().numpy()}
+        scale = self.floored_log_scale().cpu().double().exp().expand(shape)
+        record = {"mean": self.mean.cpu().double().numpy()}
         if (shear := self.shear()) is None:
             return record | {"scale": scale.numpy()}
         scale = scale[: len(shear)]  # a shared one is written down once
-        return record | {"scale_tril": (scale[:, :, None] * shear.double().cpu()).numpy()}
+        return record | {"scale_tril": (scale[:, :, None] * shear.cpu().double()).numpy()}
 
 
 def _initial_means(

@@ -18,7 +18,7 @@ _REPULSION_STEPS = 200
 _MEANS_APART = 6.0
 
 
-def spread_means(n_classes: int, dim: int, separation: float, *, seed: int = 0) -> Tensor:
+def spread_means(n_classes: int, dim: int, separation: float) -> Tensor:
     """Return (C, D) float64 class means, centred, whose smallest distance is `separation`.
 
     One dimension gives an evenly spaced line, two a circle, and C-1 or more a regular simplex
@@ -32,7 +32,6 @@ def spread_means(n_classes: int, dim: int, separation: float, *, seed: int = 0) 
     dim : D
     separation : smallest pairwise distance, positive. Six times the scale of the class laws or
         more: nearer means force classes to overlap once the latents match the law.
-    seed : of the repulsion's start; the same arguments give the same means
 
     Raises
     ------
@@ -42,7 +41,7 @@ def spread_means(n_classes: int, dim: int, separation: float, *, seed: int = 0) 
     check_count("n_classes", n_classes, minimum=2)
     check_count("dim", dim)
     check_number("separation", separation, above=0)
-    return torch.from_numpy(_unit_means(n_classes, dim, seed) * separation)
+    return torch.from_numpy(_unit_means(n_classes, dim) * separation)
 
 
 def separation_for(n_classes: int, dim: int, error: float) -> float:
@@ -63,7 +62,7 @@ def separation_for(n_classes: int, dim: int, error: float) -> float:
     from scipy.stats import norm
 
     check_fraction("error", error)
-    apart = pdist(_unit_means(n_classes, dim, 0)) / 2
+    apart = pdist(_unit_means(n_classes, dim)) / 2
 
     def excess(separation: float) -> float:
         return float(2 * norm.sf(separation * apart).sum() / n_classes - error)
@@ -77,14 +76,14 @@ def initial_separation(n_classes: int, dim: int, overlap: float | None) -> float
 
 
 @lru_cache(maxsize=16)
-def _unit_means(n_classes: int, dim: int, seed: int) -> NDArray[np.float64]:
+def _unit_means(n_classes: int, dim: int) -> NDArray[np.float64]:
     """Return means whose smallest distance is 1; kept, as a thousand classes take seconds."""
     if dim == 1:
         points = np.arange(n_classes, dtype=np.float64)[:, None]
     elif dim == 2 or dim >= n_classes - 1:
         points = _trigonometric(n_classes, dim)
     else:
-        points = _repelled(n_classes, dim, seed)
+        points = _repelled(n_classes, dim)
     points = points - points.mean(0)
     return points / _smallest_distance(points)
 
@@ -99,9 +98,9 @@ def _trigonometric(n_classes: int, dim: int) -> NDArray[np.float64]:
     return columns
 
 
-def _repelled(n_classes: int, dim: int, seed: int) -> NDArray[np.float64]:
+def _repelled(n_classes: int, dim: int) -> NDArray[np.float64]:
     """Return points on the unit sphere moved away from their neighbours, ever nearer ones."""
-    x = np.random.default_rng(seed).standard_normal((n_classes, dim))
+    x = np.random.default_rng(0).standard_normal((n_classes, dim))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     for step in range(_REPULSION_STEPS):
         progress = step / _REPULSION_STEPS

@@ -9,8 +9,9 @@ from scipy.stats import norm, t
 from torch import Tensor
 
 from vcviz.base.options import check_flag, check_number
-from vcviz.models.laws.base import bounded, of_labels, wide
+from vcviz.models.laws.base import bounded, of_labels
 from vcviz.models.laws.location_scale import LocationScaleLaw
+from vcviz.models.precision import wide
 from vcviz.records import LatentPrior
 
 
@@ -100,7 +101,7 @@ class StudentTLaw(LocationScaleLaw):
         """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
         return LatentPrior(
             **self._record(),
-            log_weight=log_weight.double().cpu().numpy(),
+            log_weight=log_weight.cpu().double().numpy(),
             family="student_t",
-            df=self.df().double().cpu().expand(self.n_classes).numpy(),
+            df=self.df().cpu().double().expand(self.n_classes).numpy(),
         )

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_flag, check_number
-from vcviz.models.laws.base import Law, bounded, noise_device, of_labels, wide
+from vcviz.models.laws.base import Law, bounded, noise_device, of_labels
 from vcviz.models.laws.means import initial_separation, spread_means
+from vcviz.models.precision import wide
 from vcviz.records import LatentPrior
 from vcviz.records.sphere import log_normaliser, mean_length, separating_concentration
 
@@ -85,7 +86,7 @@ class VonMisesFisherLaw(Law):
         log_concentration = torch.full((rows,), math.log(concentration))
         self.store("mean", mean, check_flag("learn_mean", learn_mean))
         self.store("log_concentration", log_concentration, check_flag("learn_scale", learn_scale))
-        self.register_buffer("pole", _far_from(-mean).to(mean.dtype), persistent=False)
+        self.register_buffer("pole", _far_from(-mean).to(self.mean.dtype), persistent=False)
 
     def concentration(self) -> Tensor:
         """Return (C,) or (1,) concentrations within their bounds, in float64 where possible."""
@@ -145,10 +146,10 @@ class VonMisesFisherLaw(Law):
     def prior(self, log_weight: Tensor) -> LatentPrior:
         """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
         return LatentPrior(
-            mean=self.direction().double().cpu().numpy(),
-            log_weight=log_weight.double().cpu().numpy(),
+            mean=self.direction().cpu().double().numpy(),
+            log_weight=log_weight.cpu().double().numpy(),
             family="von_mises_fisher",
-            concentration=self.concentration().double().cpu().expand(self.n_classes).numpy(),
+            concentration=self.concentration().cpu().double().expand(self.n_classes).numpy(),
         )
 
 
@@ -185,8 +186,8 @@ class _MeanLength(torch.autograd.Function):
 
 
 def _by_numpy(function: Any, value: Tensor, dim: int) -> Tensor:
-    found = function(value.detach().double().cpu().numpy(), dim)
-    return torch.as_tensor(np.asarray(found), device=value.device, dtype=value.dtype)
+    found = function(value.detach().cpu().double().numpy(), dim)
+    return torch.as_tensor(np.asarray(found), dtype=value.dtype).to(value.device)
 
 
 def _draw_cosine(k: Tensor, dim: int, generator: torch.Generator | None) -> Tensor:

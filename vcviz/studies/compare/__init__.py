@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.titles import law_of, run_titles
 from vcviz.metrics.calibration import reliability_curve
@@ -23,7 +24,6 @@ from vcviz.studies.compare.attacks import robustness_table as robustness_table
 from vcviz.studies.compare.corruptions import corrupted_latents as corrupted_latents
 from vcviz.studies.compare.corruptions import corruption_table as corruption_table
 from vcviz.studies.compare.labels import with_labels
-from vcviz.studies.compare.rates import rate_table as rate_table
 from vcviz.studies.compare.revisions import posthoc_table as posthoc_table
 from vcviz.studies.compare.revisions import revise_runs as revise_runs
 from vcviz.studies.compare.strangers import ood_table as ood_table
@@ -41,6 +41,8 @@ COLUMNS = {
     "ECE": "test expected calibration error, 15 equal-width bins, fraction",
     "ECE if calibrated": "ECE that a perfectly calibrated model of this size would show, fraction",
     "NLL": "test negative log-likelihood, nats",
+    "rate weight": "weight of the rate in the loss of a stochastic encoder",
+    "rate": "KL(q(z|x) || r) of the training rows, nats, mean over the last epoch",
     "KL train": "moment KL of the training latents from p(z|y), mean over classes, nats",
     "KL test": "the same on the test split, nats",
     "variance train": "variance of whitened training latents; 1 = as anticipated",
@@ -50,6 +52,7 @@ COLUMNS = {
 }
 
 
+@takes_records
 def pick_run(runs: Sequence[Run], *, head: str) -> Run:
     """Return the first run with that head.
 
@@ -80,6 +83,7 @@ def pick_run(runs: Sequence[Run], *, head: str) -> Run:
     return by_head[head]
 
 
+@takes_records
 def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> list[LatentFit]:
     """Return the latent fit of each run that anticipates a distribution.
 
@@ -107,6 +111,7 @@ def latent_fits(runs: Sequence[Run], *, split: str = "test", **options: Any) -> 
     ]
 
 
+@takes_records
 def reliability_curves(
     runs: Sequence[Run], *, split: str = "test", epoch: int | None = None, **options: Any
 ) -> list[ReliabilityCurve]:
@@ -139,6 +144,7 @@ def reliability_curves(
     ]
 
 
+@takes_records
 def decision_planes(
     runs: Sequence[Run], *, split: str = "test", **options: Any
 ) -> list[LatentPlane]:
@@ -169,6 +175,7 @@ def decision_planes(
     ]
 
 
+@takes_records
 def differences(one: Run, other: Run) -> pd.DataFrame:
     """Return what differs between two runs, one row for each difference; none if nothing does.
 
@@ -222,6 +229,7 @@ def _described(run: Run) -> dict[tuple[str, str], Any]:
     return found
 
 
+@takes_records
 def summarise(
     runs: Sequence[Run],
     *,
@@ -233,7 +241,9 @@ def summarise(
     """Return one row per run; `COLUMNS` says what each column is, without those of no run.
 
     A column ``labels`` is added where accuracy, ECE and NLL of some run are not for the label
-    frequencies of its test rows, and says for which they are (`Run.label_note`).
+    frequencies of its test rows, and says for which they are (`Run.label_note`). With r = N(0, I)
+    the rate bounds the information I(X; Z) from above; with the law p(z|y) of a head that states
+    one (unless ``rate_to="normal"``) it bounds I(X; Z | Y).
 
     Parameters
     ----------
@@ -278,6 +288,8 @@ def summarise(
             "ECE": run.metrics["ece"],
             "ECE if calibrated": run.metrics["ece_if_calibrated"],
             "NLL": run.metrics["nll"],
+            "rate weight": run.config.rate_weight if run.config.stochastic else np.nan,
+            "rate": run.history[-1].get("train/rate", np.nan),
         }
         for split in ("train", "test"):
             fit = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.titles import run_titles
 from vcviz.records import RobustnessCurve, Trajectory
@@ -33,15 +34,16 @@ ROBUSTNESS_COLUMNS = {
 }
 
 
+@takes_records
 def attack_runs(
-    runs: Run | Sequence[Run], n: int = 200, *, progress: bool = True, **options: Any
+    runs: Run | Sequence[Run], rows: int = 200, *, progress: bool = True, **options: Any
 ) -> list[Trajectory]:
     """Return the same attack on the first test rows of each run.
 
     Parameters
     ----------
     runs : finished runs, or one
-    n : how many test rows, the first
+    rows : how many test rows, the first
     progress : show a bar if it takes more than 2 s
     options : as for `vcviz.attack`
 
@@ -64,14 +66,15 @@ def attack_runs(
     """
     options = {"checks": CHECKS} | options
     return [
-        replace(run.attack(n, progress=False, **options), name=name)
+        replace(run.attack(rows, progress=False, **options), name=name)
         for run, name in _each(runs, progress)
     ]
 
 
+@takes_records
 def robustness_curves(
     runs: Run | Sequence[Run],
-    n: int = 200,
+    rows: int = 200,
     epsilons: Sequence[float] | None = None,
     *,
     progress: bool = True,
@@ -82,7 +85,7 @@ def robustness_curves(
     Parameters
     ----------
     runs : finished runs, or one
-    n : how many test rows are attacked, the first
+    rows : how many test rows are attacked, the first
     epsilons, options : as for `vcviz.robustness_curve`
     progress : show a bar if it takes more than 2 s
 
@@ -105,7 +108,7 @@ def robustness_curves(
     if epsilons is not None:
         options["epsilons"] = epsilons
     return [
-        run.robustness(n, name=name, progress=False, **options)
+        run.robustness(rows, name=name, progress=False, **options)
         for run, name in _each(runs, progress)
     ]
 
@@ -119,6 +122,7 @@ def _each(runs: Run | Sequence[Run], progress: bool) -> Iterator[tuple[Run, str]
     return zip(bar, run_titles(several), strict=True)
 
 
+@takes_records
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
     """Return robustness curves as a table, one row for each curve and radius.
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.base.titles import run_titles
@@ -128,6 +129,7 @@ def corrupted_latents(
     return found
 
 
+@takes_records
 def corruption_table(
     runs: Run | Sequence[Run],
     kinds: Sequence[str] | None = None,

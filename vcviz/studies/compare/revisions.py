@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.base.titles import run_titles
@@ -31,6 +32,7 @@ POSTHOC_COLUMNS = {
 }
 
 
+@takes_records
 def revise_runs(
     runs: Run | Sequence[Run],
     methods: Sequence[str] | None = None,
@@ -91,6 +93,7 @@ def revise_runs(
     return found
 
 
+@takes_records
 def posthoc_table(
     runs: Run | Sequence[Run] | Sequence[PosthocScores],
     methods: Sequence[str] | None = None,

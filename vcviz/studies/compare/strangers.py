@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.titles import run_titles
 from vcviz.metrics.ood import separations
@@ -29,6 +30,7 @@ OOD_COLUMNS = {
 }
 
 
+@takes_records
 def separate_strangers(
     known: Run | LatentSet | Sequence[Run],
     strangers: Split | LatentSet | Sequence[Split],
@@ -105,6 +107,7 @@ def separate_strangers(
     return found
 
 
+@takes_records
 def ood_table(
     known: Run | LatentSet | Sequence[Run] | Sequence[Separation],
     strangers: Split | LatentSet | Sequence[Split] | None = None,

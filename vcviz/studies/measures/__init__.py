@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, unknown
 from vcviz.runs import Run
 from vcviz.studies.measures.calibrated import calibration, human
@@ -90,6 +91,7 @@ def measured(run: Run, wanted: Any) -> bool:
     )
 
 
+@takes_records
 def measure(run: Run, wanted: Any) -> dict[str, float]:
     """Return the numbers of these measures of a run; what its folder lacks is measured now.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vcviz.base.errors import InputError
 from vcviz.base.json_files import read_json
@@ -13,6 +15,17 @@ from vcviz.runs.folder import write_json
 
 FORMAT = "vcviz.scores/1"
 FILE = "scores.json"
+
+
+class _Measure(BaseModel):
+    model_config = ConfigDict(strict=True)
+    options: dict[str, Any]
+    values: dict[str, float | None]
+
+
+class _Scores(BaseModel):
+    format: Literal["vcviz.scores/1"]
+    measures: dict[str, _Measure]
 
 
 def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
@@ -27,13 +40,13 @@ def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     found = read_json(path)
-    measures = found.get("measures")
-    if (
-        found.get("format") != FORMAT
-        or not isinstance(measures, dict)
-        or not all(map(_is_measure, measures.values()))
-    ):
-        raise InputError(f"{path} is damaged or not ours; remove it, it will be measured again")
+    try:
+        _Scores.model_validate(found)
+    except ValidationError:
+        raise InputError(
+            f"{path} is damaged or not written by vcviz; remove it, and it is measured again"
+        ) from None
+    measures: dict[str, dict[str, Any]] = found["measures"]
     return measures
 
 
@@ -58,15 +71,3 @@ def _plain(value: float | None) -> float | None:
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
-
-
-def _is_measure(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("options"), dict)
-        and isinstance(value.get("values"), dict)
-        and all(
-            v is None or (isinstance(v, int | float) and not isinstance(v, bool))
-            for v in value["values"].values()
-        )
-    )

@@ -18,8 +18,8 @@ from vcviz.records import LatentSet
 from vcviz.runs import load_run
 from vcviz.runs.config import RunConfig
 from vcviz.studies.scoreboards.plan import Plan, merged, sources
-from vcviz.studies.sweeps.grid import nested
 from vcviz.studies.sweeps.tasks import Task, tasks_of
+from vcviz.training.grids import nested
 
 #: folders within a scoreboard's
 TUNING, RUNS = "tuning", "runs"

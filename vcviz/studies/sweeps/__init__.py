@@ -14,9 +14,10 @@ from vcviz.base.errors import InputError, SweepError
 from vcviz.base.options import check_path
 from vcviz.base.progress import bar_interval
 from vcviz.studies.sweeps.cluster import Pool, Workers, open_pool
-from vcviz.studies.sweeps.grid import Grid, expand, parse_grid, read_plan
+from vcviz.studies.sweeps.grid import expand, parse_grid, read_plan
 from vcviz.studies.sweeps.journal import Journal, locked, read_journal
 from vcviz.studies.sweeps.tasks import Task, in_order, tasks_of
+from vcviz.training.grids import Grid
 
 __all__ = [
     "SweepError",

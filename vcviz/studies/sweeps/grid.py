@@ -1,8 +1,7 @@
-"""Grids of settings: from a command line or a YAML file to a list of cells."""
+"""Grids of settings as a command line or a YAML file has them."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,7 @@ from vcviz.base.errors import InputError, MissingError, clip, shorten, unknown
 from vcviz.base.options import check_path
 from vcviz.headless.assignments import parse_value, read_as, split_assignments
 from vcviz.headless.parameters import Parameter
-
-Cell = dict[str, Any]
-Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-
-#: a grid with more cells than this is taken for a slip of the pen
-LARGEST_GRID = 100_000
+from vcviz.training.grids import Cell, Grid, cells_of, numbers_of
 
 
 @dataclass(frozen=True)
@@ -103,67 +97,23 @@ def parse_grid(
 
 
 def expand(grid: Grid, fixed: Mapping[str, Any] | None = None) -> list[Cell]:
-    """Return the cells of a grid, each a flat mapping of settings; what comes twice is kept once.
-
-    Raises
-    ------
-    InputError
-        If the grid is empty, a setting has no values or is fixed too, or there are too many cells.
-    """
-    fixed = dict(fixed or {})
-    grids = [grid] if isinstance(grid, Mapping) else grid
-    if not isinstance(grids, Sequence) or not all(isinstance(g, Mapping) for g in grids):
-        raise InputError(f"a grid is a mapping of settings to values, got {clip(grid)}")
-    cells: dict[str, Cell] = {}
-    for part in grids:
-        axes = {str(name): _axis(str(name), values) for name, values in part.items()}
-        if both := sorted(axes.keys() & fixed.keys()):
-            raise InputError(f"{both[0]} is both fixed and in the grid; give it once")
-        size = 1
-        for values in axes.values():
-            size *= len(values)
-        if len(cells) + size > LARGEST_GRID:
-            raise InputError(f"the grid has more than {LARGEST_GRID:,} cells; make it smaller")
-        for combination in itertools.product(*axes.values()):
-            cell = fixed | dict(zip(axes, combination, strict=True))
-            cells.setdefault(repr(sorted(cell.items(), key=lambda item: item[0])), cell)
-    if not cells:
-        raise InputError("the grid is empty; give settings with values, e.g. seed=0:5")
-    return list(cells.values())
+    """Return the cells of a grid, see `cells_of`; a text holds values between commas."""
+    if isinstance(grid, Mapping):
+        grid = _read(grid)
+    elif isinstance(grid, Sequence):
+        grid = [_read(part) if isinstance(part, Mapping) else part for part in grid]
+    return cells_of(grid, fixed)
 
 
-def nested(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a cell with dotted names as mappings: ``head_options.margin`` within its parent."""
-    values: dict[str, Any] = {}
-    for name, value in cell.items():
-        *parents, leaf = name.split(".")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise InputError(f"{name} needs {parent} to be a mapping, it is {clip(place)}")
-        if isinstance(place.get(leaf), dict) and isinstance(value, Mapping):
-            place[leaf] = {**place[leaf], **value}
-        else:
-            place[leaf] = dict(value) if isinstance(value, Mapping) else value
-    return values
-
-
-def _axis(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str):
-        values = _values(values)
-    elif not isinstance(values, Sequence | range):
-        values = [values]
-    if not len(values):
-        raise InputError(f"{name} has no values in the grid")
-    return [v for value in values for v in (_range(value) or [value])]
+def _read(grid: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _values(v) if isinstance(v, str) else v for k, v in grid.items()}
 
 
 def _values(text: str, parameter: Parameter | None = None) -> list[Any]:
     def value(part: str) -> Any:
         return parse_value(part) if parameter is None else read_as(parameter, part)
 
-    return [v for part in _split(text) for v in (_range(part) or [value(part)])]
+    return [v for part in _split(text) for v in (numbers_of(part) or [value(part)])]
 
 
 def _split(text: str) -> list[str]:
@@ -179,16 +129,6 @@ def _split(text: str) -> list[str]:
     if not all(found):
         raise InputError(f"expected values between commas, got {clip(text)}")
     return found
-
-
-def _range(value: Any) -> list[int]:
-    """Return the numbers of ``first:end`` or ``first:end:step``; nothing for any other value."""
-    if not isinstance(value, str) or not re.fullmatch(r"-?\d+:-?\d+(:-?\d+)?", value):
-        return []
-    first, end, *step = (int(part) for part in value.split(":"))
-    if step == [0] or not (numbers := list(range(first, end, *step))):
-        raise InputError(f"the range {value} holds no number; it is first:end, the end left out")
-    return numbers
 
 
 class _Loader(yaml.SafeLoader):

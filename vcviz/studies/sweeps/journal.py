@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vcviz import __version__
 from vcviz.base.errors import InputError, clip
@@ -20,17 +21,24 @@ from vcviz.studies.sweeps.tasks import Task
 FORMAT = "vcviz.sweep/1"
 FILE = "sweep.json"
 _ADVICE = "; remove it, the runs stay"
-#: what is always known of a run
-_KINDS: dict[str, Any] = {
-    "name": str,
-    "notebook": str | None,
-    "parameters": dict,
-    "command": str,
-    "state": str,
-    "attempts": int,
-    "reason": str | None,
-    "seconds": int | float | None,
-}
+
+
+class _Entry(BaseModel):
+    """What is always known of a run. Its name is that of a folder beside the journal."""
+
+    model_config = ConfigDict(strict=True)
+    name: str = Field(pattern=r"^[^/\\\x00]*[^./\\\x00][^/\\\x00]*$")
+    notebook: str | None
+    parameters: dict[str, Any]
+    command: str
+    state: str
+    attempts: int
+    reason: str | None
+    seconds: float | None
+
+
+class _Journal(BaseModel):
+    runs: list[_Entry]
 
 
 class Journal:
@@ -104,20 +112,12 @@ def read_journal(folder: Path) -> dict[str, dict[str, Any]]:
     values = read_json(path, advice=_ADVICE)
     if values.get("format") != FORMAT:
         raise InputError(f"{path} is not a sweep's (format {clip(values.get('format'))}){_ADVICE}")
-    runs = values.get("runs")
-    if not isinstance(runs, list) or not all(map(_is_entry, runs)):
-        raise InputError(f"{path} is damaged: its runs are not those of a sweep{_ADVICE}")
-    return {entry["name"]: entry for entry in runs}
-
-
-def _is_entry(entry: Any) -> bool:
-    """Return whether this is what `Journal.plan` writes of a run."""
-    if not isinstance(entry, dict) or not entry.keys() >= _KINDS.keys():
-        return False
-    name = entry["name"]
-    return all(isinstance(entry[k], kind) for k, kind in _KINDS.items()) and bool(
-        name.strip(".") and not set(name) & {"/", "\\", "\0"}
-    )
+    try:
+        _Journal.model_validate(values)
+    except ValidationError:
+        reason = "its runs are not those of a sweep"
+        raise InputError(f"{path} is damaged: {reason}{_ADVICE}") from None
+    return {entry["name"]: entry for entry in values["runs"]}
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from vcviz.headless.files import (
 from vcviz.headless.outcomes import NotebookError
 from vcviz.headless.parameters import check_parameters, notebook_parameters
 from vcviz.runs.config import RunConfig
-from vcviz.studies.sweeps.grid import Cell, nested
+from vcviz.training.grids import Cell, nested
 
 #: settings that the commands below spell as options of their own
 _FLAGS = ("dataset", "head", "latent_dim", "epochs", "seed")
