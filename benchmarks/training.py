@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from torch.utils.data import DataLoader, TensorDataset
 import vcviz
 from benchmarks.gpu import BATCH, bare_epoch
 from benchmarks.pairs import Pair, pair
+from vcviz.models.heads.closed_form import critic_terms, encoder_terms
 from vcviz.runs.config import RunConfig
 from vcviz.training.jobs import Job
 from vcviz.training.loop import Trainer
+from vcviz.training.optimizers import eager
 
 ROWS = 4000
 
@@ -28,6 +31,7 @@ def pairs() -> Iterator[Pair]:
             yield _against_softmax(Path(root) / encoder, encoder, side, goal)
         yield _against_bare(Path(root) / "steps", "mlp", 8, 1 / 1.15)
         yield _against_bare(Path(root) / "bare", "cnn", 28, 1 / 1.05)
+        yield from _against_bare_vc(Path(root) / "vc", "mlp", 8)
         yield _against_plain(Path(root))
 
 
@@ -58,6 +62,61 @@ def _against_bare(root: Path, encoder: str, side: int, goal: float) -> Pair:
     what = f"10 training steps of {BATCH}, {side} x {side}, {encoder.upper()}, softmax"
     return pair(what, lambda: ours._epoch(1), "limit: bare loop written by hand",
                 bare_epoch(other, "float32"), goal=goal)  # fmt: skip
+
+
+def _against_bare_vc(root: Path, encoder: str, side: int) -> Iterator[Pair]:
+    """VC's limit: the arithmetic of its step in a loop by hand, and that against softmax."""
+    kinds = {"ours": "variational", "bare": "variational", "softmax": "softmax"}
+    ours, by_hand, softmax = (
+        trainer(root / name, head, 2000, encoder, side) for name, head in kinds.items()
+    )
+    bare = bare_vc_epoch(by_hand)
+    steps, limit = f"10 training steps of {BATCH}, {side} x {side}, {encoder.upper()}", "by hand"
+    yield pair(f"{steps}, variational", lambda: ours._epoch(1), f"limit: {limit}", bare, goal=0.8)
+    yield pair(f"{steps}, variational {limit}", bare, "softmax", lambda: softmax._epoch(1))
+
+
+def bare_vc_epoch(like: Trainer) -> Callable[[], None]:
+    """Return an epoch of VC as one writes it by hand: no autograd beyond the encoder."""
+    model, x, y, config = like.model, like.x, like.y, like.config
+    law, critic = model.head.law, [*model.head.critic.parameters()]
+    head: Any = model.head
+    groups = [{"params": [*model.encoder.parameters()]}, {"params": [law.mean], "lr": 2e-2}]
+    main = eager(torch.optim.Adam)(groups, lr=2e-3, fused=True)
+    other = eager(torch.optim.AdamW)(critic, lr=1e-3, fused=True)
+    rate = config.rate_weight * head.rate_scale
+    weights = {
+        "likelihood": head.likelihood_weight, "critic": head.critic_weight, "rate": rate,
+    }  # fmt: skip
+
+    def epoch() -> None:
+        model.train()
+        for rows in torch.randperm(len(y)).split(BATCH):
+            label = y[rows]
+            features = model.encoder(x[rows].float() / 255)
+            with torch.no_grad():
+                mean, raw = features.chunk(2, 1)
+                scale = F.softplus(raw - 2) + 1e-4
+                noise = torch.randn_like(mean)
+                z = torch.addcmul(mean, scale, noise)
+                terms, by_z, law.mean.grad = encoder_terms(
+                    z, label, law.mean, law.inverse_scale, head.log_weight, critic, weights
+                )
+                terms["rate"] = terms["likelihood"] - scale.log().sum() / len(z)
+                by_scale = by_z * noise - scale.reciprocal() * (rate / len(z))
+                by_raw = by_scale * (raw - 2).sigmoid()
+            for parameter in model.encoder.parameters():
+                parameter.grad = None
+            features.backward(torch.cat([by_z, by_raw], 1))
+            main.step()
+            with torch.no_grad():
+                u = torch.cat([law.whiten(z, label), torch.randn_like(z)])
+                _, slopes = critic_terms(u, torch.cat([label, label]), critic, head.critic_penalty)
+            for parameter, slope in zip(critic, slopes, strict=True):
+                parameter.grad = slope
+            other.step()
+
+    return epoch
 
 
 def _against_plain(root: Path) -> Pair:

@@ -269,7 +269,7 @@ class Lab:
         page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
         page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
         failed = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while self.ask("get_ipython().execution_count") < last:
             assert failed.count() == 0, failed.first.inner_text()
             assert time.monotonic() < deadline, f"{name} takes too long"

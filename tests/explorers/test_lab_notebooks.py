@@ -15,7 +15,7 @@ from tiny_notebooks import save, text
 
 import vcviz
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 # Every explorer's controls are tried without a browser too: by default one notebook, with sliders,
 # lists and boxes, is tried in JupyterLab, and the others with -m slow.
@@ -447,7 +447,7 @@ def test_controls_figure_and_results_are_in_view_on_a_screen_of_800_pixels(lab, 
         for what in LAST[name]:
             last = output.locator(what)
             last.wait_for(state="attached")
-            sheet.until(lambda last=last: _below(last) <= 0, timeout=20)
+            sheet.until(lambda last=last: _below(last) <= 0)
     finally:
         sheet.page.set_viewport_size({"width": 1280, "height": 1000})
         sheet.reset(0)

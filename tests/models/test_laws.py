@@ -728,3 +728,14 @@ def test_the_frozen_density_is_the_density_without_its_gradient(kind):
     reached = torch.autograd.grad(value, [z, *law.parameters()], allow_unused=True)
     assert reached[0].any()
     assert all(g is None for g in reached[1:])
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
+def test_distances_without_gradients_are_the_same_to_the_bit(covariance, monkeypatch):
+    monkeypatch.setattr("vcviz.models.laws.location_scale._BLOCK", 70)  # three rows at a time
+    options = {"covariance": covariance, "separation": 3.0, "initial_scale": 0.7}
+    law = build_law("gaussian", latent_dim=4, n_classes=5, **options)
+    z = 3 * torch.randn(23, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = law.squared_distance(z)
+    assert torch.equal(found, law.squared_distance(z))

@@ -82,7 +82,7 @@ def test_the_rate_teaches_the_encoder_and_not_the_law():
 def test_the_loss_of_a_step_has_the_rate_that_was_asked_for(rate_to):
     config = vcviz.RunConfig(head="variational", latent_dim=D, rate_weight=0.3, rate_to=rate_to)
     model, y = classifier("variational"), torch.arange(N) % C
-    loss, z, _ = TrainingStep(model, config)(inputs(), y, generator())
+    loss, _, z, _ = TrainingStep(model, config)(inputs(), y, generator())
     q = model.posterior(inputs())
     expected = q.rate() if rate_to == "normal" else model.head.rate(q, z, y)
     torch.testing.assert_close(loss["rate"], expected)
@@ -97,7 +97,7 @@ def test_the_rate_of_vc_weighs_less_with_many_classes(c, scale):
     assert head.rate_scale == pytest.approx(scale)
     model = Classifier(nn.Linear(F, 2 * D), head, stochastic=True)
     config = vcviz.RunConfig(head="variational", latent_dim=D, rate_weight=0.3)
-    loss, _, _ = TrainingStep(model, config)(inputs(), torch.arange(N) % 2, generator())
+    loss, *_ = TrainingStep(model, config)(inputs(), torch.arange(N) % 2, generator())
     assert loss.weights["rate"] == pytest.approx(0.3 * scale)
     assert build_head("gaussian_mixture", latent_dim=D, n_classes=c).rate_scale == 1.0
 

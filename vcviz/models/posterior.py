@@ -31,7 +31,8 @@ class LatentPosterior(NamedTuple):
     @classmethod
     def from_features(cls, features: Tensor) -> LatentPosterior:
         """Return the Gaussian of (B, 2 D) features: means, then scales before a softplus."""
-        mean, raw = features.tensor_split(2, dim=1)  # of any width: what is wrong is said later
+        width = features.shape[1]  # of any width: what is wrong is said later
+        mean, raw = features.split([width - width // 2, width // 2], dim=1)
         return cls(mean, F.softplus(raw + _SCALE_OFFSET) + SMALLEST_SCALE)
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:

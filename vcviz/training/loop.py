@@ -152,9 +152,9 @@ class Trainer:
             weight = distributed.weight_of(len(own), len(rows))
             x, y = augmented(self.x[own], config.augment, noise), self.y[own]
 
-            loss, z, y = self.step(x, y, noise)
+            loss, total, z, y = self.step(x, y, noise)
             main.zero_grad()
-            self.scaler.scale(_weighed(loss.total, weight)).backward()
+            self.scaler.scale(total if weight == 1 else total * weight).backward()
             self.scaler.step(main)
             self.scaler.update()
 
@@ -163,7 +163,7 @@ class Trainer:
                 for _ in range(config.critic_steps):
                     critic = model.head.critic_terms(z.detach(), y, generator=noise)
                     critic_optimizer.zero_grad()
-                    _weighed(critic.total, weight).backward()
+                    critic.backward(weight)
                     distributed.average_gradients(self.critic_parameters)
                     critic_optimizer.step()
             losses.add(step, loss, critic, weight)
@@ -294,10 +294,6 @@ class Trainer:
 def has_batch_norm(model: nn.Module) -> bool:
     """Return whether a module normalises over the batch, which takes at least two rows."""
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-
-
-def _weighed(loss: Tensor, weight: float) -> Tensor:
-    return loss if weight == 1 else loss * weight
 
 
 def _on_device(x: Any, device: torch.device) -> Tensor:

@@ -31,8 +31,9 @@ class LossTable:
         if critic is not None:
             terms |= {f"critic/{k}": v for k, v in critic.terms.items()}
         self.names = list(terms)
-        row = wide(torch.stack([v.detach() for v in terms.values()]))
-        self.rows.append(row if weight == 1 else row * weight)
+        with torch.no_grad():
+            row = wide(torch.stack([*terms.values()]))
+            self.rows.append(row if weight == 1 else row * weight)
         if len(self.rows) == _LOSS_BLOCK or step == self.n_steps - 1:
             self._look()
 

@@ -27,18 +27,21 @@ class TrainingStep(nn.Module):
 
     def forward(
         self, x: Tensor, y: Tensor, generator: torch.Generator
-    ) -> tuple[LossTerms, Tensor, Tensor]:
-        """Return the loss of inputs (B, …), their latents (S B, D) and the labels of these."""
+    ) -> tuple[LossTerms, Tensor, Tensor, Tensor]:
+        """Return the loss of inputs (B, …), its total, their latents (S B, D) and the labels."""
         config, head = self.config, self.model.head
         with self._autocast(x.device):
             q = self.model.posterior(x)
         z = head.place(q.draw(config.draws, generator).float())
         y = y if config.draws == 1 else y.repeat(config.draws)
-        loss = head.loss(z, y, generator=generator)
-        if weight := config.rate_weight * head.rate_scale:
-            rate = head.rate(q, z, y) if config.rate_to == "law" else q.rate()
-            loss = LossTerms({**loss.terms, "rate": rate}, {**loss.weights, "rate": weight})
-        return loss, z, y
+        rate_weight = config.rate_weight * head.rate_scale
+        if rate_weight and config.rate_to == "law":
+            loss = head.training_loss(q, z, y, rate_weight, generator)
+        else:
+            loss = head.loss(z, y, generator=generator)
+            if rate_weight:
+                loss = loss.plus("rate", q.rate(), rate_weight)
+        return loss, loss.total, z, y
 
     def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         dtype = getattr(torch, self.config.precision)

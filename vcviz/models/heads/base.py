@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -20,6 +20,20 @@ from vcviz.models.posterior import LatentPosterior
 from vcviz.records import LatentPrior
 
 
+class _Known(torch.autograd.Function):
+    """A scalar whose gradients are written out."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], *of: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return value.view_as(value)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *(factor * g for g in ctx.gradients)
+
+
 @dataclass(frozen=True)
 class LossTerms:
     """The terms of a loss, each a scalar tensor in nats, with the weights they carry in the total.
@@ -29,6 +43,8 @@ class LossTerms:
 
     terms: Mapping[str, Tensor]
     weights: Mapping[str, float] = field(default_factory=dict)
+    #: tensors and the gradients of the total by them, where these are written out
+    gradients: Sequence[tuple[Tensor, Tensor]] = ()
 
     def __getitem__(self, name: str) -> Tensor:
         return self.terms[name]
@@ -37,12 +53,27 @@ class LossTerms:
         """Return the names of the terms, in order."""
         return list(self.terms)
 
+    def plus(self, name: str, term: Tensor, weight: float) -> LossTerms:
+        """Return these terms and another."""
+        return LossTerms({**self.terms, name: term}, {**self.weights, name: weight})
+
+    def backward(self, weight: float = 1.0) -> None:
+        """Set the gradients of `weight` times the total, where there are none yet."""
+        for of, gradient in self.gradients:
+            of.grad = gradient if weight == 1 else gradient * weight
+        if not self.gradients:
+            (self.total if weight == 1 else self.total * weight).backward()
+
     @cached_property
     def total(self) -> Tensor:
         """Scalar: the weighted sum of the terms (a term of weight 0 adds nothing, not even NaN)."""
         weighed = [(term, self.weights.get(name, 1.0)) for name, term in self.terms.items()]
         parts = [term if w == 1 else term * w for term, w in weighed if w != 0]
-        return reduce(torch.add, parts)
+        total = reduce(torch.add, parts)
+        if not self.gradients:
+            return total
+        of, slopes = zip(*self.gradients, strict=True)
+        return _Known.apply(total, slopes, *of)  # type: ignore[no-any-return]
 
 
 class Head(nn.Module, ABC):
@@ -120,6 +151,13 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def loss(self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None) -> LossTerms:
         """Return the training loss of latents (B, D) with labels (B,), averaged over the batch."""
+
+    def training_loss(
+        self, q: LatentPosterior, z: Tensor, y: Tensor, weight: float, generator: torch.Generator
+    ) -> LossTerms:
+        """Return `loss` of draws `z`, and with a `weight` the term ``rate``, see `rate`."""
+        loss = self.loss(z, y, generator=generator)
+        return loss.plus("rate", self.rate(q, z, y), weight)
 
     def begin_step(self, done: float) -> None:
         """Take note, before a training step, of the share of training in [0, 1) that is done.

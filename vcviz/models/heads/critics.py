@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-_LEAK = 0.2
+from vcviz.models.heads.base import LossTerms
+from vcviz.models.heads.closed_form import LEAK, critic_terms, leaky
 
 
 class Critic(nn.Module, ABC):
@@ -33,6 +34,15 @@ class Critic(nn.Module, ABC):
     def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return T (B,) and its slope in z, (B, D)."""
 
+    def terms(self, z: Tensor, y: Tensor, penalty: float) -> LossTerms:
+        """Return ``loss`` and, with a `penalty`, ``slope`` of latents, then as many draws."""
+        values, slope = self.value_and_slope(z, y)
+        real, drawn = values.to(z.dtype).chunk(2)
+        terms = {"loss": F.softplus(-real).mean() + F.softplus(drawn).mean()}
+        if penalty > 0:
+            terms["slope"] = 0.5 * slope.square().sum(1).mean()
+        return LossTerms(terms, {"slope": penalty})
+
 
 class SharedCritic(Critic):
     """One network for all classes, on the whitened residual and the one-hot label.
@@ -48,11 +58,11 @@ class SharedCritic(Critic):
 
     def __init__(self, latent_dim: int, n_classes: int, layers: int, width: int) -> None:
         super().__init__()
-        self.latent_dim, self.n_classes = latent_dim, n_classes
+        self.latent_dim, self.n_classes, self.layers = latent_dim, n_classes, layers
         modules: list[nn.Module] = []
         size = latent_dim + n_classes
         for _ in range(layers):
-            modules += [nn.Linear(size, width), nn.LeakyReLU(_LEAK)]
+            modules += [nn.Linear(size, width), nn.LeakyReLU(LEAK)]
             size = width
         self.net = nn.Sequential(*modules, nn.Linear(size, 1))
 
@@ -71,8 +81,18 @@ class SharedCritic(Critic):
         weights = parameters[::2]
         slope = weights[-1].expand(len(u), -1)
         for weight, seen in zip(reversed(weights[:-1]), reversed(hidden), strict=True):
-            slope = (slope * torch.where(seen > 0, 1.0, _LEAK).to(u.dtype)) @ weight
+            slope = leaky(slope, seen) @ weight
         return values, slope[:, : self.latent_dim]
+
+    def terms(self, u: Tensor, y: Tensor, penalty: float) -> LossTerms:
+        """Return ``loss`` and, with a `penalty`, ``slope`` of residuals, see `Critic.terms`."""
+        if self.layers > 1:
+            return super().terms(u, y, penalty)
+        weights = [*self.net.parameters()]
+        terms, gradients = critic_terms(u, y, weights, penalty)
+        if penalty == 0:
+            del terms["slope"]
+        return LossTerms(terms, {"slope": penalty}, [*zip(weights, gradients, strict=True)])
 
     def _layers(
         self, u: Tensor, y: Tensor, parameters: Sequence[Tensor]
@@ -85,7 +105,7 @@ class SharedCritic(Critic):
         before: list[Tensor] = []
         for weight, bias in zip(others[::2], others[1::2], strict=True):
             before.append(hidden.detach())
-            hidden = F.linear(F.leaky_relu(hidden, _LEAK), weight, bias)
+            hidden = F.linear(F.leaky_relu(hidden, LEAK), weight, bias)
         return hidden.squeeze(1), before
 
 

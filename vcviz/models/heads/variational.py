@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_count, check_flag, check_number
-from vcviz.models.heads.base import LossTerms
+from vcviz.models.heads.base import LossTerms, without_autocast
+from vcviz.models.heads.closed_form import encoder_terms
 from vcviz.models.heads.critics import Critic, LinearCritics, SharedCritic, TanhCritics
 from vcviz.models.heads.generative import GenerativeHead
-from vcviz.models.laws import Law
+from vcviz.models.laws import GaussianLaw, Law
 from vcviz.models.posterior import LatentPosterior
 
 
@@ -155,6 +156,38 @@ class VariationalHead(GenerativeHead):
             {"likelihood": self.likelihood_weight, "critic": self.critic_weight},
         )
 
+    def training_loss(
+        self, q: LatentPosterior, z: Tensor, y: Tensor, weight: float, generator: torch.Generator
+    ) -> LossTerms:
+        """Return the terms of `loss` and ``rate``, whose gradients come from their total."""
+        inverse = self._inverse_scale()
+        if inverse is None or q.scale is None:
+            return super().training_loss(q, z, y, weight, generator)
+        z = self.checked(z, y)
+        weights = {"likelihood": self.likelihood_weight, "critic": self.critic_weight}
+        weights["rate"] = weight
+        mean = self.law.mean
+        with without_autocast(z):
+            terms, by_z, by_mean = encoder_terms(
+                z, y, mean, inverse, self.log_weight, [*self.critic.parameters()], weights
+            )
+        with torch.no_grad():
+            terms["rate"] = terms["likelihood"] - q.entropy()
+            by_scale = q.scale.reciprocal() * (-weight / len(q.scale))
+        return LossTerms(terms, weights, [(z, by_z), (q.scale, by_scale), (mean, by_mean)])
+
+    def _inverse_scale(self) -> float | None:
+        """Return 1 / sigma where law, critic and loss are what `encoder_terms` is written for."""
+        written = (
+            type(self).loss is VariationalHead.loss
+            and type(self.law) is GaussianLaw
+            and isinstance(self.critic, SharedCritic)
+            and self.critic.layers == 1
+            and self.critic_weight > 0
+            and not (self.mle_to_encoder or self.rectified)
+        )
+        return self.law.inverse_scale if written else None
+
     @property
     def rate_scale(self) -> float:
         """Return sqrt(10 / C) for more than ten classes: noise mixes up more of them.
@@ -171,19 +204,17 @@ class VariationalHead(GenerativeHead):
 
         No gradient reaches `z` or the law.
         """
-        inputs, y = self._real_and_drawn(z, y, generator)
-        return _telling_apart(self.critic(inputs, y).to(inputs.dtype))
+        return self.critic.terms(*self._real_and_drawn(z, y, generator), penalty=0.0).total
 
     def critic_terms(
         self, z: Tensor, y: Tensor, *, generator: torch.Generator | None = None
     ) -> LossTerms:
-        """Return the terms ``loss``, see `critic_loss`, and ``slope``, E |grad T|^2 / 2."""
+        """Return the terms ``loss``, see `critic_loss`, and ``slope``, E |grad T|^2 / 2.
+
+        Gradients reach the critic from their total.
+        """
         inputs, y = self._real_and_drawn(z, y, generator)
-        values, slope = self.critic.value_and_slope(inputs, y)
-        terms = {"loss": _telling_apart(values.to(inputs.dtype))}
-        if self.critic_penalty > 0:
-            terms["slope"] = 0.5 * slope.square().sum(1).mean()
-        return LossTerms(terms, {"slope": self.critic_penalty})
+        return self.critic.terms(inputs, y, self.critic_penalty)
 
     def _real_and_drawn(
         self, z: Tensor, y: Tensor, generator: torch.Generator | None
@@ -205,12 +236,6 @@ class VariationalHead(GenerativeHead):
 
     def _critic_input(self, z: Tensor, y: Tensor) -> Tensor:
         return self.law.whiten(z, y, frozen=True) if self.critic.whitened else z
-
-
-def _telling_apart(values: Tensor) -> Tensor:
-    """Return E softplus(-T) over the first half of `values` plus E softplus(T) over the second."""
-    real, fake = values.chunk(2)
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def _build_critic(
