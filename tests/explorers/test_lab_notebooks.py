@@ -294,8 +294,9 @@ def test_each_control_moves_what_the_page_shows(lab, name):
     number = 0
     for i, controls in enumerate(sheet.controls):
         start = now = sheet.agrees(i)
-        for more in sheet.output(i).get_by_role("button", name="More controls").all()[:1]:
-            more.click()
+        more = sheet.output(i).get_by_role("button", name="More controls").all()[:1]
+        for button in more:
+            button.click()
         moved = set()
         for control in controls:
             number += 1  # by mouse and by keyboard in turn
@@ -304,6 +305,8 @@ def test_each_control_moves_what_the_page_shows(lab, name):
                 moved.add(control)
         assert len(moved) >= len(controls) / 2, moved
         sheet.reset(i)
+        for button in more:
+            button.click()
         sheet.agrees(i, like=start)
     picture = Image.open(io.BytesIO(sheet.page.screenshot())).convert("RGB")
     assert len(picture.getcolors(maxcolors=picture.width * picture.height)) > 50

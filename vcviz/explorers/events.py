@@ -63,12 +63,12 @@ class Picks:
             layout=ipw.Layout(width="auto"),
         )
         self._close.on_click(lambda _: self.unpin())
-        self._pin = ipw.VBox(layout=ipw.Layout(display="none", flex="1 1 280px", min_width="0"))
+        self._pin = ipw.VBox(layout=ipw.Layout(display="none", flex="1 1 230px", min_width="0"))
         self._save = ipw.HBox(
             [self._saver("CSV"), self._saver("Parquet")], layout=ipw.Layout(display="none")
         )
         chosen = ipw.VBox(
-            [self._told, self._save], layout=ipw.Layout(flex="1 1 540px", min_width="0")
+            [self._told, self._save], layout=ipw.Layout(flex="1 1 570px", min_width="0")
         )
         self.widget = ipw.Box(
             [chosen, self._pin], layout=ipw.Layout(flex_flow="row wrap", grid_gap="0 14px")
@@ -363,8 +363,8 @@ def within(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> NDArray
 # ---------------------------------------------------------------- HTML
 
 _PIXELS = "style='image-rendering:pixelated;vertical-align:middle;margin:1px'"
-_HEAD = "style='padding:0 8px 0 0;text-align:left'"
-_CELL = "style='padding:0 8px 0 0;text-align:left;white-space:nowrap'"
+_HEAD = "style='padding:0 6px 0 0;text-align:left'"
+_CELL = "style='padding:0 6px 0 0;text-align:left;white-space:nowrap'"
 _SMALL = "font-size:12px;line-height:1.4"
 _NEAR = "margin:0;padding:0;list-style:none;display:flex;flex-wrap:wrap;gap:0 10px"
 _HEADS = (
