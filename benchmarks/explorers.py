@@ -3,6 +3,10 @@
 ``python -m benchmarks.explorers`` drives JupyterLab in Chromium. jupyter-scatter, of the same
 points under the same slider, is timed in the same session; it is left out where it is missing. The
 widget of embedding-atlas draws by WebGPU alone, which a machine without a card does not offer.
+"coloured" is from a choice in the list of colours, a column of the table, to the painted frame.
+
+``python -m benchmarks.explorers notebooks`` times processor seconds of each explorer notebook, all
+cells run once at its defaults in a folder without runs, as Run All does.
 """
 
 from __future__ import annotations
@@ -11,19 +15,24 @@ import contextlib
 import importlib.util
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+NOTEBOOKS = (
+    "latent_space", "calibration", "adversarial", "dropmax", "heteroscedastic", "pc_softmax",
+    "posthoc", "scoreboard",
+)  # fmt: skip
 SIZES = (10_000, 100_000, 1_000_000)
 MOVES = 8  # of the slider, each way
 FLAGS = (
@@ -43,7 +52,8 @@ def z_of(epoch):
 _OURS = """
 from vcviz import LatentExplorer, LatentPrior, LatentSet
 flat = np.full((N, C), -np.log(C), "f4")
-sets = [LatentSet(z_of(e), flat, y, name="latents") for e in range(EPOCHS)]
+own = {"noise": noise[:, 0]}
+sets = [LatentSet(z_of(e), flat, y, name="latents", table=own) for e in range(EPOCHS)]
 class Kept:
     name, anticipates, class_names = "latents", "stated", sets[0].class_names
     epochs = list(range(EPOCHS))
@@ -72,7 +82,9 @@ ipw.VBox([slider, scatter.show()])
 # Ours says when it has drawn; of any other page the last WebGL call before it is quiet counts.
 _WATCH = """
 window.moves = []; window.drawn = [];
-document.addEventListener("keydown", () => window.moves.push(performance.now()), true);
+for (const kind of ["keydown", "change"]) {
+  document.addEventListener(kind, () => window.moves.push(performance.now()), true);
+}
 const note = () => {
   window.drawn.push(performance.now());
   window.firstDrawn ??= performance.now();
@@ -91,8 +103,8 @@ if (PEER) {
 
 def main() -> None:
     """Print one table."""
-    print("| points | | opened, s | first time, ms | again, ms | sent at first, kB |")
-    print("|---|---|---|---|---|---|")
+    print("| points | | opened, s | first time, ms | again, ms | coloured, ms | sent, kB |")
+    print("|---|---|---|---|---|---|---|")
     for n in SIZES:
         for name, code in (("vcviz", _OURS), ("jupyter-scatter", _PEER)):
             if name != "vcviz" and importlib.util.find_spec("jscatter") is None:
@@ -100,16 +112,20 @@ def main() -> None:
             found = timed(n, code, peer=name != "vcviz")
             told = f"{found.payload / 1000:,.0f}" if found.payload else "–"
             cells = [f"{n:,}", name, f"{found.opened:.1f}", _told(found.first), _told(found.again)]
+            cells.append(f"{found.coloured:.0f}" if found.coloured else "–")
             print(f"| {' | '.join([*cells, told])} |", flush=True)
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds from Run All to the first paint, ms of each move down and up, bytes sent at first."""
+    """Seconds from Run All to the first paint, ms of each move down and up and of a colouring,
+    bytes sent at first.
+    """
 
     opened: float
     first: list[float]
     again: list[float]
+    coloured: float
     payload: int
 
 
@@ -124,19 +140,38 @@ def timed(n: int, code: str, *, peer: bool) -> Timed:
         page.locator(".widget-slider .noUi-handle").first.focus()
         found: list[list[float]] = []
         for key in ("ArrowLeft", "ArrowRight"):
-            found.append([move(page, key) for _ in range(epochs - 1)])
-    return Timed(opened_in, *found, payload)
+            found.append(
+                [move(page, lambda k=key: page.keyboard.press(k)) for _ in range(epochs - 1)]
+            )
+        colours = page.locator(".widget-dropdown").filter(has_text="Colour").locator("select")
+        coloured = 0.0 if peer else move(page, lambda: colours.select_option(label="noise"))
+    return Timed(opened_in, *found, coloured, payload)
 
 
-def move(page: Any, key: str) -> float:
-    """Return milliseconds from a key on the slider to the last frame painted because of it."""
+def move(page: Any, act: Callable[[], Any]) -> float:
+    """Return milliseconds from what a person does to the last frame painted because of it."""
     before = page.evaluate("() => { window.drawn.length = 0; return window.moves.length }")
-    page.keyboard.press(key)
+    act()
     page.wait_for_function(
         f"() => window.moves.length > {before} && window.drawn.length", timeout=60_000
     )
     page.wait_for_timeout(1200)
     return float(page.evaluate("() => window.drawn.at(-1) - window.moves.at(-1)"))
+
+
+def notebooks() -> None:
+    """Print one row a notebook."""
+    from nbclient import NotebookClient
+
+    print("| notebook | processor, s | clock, s |\n|---|---|---|")
+    for name in NOTEBOOKS:
+        nb = nbformat.read(Path("notebooks") / f"{name}.ipynb", 4)
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            NotebookClient(nb, timeout=900, resources={"metadata": {"path": folder}}).execute()
+        after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(f"| {name} | {spent:.0f} | {clock:.0f} |", flush=True)
 
 
 @contextlib.contextmanager
@@ -206,4 +241,4 @@ def _told(times: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    (notebooks if sys.argv[1:] == ["notebooks"] else main)()

@@ -18,7 +18,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from vcviz.headless.parts import unpacked
+from vcviz.headless.outputs import FIGURE
 
 SEEN = """() => new Promise((next) => {
   const look = () => {
@@ -47,7 +47,9 @@ USABLE = """() => new Promise((next) => {
 
 def plain_page(page: Path) -> str:
     """Return plotly's own page of the page's first figure, all its epochs and controls included."""
-    spec = json.loads(unpacked(page.read_text(encoding="utf-8"), "figure-0"))
+    notebook = json.loads(page.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", ()))
+    spec = next(o["data"][FIGURE] for o in outputs if FIGURE in o.get("data", {}))
     figure = go.Figure(spec["data"], spec["layout"], spec["frames"])
     return figure.to_html(include_plotlyjs=True)
 
@@ -66,7 +68,7 @@ def opened(browser: Any, page: Path) -> tuple[float, float, float]:
 def main() -> None:
     """Print both in turns."""
     parser = argparse.ArgumentParser("benchmarks.opening", description=__doc__)
-    parser.add_argument("page", type=Path, help="as `vcviz tour` writes it")
+    parser.add_argument("page", type=Path, help="of `vcviz tour`, its notebook beside it")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright

@@ -115,7 +115,7 @@ _TOO_LATE = """
 const inTime = AbortSignal.timeout.bind(AbortSignal);
 AbortSignal.timeout = (ms) => ms === 2000 ? {addEventListener: (_, late) => late()} : inTime(ms);
 """
-_OPEN = """async (path) => {
+OPEN = """async (path) => {
   const panel = await jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'});
   await panel.revealed;
   await panel.sessionContext.ready;
@@ -262,14 +262,14 @@ class Lab:
                 {"path": path, "name": name, "type": "notebook", "kernel": {"id": self.kernel_id}},
             )
             self.ask(_FORGET)
-        page.evaluate(_OPEN, path)
+        page.evaluate(OPEN, path)
         page.get_by_text("(ipykernel) | Idle").wait_for()
         code = [c for c in read_notebook(self.folder / path).cells if c.cell_type == "code"]
         last = self.ask("get_ipython().execution_count") + len(code)
         page.locator('.lm-MenuBar-itemLabel:text-is("Run")').click()
         page.locator('.lm-Menu-itemLabel:text-is("Run All Cells")').click()
         failed = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while self.ask("get_ipython().execution_count") < last:
             assert failed.count() == 0, failed.first.inner_text()
             assert time.monotonic() < deadline, f"{name} takes too long"

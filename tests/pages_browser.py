@@ -32,6 +32,14 @@ _OVERLAPS = """() => [...document.querySelectorAll("[data-figure]")].flatMap((bo
     const h = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
     if (w > 1 && h > 1) found.push([box.dataset.figure, Math.round(w), Math.round(h)].join(" "));
   }));
+  // Nor do buttons, switches and lists lie over one another.
+  const controls = [...box.querySelectorAll(".updatemenu-item-rect")]
+    .map((control) => control.getBoundingClientRect());
+  controls.forEach((a, i) => controls.slice(i + 1).forEach((b) => {
+    const w = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const h = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (w > 2 && h > 2) found.push(`${box.dataset.figure}: buttons over one another`);
+  }));
   // A slider and its words must not lie under a button or list.
   const words = [...box.querySelectorAll(".slider-group text")];
   for (const button of box.querySelectorAll(".updatemenu-item-rect")) {

@@ -551,7 +551,7 @@ def test_bad_options_are_refused(image_model, image_split, options, message):
 def test_input_that_cannot_be_attacked_is_refused(image_model, image_split, text_split):
     with pytest.raises(InputError, match="text cannot be attacked"):
         attack(image_model, text_split)
-    with pytest.raises(InputError, match="an attack needs a Split, got tuple"):
+    with pytest.raises(InputError, match="split must be a Split or a name, got tuple"):
         attack(image_model, (image_split.x, image_split.y))
     more = Split(image_split.x, image_split.y, tuple("abcd"))
     with pytest.raises(InputError, match="the data has 4 classes, the model only 3"):

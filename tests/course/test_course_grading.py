@@ -172,7 +172,7 @@ def test_a_class_with_faults_is_graded(tmp_path, capsys):
     (folder / "mallory.ipynb").write_text("{")
 
     with pytest.raises(SystemExit) as ended:
-        main(["course", "grade", str(folder), "--out", str(out), "--timeout", "8", "-q"])
+        main(["course", "grade", str(folder), "--out", str(out), "--timeout", "5", "-q"])
     assert not ended.value.code
     told = capsys.readouterr().out
     with (out / "grades.csv").open(newline="") as file:
@@ -192,7 +192,7 @@ def test_a_class_with_faults_is_graded(tmp_path, capsys):
     assert "99 is not it" in bob[second]["message"]
     assert bob[third]["error"].startswith("SyntaxError: ")
     assert bob[questions(lesson(GAUGE))[0]]["error"] == "not handed in"
-    assert rows["eve", first]["error"] == "took longer than 8 s"
+    assert rows["eve", first]["error"] == "took longer than 5 s"
     assert rows["eve", second]["error"] == "NameError: name 'oops' is not defined"
     assert rows["eve", third]["error"] == "the notebook has no such check"
     assert rows["mallory", first]["state"] == "error"

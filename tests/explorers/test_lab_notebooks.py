@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from browser import browsing
-from lab_browser import EXPOSED, Lab, served, small_copies
+from lab_browser import EXPOSED, OPEN, Lab, served, small_copies
 from PIL import Image
-from tiny_notebooks import save
+from tiny_notebooks import save, text
 
 import vcviz
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 # Every explorer's controls are tried without a browser too: by default one notebook, with sliders,
 # lists and boxes, is tried in JupyterLab, and the others with -m slow.
@@ -294,6 +294,8 @@ def test_each_control_moves_what_the_page_shows(lab, name):
     number = 0
     for i, controls in enumerate(sheet.controls):
         start = now = sheet.agrees(i)
+        for more in sheet.output(i).get_by_role("button", name="More controls").all()[:1]:
+            more.click()
         moved = set()
         for control in controls:
             number += 1  # by mouse and by keyboard in turn
@@ -419,7 +421,14 @@ LAST = {
 }
 
 
-@pytest.mark.parametrize("name", LAST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "latent_space",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in LAST if n != "latent_space"),
+    ],
+    scope="module",
+)
 def test_controls_figure_and_results_are_in_view_on_a_screen_of_800_pixels(lab, name):
     sheet = lab.notebook(name)
     sheet.agrees(0)
@@ -435,7 +444,7 @@ def test_controls_figure_and_results_are_in_view_on_a_screen_of_800_pixels(lab, 
         for what in LAST[name]:
             last = output.locator(what)
             last.wait_for(state="attached")
-            sheet.until(lambda last=last: _below(last) <= 0, timeout=20)
+            sheet.until(lambda last=last: _below(last) <= 0)
     finally:
         sheet.page.set_viewport_size({"width": 1280, "height": 1000})
         sheet.reset(0)
@@ -484,6 +493,48 @@ def test_markup_in_names_is_shown_as_text(lab):
     assert "<u>run</u>" in plot.first.get_attribute("aria-label")
     outputs = sheet.page.locator(".jp-OutputArea-output")
     assert outputs.locator("img[src=x], u, b").count() == 0
+    assert sheet.watch.errors == []
+
+
+def test_a_phrase_lights_up_and_a_saved_notebook_shows_its_view_after_a_reload(lab):
+    path = "vcviz-notebooks/lit.ipynb"
+    save(
+        lab.folder / path,
+        text("The [points](#light:points) of [all](#light:1)."),
+        "import numpy as np, vcviz",
+        "z, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 3\n"
+        "scores = np.log(np.full((30, 3), 1 / 3))\n"
+        "vcviz.explore(latents=z, log_probs=scores, y=y).latents",
+    )
+    sheet = lab.notebook("lit")
+    start = sheet.agrees(0)
+    phrase = sheet.page.get_by_role("link", name="points")
+
+    def opacities():
+        plot = "document.querySelector('.js-plotly-plot[data-drawn]')"
+        found = sheet.page.evaluate(f"{plot}.data.map((t) => [t.meta.layer, t.opacity ?? 1])")
+        return {k: {o for layer, o in found if layer == k} for k, _ in found}
+
+    before = opacities()
+    phrase.hover()
+    sheet.until(lambda: opacities() != before, timeout=20)
+    lit = opacities()
+    assert lit["points"] == before["points"]
+    assert max(lit["empirical"]) < 0.2
+    phrase.click()  # leads nowhere
+    sheet.page.mouse.move(5, 500)
+    sheet.until(lambda: opacities() == before, timeout=20)
+
+    sheet.lab.ask("_explorers[0].state = {'axes': ('pair', 0, 1), 'classes': [0, 2]}\n")
+    now = sheet.agrees(0, unlike=start)
+    sheet.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    sheet.page.reload()
+    sheet.page.wait_for_function("() => window.jupyterapp?.restored")
+    sheet.page.evaluate("() => jupyterapp.restored")
+    sheet.page.evaluate(OPEN, path)
+    sheet.agrees(0, like=now)
+    assert sheet.press(0, "axes")
+    sheet.agrees(0, unlike=now)
     assert sheet.watch.errors == []
 
 

@@ -12,7 +12,6 @@ SHOWN = """() => String(document.querySelector('.js-plotly-plot[data-drawn]')
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(300)
 def test_a_slider_moves_the_figure(tmp_path, chromium):
     pytest.importorskip("notebook", minversion="7", reason="Notebook 7: pip install notebook")
     save(

@@ -110,7 +110,7 @@ def test_maps_lie_over_their_pictures():
 def test_refuses():
     with pytest.raises(InputError, match="'a' must have 2 estimates, got 1"):
         plot_information([1, 2], {"a": [estimate(1)]})
-    with pytest.raises(InputError, match="draws ClassAccuracy records"):
+    with pytest.raises(InputError, match="at least one record"):
         plot_class_accuracy([])
     other = class_accuracy(latents(9))
     renamed = class_accuracy(type(latents())(latents().z, latents().log_probs, latents().y))
@@ -120,5 +120,5 @@ def test_refuses():
         plot_info_cam(maps(), rows=[0, 5])
     with pytest.raises(InputError, match="rows must be positions"):
         plot_info_cam(maps(), rows=[0.5])
-    with pytest.raises(InputError, match="draws what info_cam returns, got int"):
+    with pytest.raises(InputError, match="maps must be an ActivationMaps, got int; see"):
         plot_info_cam(3)

@@ -333,7 +333,7 @@ def test_runs_stand_above_one_another_on_the_same_axes():
 
 def test_what_is_no_record_is_refused():
     law = law_of("gaussian")
-    with pytest.raises(InputError, match="draws Marginals records"):
+    with pytest.raises(InputError, match="at least one record"):
         plot_direction([])
     both = [marginals(draws_of(law), law, U, classes=c) for c in ([0], [1])]
     with pytest.raises(InputError, match="the same classes"):

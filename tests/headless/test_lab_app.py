@@ -48,7 +48,7 @@ def app(folder, name, chromium):
         served(folder, "--app", name, f"--port={port}", address=address) as start,
         open_page(chromium, start) as (page, watch),
     ):
-        page.locator(".js-plotly-plot[data-drawn]").first.wait_for(timeout=120_000)
+        page.locator(".js-plotly-plot[data-drawn]").first.wait_for()
         yield page
         assert watch.requests == []  # Voilà's own fonts from outside are not even asked for
         assert [e for e in watch.errors if "Content Security Policy" not in e] == []
@@ -66,7 +66,6 @@ def runs(kernel):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(300)
 def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
     with app(tmp_path, "latent_space", chromium) as page:
         assert "Do the latents follow the law" in page.locator("h1").inner_text()
@@ -90,7 +89,7 @@ def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
         assert runs(kernel)
         page.unroute_all()  # what a page sends as it goes is lost on its way through here
         page.goto("about:blank")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while runs(kernel):
             assert time.monotonic() < deadline, "the kernel of a closed page is still there"
             time.sleep(0.2)
@@ -98,7 +97,6 @@ def test_an_app_shows_a_live_explorer_and_no_code(tmp_path, chromium):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(300)
 def test_a_lesson_asks_in_fields_reveals_and_is_dragged(tmp_path, chromium):
     with app(tmp_path, "course/01_bayes", chromium) as page:
         assert page.get_by_text("course.check").count() == 0

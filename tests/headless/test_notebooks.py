@@ -107,7 +107,7 @@ def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
         path,
         nb.metadata.vcviz.smoke,
         out=workplace / "reports",
-        timeout=240,
+        timeout=600,
         cwd=workplace,
         images=False,  # see test_outputs.py
         env={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
@@ -147,7 +147,7 @@ def test_what_fits_its_own_data_does_not_reach_other_data(name, workplace):
         ROOT / "notebooks" / f"{name}.ipynb",
         {**few, "dataset": "path:t.csv"},
         out=workplace / "other",
-        timeout=240,
+        timeout=600,
         cwd=workplace,
         images=False,
         env={"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},

@@ -81,19 +81,22 @@ def test_figures_become_pictures(tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("explorer", [LatentExplorer, CalibrationExplorer, AdversarialExplorer])
-def test_the_figure_of_an_explorer_becomes_png_svg_and_pdf(tmp_path, explorer):
+def test_figures_of_explorers_become_png_svg_and_pdf(tmp_path):
     pytest.importorskip("kaleido")
-    nb = shown({FIGURE: json.loads(explorer([FakeRun()]).figure().to_json())})
+    explorers = [LatentExplorer, AdversarialExplorer, CalibrationExplorer]
+    drawn = [json.loads(explorer([FakeRun()]).figure().to_json()) for explorer in explorers]
+    nb = shown(*({FIGURE: figure} for figure in drawn))
     files = write_outputs(nb, tmp_path / "f", images=["svg", "pdf", "png"])
-    assert files == [f"figure-01.{kind}" for kind in ("json", "pdf", "png", "svg")]
-    pdf, png, svg = ((tmp_path / "f" / name).read_bytes() for name in files[1:])
-    assert (pdf[:5], png[:4]) == (b"%PDF-", b"\x89PNG")
-    drawing = ElementTree.fromstring(svg)
-    texts = {text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")}
-    assert "<b>bee</b>" in texts or explorer is CalibrationExplorer
-    pictures = [e for e in drawing.iter() if e.tag.endswith("image")]
-    assert all(str(e.attrib).count("data:image/") == 1 for e in pictures)
+    kinds = ("json", "pdf", "png", "svg")
+    assert files == [f"figure-0{number}.{kind}" for number in (1, 2, 3) for kind in kinds]
+    for first, explorer in zip(range(0, 12, 4), explorers, strict=True):
+        pdf, png, svg = ((tmp_path / "f" / name).read_bytes() for name in files[first + 1 :][:3])
+        assert (pdf[:5], png[:4]) == (b"%PDF-", b"\x89PNG")
+        drawing = ElementTree.fromstring(svg)
+        texts = {text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")}
+        assert "<b>bee</b>" in texts or explorer is CalibrationExplorer
+        pictures = [e for e in drawing.iter() if e.tag.endswith("image")]
+        assert all(str(e.attrib).count("data:image/") == 1 for e in pictures)
 
 
 def test_an_unknown_format_is_refused_before_anything_runs(tmp_path):

@@ -6,8 +6,9 @@ import io
 
 import numpy as np
 import pytest
-from browser import open_page
+from browser import browsing, open_page, watched
 from fake_runs import NAMES, FakeRun, latents
+from pages_browser import beyond, overlaps, pale, scrolled
 from test_pages_access import SHOWN, drawn, focus, page_of, press
 
 from vcviz.explorers import LatentExplorer
@@ -278,3 +279,25 @@ def test_pointing_shows_what_is_behind_a_point_and_a_click_keeps_it(kind, tmp_pa
         assert f"row {row}" in page.locator(".point-kept li").inner_text()
         tip.wait_for(state="hidden")
         assert not watch.errors
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_switches_and_tools_have_room_at_every_width(scheme, figure, tmp_path, chromium):
+    path = page_of(figure, tmp_path)
+    with browsing(chromium) as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+        watch = watched(page)
+        page.goto(path.as_uri())
+        scrolled(page)
+        assert pale(page) == []
+        page.get_by_label("Colour of points").select_option("entropy")
+        page.get_by_label("Find").fill("wrong")
+        page.get_by_label("Find").press("Enter")
+        page.get_by_role("button", name="save CSV").wait_for()
+        assert watch.errors == []
+        for width in (1280, 800, 390, 320):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(700)
+            assert overlaps(page) == [], width
+            assert beyond(page) <= 0, width

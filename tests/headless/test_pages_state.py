@@ -22,7 +22,7 @@ SET = """() => { const box = document.querySelector('.js-plotly-plot');
 
 def is_set(page, wanted):
     same = f"wanted => JSON.stringify(({SET})()) === JSON.stringify(wanted)"
-    page.wait_for_function(same, arg=wanted, timeout=20_000)
+    page.wait_for_function(same, arg=wanted)
 
 
 @pytest.mark.browser

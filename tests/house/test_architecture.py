@@ -186,6 +186,7 @@ class A:
         ("vcviz.runs", {"torch", "plotly"}),
         ("vcviz.data", {"torch", "datasets"}),
         ("vcviz.explorers", {"torch", "umap"}),
+        ("vcviz.headless.files, nbformat", {"torch", "plotly", "lark"}),
     ],
 )
 def test_importing_loads_no_more_than_it_needs(module, absent):

@@ -13,7 +13,6 @@ import pytest
 CHECKS = Path(__file__).parents[1] / "second_device_checks.py"
 
 
-@pytest.mark.timeout(900)  # half a minute of the processor
 @pytest.mark.parametrize(
     "float64", ["yes", pytest.param("no", marks=pytest.mark.slow)], ids="float64: {}".format
 )

@@ -208,7 +208,7 @@ def test_a_level_that_is_never_reached_has_no_line():
         (lambda: score_plane(None, latents(), "log_marginal"), "needs prior="),
         (lambda: threshold_line(field()), "this field has no threshold"),
         (lambda: PlaneField(np.zeros((2, 3)), [0, 1], [0, 1], "q"), r"must have shape \(2, 2\)"),
-        (lambda: plot_field([]), "draws PlaneField records"),
+        (lambda: plot_field([]), "at least one record"),
         (lambda: plot_field(field(), columns=0), "columns must be a whole number of at least 1"),
     ],
 )

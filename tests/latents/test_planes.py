@@ -191,7 +191,7 @@ def test_planes_that_do_not_fit_are_refused(change, message):
 
 
 def test_what_is_no_plane_is_refused():
-    with pytest.raises(InputError, match="draws LatentPlane records"):
+    with pytest.raises(InputError, match="at least one record"):
         plot_regions([])
     with pytest.raises(InputError, match="the same classes"):
         plot_regions([plane(), plane(c=2)])

@@ -27,7 +27,6 @@ def torchrun(tmp_path, *words):
     )
 
 
-@pytest.mark.timeout(180)
 def test_two_processes_give_the_numbers_of_one(tmp_path):
     done = torchrun(tmp_path / "two", "--device", "cpu")
     assert done.returncode == 0, done.stderr
@@ -50,7 +49,6 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("head", ["variational", "dropmax", "heteroscedastic"])
 def test_heads_with_critics_and_noise_train_in_two_processes(tmp_path, head):
     done = torchrun(tmp_path, "--device", "cpu", "--head", head)

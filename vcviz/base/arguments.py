@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from vcviz.base.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 #: record -> where one comes from
 SOURCES = {
+    "ActivationMaps": "see vcviz.latents.info_cam",
     "LatentPrior": "of a run it is run.prior(), of a model vcviz.prior_of(model)",
     "LatentSet": "of a run it is run.latents(), of a model vcviz.extract_latents(model, data)",
     "LogitLaw": "see vcviz.latents.logit_law",
@@ -60,12 +62,21 @@ def takes_records(function: F) -> F:
     return checked  # type: ignore[return-value]
 
 
+def one_or_several(name: str, records: T | Sequence[T]) -> list[T]:
+    """Return the records that a figure or table is made of, at least one."""
+    found = list(records) if isinstance(records, Sequence) else [records]
+    if not found:
+        raise InputError(f"{name} must be at least one record, got an empty list")
+    return found
+
+
 def _kinds(
     annotation: object, function: Callable[..., Any]
 ) -> tuple[tuple[type, ...], tuple[type, ...]] | None:
     """Return which records an annotation names alone, and which in sequences; None if others."""
-    known = {**function.__globals__, "None": type(None), "str": str}
-    alone, several = [], []
+    known = {**inspect.unwrap(function).__globals__, "None": type(None), "str": str}
+    alone: list[type] = []
+    several: list[type] = []
     for part in str(annotation).split(" | "):
         inner = part.removeprefix("Sequence[").removesuffix("]")
         kind = known.get(inner)
@@ -87,7 +98,7 @@ def _check(name: str, value: object, alone: tuple[type, ...], several: tuple[typ
     names = ["name" if k is str else k.__name__ for k in alone if k is not type(None)]
     names += [f"list of {kind.__name__}" for kind in several]
     source = next((s for kind in (*alone, *several) if (s := SOURCES.get(kind.__name__))), "")
+    kinds = " or ".join(f"{'an' if k[0] in 'AEIOU' else 'a'} {k}" for k in names)
     raise InputError(
-        f"{name} must be a {' or a '.join(names)}, got {type(value).__name__}"
-        + (f"; {source}" if source else "")
+        f"{name} must be {kinds}, got {type(value).__name__}" + (f"; {source}" if source else "")
     )

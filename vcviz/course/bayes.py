@@ -36,6 +36,7 @@ _FAR, _STEP = 5.0, 0.1
 #: what is dragged -> the controls that say where it is
 _CENTRES = {"centre of A": ("ax", "ay"), "centre of B": ("x", "y")}
 #: most positions of a page's slider
+_SLIDER_PX = 264  # three to a row in JupyterLab
 _FRAMES = 21
 _ODDS = 12.0
 _BAYES, _SOFTMAX = style.NEUTRAL, style.CLASS_COLORS[3]
@@ -63,7 +64,9 @@ class BayesExplorer(Explorer):
         controls: dict[str, ipw.Widget] = {
             "law": dropdown("Laws", [(name, name) for name in LAWS], value=at["law"]),
             **{
-                name: float_slider(f"Centre of {label}", at[name], -_FAR, _FAR, _STEP, ".1f")
+                name: float_slider(
+                    f"Centre of {label}", at[name], -_FAR, _FAR, _STEP, ".1f", px=_SLIDER_PX
+                )
                 for (label, name) in (
                     ("A, z₁", "ax"),
                     ("A, z₂", "ay"),
@@ -71,9 +74,11 @@ class BayesExplorer(Explorer):
                     ("B, z₂", "y"),
                 )
             },
-            "spread": float_slider("Spread of B (A has 1)", at["spread"], 0.4, 3, 0.2, ".1f"),
-            "correlation": float_slider("Correlation in B", at["correlation"], -0.9, 0.9, 0.15),
-            "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05),
+            "spread": float_slider("Spread of B", at["spread"], 0.4, 3, 0.2, ".1f", px=_SLIDER_PX),
+            "correlation": float_slider(
+                "Correlation in B", at["correlation"], -0.9, 0.9, 0.15, px=_SLIDER_PX
+            ),
+            "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05, px=_SLIDER_PX),
         }
         panel = panel_of(list(controls.values()), reset_button(self.reset))
         super().__init__(Bound(self._draw, controls, slider, panel))

@@ -140,9 +140,15 @@ def bars(x: ArrayLike, y: ArrayLike, name: str, color: str | Sequence[str], **mo
 
 
 def float_slider(
-    description: str, value: float, low: float, high: float, step: float, form: str = ".2f"
+    description: str,
+    value: float,
+    low: float,
+    high: float,
+    step: float,
+    form: str = ".2f",
+    px: int = 360,
 ) -> ipw.FloatSlider:
-    """Return a slider with its number."""
+    """Return a slider with its number, `px` pixels wide."""
     return ipw.FloatSlider(
         value,
         min=low,
@@ -151,7 +157,7 @@ def float_slider(
         description=description,
         readout_format=form,
         style=PLAIN,
-        layout=ipw.Layout(width="264px"),  # three to a row in JupyterLab
+        layout=ipw.Layout(width=f"{px}px"),
     )
 
 

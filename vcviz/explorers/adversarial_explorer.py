@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as ipw
@@ -127,9 +127,10 @@ class AdversarialExplorer(Explorer):
     def _kept(self) -> dict[str, Any]:
         return {"focus": self.bound.values["focus"]}
 
-    def _keep(self, focus: int | None = None) -> None:
-        self.bound.set_state(focus=focus)
-        self._prepare()
+    def _keep(self, kept: Mapping[str, Any]) -> None:
+        if kept:
+            self.bound.set_state(**kept)
+            self._prepare()
 
     def figure(self) -> go.Figure:
         """Return one static figure with a slider over the steps and a list of inputs to follow."""

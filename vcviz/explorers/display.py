@@ -118,7 +118,7 @@ class Explorer:
                 self.bound.set(**values)
             if chosen is not None and self.chosen is not None:
                 self.chosen.choose(chosen["rows"], split=chosen["split"])
-            self._keep(**kept)
+            self._keep(kept)
         except (TraitError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
@@ -128,7 +128,7 @@ class Explorer:
         """Return what belongs to a view beside controls and chosen rows."""
         return {}
 
-    def _keep(self, **kept: Any) -> None:
+    def _keep(self, kept: Mapping[str, Any]) -> None:
         """Show that again."""
 
     def figure(self) -> go.Figure:

@@ -274,9 +274,9 @@ class LatentExplorer(Explorer):
     def _kept(self) -> dict[str, Any]:
         return {"pinned": self.shown.pinned}
 
-    def _keep(self, pinned: int = -1) -> None:
-        if pinned >= 0:
-            self._picks.pin(0, pinned)
+    def _keep(self, kept: Mapping[str, Any]) -> None:
+        if kept.get("pinned", -1) >= 0:
+            self._picks.pin(0, kept["pinned"])
 
     @property
     def selection(self) -> Any:

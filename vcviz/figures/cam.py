@@ -63,8 +63,6 @@ def plot_info_cam(
     >>> [trace.name for trace in figure.data]
     ['images', 'CAM', 'infoCAM']
     """
-    if not isinstance(maps, ActivationMaps):
-        raise InputError(f"plot_info_cam draws what info_cam returns, got {type(maps).__name__}")
     chosen = _chosen(maps, rows)
     height, width = (n + EDGE for n in maps.x.shape[-2:])
     # Beneath the maps the pictures are pale, so that both colours show on them.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
@@ -50,9 +50,7 @@ def plot_class_accuracy(
     >>> figure.data[0].y.round(1)
     array([1. , 1. , 1. , 0.9, 1. ])
     """
-    found = [accuracies] if isinstance(accuracies, ClassAccuracy) else list(accuracies)
-    if not found or not all(isinstance(a, ClassAccuracy) for a in found):
-        raise InputError("plot_class_accuracy draws ClassAccuracy records, at least one")
+    found = one_or_several("accuracies", accuracies)
     if len({a.class_names for a in found}) > 1:
         raise InputError("accuracies side by side must be of the same classes; draw them apart")
     n_classes = len(found[0].class_names)

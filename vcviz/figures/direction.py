@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
@@ -280,9 +280,7 @@ def _qq_heading(one: Marginals, cell: Cell) -> dict[str, Any]:
 
 
 def _listed(found: Marginals | Sequence[Marginals]) -> list[Marginals]:
-    listed: list[Any] = [found] if isinstance(found, Marginals) else list(found)
-    if not listed or not all(isinstance(m, Marginals) for m in listed):
-        raise InputError("plot_direction draws Marginals records, at least one; see marginals")
+    listed = one_or_several("marginals", found)
     if any(
         (m.class_names, m.classes) != (listed[0].class_names, listed[0].classes) for m in listed
     ):

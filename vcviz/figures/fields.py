@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
@@ -68,9 +68,7 @@ def plot_field(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['bar', 'key', 'log_ratio', 'points']
     """
-    found: list[Any] = [fields] if isinstance(fields, PlaneField) else list(fields)
-    if not found or not all(isinstance(f, PlaneField) for f in found):
-        raise InputError("plot_field draws PlaneField records, at least one")
+    found = one_or_several("fields", fields)
     n_rows, columns = grid_of(len(found), columns)
     grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.34 / columns, gap_y=_GAP_PX)
     plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Places, class_places, labels
@@ -160,9 +160,7 @@ def _expected(fit: LatentFit, at: Places) -> dict[str, Any]:
 
 
 def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
-    found: list[Any] = list(fits) if isinstance(fits, (list, tuple)) else [fits]
-    if not found or not all(isinstance(f, LatentFit) for f in found):
-        raise InputError("plot_latent_fit draws LatentFit records, at least one")
+    found = one_or_several("fits", fits)
     for fit in found[1:]:
         if fit.class_names != found[0].class_names:
             raise InputError(

@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import expect
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells
 from vcviz.figures.latent_traces import Trace
@@ -49,7 +48,6 @@ def plot_inspection(inspection: Inspection, *, theme: style.Theme = "auto") -> g
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['log density', 'probability']
     """
-    expect("plot_inspection", inspection, Inspection, "see inspect_row")
     return style.apply(go.Figure(**inspection_spec(inspection)), theme)
 
 

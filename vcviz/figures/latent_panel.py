@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,14 @@ from vcviz.figures.classes import (
     shown_note,
 )
 from vcviz.figures.colouring import Colouring
-from vcviz.figures.outlines import Range, count_outside, latent_ranges
+from vcviz.figures.outlines import (
+    Centres,
+    Outlines,
+    Range,
+    count_outside,
+    empirical_outlines,
+    latent_ranges,
+)
 from vcviz.figures.raster import Raster, RasterPicture, binned_note
 from vcviz.geometry import fit_projection
 from vcviz.geometry.binned import Window
@@ -92,6 +99,15 @@ class LatentPanel:
     def chosen(self) -> Chosen:
         """The classes to draw where nobody says which: all, or of many those that matter."""
         return chosen_classes(self.lat, self.prior, self.fit)
+
+    @cached_property
+    def outlines(self) -> Callable[..., tuple[Outlines, Centres]]:
+        """The outlines of q(z|y): a function of mass, vertices and classes that keeps the last."""
+        return lru_cache(maxsize=4)(
+            lambda mass, vertices, classes: empirical_outlines(
+                self.points, self.lat, mass, vertices=vertices, classes=classes
+            )
+        )
 
     @cached_property
     def raster(self) -> Raster:

@@ -32,7 +32,7 @@ from vcviz.figures.latent_traces import (
     outline_traces,
     point_trace,
 )
-from vcviz.figures.outlines import Range, anticipated_outlines, empirical_outlines
+from vcviz.figures.outlines import Range, anticipated_outlines
 from vcviz.figures.raster import raster_trace
 
 #: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
@@ -214,11 +214,9 @@ def _outlines(
     view: View, layer: Layer, layers: Sequence[Layer], options: LatentOptions
 ) -> list[Trace]:
     vertices = _VERTICES if options.compact else _LIVE_VERTICES if options.live else None
-    some = view.shown if len(view.shown) < view.lat.n_classes else None
+    some = tuple(view.shown) if len(view.shown) < view.lat.n_classes else None
     if layer == "empirical":
-        outlines, centres = empirical_outlines(
-            view.points, view.lat, options.mass, vertices=vertices, classes=some
-        )
+        outlines, centres = view.panel.outlines(tuple(options.mass), vertices, some)
     elif view.prior is not None:
         outlines, centres = anticipated_outlines(
             view.prior, view.projection, options.mass, vertices=vertices, seed=options.seed,

@@ -9,8 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells, grid_of
@@ -67,11 +66,7 @@ def plot_ood(
     >>> figure.layout.annotations[0].text.split("<br>")[0]
     '<b>distance</b>'
     """
-    found: list[Any] = (
-        list(separations) if isinstance(separations, (list, tuple)) else [separations]
-    )
-    if not found or not all(isinstance(s, Separation) for s in found):
-        raise InputError("plot_ood draws Separation records, at least one; see separate_strangers")
+    found = one_or_several("separations", separations)
     check_count("n_bins", n_bins, minimum=2)
     n_rows, columns = grid_of(len(found), columns)
     heights = [_PANEL_PX] * (n_rows * (2 if roc else 1))

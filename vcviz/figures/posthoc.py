@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, cells
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores
@@ -56,9 +55,7 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     >>> [axis.title.text for axis in figure.select_xaxes()]
     ['fraction', 'nats, log scale', 'fraction, at this n']
     """
-    found: list[Any] = list(scores) if isinstance(scores, (list, tuple)) else [scores]
-    if not found or not all(isinstance(s, PosthocScores) for s in found):
-        raise InputError("plot_posthoc draws PosthocScores records, at least one; see revise_runs")
+    found: list[PosthocScores] = one_or_several("scores", scores)
     methods = list(dict.fromkeys(s.method for s in found))
     height = ROW_PX * len(methods) + 20
     (row,) = cells([height], 3, gap_x=0.05, gap_y=0)

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, grid_of
@@ -168,9 +168,7 @@ def _heading(plane: LatentPlane) -> list[str]:
 
 
 def _listed(planes: LatentPlane | Sequence[LatentPlane]) -> list[LatentPlane]:
-    found: list[Any] = list(planes) if isinstance(planes, (list, tuple)) else [planes]
-    if not found or not all(isinstance(p, LatentPlane) for p in found):
-        raise InputError("plot_regions draws LatentPlane records, at least one")
+    found = one_or_several("planes", planes)
     if any(p.class_names != found[0].class_names for p in found):
         raise InputError("planes side by side must have the same classes")
     return found

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import (
     TOP,
@@ -70,7 +69,7 @@ def plot_reliability(
     >>> figure.layout.annotations[0].text
     '<b>reliability</b>'
     """
-    spec = reliability_spec(_listed(curves), columns=columns, details=details)
+    spec = reliability_spec(one_or_several("curves", curves), columns=columns, details=details)
     return style.apply(go.Figure(**spec), theme)
 
 
@@ -126,13 +125,6 @@ def panel_of(axis: str, n: int) -> int | None:
     row, column = divmod(int(axis[1:] or 1) - 1, columns)
     found = (row // 2) * columns + column
     return found if found < n and row < 2 * -(-n // columns) else None
-
-
-def _listed(curves: ReliabilityCurve | Sequence[ReliabilityCurve]) -> list[ReliabilityCurve]:
-    found: list[Any] = list(curves) if isinstance(curves, (list, tuple)) else [curves]
-    if not found or not all(isinstance(c, ReliabilityCurve) for c in found):
-        raise InputError("plot_reliability draws ReliabilityCurve records, at least one")
-    return found
 
 
 def _diagram_axes(counts: Cell, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:

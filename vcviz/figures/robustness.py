@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.gates import LINE_PX, gates_beneath
@@ -56,9 +56,7 @@ def plot_attack_accuracy(
     >>> figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
     ('attack step', 'accuracy, fraction')
     """
-    paths = [paths] if isinstance(paths, Trajectory) else list(paths)
-    if not paths or not all(isinstance(p, Trajectory) for p in paths):
-        raise InputError("plot_attack_accuracy draws Trajectory records, at least one")
+    paths = one_or_several("paths", paths)
     data: Traces = []
     for i, path in enumerate(paths):
         steps = np.arange(path.steps + 1)
@@ -125,9 +123,7 @@ def robustness_spec(
 
     On a `narrow` page the panels stand beneath one another.
     """
-    curves = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
-    if not curves or not all(isinstance(c, RobustnessCurve) for c in curves):
-        raise InputError("plot_robustness draws RobustnessCurve records, at least one")
+    curves = one_or_several("curves", curves)
     if len({c.norm for c in curves}) > 1:
         raise InputError("radii of different norms cannot share an axis; draw the norms one by one")
     calibrated = [c for c in curves if np.isfinite(c.ece).all()]

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
@@ -63,11 +63,7 @@ def plot_segmentation(
     >>> [note.text for note in figure.layout.annotations][:3]
     ['<b>picture</b>', '<b>label, as drawn</b>', '<b>truth: unlike, share</b>']
     """
-    segmentations = (
-        [segmentations] if isinstance(segmentations, Segmentation) else list(segmentations)
-    )
-    if not segmentations or not all(isinstance(s, Segmentation) for s in segmentations):
-        raise InputError("plot_segmentation draws Segmentation records, at least one")
+    segmentations = one_or_several("segmentations", segmentations)
     shape = (len(split), split.n_classes, *split.y.shape[1:])
     if wrong := [s for s in segmentations if s.log_probs.shape != shape]:
         raise InputError(

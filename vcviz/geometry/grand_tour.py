@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, expect
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.geometry.moments import class_moments
 from vcviz.geometry.projections import fit_projection
@@ -151,7 +151,6 @@ def _walk(frame: Array, span: Array, frames: int, step: float, seed: int) -> lis
 
 def _orthonormal(start: Projection, dim: int) -> Array:
     """Return the orthonormal columns nearest to those of a projection."""
-    expect("start", start, Projection, "see vcviz.fit_projection")
     if not start.linear or len(start.labels) != 2 or len(start.matrix) != dim:
         raise InputError(
             f"a tour starts at a linear map from {dim} dimensions to two, got {start.method!r}"

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import takes_records
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.latents.modules import own_device
 from vcviz.metrics.noisy_scores import flip_probs
@@ -49,6 +50,7 @@ class PixelEncoder(nn.Module):
         return self.net(x)
 
 
+@takes_records
 @plain_session()
 def train_segmenter(
     split: PixelSplit,
@@ -89,7 +91,6 @@ def train_segmenter(
     >>> vcviz.training.segment(model, test).log_probs.shape
     (2, 3, 32, 32)
     """
-    expect("split", split, PixelSplit)
     dense = [name for name, kind in HEADS.items() if kind.dense]
     if head in HEADS and head not in dense:
         raise InputError(f"head {head!r} takes rows, not maps; use {' or '.join(dense)}")
@@ -118,6 +119,7 @@ def train_segmenter(
     return model.eval()
 
 
+@takes_records
 @plain_session()
 @torch.no_grad()
 def segment(
@@ -155,8 +157,6 @@ def segment(
     >>> seen.predicted.shape, seen.noise.shape
     ((2, 32, 32), (2, 32, 32))
     """
-    expect("model", model, Classifier, "see vcviz.training.train_segmenter")
-    expect("split", split, PixelSplit)
     generator = torch.Generator().manual_seed(check_count("seed", seed, minimum=0))
     noisy = isinstance(model.head, HeteroscedasticHead)
     if not noisy and (temperature, draws) != (None, None):

@@ -155,6 +155,7 @@ export default () => {
             drawn += 1;
             if (drawn === 1) {
               listen(plot, model, bubble);
+              plots.add(plot);
               el.append(handles.element, dataTable(plot));
               for (const kind of ["afterplot", "relayouting"]) {
                 plot.on(`plotly_${kind}`, () => handles.lay());
@@ -181,6 +182,7 @@ export default () => {
       views.delete(view);
       width.disconnect();
       webgl.delete(plot);
+      plots.delete(plot);
       globalThis.vcvizPlotly?.then(({ Plotly }) => Plotly.purge(plot));
     };
   }
@@ -191,6 +193,44 @@ export default () => {
 // plotly's promise waits for pictures; one that left the page meanwhile may never come.
 const orLate = (promise) =>
   Promise.race([promise, new Promise((next) => setTimeout(next, LATE_MS))]);
+
+// ---------------------------------------------------------------- phrases of the text around
+
+// [words](#light:points) light up a layer of the next figure, a panel ("2") or both ("2.points"):
+// what page.js does in a page.
+const LIGHT = 'a[href*="#light:"]';
+const plots = globalThis.vcvizPlots ?? new Set();
+if (!globalThis.vcvizPlots) {
+  globalThis.vcvizPlots = plots;
+  for (const [kind, on] of [
+    ["mouseover", true], ["focusin", true], ["click", true], ["mouseout", false], ["focusout", false],
+  ]) {
+    document.addEventListener(kind, (event) => {
+      const phrase = event.target.closest?.(LIGHT);
+      if (!phrase) return;
+      if (kind === "click") event.preventDefault();
+      light(phrase, on);
+    });
+  }
+}
+
+async function light(phrase, on) {
+  const { Plotly } = await globalThis.vcvizPlotly;
+  const plot = [...document.querySelectorAll(".js-plotly-plot")].find((one) => plots.has(one)
+    && phrase.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
+  if (!plot) return;
+  const wanted = phrase.getAttribute("href").split("#light:")[1];
+  const [panel, layer] = /^\d/.test(wanted) ? wanted.split(".") : [null, wanted];
+  const panels = plot.layout.meta?.panels ?? [];
+  const bright = (trace) => (!panel || panels.indexOf(trace.xaxis ?? "x") + 1 === Number(panel))
+    && (!layer || trace.meta?.layer === layer);
+  if (plot.opacities?.length !== plot.data.length) {
+    plot.opacities = plot.data.map((trace) => trace.opacity ?? 1);
+  }
+  const opacity = plot.opacities.map((own, i) => (on && !bright(plot.data[i]) ? 0.1 * own : own));
+  if (!on) delete plot.opacities;
+  await Plotly.restyle(plot, { opacity });
+}
 
 // Figures drawn with WebGL; shared by all widgets of a page.
 const webgl = (globalThis.vcvizWebgl ??= new Set());

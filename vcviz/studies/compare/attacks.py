@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, expect
+from vcviz.base.arguments import one_or_several, takes_records
+from vcviz.base.errors import expect
 from vcviz.base.titles import run_titles
 from vcviz.records import RobustnessCurve, Trajectory
 from vcviz.runs import Run
@@ -154,9 +154,7 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
     """
     import pandas as pd
 
-    listed = [curves] if isinstance(curves, RobustnessCurve) else list(curves)
-    if not listed or not all(isinstance(c, RobustnessCurve) for c in listed):
-        raise InputError("robustness_table takes RobustnessCurve records, at least one")
+    listed = one_or_several("curves", curves)
     table = pd.DataFrame(
         [
             {
