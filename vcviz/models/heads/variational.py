@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -166,7 +166,7 @@ class VariationalHead(GenerativeHead):
         z = self.checked(z, y)
         weights = {"likelihood": self.likelihood_weight, "critic": self.critic_weight}
         weights["rate"] = weight
-        mean = self.law.mean
+        mean = cast(Tensor, self.law.mean)
         with without_autocast(z):
             terms, by_z, by_mean = encoder_terms(
                 z, y, mean, inverse, self.log_weight, [*self.critic.parameters()], weights
@@ -186,7 +186,7 @@ class VariationalHead(GenerativeHead):
             and self.critic_weight > 0
             and not (self.mle_to_encoder or self.rectified)
         )
-        return self.law.inverse_scale if written else None
+        return cast(GaussianLaw, self.law).inverse_scale if written else None
 
     @property
     def rate_scale(self) -> float:
