@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -95,22 +92,6 @@ def notebook_address(path: Path) -> str:
     return ours.get(path, str(path))
 
 
-@contextlib.contextmanager
-def _no_grammar() -> Iterator[None]:
-    """Let jsonschema be imported without checks of addresses, which no notebook asks for.
-
-    It would compile a grammar for them, one to two seconds of the processor.
-    """
-    name = "rfc3987_syntax"
-    if spared := name not in sys.modules:
-        sys.modules[name] = None  # type: ignore[assignment]  # as if it were not installed
-    try:
-        yield
-    finally:
-        if spared:
-            del sys.modules[name]
-
-
 def read_notebook(path: Path) -> NotebookNode:
     """Return the notebook in a file, in the newest format that nbformat knows.
 
@@ -119,8 +100,7 @@ def read_notebook(path: Path) -> NotebookNode:
     InputError
         If the file is not a notebook.
     """
-    with _no_grammar():
-        import nbformat
+    import nbformat
     from nbformat.reader import NotJSONError
 
     try:
