@@ -10,8 +10,8 @@ from scipy import stats
 import vcviz
 from vcviz import course
 from vcviz.base.errors import InputError
-from vcviz.course import few_label_runs, lessons, own_tables
-from vcviz.course.few_label_runs import CONTROL, SOFTMAX, VC, FewLabels
+from vcviz.course import few_label_accuracy, lessons, own_tables
+from vcviz.course.few_label_accuracy import CONTROL, SOFTMAX, VC, FewLabels
 
 # ---------------------------------------------------------------- lesson 9
 
@@ -27,7 +27,7 @@ def found():
 
 
 def test_the_control_has_the_encoder_of_the_variational_head_and_its_rate():
-    ours, control = (vcviz.RunConfig(**few_label_runs.HEADS[name]) for name in (VC, CONTROL))
+    ours, control = (vcviz.RunConfig(**few_label_accuracy.HEADS[name]) for name in (VC, CONTROL))
     for name in ("stochastic", "rate_weight", "draws", "predict_draws"):
         assert getattr(ours, name) == getattr(control, name)
     assert ours.stochastic
@@ -60,10 +60,10 @@ def test_pairing_takes_out_what_seeds_share(found):
         welch = stats.ttest_ind(a, b, equal_var=False)
         low, high = welch.confidence_interval(0.95)
         # With the degrees of freedom of the smaller sample alone it is a little wider.
-        assert few_label_runs.unpaired(a, b) >= (high - low) / 2
+        assert few_label_accuracy.unpaired(a, b) >= (high - low) / 2
         narrower = stats.t.ppf(0.975, welch.df) / stats.t.ppf(0.975, 3)
-        assert few_label_runs.unpaired(a, b) * narrower == pytest.approx((high - low) / 2)
-        assert vcviz.records.Estimate.of(row).reach < few_label_runs.unpaired(a, b)
+        assert few_label_accuracy.unpaired(a, b) * narrower == pytest.approx((high - low) / 2)
+        assert vcviz.records.Estimate.of(row).reach < few_label_accuracy.unpaired(a, b)
 
 
 def test_figures_draw_what_was_found(found):

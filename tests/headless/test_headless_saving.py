@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from tiny_notebooks import save
 
@@ -71,3 +74,14 @@ def test_figures_are_saved_without_loading_what_checks_notebooks(tmp_path):
     ((chosen,),) = shown[3:]
     assert FIGURE not in chosen
     assert "application/json" in chosen
+
+
+def test_reading_a_notebook_compiles_no_grammar(tmp_path):
+    source = save(tmp_path / "tiny.ipynb", "1")
+    code = f"""
+import pathlib, sys
+from vcviz.headless.files import read_notebook
+read_notebook(pathlib.Path({str(source)!r}))
+assert "jsonschema" in sys.modules and "lark" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

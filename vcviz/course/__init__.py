@@ -26,7 +26,7 @@ from vcviz.course.attack import (
 from vcviz.course.bayes import BayesExplorer
 from vcviz.course.bits import BitsExplorer
 from vcviz.course.confidence import ConfidenceExplorer, five_diagrams
-from vcviz.course.few_label_runs import accuracy_figure, few_label_runs, gains_figure
+from vcviz.course.few_label_accuracy import accuracy_figure, few_label_runs, gains_figure
 from vcviz.course.gauge import GaugeExplorer
 from vcviz.course.lessons import CHECKS, PREDICTIONS
 from vcviz.course.noise import FlipExplorer, TemperatureExplorer

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.few_label_runs import CONTROL, HEADS, SOFTMAX, VC, FewLabels
+from vcviz.course.few_label_accuracy import CONTROL, HEADS, SOFTMAX, VC, FewLabels
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.records import Estimate
 

@@ -61,8 +61,8 @@ def with_rows(
             numbers = np.asarray(trace.customdata)[:, 0].astype(np.int64)
             drawn.setdefault(trace.meta["split"], []).append(numbers)
     tables = {}
-    for split, numbers in drawn.items():
-        rows = np.unique(np.concatenate(numbers))
+    for split, found in drawn.items():
+        rows = np.unique(np.concatenate(found))
         table = _table(sources, (split, probe), rows, offered)  # type: ignore[arg-type]
         if len(rows) and table is not None:
             tables[split] = table

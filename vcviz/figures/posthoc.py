@@ -55,7 +55,7 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     >>> [axis.title.text for axis in figure.select_xaxes()]
     ['fraction', 'nats, log scale', 'fraction, at this n']
     """
-    found = one_or_several("scores", scores)
+    found: list[PosthocScores] = one_or_several("scores", scores)
     methods = list(dict.fromkeys(s.method for s in found))
     height = ROW_PX * len(methods) + 20
     (row,) = cells([height], 3, gap_x=0.05, gap_y=0)

@@ -35,22 +35,22 @@ def with_moves(spec: Mapping[str, Any]) -> dict[str, Any]:
                 known = [v for v in values if v is not None and v.ndim == 1 and len(v) >= _SHORT]
                 if len(known) == len(frames) and len({len(v) for v in known}) == 1:
                     found[number, letter] = np.array(known, np.float64)
-    if sum(4 * values.size for values in found.values()) < _WORTH:
+    if sum(4 * steps.size for steps in found.values()) < _WORTH:
         return dict(spec)
     frames = [{**frame, "data": [dict(trace) for trace in frame["data"]]} for frame in frames]
     data, moves = list(spec["data"]), []
-    for (number, letter), values in found.items():
+    for (number, letter), steps in found.items():
         for frame in frames:
             del frame["data"][frame["traces"].index(number)][letter]
         own = numbers_of(data[number].get(letter))
         same = [
-            step for step, row in enumerate(values)
-            if own is not None and np.array_equal(row, own, equal_nan=True)
+            step for step, row in enumerate(steps)
+            if own is not None and np.array_equal(row, np.asarray(own), equal_nan=True)
         ]  # fmt: skip
         if same:
             data[number] = {k: v for k, v in data[number].items() if k != letter}
         moves.append(
-            {"trace": number, "key": letter, "at": same[0] if same else -1, **_packed(values)}
+            {"trace": number, "key": letter, "at": same[0] if same else -1, **_packed(steps)}
         )
     return {**spec, "data": data, "frames": frames, "moves": moves}
 

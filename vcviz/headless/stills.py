@@ -582,10 +582,10 @@ def _markers(marker: Mapping[str, Any], color: str, px: Floats, py: Floats, name
             ring = f' stroke="{edge}" stroke-width="{width:g}"' if width else ""
             drawn = f'<path d="{path}" fill="{paint}"{ring}/>'
         if many:
-            corners = " ".join(f"{px[i]:.1f} {py[i]:.1f}" for i in rows)
+            spots = " ".join(f"{px[i]:.1f} {py[i]:.1f}" for i in rows)
             drawn = (
                 f'<marker id="{name}-{number}" overflow="visible" markerUnits="userSpaceOnUse">'
-                f'{drawn}</marker><path d="M{corners}" fill="none" '
+                f'{drawn}</marker><path d="M{spots}" fill="none" '
                 f'style="marker:url(#{name}-{number})"/>'
             )
         found += drawn
@@ -689,8 +689,8 @@ def _cells(
     xs, ys = edges
     levels = levels[:: 1 if ys[-1] > ys[0] else -1, :: 1 if xs[-1] > xs[0] else -1]
     picture = Image.fromarray(np.ascontiguousarray(levels), "P")
-    table = [_rgb(_on_scale(scale, level / 254)) or [0, 0, 0] for level in range(255)]
-    picture.putpalette([round(v) for color in [*table, [0, 0, 0]] for v in color])
+    table = [_rgb(_on_scale(scale, level / 254)) or [0.0] * 3 for level in range(255)]
+    picture.putpalette([round(v) for color in (*table, [0.0] * 3) for v in color])
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", transparency=255)
     source = base64.b64encode(buffer.getvalue()).decode()
