@@ -443,11 +443,15 @@ def test_controls_figure_and_results_are_in_view_on_a_screen_of_800_pixels(lab, 
     sheet.page.set_viewport_size({"width": 1280, "height": 800})
     try:
         output = sheet.output(0)
-        output.evaluate("box => box.scrollIntoView()")
+
+        def in_view(last):
+            output.evaluate("box => box.scrollIntoView()")  # again: what is above may still grow
+            return _below(last) <= 0
+
         for what in LAST[name]:
             last = output.locator(what)
             last.wait_for(state="attached")
-            sheet.until(lambda last=last: _below(last) <= 0)
+            sheet.until(lambda last=last: in_view(last))
     finally:
         sheet.page.set_viewport_size({"width": 1280, "height": 1000})
         sheet.reset(0)
