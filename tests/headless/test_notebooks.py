@@ -100,6 +100,11 @@ each_but_the_tour = pytest.mark.parametrize(  # which test_main_job.py runs
 )
 
 
+# A page of each kind; -m slow has all of them.
+_OF_EACH_KIND = ("latent_space", "calibration", "adversarial", "scoreboard", "05_confidence")
+FITTED = [p for p in NOTEBOOKS if p.stem in _OF_EACH_KIND]
+
+
 @each_but_the_tour
 def test_it_runs_to_a_page_that_needs_nothing_else(path, workplace):
     nb = read_notebook(path)
@@ -124,7 +129,7 @@ def drawn_at(widths, path, workplace, chromium):
 
 
 @pytest.mark.browser
-@each_but_the_tour
+@pytest.mark.parametrize("path", FITTED, ids=lambda p: p.stem)
 def test_its_figures_fit_a_phone_and_a_large_screen(path, workplace, chromium):
     drawn_at((WIDTHS[0], WIDTHS[-1]), path, workplace, chromium)
 
