@@ -542,7 +542,7 @@ def test_arrays_of_numbers(tmp_path):
     with pytest.raises(InputError, match=r"t\.npz cannot be read: .*allow_pickle"):
         load(tmp_path / "t.npz")
     np.savez(tmp_path / "t.npz", x=rng.normal(size=(4, 3, 3)), y=np.arange(4) % 2)
-    with pytest.raises(InputError, match="pictures 'x' must be 0 to 255"):
+    with pytest.raises(InputError, match="pictures 'x' must be integers from 0 to 255"):
         load(tmp_path / "t.npz")
 
 

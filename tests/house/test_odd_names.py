@@ -17,6 +17,7 @@ from vcviz.base.errors import InputError
 SETTINGS = {
     "dataset": "mixture", "dataset_options": {"n": 60}, "epochs": 1, "progress": False
 }  # fmt: skip
+ROWS_IN_PAGES = (Path(vcviz.headless.__path__[0]) / "assets" / "page_points.js").read_text("utf-8")
 SCRIPT = "<script>alert(1)</script>"
 ODD = {
     "slashes": "a/b/../c",
@@ -112,6 +113,10 @@ def test_odd_names_are_text_in_figures(run: vcviz.Run, draw: str) -> None:
         ),
         "fit": lambda: vcviz.plot_latent_fit(vcviz.studies.latent_fits([run])),
     }[draw]()
+    # The rows behind a page's points are written as text alone, never as markup.
+    rows = (fig.layout.meta or {}).pop("rows", None)
+    assert (rows is not None) == (draw == "latents")
+    assert not re.search("innerHTML|insertAdjacentHTML|document.write", ROWS_IN_PAGES)
     text = fig.to_json()
     assert SCRIPT not in text.encode().decode("unicode_escape", "replace")
     assert "x" * 1000 not in text

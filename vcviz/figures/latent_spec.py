@@ -34,6 +34,7 @@ from vcviz.figures.latent_traces import (
 )
 from vcviz.figures.outlines import Range, anticipated_outlines
 from vcviz.figures.raster import raster_trace
+from vcviz.geometry.contours import shares_of
 
 #: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
 WEBGL_ABOVE = 5000
@@ -216,7 +217,7 @@ def _outlines(
     vertices = _VERTICES if options.compact else _LIVE_VERTICES if options.live else None
     some = tuple(view.shown) if len(view.shown) < view.lat.n_classes else None
     if layer == "empirical":
-        outlines, centres = view.panel.outlines(tuple(options.mass), vertices, some)
+        outlines, centres = view.panel.outlines(shares_of(options.mass), vertices, some)
     elif view.prior is not None:
         outlines, centres = anticipated_outlines(
             view.prior, view.projection, options.mass, vertices=vertices, seed=options.seed,
