@@ -569,16 +569,15 @@ def test_what_is_not_read_is_refused_with_what_to_do(tmp_path, name, advice):
             load(tmp_path / "d")
 
 
-def test_refusing_is_quick_and_asks_no_library(tmp_path):
+def test_refusing_asks_no_library(tmp_path):
     for k in range(300):
         for j in range(10):
             write(tmp_path / "tree" / str(k) / f"{j}.dcm", b"")
     code = (
-        "import sys, time, vcviz.data\n"
-        "start = time.perf_counter()\n"
+        "import sys, vcviz.data\n"
         "try: vcviz.data.load_data('path:' + sys.argv[1])\n"
         "except vcviz.InputError as error: print(error)\n"
-        "print(time.perf_counter() - start, 'datasets' in sys.modules, 'pandas' in sys.modules)\n"
+        "print('datasets' in sys.modules, 'pandas' in sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "tree")],
@@ -586,9 +585,7 @@ def test_refusing_is_quick_and_asks_no_library(tmp_path):
     )  # fmt: skip
     said, last = done.stdout.splitlines()
     assert "no texts, but .dcm (3000)" in said
-    seconds, *loaded = last.split()
-    assert float(seconds) < 2
-    assert loaded == ["False", "False"]
+    assert last == "False False"
 
 
 def test_an_endless_tree_is_given_up(tmp_path, monkeypatch):
