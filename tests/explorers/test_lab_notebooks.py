@@ -555,6 +555,7 @@ def test_a_figure_follows_though_anywidget_gave_up_on_it(lab):
     )
     sheet = lab.notebook("late", late=True)
     now = sheet.agrees(0)
+    sheet.output(0).get_by_role("button", name="More controls").first.click()
     for control in ("axes", "empirical", "classes"):
         assert sheet.press(0, control)
         now = sheet.agrees(0, unlike=now)
