@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import fake_runs
 import numpy as np
 import pytest
 import torch
 from fake_runs import NAMES, latents
 from torch import nn
 
+import vcviz
 from vcviz.base.errors import InputError
 from vcviz.explorers import DropMaxExplorer
 from vcviz.figures import plot_retain
@@ -158,16 +158,22 @@ def test_retain_probabilities_that_never_vary_have_no_correlation():
     assert np.isnan(np.asarray(named(fig, "correlation").z, float)).all()
 
 
-def test_runs_are_compared_by_their_planes_and_by_epoch():
-    runs = [FakeRun(4), FakeRun(2)]
+def test_runs_are_compared_by_their_planes_and_by_epoch(tmp_path):
+    settings = {"dataset": "digits", "n_train": 100, "epochs": 2, "probe_size": 31}
+    runs = [
+        vcviz.train(**settings, head="dropmax", latent_dim=dim, out=tmp_path, progress=False)
+        for dim in (4, 2)
+    ]
     planes = decision_planes(runs, size=5)
     assert [p.name for p in planes] == ["dropmax, D = 4", "dropmax, D = 2"]
     for run, plane in zip(runs, planes, strict=True):
         own = plane_log_probs(run.model(), run.latents(), size=5)
         np.testing.assert_array_equal(plane.log_probs, own.log_probs)
-    kept = fake_runs.FakeRun()
-    (curve,) = reliability_curves([kept], epoch=2, resamples=0)
-    assert (curve.n, curve.name) == (31, "softmax, test, epoch 2")
+    curves = reliability_curves(runs, epoch=1, resamples=0)
+    assert [(c.n, c.name) for c in curves] == [
+        (31, "dropmax, D = 4, test, epoch 1"),
+        (31, "dropmax, D = 2, test, epoch 1"),
+    ]
 
 
 # ---------------------------------------------------------------- the explorer

@@ -129,7 +129,7 @@ def test_nothing_selected_has_no_numbers():
         (lambda: selection_table(latents(), None, [101, 300]), "no latent of row 300"),
         (lambda: inspect_row(latents(), None, 101, neighbours=-1), "neighbours must be a whole"),
         (lambda: inspect_row(latents(), None, 101, method="log_marginal"), "needs prior="),
-        (lambda: plot_inspection(None), "must be a Inspection"),
+        (lambda: plot_inspection(None), "inspection must be an Inspection, got NoneType"),
     ],
 )
 def test_what_is_not_there_is_refused(call, message):

@@ -210,7 +210,7 @@ def test_a_run_follows_its_robustness(trained: vcviz.Run) -> None:
     again = vcviz.attack(trained, rows=20, epsilon=0.1, steps=2, progress=False)
     np.testing.assert_array_equal(again.x_adv, path.x_adv)
     for function in (vcviz.studies.attack_runs, vcviz.studies.robustness_curves):
-        with pytest.raises(vcviz.InputError, match="runs must be a Run, got Classifier"):
+        with pytest.raises(vcviz.InputError, match="a Run or a list of Run, got Classifier"):
             function(trained.model())
     table = vcviz.summarise([trained], rows=20, steps=2, progress=False)
     assert table["PGD gates"].iloc[0] == vcviz.metrics.attack_gates(path).short
