@@ -259,7 +259,18 @@ def enumerated(scores, rho):
     return torch.from_numpy(total)
 
 
-@pytest.mark.parametrize(("variant", "c"), [("variational", 2), ("random", 3), ("variational", 5)])
+@pytest.mark.parametrize(
+    ("variant", "c"),
+    [
+        ("variational", 2),
+        ("random", 3),
+        ("variational", 5),
+        *(
+            pytest.param(*rest, marks=pytest.mark.slow)
+            for rest in (("random", 2), ("variational", 3), ("random", 5))
+        ),
+    ],
+)
 def test_monte_carlo_prediction_is_unbiased_and_its_error_falls_with_the_root(variant, c):
     z, _ = batch(4, c)
     head = dropmax(c, variant=variant, predict="monte_carlo", retain=0.4)
