@@ -341,6 +341,8 @@ def test_a_narrow_page_has_one_column(subject):
     ui.show_curves()
     assert tuple(ui._curves.children[0].layout.xaxis2.domain) == (0, 1)
     assert ui.figure().layout.xaxis.domain[1] < 0.5
+    ui.reset()
+    assert ui.view.layout.height == narrow.height
     ui._resized({"width": 900})
     assert ui.view.layout.height == wide.height
 

@@ -184,6 +184,8 @@ def test_panels_follow_the_width_of_the_page():
     assert [heights[w][0] for w in (1200, 800)] == [1, 1]
     assert heights[800][1] < heights[1200][1]
     assert heights[500][0] > 1
+    ui.reset()  # the page is as narrow as before
+    assert ui.view.layout.height == heights[360][1]
 
 
 # ---------------------------------------------------------------- many points

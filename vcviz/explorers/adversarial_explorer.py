@@ -230,7 +230,7 @@ class AdversarialExplorer(Explorer):
             self.bound.set_state(focus=self.follow.value)
 
     def _resized(self, event: dict[str, Any]) -> None:
-        self.bound.set_state(narrow=event["width"] < _NARROW_PX)
+        self.bound.fit_page(narrow=event["width"] < _NARROW_PX)
 
     def _clicked(self, event: dict[str, Any]) -> None:
         place = self._scene(self.bound.values).clicked(event.get("meta") or {}, event["point"])

@@ -109,6 +109,11 @@ class Bound:
                 self._state |= values
                 self._changed()
 
+    def fit_page(self, **values: Any) -> None:
+        """Set what the page is like, such as its width; a reset leaves it, as the page stays."""
+        self.set_state(**values)
+        self._start |= values
+
     def reset(self) -> None:
         """Set every control, and zoom and legend, back to what they were at first."""
         with self.hold():

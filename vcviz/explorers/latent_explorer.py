@@ -294,7 +294,7 @@ class LatentExplorer(Explorer):
 
     def _resized(self, event: dict[str, Any]) -> None:
         # In steps: a page that is made narrower by hand is not laid out at every pixel.
-        self.bound.set_state(width=max(int(event["width"]) // 40 * 40, 320))
+        self.bound.fit_page(width=max(int(event["width"]) // 40 * 40, 320))
 
     def panel_at(self, axis: str) -> int | None:
         """Return the number of the panel with this x axis ("x", "x2", …); None for the fits."""
