@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from vcviz.models.encoders.gap import GAPEncoder
 from vcviz.models.encoders.mlp import MLPEncoder
 from vcviz.models.encoders.resnet import RESNET_DEPTHS, ResNetEncoder
 from vcviz.models.encoders.text import TextEncoder
+from vcviz.models.options import options_of
 
 __all__ = ["ENCODERS", "build_encoder"]
 
@@ -84,9 +84,9 @@ def build_encoder(
     if kind not in kinds:
         fitting = [n for n, (_, k) in ENCODERS.items() if kind in k]
         raise InputError(f"encoder {name!r} does not take {kind} data; use {', '.join(fitting)}")
-    given = ("self", "input_shape", "latent_dim", "n_tokens", "depth")
-    known = inspect.signature(encoder).parameters
-    check_options(f"encoder {name!r}", options, {n: p for n, p in known.items() if n not in given})
+    # The depth of a ResNet is in its name.
+    known = [option for option in options_of(encoder) if option != "depth"]
+    check_options(f"encoder {name!r}", options, known)
     if kind == "text":
         return encoder(check_count("n_tokens", n_tokens, minimum=2), latent_dim, **options)
     if name == "cnn" and min(input_shape[1:]) < 8:
