@@ -18,16 +18,7 @@ from vcviz.metrics.robustness import attack_gates
 from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve
 from vcviz.runs import Run
 from vcviz.studies.compare.attacks import CHECKS
-from vcviz.studies.compare.attacks import attack_runs as attack_runs
-from vcviz.studies.compare.attacks import robustness_curves as robustness_curves
-from vcviz.studies.compare.attacks import robustness_table as robustness_table
-from vcviz.studies.compare.corruptions import corrupted_latents as corrupted_latents
-from vcviz.studies.compare.corruptions import corruption_table as corruption_table
-from vcviz.studies.compare.labels import with_labels
-from vcviz.studies.compare.revisions import posthoc_table as posthoc_table
-from vcviz.studies.compare.revisions import revise_runs as revise_runs
-from vcviz.studies.compare.strangers import ood_table as ood_table
-from vcviz.studies.compare.strangers import separate_strangers as separate_strangers
+from vcviz.studies.compare.tables import with_labels
 
 if TYPE_CHECKING:
     import pandas as pd

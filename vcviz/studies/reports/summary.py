@@ -14,7 +14,7 @@ import pandas as pd
 
 from vcviz.records import Estimate
 from vcviz.records.numbers import title
-from vcviz.studies.compare.labels import with_labels
+from vcviz.studies.compare.tables import with_labels
 from vcviz.studies.reports.collect import Row
 
 SEED = "seed"
