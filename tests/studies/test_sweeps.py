@@ -97,10 +97,9 @@ def test_a_plan_is_read_as_yaml_1_2(tmp_path):
         "grid:\n  - {seed: 1:4, dataset: 1:30x}\n  - seed: [7, 0o7]\n"
     )
     plan = read_plan(path)
-    assert plan.fixed == {"lr": 1e-3}
-    assert plan.notebook == "tour"
-    assert plan.options == {"workers": 2}
-    assert [c["seed"] for c in expand(plan.grid)] == [1, 2, 3, 7, "0o7"]
+    grid = plan.pop("grid")
+    assert plan == {"fixed": {"lr": 1e-3}, "notebook": "tour", "workers": 2}
+    assert [c["seed"] for c in expand(grid)] == [1, 2, 3, 7, "0o7"]
 
 
 @pytest.mark.parametrize(
