@@ -5,21 +5,15 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
-from vcviz import __version__
 from vcviz.base.errors import InputError
 from vcviz.figures.scoreboard import plot_claims, plot_score_curves, plot_scores
-from vcviz.headless.parts import page_scripts, page_style
 from vcviz.records import Estimate, Scoreboard, Verdict
 from vcviz.records.numbers import ATTACKED, fitting, title
+from vcviz.studies.reports.rendering import Figures, markdown_table, rendered
 from vcviz.studies.scoreboards import Plan
 
-_ASSETS = Path(str(resources.files("vcviz.studies.reports") / "assets"))
 #: patterns of the numbers in a task's table; those per severity and radius are drawn
 SHOWN = (
     "accuracy", "accuracy_matched", "balanced_accuracy", "balanced_accuracy_shifted", "ece",
@@ -58,21 +52,21 @@ def markdown(board: Scoreboard, plan: Plan) -> str:
 
 def page(board: Scoreboard, plan: Plan) -> str:
     """Return a scoreboard as an HTML page."""
-    figures: list[Mapping[str, Any]] = []
+    figures = Figures()
     sections = []
     if board.verdicts:
         sections.append(
             {
                 "title": "Claims",
                 "text": _counted(board),
-                "figures": [_placed(plot_claims(board), figures)],
+                "figures": [figures.place(plot_claims(board))],
                 "header": _CLAIMS,
                 "rows": [_claim(board, v) for v in board.verdicts],
             }
         )
     for task, name in board.tasks.items():
         header, rows = _scores(board, task)
-        drawn = [_placed(figure, figures) for figure in _drawn(board, task)]
+        drawn = [figures.place(figure) for figure in _drawn(board, task)]
         sections.append(
             {"title": name, "text": _text(board, task), "figures": drawn, "header": header,
              "rows": rows}
@@ -82,16 +76,14 @@ def page(board: Scoreboard, plan: Plan) -> str:
         {"title": "Settings that tuning chose", "text": "", "figures": [], "header": header,
          "rows": rows}
     )  # fmt: skip
-    environment = Environment(loader=FileSystemLoader(_ASSETS), autoescape=True)
-    return environment.get_template("scoreboard.html.j2").render(
+    return rendered(
+        "scoreboard.html.j2",
+        figures,
         title=board.title,
         about=plan.about.strip(),
         how=f"{_how(board, plan)} {_RULE}",
         sections=sections,
         missing=board.missing,
-        version=__version__,
-        style=page_style() + (_ASSETS / "report.css").read_text(encoding="utf-8"),
-        scripts=page_scripts(figures),
     )
 
 
@@ -225,15 +217,9 @@ def _drawn(board: Scoreboard, task: str) -> Iterator[Any]:
         return  # it has neither corruptions nor attacks
 
 
-def _placed(figure: Any, figures: list[Mapping[str, Any]]) -> dict[str, Any]:
-    plain = json.loads(figure.to_json())
-    figures.append(plain)
-    return {"number": len(figures) - 1, "height": plain["layout"].get("height", 450)}
-
-
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(_plain(c) for c in line)} |" for line in lines)
+    plain = [[_plain(cell) for cell in line] for line in (header, *rows)]
+    return markdown_table(plain[0], plain[1:]).rstrip()
 
 
 def _plain(text: str) -> str:

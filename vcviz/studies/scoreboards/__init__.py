@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from vcviz.base.errors import InputError, MissingError, SweepError
 from vcviz.base.json_files import read_json
@@ -28,8 +30,15 @@ __all__ = [
     "run_scoreboard",
 ]
 
-FORMAT = "vcviz.scoreboard/1"
 FILE = "scoreboard.json"
+
+
+class _Stored(BaseModel):
+    """What `FILE` holds; its plan is judged by `as_plan`."""
+
+    format: Literal["vcviz.scoreboard/1"] = "vcviz.scoreboard/1"
+    plan: dict[str, Any]
+    chosen: Chosen
 
 
 def run_scoreboard(
@@ -92,8 +101,8 @@ def run_scoreboard(
     count_runs(plan)
     _all_done(trained(lambda f: tuning_runs(plan, f), out=folder / TUNING))
     chosen = choose(plan, folder / TUNING)
-    values = {"plan": json.loads(plan.model_dump_json()), "chosen": chosen}
-    write_json(folder / FILE, {"format": FORMAT, **values})
+    stored = _Stored(plan=json.loads(plan.model_dump_json()), chosen=chosen)
+    write_json(folder / FILE, stored.model_dump())
     _all_done(trained(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS))
     return load_scoreboard(folder)
 
@@ -154,21 +163,15 @@ def plan_of(folder: str | Path) -> tuple[Plan, Chosen]:
     path = check_path("the folder of a scoreboard", folder) / FILE
     if not path.is_file():
         raise MissingError(f"there is no scoreboard in {folder}; make one: vcviz scoreboard --help")
-    found = read_json(path)
-    ours = found.get("format") == FORMAT and isinstance(found.get("plan"), dict)
-    plan = as_plan(found["plan"], str(path)) if ours else None
-    if plan is None or not _settles(plan, found.get("chosen")):
-        raise InputError(f"{path} is damaged or not ours; run the scoreboard again, runs are kept")
-    return plan, found["chosen"]
-
-
-def _settles(plan: Plan, chosen: Any) -> bool:
-    """Return whether there are settings for every head in every task."""
-    tasks = [chosen.get(task) for task in plan.tasks] if isinstance(chosen, dict) else [None]
-    return all(
-        isinstance(task, dict) and all(isinstance(task.get(head), dict) for head in plan.heads)
-        for task in tasks
-    )
+    damaged = InputError(f"{path} is damaged or not ours; run the scoreboard again, runs are kept")
+    try:
+        found = _Stored.model_validate(read_json(path))
+    except ValidationError:
+        raise damaged from None
+    plan = as_plan(found.plan, str(path))
+    if not all(plan.heads.keys() <= found.chosen.get(task, {}).keys() for task in plan.tasks):
+        raise damaged
+    return plan, found.chosen
 
 
 def _first(plan: Plan) -> Chosen:
