@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, ndtr
+from scipy.special import log_softmax, ndtr, softmax
 from scipy.stats import norm
 
 from vcviz.base.arguments import takes_records
@@ -61,7 +61,7 @@ def noisy_log_probs(
             law.take(np.arange(start, min(start + step, len(law)))), draws, seed=seed
         )
         u /= tau
-        parts.append(logsumexp(u - logsumexp(u, axis=2, keepdims=True), axis=0) - np.log(draws))
+        parts.append(np.logaddexp.reduce(log_softmax(u, axis=2), axis=0) - np.log(draws))
     return np.concatenate(parts)
 
 
@@ -179,8 +179,7 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
     shared = law.factor is not None
     alike = np.ptp(law.scale, axis=1).max() == 0 and law.scale.min() > 0
     if law.noise == "gumbel" and alike and not shared:
-        logits = law.mean / law.scale
-        return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+        return softmax(law.mean / law.scale, axis=1)
     if law.noise != "normal" or (shared and law.n_classes > 2):
         raise InputError("argmax_probs needs independent normal noise, or Gumbel of one scale")
     if law.n_classes == 2:

@@ -128,7 +128,7 @@ def smooth_calibration_error(
         return SmoothError(error, width, unknown, np.nan, unknown)
     tails = ((1 - level) / 2, (1 + level) / 2)
     cells, place = _cells(confidence, right, _size(width))
-    hits, _, total = bootstrap(cells, resamples, rng)
+    hits, total = bootstrap(cells, resamples, rng)
     again = _errors(_spread(hits - total, place, n), bandwidth)[0]
     low, high = np.quantile(again, tails) - (again.mean() - error)
 

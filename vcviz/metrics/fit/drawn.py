@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-__all__ = ["drawn_kernel", "permutation_p_value"]
-
 _PERMUTATIONS = 499
 _LEAST = 500
 

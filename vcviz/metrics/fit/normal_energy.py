@@ -15,14 +15,6 @@ from scipy.special import gammaln
 
 from vcviz.metrics.fit.energy import distances
 
-__all__ = [
-    "distance_from_normal",
-    "normal_energy",
-    "normal_energy_interval",
-    "normal_energy_kernel",
-    "normal_energy_p_value",
-]
-
 _ELEMENTS = 2**21  # of a block of kernels: 16 MB
 _NULL_DRAWS = 1999
 _NULL_POINTS = 32

@@ -10,8 +10,6 @@ from scipy.special import gammainc, ndtr
 
 from vcviz.metrics.ood import auroc
 
-__all__ = ["Drawn", "held_out_auc"]
-
 _PAIRS_UP_TO = 32
 
 

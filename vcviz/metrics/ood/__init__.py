@@ -21,23 +21,3 @@ from vcviz.metrics.ood.scores import available as available
 from vcviz.metrics.ood.scores import score as score
 from vcviz.metrics.ood.separation import separation as separation
 from vcviz.metrics.ood.separation import separations as separations
-
-__all__ = [
-    "METHODS",
-    "OF_OUTPUT",
-    "UNITS",
-    "Method",
-    "aupr",
-    "aupr_interval",
-    "auroc",
-    "auroc_interval",
-    "available",
-    "fpr_at_tpr",
-    "fpr_interval",
-    "hanley_mcneil_interval",
-    "roc_curve",
-    "score",
-    "separation",
-    "separations",
-    "threshold_at_tpr",
-]

@@ -18,19 +18,3 @@ from vcviz.metrics.posthoc.revision import REVISIONS as REVISIONS
 from vcviz.metrics.posthoc.revision import PosthocScores as PosthocScores
 from vcviz.metrics.posthoc.revision import posthoc_scores as posthoc_scores
 from vcviz.metrics.posthoc.revision import revised as revised
-
-__all__ = [
-    "REVISIONS",
-    "Covariance",
-    "Method",
-    "MixtureDensity",
-    "PosthocScores",
-    "Recalibration",
-    "cross_recalibrate",
-    "mixture_prior",
-    "posthoc_scores",
-    "recalibrate",
-    "reclassify",
-    "refit_prior",
-    "revised",
-]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
@@ -127,7 +126,7 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     own = joint[:, np.arange(n), path.y]
     threshold = support_threshold(prior, mass)
     outside = own < threshold[path.y]
-    marginal = logsumexp(joint + prior.log_weight, axis=2)
+    marginal = np.logaddexp.reduce(joint + prior.log_weight, axis=2)
     return Crossing(first_step(outside), path.first_flip, own, marginal, threshold, mass)
 
 
