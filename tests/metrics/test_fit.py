@@ -21,7 +21,7 @@ from vcviz.metrics.fit.normal_energy import (
     normal_energy_kernel,
     normal_energy_p_value,
 )
-from vcviz.metrics.fit.two_sample import held_out_auc
+from vcviz.metrics.fit.two_sample import Drawn, held_out_auc
 from vcviz.records import LatentPrior, LatentSet
 
 LAW = LatentPrior(
@@ -343,7 +343,7 @@ class TestClassifier:
     def test_is_even_handed_under_the_law(self):
         rng = np.random.default_rng(0)
         areas = [
-            held_out_auc(rng.normal(size=(40, 3)), rng.normal(size=(80, 3)), rng)
+            held_out_auc(rng.normal(size=(40, 3)), Drawn(rng.normal(size=(80, 3))), rng)
             for _ in range(200)
         ]
         assert np.mean(areas) == pytest.approx(0.5, abs=0.015)
@@ -359,7 +359,7 @@ class TestClassifier:
 
         def area(change):
             return held_out_auc(
-                change(rng.normal(size=(400, dim))), rng.normal(size=(400, dim)), rng
+                change(rng.normal(size=(400, dim))), Drawn(rng.normal(size=(400, dim))), rng
             )
 
         assert area(lambda u: u + 1) > 0.75

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, ndtr, softmax
@@ -52,8 +50,8 @@ def noisy_log_probs(
     >>> np.exp(vcviz.metrics.noisy_log_probs(law)).round(1)  # softmax of the means alone: 0.7, 0.3
     array([[0.6, 0.4]])
     """
-    tau = law.temperature if temperature is None else check_number("temperature", temperature)
-    law = replace(law, temperature=tau)
+    tau = law.temperature if temperature is None else temperature
+    check_number("temperature", tau, above=0)
     step = max(1, _BLOCK // (check_count("draws", draws) * law.n_classes))
     parts = []
     for start in range(0, len(law), step):

@@ -14,6 +14,7 @@ from scipy.stats import kstwo, laplace, norm, t
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_fraction
+from vcviz.metrics.fit import check_law
 from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float, as_indices
 
 Array = NDArray[np.float64]
@@ -280,14 +281,8 @@ def _checked(
             f"the direction must have {lat.latent_dim} entries like the latents, "
             f"got {len(u.vector)}"
         )
-    if prior is not None and (prior.n_classes, prior.latent_dim) != (
-        lat.n_classes,
-        lat.latent_dim,
-    ):
-        raise InputError(
-            f"the law must be of {lat.n_classes} classes in {lat.latent_dim} dimensions like the "
-            f"latents, got {prior.n_classes} in {prior.latent_dim}"
-        )
+    if prior is not None:
+        check_law(lat, prior)
     if classes is None:
         return list(range(lat.n_classes))
     return sorted(set(as_indices("classes", classes, lat.n_classes).tolist()))

@@ -4,12 +4,12 @@ A score is higher for stranger inputs. `scores_in` are those of samples of the t
 `scores_out` those of strangers.
 """
 
-from vcviz.metrics.ood.bootstrap import fpr_interval as fpr_interval
 from vcviz.metrics.ood.ranks import aupr as aupr
 from vcviz.metrics.ood.ranks import aupr_interval as aupr_interval
 from vcviz.metrics.ood.ranks import auroc as auroc
 from vcviz.metrics.ood.ranks import auroc_interval as auroc_interval
 from vcviz.metrics.ood.ranks import fpr_at_tpr as fpr_at_tpr
+from vcviz.metrics.ood.ranks import fpr_interval as fpr_interval
 from vcviz.metrics.ood.ranks import hanley_mcneil_interval as hanley_mcneil_interval
 from vcviz.metrics.ood.ranks import roc_curve as roc_curve
 from vcviz.metrics.ood.ranks import threshold_at_tpr as threshold_at_tpr
