@@ -122,7 +122,7 @@ def marginals(
     check_count("seed", seed, minimum=0)
     check_fraction("level", level)
     exact = prior is None or prior.keeps(u.vector[:, None])
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    found = []
     for k in shown:
         rng = np.random.default_rng([seed, k])
         rows = np.flatnonzero(lat.y == k)
@@ -131,11 +131,8 @@ def marginals(
             rows = rng.choice(rows, max_rows, replace=False)
         values = np.sort(lat.z[rows].astype(np.float64) @ u.vector)
         law = None if prior is None else _law(prior, k, u.vector, 0 if exact else draws, rng)
-        found = {"count": count, "used": len(rows)} | _one(
-            values, law, 0 if exact else draws, level
-        )
-        for name in columns:
-            columns[name].append(found[name])
+        one = _one(values, law, 0 if exact else draws, level)
+        found.append({"count": count, "used": len(rows)} | one)
     return Marginals(
         direction=u,
         classes=tuple(shown),
@@ -143,7 +140,7 @@ def marginals(
         class_names=lat.class_names,
         name=lat.name,
         level=level,
-        **{name: np.array(values) for name, values in columns.items()},
+        **{name: np.array([one[name] for one in found]) for name in found[0]},
     )
 
 
@@ -167,12 +164,6 @@ def kernel_density(values: Array, *, size: int = _GRID) -> tuple[Array, Array]:
     smooth = gaussian_filter1d(count.astype(float), bandwidth / width, mode="constant")
     x = np.linspace(edges[0], edges[-1], size)
     return x, np.interp(x, (edges[1:] + edges[:-1]) / 2, smooth / (len(values) * width))
-
-
-_COLUMNS = (
-    "count", "used", "x", "density", "law_x", "law_density", "centre", "scale", "law_quantile",
-    "quantile", "low", "high", "distance", "distance_interval", "p_value",
-)  # fmt: skip
 
 
 def _one(values: Array, law: _Law | None, draws: int, level: float) -> dict[str, Any]:
