@@ -147,7 +147,9 @@ def latent_fit(
         if n > max_rows:
             u = u[rng.choice(n, max_rows, replace=False)]
         # Laws whose residuals are not standard normal are known by their draws.
-        draws = None if law.normal_residuals else _whitened_draws(law, k, reference)
+        draws = None
+        if not law.normal_residuals:
+            draws = law.whiten(*law.sample(np.full(LAW_DRAWS, k), reference))
         kernel = normal_energy_kernel(u) if draws is None else drawn_kernel(u, draws)
         energy = found["energy"][k] = normal_energy(kernel)
         if resamples:
@@ -234,11 +236,6 @@ def check_law(lat: LatentSet, prior: LatentPrior) -> None:
     ):
         if ours != theirs:
             raise InputError(f"latents have {ours} {what} but the law has {theirs}")
-
-
-def _whitened_draws(prior: LatentPrior, k: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    z, y = prior.sample(np.full(LAW_DRAWS, k), rng)
-    return prior.whiten(z, y)
 
 
 def _residuals(

@@ -283,23 +283,23 @@ def summarise(
             "NLL": run.metrics["nll"],
             "rate weight": run.config.rate_weight if run.config.stochastic else np.nan,
             "rate": run.history[-1].get("train/rate", np.nan),
+            "PGD gates": "",
         }
-        for split in ("train", "test"):
-            fit = (
-                None
-                if prior is None
-                else latent_fit(run.latents(split), prior, resamples=0, progress=progress)
+        if prior is not None:
+            train, test = (
+                latent_fit(run.latents(split), prior, resamples=0, progress=progress)
+                for split in ("train", "test")
             )
-            row[f"KL {split}"] = np.nan if fit is None else fit.mean("kl")
-            if split == "train":
-                row["variance train"] = np.nan if fit is None else fit.mean("whitened_variance")
-                row["energy train"] = np.nan if fit is None else fit.mean("energy")
-        path = None
+            row |= {
+                "KL train": train.mean("kl"),
+                "KL test": test.mean("kl"),
+                "variance train": train.mean("whitened_variance"),
+                "energy train": train.mean("energy"),
+            }
         if rows > 0 and run.can_attack:
             options = {"epsilon": epsilon, "steps": steps, "checks": CHECKS}
             path = run.attack(rows, progress=False, **options)
-        row["PGD accuracy"] = np.nan if path is None else path.accuracy[-1]
-        row["PGD gates"] = "" if path is None else attack_gates(path).short
+            row |= {"PGD accuracy": path.accuracy[-1], "PGD gates": attack_gates(path).short}
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
     frame = frame.loc[:, [bool((frame[c].notna() & (frame[c] != "")).any()) for c in frame]]

@@ -8,9 +8,10 @@ from typing import Literal
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_path
 from vcviz.base.replacing import replacing
+from vcviz.records.numbers import title
 from vcviz.studies.reports.collect import collect
 from vcviz.studies.reports.rendering import markdown_table
-from vcviz.studies.reports.summary import group, heading, run_table, summary_table
+from vcviz.studies.reports.summary import group, run_table, summary_table
 from vcviz.studies.scoreboards import is_scoreboard, load_scoreboard, plan_of
 
 Format = Literal["html", "csv", "parquet", "markdown"]
@@ -102,7 +103,7 @@ def _markdown(table) -> str:
         [_cell(row[name], row.get(f"{name} ±")) for name in names]
         for row in table.to_dict("records")
     )
-    return markdown_table([heading(name) for name in names], rows)
+    return markdown_table([title(name).text for name in names], rows)
 
 
 def _cell(value: object, reach: object = None) -> str:

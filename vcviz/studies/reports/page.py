@@ -14,9 +14,10 @@ from vcviz.figures import plot_latent_panels, plot_reliability
 from vcviz.figures.groups import plot_groups
 from vcviz.figures.latent_panel import LatentPanel
 from vcviz.metrics.calibration import reliability_curve
+from vcviz.records.numbers import title
 from vcviz.studies.reports.collect import Collection
 from vcviz.studies.reports.rendering import Figures, rendered
-from vcviz.studies.reports.summary import Group, heading, interval, metrics_of, settings_of, show
+from vcviz.studies.reports.summary import Group, interval, metrics_of, settings_of, show
 
 #: groups whose latents and reliability are drawn, and notebooks whose figures are
 MOST_DRAWN = 6
@@ -53,7 +54,7 @@ def render_report(collection: Collection, groups: Sequence[Group], page: Path) -
             all(cell["number"] or not cell["text"] for cell in column)
             for column in zip(*(line["cells"] for line in lines), strict=True)
         ],
-        metrics=[heading(m) for m in metrics],
+        metrics=[title(m).text for m in metrics],
         lines=lines,
         n_runs=sum(len(g.rows) for g in groups),
         problems=collection.problems,
@@ -113,7 +114,7 @@ def _sections(
         listed = trained[:MOST_LISTED]
         values = {g.title: {m: g.values(m) for m in metrics} for g in listed}
         reach = {g.title: {m: interval(g.values(m)) for m in metrics} for g in listed}
-        figure = plot_groups(values, reach, titles={m: heading(m) for m in metrics})
+        figure = plot_groups(values, reach, titles={m: title(m).text for m in metrics})
         text = (
             "Every run is a small dot; the mean over seeds has its 95 % t-interval, in which the "
             "noise of test rows that all seeds share is not."
@@ -123,7 +124,7 @@ def _sections(
     drawn = trained[:MOST_DRAWN]
     more = _first_of(len(drawn), len(trained))
     if drawn:
-        latents = [(g, _first_run(g).latents()) for g in drawn]
+        latents = [(g, g.rows[0].run.latents()) for g in drawn]
         curves = [reliability_curve(lat, resamples=200, name=g.title) for g, lat in latents]
         yield (
             "Reliability",
@@ -132,7 +133,7 @@ def _sections(
         )
         same = [(g, lat) for g, lat in latents if lat.class_names == latents[0][1].class_names]
         panels = [
-            LatentPanel(lat, _first_run(g).prior(), title=g.title)
+            LatentPanel(lat, g.rows[0].run.prior(), title=g.title)
             for g, lat in same
             if lat.latent_dim > 1
         ]
@@ -176,7 +177,3 @@ def _predicting(groups: Sequence[Group]) -> str:
     """Return which groups predict for other label frequencies than those of the test rows."""
     told = [f"{g.title} ({g.label_note})" for g in groups if g.label_note]
     return f" Not for the label frequencies of the test rows: {'; '.join(told)}." if told else ""
-
-
-def _first_run(group: Group) -> Any:
-    return group.rows[0].run

@@ -163,11 +163,6 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
     return [*known, *measured] or sorted(had)
 
 
-def heading(name: str) -> str:
-    """Return what stands over the column of a number."""
-    return title(name).text
-
-
 def plain(value: Any) -> Any:
     """Return a value that a cell of a table can hold."""
     return value if isinstance(value, int | float | str | bool | type(None)) else json.dumps(value)

@@ -75,10 +75,6 @@ class Journal:
         self.entries[name].update(changes)
         self.write()
 
-    def count(self, state: str, tasks: Sequence[Task]) -> int:
-        """Return how many of `tasks` are in a state."""
-        return sum(self.entries[task.name]["state"] == state for task in tasks)
-
     def write(self) -> None:
         """Write the journal, at once or not at all."""
         values = {
