@@ -273,7 +273,7 @@ def test_workers_fit_the_cores(monkeypatch):
 
 def test_a_journal_that_is_not_one_is_named(tmp_path):
     (tmp_path / "sweep.json").write_text('{"format": "other"}')
-    with pytest.raises(InputError, match=r"sweep.json is not a sweep's \(format"):
+    with pytest.raises(InputError, match=r"sweep\.json: format should be 'vcviz\.sweep/1'"):
         read_journal(tmp_path)
 
 

@@ -96,19 +96,26 @@ class StoredState(_Part):
     scaler: Any
 
 
-def as_record(where: object, kind: type[_Part], values: Any) -> dict[str, Any]:
-    """Return values of JSON if they are a record of that kind."""
+def as_record(
+    where: object, kind: type[BaseModel], values: Any, advice: str = ADVICE
+) -> dict[str, Any]:
+    """Return values of JSON if they are a record of that kind; `advice` says what to do if not."""
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{where}: {readable(error, [])}{ADVICE}") from None
+        raise InputError(f"{where}: {readable(error, [])}{advice}") from None
     return dict(values)
+
+
+def read_record(path: Path, kind: type[BaseModel], advice: str = ADVICE) -> dict[str, Any]:
+    """Return what a file of JSON holds if it is a record of that kind."""
+    return as_record(path, kind, json_files.read_json(path, advice=advice), advice)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """Return the numbers of a finished run."""
     with reading(path):
-        return as_record(path, StoredMetrics, json_files.read_json(path, advice=ADVICE))
+        return read_record(path, StoredMetrics)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

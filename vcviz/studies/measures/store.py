@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from vcviz.base.errors import InputError
-from vcviz.base.json_files import read_json
 from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_record
 
-FORMAT = "vcviz.scores/1"
 FILE = "scores.json"
+_ADVICE = "; remove it, and it is measured again"
 
 
 class _Measure(BaseModel):
@@ -39,14 +38,7 @@ def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / FILE
     if not path.exists():
         return {}
-    found = read_json(path)
-    try:
-        _Scores.model_validate(found)
-    except ValidationError:
-        raise InputError(
-            f"{path} is damaged or not written by vcviz; remove it, and it is measured again"
-        ) from None
-    measures: dict[str, dict[str, Any]] = found["measures"]
+    measures: dict[str, dict[str, Any]] = read_record(path, _Scores, _ADVICE)["measures"]
     return measures
 
 
@@ -57,7 +49,7 @@ def write_scores(folder: Path, measures: Mapping[str, Mapping[str, Any]]) -> Non
         return {k: v if v is not None and math.isfinite(v) else None for k, v in values.items()}
 
     stored = {name: {**part, "values": plain(part["values"])} for name, part in measures.items()}
-    write_json(folder / FILE, {"format": FORMAT, "measures": stored})
+    write_json(folder / FILE, {"format": "vcviz.scores/1", "measures": stored})
 
 
 def scores_of(folder: Path) -> dict[str, float]:

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from vcviz.base.errors import InputError, MissingError, SweepError
-from vcviz.base.json_files import read_json
 from vcviz.base.options import check_path
 from vcviz.records import Scoreboard
 from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_record
 from vcviz.studies.scoreboards.board import build
 from vcviz.studies.scoreboards.plan import Plan, as_plan, read_scoreboard_plan
 from vcviz.studies.scoreboards.runs import RUNS, TUNING, Chosen, choose, compared_runs, tuning_runs
@@ -31,12 +31,13 @@ __all__ = [
 ]
 
 FILE = "scoreboard.json"
+_ADVICE = "; run the scoreboard again, runs are kept"
 
 
 class _Stored(BaseModel):
     """What `FILE` holds; its plan is judged by `as_plan`."""
 
-    format: Literal["vcviz.scoreboard/1"] = "vcviz.scoreboard/1"
+    format: Literal["vcviz.scoreboard/1"]
     plan: dict[str, Any]
     chosen: Chosen
 
@@ -101,8 +102,8 @@ def run_scoreboard(
     count_runs(plan)
     _all_done(trained(lambda f: tuning_runs(plan, f), out=folder / TUNING))
     chosen = choose(plan, folder / TUNING)
-    stored = _Stored(plan=json.loads(plan.model_dump_json()), chosen=chosen)
-    write_json(folder / FILE, stored.model_dump())
+    values = {"plan": json.loads(plan.model_dump_json()), "chosen": chosen}
+    write_json(folder / FILE, {"format": "vcviz.scoreboard/1", **values})
     _all_done(trained(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS))
     return load_scoreboard(folder)
 
@@ -163,15 +164,12 @@ def plan_of(folder: str | Path) -> tuple[Plan, Chosen]:
     path = check_path("the folder of a scoreboard", folder) / FILE
     if not path.is_file():
         raise MissingError(f"there is no scoreboard in {folder}; make one: vcviz scoreboard --help")
-    damaged = InputError(f"{path} is damaged or not ours; run the scoreboard again, runs are kept")
-    try:
-        found = _Stored.model_validate(read_json(path))
-    except ValidationError:
-        raise damaged from None
-    plan = as_plan(found.plan, str(path))
-    if not all(plan.heads.keys() <= found.chosen.get(task, {}).keys() for task in plan.tasks):
-        raise damaged
-    return plan, found.chosen
+    found = read_record(path, _Stored, _ADVICE)
+    plan, chosen = as_plan(found["plan"], str(path)), found["chosen"]
+    for task in plan.tasks:
+        if missing := plan.heads.keys() - chosen.get(task, {}).keys():
+            raise InputError(f"{path}: nothing is chosen for {min(missing)} on {task}{_ADVICE}")
+    return plan, chosen
 
 
 def _first(plan: Plan) -> Chosen:
