@@ -13,13 +13,14 @@ from scipy.special import gammaln, hyp1f1, log_softmax
 from vcviz.base.errors import InputError
 from vcviz.geometry import empirical_prior, implied_prior
 from vcviz.metrics.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
-from vcviz.metrics.fit.drawn import drawn_kernel, permutation_p_value
 from vcviz.metrics.fit.normal_energy import (
     distance_from_normal,
+    drawn_kernel,
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
     normal_energy_p_value,
+    permutation_p_value,
 )
 from vcviz.metrics.fit.two_sample import Drawn, held_out_auc
 from vcviz.records import LatentPrior, LatentSet

@@ -150,9 +150,15 @@ def information_table(runs: Run | Sequence[Run]) -> pd.DataFrame:
     import pandas as pd
 
     found = levels(runs)
+    plain = {"softmax + log C": "softmax", "softmax + H(Y)": "softmax, post-hoc"}
+    balanced = [
+        {a.name: a for a in accuracies(level, prior_between(level.frequencies, 0.0))}
+        for level in found
+    ]
     rows = []
     for name, informations in estimates(found).items():
-        for level, one in zip(found, informations, strict=True):
+        for level, accuracy, one in zip(found, balanced, informations, strict=True):
+            own = accuracy[plain.get(name, name)]
             rows.append(
                 {
                     "ratio": round(level.ratio, 1),
@@ -162,16 +168,10 @@ def information_table(runs: Run | Sequence[Run]) -> pd.DataFrame:
                     "to": one.interval[1],
                     "true": level.truth,
                     "off": one.estimate - level.truth,
-                    **_balanced(level, name),
+                    "balanced accuracy": own.balanced,
+                    "at least": own.balanced_interval[0],
+                    "at most": own.balanced_interval[1],
                 }
             )
     table = pd.DataFrame(rows).sort_values("ratio", kind="stable")
     return table.set_index(["ratio", "estimate"])
-
-
-def _balanced(level: Level, name: str) -> dict[str, float]:
-    equal = prior_between(level.frequencies, 0.0)
-    plain = {"softmax + log C": "softmax", "softmax + H(Y)": "softmax, post-hoc"}
-    (found,) = (a for a in accuracies(level, equal) if a.name == plain.get(name, name))
-    low, high = found.balanced_interval
-    return {"balanced accuracy": found.balanced, "at least": low, "at most": high}

@@ -21,13 +21,14 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_fraction
 from vcviz.geometry.moments import class_moments
-from vcviz.metrics.fit.drawn import drawn_kernel, permutation_p_value
 from vcviz.metrics.fit.energy import energy_distance as energy_distance
 from vcviz.metrics.fit.normal_energy import (
+    drawn_kernel,
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
     normal_energy_p_value,
+    permutation_p_value,
 )
 from vcviz.metrics.fit.two_sample import Drawn, held_out_auc
 from vcviz.metrics.intervals import normal_quantile
