@@ -152,7 +152,7 @@ def latent_fit(
         if not law.normal_residuals:
             draws = law.whiten(*law.sample(np.full(LAW_DRAWS, k), reference))
         kernel = normal_energy_kernel(u) if draws is None else drawn_kernel(u, draws)
-        energy = found["energy"][k] = normal_energy(kernel)
+        energy = found["energy"][k] = float(normal_energy(kernel))
         if resamples:
             found["energy_interval"][k] = normal_energy_interval(
                 kernel, resamples=resamples, level=level, rng=bootstrap

@@ -157,14 +157,11 @@ def _gaussian(lat: LatentSet, kind: str, shrinkage: float | str | None) -> Laten
         covariance = _shrunk(class_moments(lat).scatter / len(lat), shrinkage)[None]
     else:
         residual = lat.z - mean[lat.y]
-        shared = _covariance(residual, shrinkage)
-        own = counts > (np.inf if kind == "shared" else 1)
-        covariance = np.stack(
-            [
-                _covariance(residual[lat.y == k], shrinkage) if own[k] else shared
-                for k in (range(1) if kind == "shared" else range(lat.n_classes))
-            ]
-        )
+        covariance = _covariance(residual, shrinkage)[None]
+        if kind != "shared":
+            covariance = np.repeat(covariance, lat.n_classes, axis=0)
+            for k in np.flatnonzero(counts > 1):
+                covariance[k] = _covariance(residual[lat.y == k], shrinkage)
     mean[counts == 0] = class_moments(lat).centre
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())

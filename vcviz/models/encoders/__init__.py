@@ -77,7 +77,8 @@ def build_encoder(
     if kind == "image" and len(input_shape) != 3:
         raise InputError(f"an image has shape (channels, height, width), got {input_shape}")
     if name == "auto":
-        name = _automatic(kind, input_shape)
+        large = kind == "image" and min(input_shape[1:]) > _SMALL_IMAGE
+        name = "text" if kind == "text" else "cnn" if large else "mlp"
     if name not in ENCODERS:
         raise unknown("encoder", name, ["auto", *ENCODERS])
     encoder, kinds = ENCODERS[name]
@@ -96,10 +97,3 @@ def build_encoder(
     built: Any = encoder(input_shape, latent_dim, **options)
     # The channels of a pixel side by side: up to three times as fast on a CPU.
     return built.to(memory_format=torch.channels_last) if kind == "image" else built
-
-
-def _automatic(kind: str, input_shape: tuple[int, ...]) -> str:
-    if kind == "text":
-        return "text"
-    large = kind == "image" and min(input_shape[1:]) > _SMALL_IMAGE
-    return "cnn" if large else "mlp"

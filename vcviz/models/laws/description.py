@@ -34,7 +34,7 @@ def arguments_of(law: Distribution) -> dict[str, Any] | None:
     """
     if CLASSES.get(type(law).__name__) is not type(law):
         return None
-    found = {name: getattr(law, _inside(name, law)) for name in _arguments(type(law))}
+    found = {name: getattr(law, _inside(name, law)) for name in _arguments(type(law).__name__)}
     inner = [value for value in found.values() if isinstance(value, Distribution)]
     return found if all(arguments_of(part) is not None for part in inner) else None
 
@@ -147,9 +147,9 @@ def _from_free(constraint: Any, value: Tensor) -> Transform | None:
 
 
 @cache
-def _arguments(kind: type[Distribution]) -> list[str]:
+def _arguments(kind: str) -> list[str]:
     """Return the arguments that make a distribution, one of those that say the same."""
-    names = [n for n in inspect.signature(kind).parameters if n != "validate_args"]
+    names = [n for n in inspect.signature(CLASSES[kind]).parameters if n != "validate_args"]
     for same in _SAME:
         found = [n for n in same if n in names]
         names = [n for n in names if n not in found[1:]]

@@ -121,21 +121,21 @@ def _sections(
         )
         text += _first_of(len(listed), len(trained)) + _predicting(listed)
         yield "Numbers", text, [("", figure)]
-    drawn = trained[:MOST_DRAWN]
+    drawn = [(g, run) for g in trained[:MOST_DRAWN] if (run := g.rows[0].run) is not None]
     more = _first_of(len(drawn), len(trained))
     if drawn:
-        latents = [(g, g.rows[0].run.latents()) for g in drawn]
-        curves = [reliability_curve(lat, resamples=200, name=g.title) for g, lat in latents]
+        latents = [(g, run, run.latents()) for g, run in drawn]
+        curves = [reliability_curve(lat, resamples=200, name=g.title) for g, _, lat in latents]
         yield (
             "Reliability",
             f"Test split, first seed of each.{more}",
             [("", plot_reliability(curves))],
         )
-        same = [(g, lat) for g, lat in latents if lat.class_names == latents[0][1].class_names]
+        classes = latents[0][2].class_names
         panels = [
-            LatentPanel(lat, g.rows[0].run.prior(), title=g.title)
-            for g, lat in same
-            if lat.latent_dim > 1
+            LatentPanel(lat, run.prior(), title=g.title)
+            for g, run, lat in latents
+            if lat.class_names == classes and lat.latent_dim > 1
         ]
         if panels:
             yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vcviz.base.errors import InputError
@@ -37,14 +37,8 @@ _RULE = (
 def markdown(board: Scoreboard, plan: Plan) -> str:
     """Return a scoreboard as Markdown."""
     parts = [f"# {board.title}", plan.about.strip(), f"{_how(board, plan)} {_RULE}"]
-    if board.verdicts:
-        parts += ["## Claims", _table(_CLAIMS, [_claim(board, v) for v in board.verdicts])]
-        parts.append(_counted(board))
-    for task, name in board.tasks.items():
-        header, rows = _scores(board, task)
-        parts += [f"## {_plain(name)}", _table(header, rows), _plain(_text(board, task))]
-    header, rows = _tuned(board)
-    parts += ["## Settings that tuning chose", _table(header, rows)]
+    for name, text, header, rows, _ in _sections(board):
+        parts += [f"## {_plain(name)}", _table(header, rows), _plain(text)]
     if board.missing:
         parts += ["## Without a result", "\n".join(f"- {_plain(line)}" for line in board.missing)]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -53,29 +47,16 @@ def markdown(board: Scoreboard, plan: Plan) -> str:
 def page(board: Scoreboard, plan: Plan) -> str:
     """Return a scoreboard as an HTML page."""
     figures = Figures()
-    sections = []
-    if board.verdicts:
-        sections.append(
-            {
-                "title": "Claims",
-                "text": _counted(board),
-                "figures": [figures.place(plot_claims(board))],
-                "header": _CLAIMS,
-                "rows": [_claim(board, v) for v in board.verdicts],
-            }
-        )
-    for task, name in board.tasks.items():
-        header, rows = _scores(board, task)
-        drawn = [figures.place(figure) for figure in _drawn(board, task)]
-        sections.append(
-            {"title": name, "text": _text(board, task), "figures": drawn, "header": header,
-             "rows": rows}
-        )  # fmt: skip
-    header, rows = _tuned(board)
-    sections.append(
-        {"title": "Settings that tuning chose", "text": "", "figures": [], "header": header,
-         "rows": rows}
-    )  # fmt: skip
+    sections = [
+        {
+            "title": name,
+            "text": text,
+            "figures": [figures.place(figure) for figure in drawn],
+            "header": header,
+            "rows": rows,
+        }
+        for name, text, header, rows, drawn in _sections(board)
+    ]
     return rendered(
         "scoreboard.html.j2",
         figures,
@@ -85,6 +66,20 @@ def page(board: Scoreboard, plan: Plan) -> str:
         sections=sections,
         missing=board.missing,
     )
+
+
+Table = tuple[list[str], list[list[str]]]
+Part = tuple[str, str, list[str], list[list[str]], Iterable[Any]]
+
+
+def _sections(board: Scoreboard) -> Iterator[Part]:
+    """Yield title, text, header and rows of each part, and its figures, drawn when asked for."""
+    if board.verdicts:
+        rows = [_claim(board, v) for v in board.verdicts]
+        yield "Claims", _counted(board), _CLAIMS, rows, map(plot_claims, [board])
+    for task, name in board.tasks.items():
+        yield name, _text(board, task), *_scores(board, task), _drawn(board, task)
+    yield "Settings that tuning chose", "", *_tuned(board), ()
 
 
 def _how(board: Scoreboard, plan: Plan) -> str:
@@ -135,7 +130,7 @@ def _counted(board: Scoreboard) -> str:
     )
 
 
-def _scores(board: Scoreboard, task: str) -> tuple[list[str], list[list[str]]]:
+def _scores(board: Scoreboard, task: str) -> Table:
     """Return the table of a task: a row per number, a column per head."""
     known = board.numbers(task)
     rows = []
@@ -187,7 +182,7 @@ def _cell(estimate: Estimate | None) -> str:
     return f"{estimate:{'.3f' if size < 10 else '.1f'}}"
 
 
-def _tuned(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
+def _tuned(board: Scoreboard) -> Table:
     """Return a row for every choice of settings, with the tasks that it holds for."""
     names: dict[tuple[str, ...], list[str]] = {}
     for task, chosen in board.chosen.items():
