@@ -21,7 +21,6 @@ from vcviz.metrics.calibration.scores import mean_kl as mean_kl
 from vcviz.metrics.calibration.scores import negative_log_likelihood as negative_log_likelihood
 from vcviz.metrics.calibration.smooth import SmoothError as SmoothError
 from vcviz.metrics.calibration.smooth import smooth_calibration_error as smooth_calibration_error
-from vcviz.metrics.calibration.temperature import TemperatureFit as TemperatureFit
 from vcviz.metrics.calibration.temperature import TemperatureSweep as TemperatureSweep
 from vcviz.metrics.calibration.temperature import apply_temperature as apply_temperature
 from vcviz.metrics.calibration.temperature import fit_temperature as fit_temperature

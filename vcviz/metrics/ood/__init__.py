@@ -16,7 +16,6 @@ from vcviz.metrics.ood.ranks import threshold_at_tpr as threshold_at_tpr
 from vcviz.metrics.ood.scores import METHODS as METHODS
 from vcviz.metrics.ood.scores import OF_OUTPUT as OF_OUTPUT
 from vcviz.metrics.ood.scores import UNITS as UNITS
-from vcviz.metrics.ood.scores import Method as Method
 from vcviz.metrics.ood.scores import available as available
 from vcviz.metrics.ood.scores import score as score
 from vcviz.metrics.ood.separation import separation as separation

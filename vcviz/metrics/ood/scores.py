@@ -82,7 +82,12 @@ def score(
     if method not in METHODS:
         raise unknown("score", method, METHODS)
     if method in _DISTANCES:
-        train = _checked_train(lat, train, method)
+        if train is None:
+            raise InputError(f"the {method} score needs train=, latents of training rows")
+        if train.latent_dim != lat.latent_dim:
+            raise InputError(
+                f"train must have latents of {lat.latent_dim} dimensions, got {train.latent_dim}"
+            )
         if method == "knn":
             return _neighbour_distance(lat, train, neighbours, normalise)
         return _mahalanobis(lat, train, relative=method == "relative_mahalanobis")
@@ -130,16 +135,6 @@ def _unlikeliness_of_top(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
 def _entropy(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = np.where(np.isneginf(log_probs), 0.0, log_probs)
     return -(np.exp(log_probs) * finite).sum(1)
-
-
-def _checked_train(lat: LatentSet, train: LatentSet | None, method: str) -> LatentSet:
-    if train is None:
-        raise InputError(f"the {method} score needs train=, latents of training rows")
-    if train.latent_dim != lat.latent_dim:
-        raise InputError(
-            f"train must have latents of {lat.latent_dim} dimensions, got {train.latent_dim}"
-        )
-    return train
 
 
 def _mahalanobis(lat: LatentSet, train: LatentSet, *, relative: bool) -> NDArray[np.float64]:

@@ -5,13 +5,10 @@ latents alone. *Refitting* (`refit_prior`, `reclassify`) replaces the last layer
 under a law that the latents really follow. `revised` does either by name.
 """
 
-from vcviz.metrics.posthoc.mixture import MixtureDensity as MixtureDensity
 from vcviz.metrics.posthoc.mixture import mixture_prior as mixture_prior
-from vcviz.metrics.posthoc.recalibration import Method as Method
 from vcviz.metrics.posthoc.recalibration import Recalibration as Recalibration
 from vcviz.metrics.posthoc.recalibration import cross_recalibrate as cross_recalibrate
 from vcviz.metrics.posthoc.recalibration import recalibrate as recalibrate
-from vcviz.metrics.posthoc.refit import Covariance as Covariance
 from vcviz.metrics.posthoc.refit import reclassify as reclassify
 from vcviz.metrics.posthoc.refit import refit_prior as refit_prior
 from vcviz.metrics.posthoc.revision import REVISIONS as REVISIONS
