@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, unknown
+from vcviz.explorers.controls import row_of
 from vcviz.explorers.plot import DRAWING, Kind, Plot
 from vcviz.figures.native import Menu
 from vcviz.figures.static import Draw, lay_out, plain
@@ -21,6 +22,8 @@ from vcviz.figures.static import Draw, lay_out, plain
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 Values = dict[str, Any]
 
+_RANGES = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider)
+_LISTS = (ipw.SelectionSlider, ipw.Dropdown, ipw.RadioButtons, ipw.Select, ipw.ToggleButtons)
 #: figures kept, so that a slider moved back and forth computes nothing twice
 _CACHE = 96
 
@@ -36,9 +39,9 @@ class Bound:
 
     Parameters
     ----------
-    panel : the controls as they are laid out; default one after another
     state : name -> hashable value of what the figure function also takes and no control sets,
         such as chosen rows; see `set_state`
+    before : called before the figure is drawn anew; may set controls and state
     """
 
     def __init__(
@@ -46,8 +49,8 @@ class Bound:
         figure: Draw,
         controls: Mapping[str, ipw.Widget],
         slider: str | None = None,
-        panel: ipw.Widget | None = None,
         state: Mapping[str, Any] | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         if slider is not None and slider not in controls:
             raise unknown("control", slider, controls)
@@ -56,8 +59,8 @@ class Bound:
         self.slider = slider
         self._figure = figure
         self._cache: OrderedDict[Any, Plain] = OrderedDict()
+        self._before, self._beginning = before, False
         self._held = 0
-        self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
         self._start = self.values
         self._listeners: list[tuple[Kind, Callable[[dict[str, Any]], Any]]] = []
@@ -76,8 +79,7 @@ class Bound:
     def widget(self) -> ipw.Widget:
         """Controls above the live figure, to be displayed."""
         shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
-        bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
-        return ipw.VBox([self._panel or bar, self.message, self.view])
+        return ipw.VBox([row_of(shown), self.message, self.view])
 
     def on(self, kind: Kind, callback: Callable[[dict[str, Any]], Any]) -> None:
         """Call `callback` when a person does something to the live figure; see `Plot.on`."""
@@ -135,21 +137,28 @@ class Bound:
                     self.redraw()
 
     def say(self, message: str) -> None:
-        """Show what is wrong, until the figure is drawn again."""
+        """Show what is wrong until the figure is drawn again; "" for nothing."""
         self.message.value = f"<b>{html.escape(message)}</b>"
-        self.message.layout.display = None
+        self.message.layout.display = None if message else "none"
 
     def redraw(self) -> None:
         """Draw the present values; one message to the page if traces keep their number."""
-        if "view" not in self.__dict__:
-            return
         with DRAWING:
+            if self._beginning:
+                return
+            self._beginning = True
+            try:
+                self._before()
+            finally:
+                self._beginning = False
+            if "view" not in self.__dict__:
+                return
             try:
                 new = self._drawn(self.values)
             except InputError as error:
                 self.say(str(error))
                 return
-            self.message.layout.display = "none"
+            self.say("")
             self.view.show(*new)
 
     def figure(
@@ -188,8 +197,11 @@ class Bound:
         listed = dict(menus) if isinstance(menus, Mapping) else dict.fromkeys(menus)
         along = slider or self.slider
         single = [name for name in (along, one_of) if name]
-        for name in (*listed, *layers, *fixed, *single):
+        for name in (*listed, *layers, *single):
             if name not in self.controls:
+                raise unknown("control", name, self.controls)
+        for name in fixed:
+            if name not in self.values:
                 raise unknown("control", name, self.controls)
         base = self.values | fixed | dict.fromkeys(layers, True)
         steps = None
@@ -249,14 +261,18 @@ def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> 
     (0, 2)
     """
     if slider is None:
-        kinds = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider, ipw.SelectionSlider)
-        slider = next((n for n, c in controls.items() if isinstance(c, kinds)), None)
+        sliders = (*_RANGES, ipw.SelectionSlider)
+        slider = next((n for n, c in controls.items() if isinstance(c, sliders)), None)
     return Bound(figure, controls, slider)
 
 
 def _menu(name: str, control: ipw.Widget) -> Menu:
-    title = (getattr(control, "description", "") or name).rstrip(":")
-    if hasattr(control, "options"):
+    if not isinstance(control, (*_LISTS, *_RANGES, ipw.Checkbox)):
+        raise InputError(
+            f"control {name!r} ({type(control).__name__}) has no options to list in a static figure"
+        )
+    title = (control.description or name).rstrip(":")
+    if isinstance(control, _LISTS):
         pairs = [o if isinstance(o, tuple) else (str(o), o) for o in control.options]
         return Menu(name, title, tuple(str(p[0]) for p in pairs), tuple(p[1] for p in pairs))
     if isinstance(control, ipw.Checkbox):
@@ -264,10 +280,6 @@ def _menu(name: str, control: ipw.Widget) -> Menu:
     if isinstance(control, ipw.IntSlider):
         whole = tuple(range(control.min, control.max + 1, control.step))
         return Menu(name, title, tuple(map(str, whole)), whole)
-    if not isinstance(control, (ipw.FloatSlider, ipw.FloatLogSlider)):
-        raise InputError(
-            f"control {name!r} ({type(control).__name__}) has no options to list in a static figure"
-        )
     n = round((control.max - control.min) / control.step)
     values = tuple(float(v) for v in np.linspace(control.min, control.max, n + 1))
     if isinstance(control, ipw.FloatLogSlider):

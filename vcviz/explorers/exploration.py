@@ -14,10 +14,9 @@ from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.explorers.adversarial_explorer import AdversarialExplorer
 from vcviz.explorers.calibration_explorer import CalibrationExplorer
-from vcviz.explorers.display import Explorer
+from vcviz.explorers.display import Explorer, link
 from vcviz.explorers.latent_explorer import LatentExplorer
-from vcviz.explorers.selection import link
-from vcviz.explorers.subject import Own, Subject, normalised, subject_of, usual_radius
+from vcviz.explorers.subject import Subject, normalised, subject_of, usual_radius
 from vcviz.geometry import implied_prior
 from vcviz.geometry.priors import makes_scores
 from vcviz.records import LatentSet, as_array, columns_of
@@ -107,9 +106,12 @@ def explore(
     if model is not None:
         if data is None or any(v is not None for v in arrays):
             raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
-        own = Own(layer, weight, bias, class_names, name, ids, table)
         check_count("attack_rows", attack_rows, minimum=0)
-        return Exploration(subject_of(model, data, own, attack_rows))
+        found = subject_of(
+            model, data, layer=layer, weight=weight, bias=bias, class_names=class_names, name=name,
+            ids=ids, table=table, n=attack_rows,
+        )  # fmt: skip
+        return Exploration(found)
     if any(v is None for v in arrays) or data is not None:
         raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
     if layer is not None:
