@@ -109,7 +109,13 @@ class AdversarialExplorer(Explorer):
         )
         attacking = ("source", *AttackOptions._fields)
         self._busy = Busy([self.controls[name] for name in attacking if name in self.controls])
-        self._gates, self._curve_button, self._curves = ipw.HTML(), _curve_button(), ipw.VBox()
+        self._gates, self._curves = ipw.HTML(), ipw.VBox()
+        self._curve_button = ipw.Button(
+            description="Accuracy and ECE against the radius",
+            icon="line-chart",
+            tooltip="attack every run at eight radii, up to twice the one that is set",
+            layout=ipw.Layout(width="max-content"),
+        )
         self._curve_plot: Plot | None = None
         self._above = [self._busy.widget]
         self._below = [self._gates, *([self._curve_button] if anew else []), self._curves]
@@ -232,12 +238,3 @@ _NARROW_PX = 600
 
 def _options(values: Mapping[str, Any]) -> AttackOptions:
     return AttackOptions(**{name: values[name] for name in AttackOptions._fields})
-
-
-def _curve_button() -> ipw.Button:
-    return ipw.Button(
-        description="Accuracy and ECE against the radius",
-        icon="line-chart",
-        tooltip="attack every run at eight radii, up to twice the one that is set",
-        layout=ipw.Layout(width="max-content"),
-    )

@@ -43,7 +43,7 @@ class Attacked:
 
     def __init__(self, attacked: Any, rows: int | Sequence[int]) -> None:
         self.items = _listed(attacked)
-        self.rows = rows
+        self.rows: Any = rows
         self.has_runs = any(not isinstance(item, Trajectory) for item, _ in self.items)
         self.titles = run_titles([item for item, _ in self.items])
         self._given: dict[tuple[int, AttackOptions], Trajectory] = {}
@@ -133,7 +133,8 @@ class Attacked:
         item = self.items[i][0]
         given = options.arguments()
         shape = item.data["input_shape"] if isinstance(item, Run) else (0,)
-        size = np.prod(shape) * _count(self.rows) * (given["steps"] + 1)
+        n = np.size(self.rows) if np.ndim(self.rows) else self.rows
+        size = np.prod(shape) * n * (given["steps"] + 1)
         more = {"checks": CHECKS, "keep_inputs": bool(size <= _KEPT), "report": self._report}
         return _safely(lambda: item.attack(self.rows, progress=False, **given, **more))
 
@@ -161,10 +162,6 @@ def _safely(work: Callable[[], Any]) -> Any:
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"the attack failed: {reason}") from error
-
-
-def _count(rows: int | Sequence[int]) -> int:
-    return int(rows) if np.ndim(rows) == 0 else len(rows)  # type: ignore[arg-type]
 
 
 def _listed(attacked: Any) -> list[tuple[Any, LatentPrior | None]]:

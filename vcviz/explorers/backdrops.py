@@ -163,7 +163,7 @@ class Backdrops:
             return Backdrop(over=tuple(over), told=("no threshold: the axes are not linear",))
         field = score_plane(
             self._asked() if self.can_ask else None,
-            _thinned(lat),
+            _thinned(lat, _KNOWN),
             method,
             prior=prior,
             train=self.source.train,
@@ -208,9 +208,9 @@ class Backdrops:
 
         if found is None:
             known = self.source.run.split("test")
-            found = make_strangers(known.take(_spread(len(known), _STRANGERS)), name)
+            found = make_strangers(_thinned(known, _STRANGERS), name)
         else:
-            found = found.take(_spread(len(found), _STRANGERS))
+            found = _thinned(found, _STRANGERS)
         return extract_latents(self.model(), found, name=name)
 
 
@@ -258,13 +258,10 @@ def _by_bayes(
     return LatentPlane(grid, x, y, lat, projection, label_prior=lat.label_prior)
 
 
-def _thinned(lat: LatentSet) -> LatentSet:
-    return lat if len(lat) <= _KNOWN else lat.take(_spread(len(lat), _KNOWN))
-
-
-def _spread(n: int, most: int) -> Any:
-    """Return at most so many of `n` rows, evenly spread."""
-    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
+def _thinned(data: Any, most: int) -> Any:
+    """Return at most so many rows of a split or of latents, evenly spread."""
+    n = len(data)
+    return data if n <= most else data.take(np.linspace(0, n - 1, most).round().astype(int))
 
 
 def kinds_beneath(backdrops: Sequence[Backdrops], split: str) -> list[str]:

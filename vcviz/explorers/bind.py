@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,18 +13,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, unknown
+from vcviz.explorers.caching import cached_method
 from vcviz.explorers.controls import row_of
 from vcviz.explorers.plot import DRAWING, Kind, Plot
 from vcviz.figures.native import Menu
 from vcviz.figures.static import Draw, lay_out, plain
 
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
-Values = dict[str, Any]
 
 _RANGES = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider)
 _LISTS = (ipw.SelectionSlider, ipw.Dropdown, ipw.RadioButtons, ipw.Select, ipw.ToggleButtons)
 #: figures kept, so that a slider moved back and forth computes nothing twice
-_CACHE = 96
+_KEPT = 96
 
 
 class Bound:
@@ -58,7 +57,6 @@ class Bound:
         self._state = dict(state or {})
         self.slider = slider
         self._figure = figure
-        self._cache: OrderedDict[Any, Plain] = OrderedDict()
         self._before, self._beginning = before, False
         self._held = 0
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
@@ -70,7 +68,7 @@ class Bound:
     @cached_property
     def view(self) -> Plot:
         """The live figure; made when it is first asked for, a static figure does without."""
-        view = Plot(*self._drawn(self.values))
+        view = Plot(*self._drawn())
         for kind, callback in self._listeners:
             view.on(kind, callback)
         return view
@@ -88,7 +86,7 @@ class Bound:
             self.view.on(kind, callback)
 
     @property
-    def values(self) -> Values:
+    def values(self) -> dict[str, Any]:
         """The controls' present values, and the state."""
         return {name: control.value for name, control in self.controls.items()} | self._state
 
@@ -154,7 +152,7 @@ class Bound:
             if "view" not in self.__dict__:
                 return
             try:
-                new = self._drawn(self.values)
+                new = self._drawn()
             except InputError as error:
                 self.say(str(error))
                 return
@@ -223,14 +221,12 @@ class Bound:
             if not self._held:
                 self.redraw()
 
-    def _drawn(self, values: Values) -> Plain:
-        key = tuple((k, _frozen(v)) for k, v in values.items())
-        if key not in self._cache:
-            self._cache[key] = plain(self._figure(**values))
-            if len(self._cache) > _CACHE:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return self._cache[key]
+    def _drawn(self) -> Plain:
+        return self._plain(tuple((name, _frozen(value)) for name, value in self.values.items()))
+
+    @cached_method(_KEPT)
+    def _plain(self, values: tuple[tuple[str, Any], ...]) -> Plain:
+        return plain(self._figure(**dict(values)))
 
 
 def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> Bound:

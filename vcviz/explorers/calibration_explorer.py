@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -13,21 +14,19 @@ from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_flag
-from vcviz.explorers.calibration_controls import (
-    calibration_controls,
-    offered_corruptions,
-    values_now,
-)
-from vcviz.explorers.calibration_data import Bins, Calibrations, Rows
-from vcviz.explorers.controls import prose
+from vcviz.data.corruptions import SEVERITIES
+from vcviz.explorers.calibration_data import FEWEST, LOG_T, MOST, Bins, Calibrations, Rows
+from vcviz.explorers.controls import PLAIN, Control, Row, checkbox, choice, dropdown, prose
 from vcviz.explorers.display import Explorer
-from vcviz.explorers.panel_data import sources
+from vcviz.explorers.latent_controls import runs_control, split_control
+from vcviz.explorers.panel_data import Source, sources
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
 from vcviz.figures.reliability import panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.metrics.inspection import with_own
+from vcviz.studies.compare.corruptions import corruptions_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,8 +101,7 @@ class CalibrationExplorer(Explorer):
         room = ipw.Layout(min_height=f"{1.45 * len(self._sources):.2f}em")
         self._line = ipw.HTML(prose(_HINT), layout=room)
         self._above = [self._line]
-        check_flag("details", details)
-        in_view, folded = calibration_controls(self._sources, details=details)
+        in_view, folded = _controls(self._sources, check_flag("details", details))
         super().__init__(
             self._draw,
             *in_view,
@@ -129,7 +127,7 @@ class CalibrationExplorer(Explorer):
 
         source, shown = self.chosen.source, self.bound.values["runs"]
         i = next((i for i in shown if self._sources[i].title == source), shown[0])
-        rows, bins, temperature = values_now(self.bound.values)
+        rows, bins, temperature = _now(self.bound.values)
         of, names = self._of[i], np.array(self._sources[i].class_names, dtype=object)
         lat = of.latents(rows)
         mask = self._mask(i, rows)
@@ -175,7 +173,7 @@ class CalibrationExplorer(Explorer):
                 raise InputError(
                     "these inputs cannot be corrupted: pass a run, or a model and data"
                 )
-            listed = list(corruptions or offered_corruptions(self._sources)[:4])
+            listed = list(corruptions or _corruptions(self._sources)[:4])
             lists = {"corruption": listed}
             fixed = {"corruption": listed[0], "split": "test"}
         many = frames or {"temperature": 29, "bins": 17}.get(slider)
@@ -194,7 +192,7 @@ class CalibrationExplorer(Explorer):
     # ------------------------------------------------------------ drawing
 
     def _draw(self, **values: Any) -> dict[str, Any]:
-        rows, bins, temperature = values_now(values)
+        rows, bins, temperature = _now(values)
         shown = [self._of[i] for i in values["runs"]]
         chosen, details = values["chosen"], values["details"]
         diagrams = [self._diagram(of, rows, bins, temperature, chosen, details) for of in shown]
@@ -267,7 +265,7 @@ class CalibrationExplorer(Explorer):
     def _choose(self, place: int, low: float, high: float, combine: str | None = None) -> None:
         """Choose the rows of a run's bins with their middle in a range, or of the one around it."""
         i = self.bound.values["runs"][place]
-        rows, bins, temperature = values_now(self.bound.values)
+        rows, bins, temperature = _now(self.bound.values)
         of = self._of[i]
         edges = of.curve(rows, bins, temperature).edges
         middle = (edges[:-1] + edges[1:]) / 2
@@ -294,7 +292,7 @@ class CalibrationExplorer(Explorer):
         """Return how good the predictions of the chosen rows are, by run, as HTML."""
         if len(self.chosen) == 0:
             return _HINT
-        rows, bins, temperature = values_now(self.bound.values)
+        rows, bins, temperature = _now(self.bound.values)
         lines = []
         for i in self.bound.values["runs"]:
             of, mask = self._of[i], self._mask(i, rows)
@@ -311,3 +309,63 @@ class CalibrationExplorer(Explorer):
             if np.isfinite(part.ece_if_calibrated):
                 lines[-1] += f" ({part.ece_if_calibrated:.3f} expected if calibrated)"
         return "<br>".join(lines)
+
+
+def _controls(of: Sequence[Source], details: bool) -> tuple[list[Row], list[Row]]:
+    """Return the rows of controls that are in view, and those that are folded away."""
+    labels = [("top label", "top"), *((f"class {n}", k) for k, n in enumerate(of[0].class_names))]
+    binnings = [("equal width", "width"), ("equal mass", "mass")]
+    offered = [(name.replace("_", " "), name) for name in _corruptions(of)]
+    bins = ipw.IntSlider(
+        15, FEWEST, MOST, description="Number of bins", style=PLAIN,
+        layout=ipw.Layout(width="280px"),
+    )  # fmt: skip
+    temperature = ipw.FloatLogSlider(
+        1.0, min=LOG_T[0], max=LOG_T[1], step=0.025, description="Temperature T", style=PLAIN,
+        readout_format=".3g", layout=ipw.Layout(width="300px"),
+    )  # fmt: skip
+    severity = ipw.IntSlider(
+        3, 0, SEVERITIES, description="Severity", style=PLAIN, layout=ipw.Layout(width="300px")
+    )
+
+    def corrupted(now: Mapping[str, Any]) -> bool:
+        return bool(now["corruption"] != "none")
+
+    def clean(now: Mapping[str, Any]) -> bool:
+        return not corrupted(now)
+
+    in_view: list[Row] = [
+        [
+            Control("temperature", temperature),
+            Control("bins", bins),
+            # ipywidgets takes a value of None for "nothing chosen".
+            Control("label", dropdown("Confidence in", labels)),
+        ],
+        [
+            Control("details", checkbox("details: gaps, intervals, all numbers", details)),
+            replace(split_control(of, "test"), enabled=clean),
+        ],
+    ]
+    folded: list[Row] = [
+        [runs_control(of), Control("binning", dropdown("Bins of", binnings))],
+        [
+            choice("corruption", "Corruption", [("none", "none"), *offered]),
+            Control("severity", severity if offered else None, 0, enabled=corrupted),
+        ],
+    ]
+    return in_view, folded
+
+
+def _corruptions(of: Sequence[Source]) -> list[str]:
+    """Return the corruptions that the inputs of all sources can be put through."""
+    each = [corruptions_for(source.run) for source in of]
+    return [name for name in each[0] if all(name in other for other in each)]
+
+
+def _now(values: Mapping[str, Any]) -> tuple[Rows, Bins, float]:
+    """Return what the values of the controls say: rows, bins and temperature."""
+    rows = Rows(values["split"])
+    if values["corruption"] != "none":
+        rows = Rows("test", values["corruption"], values["severity"])
+    label = None if values["label"] == "top" else values["label"]
+    return rows, Bins(values["bins"], values["binning"], label), float(values["temperature"])

@@ -90,7 +90,9 @@ class DropMaxExplorer(Explorer):
         method = "pair" if self._latents.latent_dim == 2 else "pca"
         self._projection = fit_projection(self._latents, method=method)  # type: ignore[arg-type]
         self._points = self._projection(self._latents.z)
-        self._axes = _square(self._points, check_count("size", size, minimum=2))
+        check_count("size", size, minimum=2)
+        x, y = (np.linspace(*ends, size) for ends in latent_ranges(self._points))
+        self._axes = x, y
         inputs, first = self._inputs(check_count("samples", samples))
         numbers = [(str(i), i) for i in range(1, n + 1)]
         kinds = [*numbers, (f"mean of {n}", MEAN), ("ρ itself", EXPECTED)]
@@ -206,8 +208,3 @@ def _mean(log_probs: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the log of the mean over the first axis of probabilities."""
     with np.errstate(divide="ignore"):
         return np.log(np.exp(log_probs.astype(np.float64)).mean(0))
-
-
-def _square(points: NDArray[np.float64], size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    x, y = (np.linspace(low, high, size) for low, high in latent_ranges(points))
-    return x, y

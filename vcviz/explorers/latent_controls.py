@@ -110,68 +110,53 @@ def latent_controls(
     axes = axes_of(latent_dim, umap)
     several_epochs = len(epochs_of(of)) > 1
     has_law = any(source.run.anticipates for source in of)
-    beneath = ["none", *kinds_beneath(backdrops, split)]
-    scores = backdrops[0].methods(split)
-    usual = "log_marginal" if "log_marginal" in scores else next(iter(scores), "")
-    strange = strangers_of(of[0], strangers) if scores else []
+    beneath = [(BACKDROPS[kind], kind) for kind in ("none", *kinds_beneath(backdrops, split))]
+    methods = backdrops[0].methods(split)
+    usual = "log_marginal" if "log_marginal" in methods else next(iter(methods), "")
+    scores = dropdown("Score", [(METHODS[m], m) for m in methods], value=usual) if methods else None
+    known = strangers_of(of[0], strangers) if methods else []
+    wide = ipw.Layout(flex="1 1 auto")
+    turn = ipw.IntSlider(0, 0, TOUR - 1, description="Tour", style=PLAIN, layout=wide)
+    find = ipw.Text(
+        "",
+        description="Find",
+        placeholder="row, class, text, or: confidence > 0.9 and not right",
+        continuous_update=False,
+        style=PLAIN,
+        layout=ipw.Layout(flex="1 1 160px", max_width="340px"),
+    )
+    all_rows = checkbox("all rows of the trained model", False)
+
+    def scored(now: Mapping[str, Any]) -> bool:
+        return bool(now["backdrop"] == "ood" or now["strangers"])
+
+    def touring(now: Mapping[str, Any]) -> bool:
+        return bool(now["axes"] == ("tour",))
+
     in_view: list[Row] = [
         [
             epoch_control(of),
-            choice("backdrop", "Beneath", [(BACKDROPS[k], k) for k in beneath], px=200),
-            Control(
-                "score",
-                dropdown("Score", [(METHODS[m], m) for m in scores], value=usual)
-                if scores
-                else None,
-                usual,
-                shown=lambda now: now["backdrop"] == "ood" or now["strangers"] != "",
-            ),
+            choice("backdrop", "Beneath", beneath, px=200),
+            Control("score", scores, usual, shown=scored),
             Control("color", dropdown("Colour", _colors(of, split), px=200)),
         ],
-        [
-            Control(
-                "turn",
-                ipw.IntSlider(
-                    0, 0, TOUR - 1, description="Tour", style=PLAIN,
-                    layout=ipw.Layout(flex="1 1 auto"),
-                )
-                if latent_dim > 2
-                else None,
-                0,
-                play=120,
-                shown=lambda now: now["axes"] == ("tour",),
-            )
-        ],
+        [Control("turn", turn if latent_dim > 2 else None, 0, play=120, shown=touring)],
         [
             choice("axes", "Axes", axes),
             Control("choose", dropdown("Choose", _labelled(CHOICES), px=230)),
-            Control(
-                "find",
-                ipw.Text(
-                    "",
-                    description="Find",
-                    placeholder="row, class, text, or: confidence > 0.9 and not right",
-                    continuous_update=False,
-                    style=PLAIN,
-                    layout=ipw.Layout(flex="1 1 160px", max_width="340px"),
-                ),
-            ),
+            Control("find", find),
         ],
-    ]  # fmt: skip
+    ]
     folded: list[Row] = [
         [
             runs_control(of),
             split_control(of, split),
-            Control(
-                "all_rows",
-                checkbox("all rows of the trained model", False) if several_epochs else None,
-                not several_epochs,
-            ),
-            choice("strangers", "Strangers", [("none", ""), *((name, name) for name in strange)]),
+            Control("all_rows", all_rows if several_epochs else None, not several_epochs),
+            choice("strangers", "Strangers", [("none", ""), *((name, name) for name in known)]),
         ],
         [
             _of_law("anticipated", "anticipated p(z|y), solid", True, has_law),
-            Control("empirical", checkbox("empirical q(z|y), dashed", True)),
+            Control("empirical", checkbox("empirical q(z|y), dashed")),
             _of_law("boundaries", "decision boundaries, dotted", False, has_law),
         ],
         [classes_control(of, split)],

@@ -24,7 +24,6 @@ from vcviz.headless.access import access_script, access_style
 Kind = Literal["click", "hover", "unhover", "drag", "select", "viewport", "resize"]
 #: what is told of a point
 _OF_POINTS = ("click", "hover", "drag")
-Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 class _Shown(NamedTuple):

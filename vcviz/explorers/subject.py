@@ -35,10 +35,10 @@ class Subject:
     name, class_names : shown in titles and legends
     anticipates : "stated", "implied" or None, as of a `Run`
     can_attack : whether `attack` can be called
-    why_not : why not, a sentence; "" if it can
     can_corrupt : the kind of rows that `split` gives, or "" if there are none to corrupt
     has_latents : whether there are latents to draw; else those of `latents` are log-probabilities
     told : what the scores are, if no affine map of the latents makes them; else ""
+    rows : what `attack` attacks, or why it cannot
     layer : name of the module whose input is the latent, None for what is found
     head : the affine map that makes the scores as a module; None if it is the model's own head,
         or there is none
@@ -51,26 +51,23 @@ class Subject:
         anticipates: Literal["stated", "implied"] | None,
         *,
         model: nn.Module | None = None,
-        rows: Split | None = None,
+        rows: Split | str = _NO_MODEL,
         data: Split | None = None,
         layer: str | None = None,
         head: nn.Module | None = None,
-        why_not: str = "",
         told: str = "",
         has_latents: bool = True,
     ) -> None:
         self.name, self.class_names = lat.name, lat.class_names
         self.epochs: list[int] = []
         self.anticipates = anticipates
-        self.can_attack = rows is not None and not why_not
-        self.why_not = why_not or ("" if rows is not None else _NO_INPUTS)
+        self.can_attack = isinstance(rows, Split)
         self.has_latents, self.told = has_latents, told
         self._lat, self._law = lat, prior
         self.can_corrupt: str = "" if data is None else data.kind
         self.layer, self.head = layer, head
-        self._model, self._rows, self._data = model, rows, data
-        if model is None and not why_not:
-            self.why_not = _NO_MODEL
+        self.rows = rows
+        self._model, self._data = model, data
 
     @property
     def has_model(self) -> bool:
@@ -110,10 +107,10 @@ class Subject:
         return robustness_curve(model, split, **own | options)
 
     def _attacked(self, rows: int | ArrayLike) -> tuple[nn.Module, Split, NDArray[np.int64]]:
-        if self._model is None or self._rows is None:
-            raise InputError("there is no model to attack, or its inputs have no gradients")
-        chosen = as_rows(rows, len(self._rows))
-        return self._model, self._rows.take(chosen), chosen
+        if isinstance(self.rows, str):
+            raise InputError(self.rows)
+        chosen = as_rows(rows, len(self.rows))
+        return self.model(), self.rows.take(chosen), chosen
 
     def split(self, name: str = "test") -> Split:
         """Return the inputs that the latents are of, whatever is asked for; of a loader the first.
@@ -172,7 +169,10 @@ def subject_of(
             stacklevel=3,
         )
     whole = _inputs(data, lat, found.inputs)
-    rows = None if whole is None or not n else whole.take(np.arange(min(n, len(whole))))
+    rows: Split | str = _NO_INPUTS
+    if whole is not None and n:
+        some = whole.take(np.arange(min(n, len(whole))))
+        rows = _no_gradient(model, some, layer) or some
     return Subject(
         lat,
         law,
@@ -182,7 +182,6 @@ def subject_of(
         data=whole,
         layer=layer,
         head=head,
-        why_not=_no_gradient(model, rows, layer) if rows is not None else "",
         told=told,
         has_latents=found.has_latents,
     )
@@ -284,11 +283,3 @@ def normalised(values: NDArray[Any]) -> NDArray[Any]:
     for rows in row_blocks(*values.shape):
         out[rows] = values[rows] - totals[rows]
     return out
-
-
-def usual_radius(subject: Subject) -> float:
-    """Return a first radius: 0.1 of the range of images, a tenth of the spread of tables."""
-    rows = subject._rows
-    if rows is None or rows.kind == "image":
-        return 0.1
-    return float(np.round(max(0.1 * np.std(rows.x), 0.01), 2))
