@@ -19,7 +19,7 @@ from vcviz.explorers.adversarial_controls import (
     numbers_of,
 )
 from vcviz.explorers.attack_data import Attacked
-from vcviz.explorers.controls import PLAIN
+from vcviz.explorers.controls import PLAIN, button
 from vcviz.explorers.display import Explorer
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
@@ -110,18 +110,18 @@ class AdversarialExplorer(Explorer):
         attacking = ("source", *AttackOptions._fields)
         self._busy = Busy([self.controls[name] for name in attacking if name in self.controls])
         self._gates, self._curves = ipw.HTML(), ipw.VBox()
-        self._curve_button = ipw.Button(
-            description="Accuracy and ECE against the radius",
-            icon="line-chart",
-            tooltip="attack every run at eight radii, up to twice the one that is set",
-            layout=ipw.Layout(width="max-content"),
+        self._curve_button = button(
+            "Accuracy and ECE against the radius",
+            "line-chart",
+            "attack every run at eight radii, up to twice the one that is set",
+            self.show_curves,
+            width="max-content",
         )
         self._curve_plot: Plot | None = None
         self._above = [self._busy.widget]
         self._below = [self._gates, *([self._curve_button] if anew else []), self._curves]
         self._before_drawing()
         self.follow.observe(self._followed, names="value")
-        self._curve_button.on_click(lambda _: self.show_curves())
         self.bound.on("click", self._clicked)
         self.bound.on("resize", self._resized)
 

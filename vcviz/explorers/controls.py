@@ -38,7 +38,7 @@ class Control:
     @cached_property
     def box(self) -> ipw.Widget | None:
         """What stands in the panel: the widget, beside its play button if it has one."""
-        return player(self.widget, interval=self.play) if self.widget and self.play else self.widget
+        return player(self.widget, interval=self.play) if self.play and self.widget else self.widget
 
     def follow(self, values: Mapping[str, Any]) -> None:
         """Show and enable the widget only while it does something."""
@@ -188,17 +188,17 @@ def folded_panel(rows: Sequence[Row], more: Sequence[Row], *ends: ipw.Widget) ->
     if not folded:
         return ipw.VBox([*map(row_of, above), row_of([*last, *ends])])
     drawer = ipw.VBox(folded, layout=ipw.Layout(display="none", grid_gap="2px 0"))
-    button = ipw.ToggleButton(
+    unfold = ipw.ToggleButton(
         False,
         description="More controls",
         icon="sliders",
         tooltip="show the controls that are used less",
         layout=ipw.Layout(width="auto"),
     )
-    button.observe(
+    unfold.observe(
         lambda change: setattr(drawer.layout, "display", None if change["new"] else "none"), "value"
     )
-    return ipw.VBox([*map(row_of, above), row_of([*last, button, *ends]), drawer])
+    return ipw.VBox([*map(row_of, above), row_of([*last, unfold, *ends]), drawer])
 
 
 def _boxes(row: Row) -> list[ipw.Widget]:
@@ -279,13 +279,12 @@ def prose(text: str) -> str:
     return f"<div style='line-height:1.45;margin:4px 0'>{text}</div>" if text else ""
 
 
-def reset_button(action: Any) -> ipw.Button:
-    """Return a button that puts everything back."""
-    button = ipw.Button(
-        description="Reset",
-        icon="undo",
-        tooltip="put every control back to where it was",
-        layout=ipw.Layout(width="auto"),
+def button(
+    description: str, icon: str, tooltip: str, action: Callable[[], Any], *, width: str = "auto"
+) -> ipw.Button:
+    """Return a button that does something."""
+    made = ipw.Button(
+        description=description, icon=icon, tooltip=tooltip, layout=ipw.Layout(width=width)
     )
-    button.on_click(lambda _: action())
-    return button
+    made.on_click(lambda _: action())
+    return made

@@ -15,7 +15,7 @@ from traitlets import TraitError
 
 from vcviz.base.errors import InputError, clip, unknown
 from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import Control, Row, folded_panel, reset_button
+from vcviz.explorers.controls import Control, Row, button, folded_panel
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
 from vcviz.explorers.words import words_html
@@ -74,8 +74,8 @@ class Explorer:
             state=fixed | dict(state or {}),
             before=self._before_drawing,
         )
-        ends = [] if follows else [reset_button(self.reset)]
-        self._panel = folded_panel(rows, more, *ends)
+        reset = button("Reset", "undo", "put every control back to where it was", self.reset)
+        self._panel = folded_panel(rows, more, *([] if follows else [reset]))
         self.chosen: Any = chosen
         if chosen is not None:
             chosen.observe(self.show_chosen, names="rows")

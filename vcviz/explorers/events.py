@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import prose
+from vcviz.explorers.controls import button, prose
 from vcviz.explorers.latent_controls import LatentValues
 from vcviz.explorers.latent_scene import LatentScene
 from vcviz.explorers.panel_data import Source
@@ -63,18 +64,14 @@ class Picks:
         self._bars: Plot | None = None
         self._told = ipw.HTML(_note(_HINT))
         self._picture = ipw.HTML()
-        close = ipw.Button(
-            description="Close",
-            icon="times",
-            tooltip="put the kept latent away",
-            layout=ipw.Layout(width="auto"),
-        )
-        close.on_click(lambda _: self.unpin())
-        self._close = close
+        self._close = button("Close", "times", "put the kept latent away", self.unpin)
         self._pin = ipw.VBox(layout=ipw.Layout(display="none", flex="1 1 230px", min_width="0"))
-        self._save = ipw.HBox(
-            [self._saver("CSV"), self._saver("Parquet")], layout=ipw.Layout(display="none")
-        )
+        as_what = "the chosen rows, one line for each in each run shown, as"
+        savers = [
+            button(f"Save {kind}", "download", f"{as_what} {kind}", partial(self.download, kind))
+            for kind in ("CSV", "Parquet")
+        ]
+        self._save = ipw.HBox(savers, layout=ipw.Layout(display="none"))
         told = ipw.VBox(
             [self._told, self._save], layout=ipw.Layout(flex="1 1 570px", min_width="0")
         )
@@ -243,16 +240,6 @@ class Picks:
         ]
         pictures = _pictures(panels[0][0].samples, split, chosen.rows)
         self._told.value = _TABLE.format(rows="".join(lines)) + pictures
-
-    def _saver(self, kind: str) -> ipw.Button:
-        button = ipw.Button(
-            description=f"Save {kind}",
-            icon="download",
-            tooltip=f"the chosen rows, one line for each in each run shown, as {kind}",
-            layout=ipw.Layout(width="auto"),
-        )
-        button.on_click(lambda _: self.download(kind))
-        return button
 
     def download(self, kind: str) -> None:
         """Let the page save the chosen rows, as "CSV" or "Parquet"."""
