@@ -57,7 +57,7 @@ class Bound:
         self._state = dict(state or {})
         self.slider = slider
         self._figure = figure
-        self._before, self._beginning = before, False
+        self._before, self._redrawing = before, False
         self._held = 0
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
         self._start = self.values
@@ -142,20 +142,19 @@ class Bound:
     def redraw(self) -> None:
         """Draw the present values; one message to the page if traces keep their number."""
         with DRAWING:
-            if self._beginning:
+            if self._redrawing:  # what stands around the figure follows the values, too
                 return
-            self._beginning = True
+            self._redrawing = True
             try:
                 self._before()
-            finally:
-                self._beginning = False
-            if "view" not in self.__dict__:
-                return
-            try:
+                if "view" not in self.__dict__:
+                    return
                 new = self._drawn()
             except InputError as error:
                 self.say(str(error))
                 return
+            finally:
+                self._redrawing = False
             self.say("")
             self.view.show(*new)
 

@@ -194,8 +194,6 @@ class CalibrationExplorer(Explorer):
     def _draw(self, **values: Any) -> dict[str, Any]:
         rows, bins, temperature = _now(values)
         shown = [self._of[i] for i in values["runs"]]
-        chosen, details = values["chosen"], values["details"]
-        diagrams = [self._diagram(of, rows, bins, temperature, chosen, details) for of in shown]
         more: dict[str, Any] = {}
         if rows.corruption is not None:
             clean = rows._replace(severity=0)
@@ -206,45 +204,19 @@ class CalibrationExplorer(Explorer):
                 "corruption": rows.corruption.replace("_", " "),
             }
         spec = temperature_spec(
-            diagrams,
+            [_diagram(of, values) for of in shown],
             [of.sweep(rows, bins) for of in shown],
             temperature,
             heights=[sweep for of in shown for sweep in of.heights(rows, bins)],
-            details=details,
+            details=values["details"],
             **more,
         )
-        if chosen is not None:
+        if values["chosen"] is not None:
             spec["layout"] |= {"dragmode": "select", "selectdirection": "h"}
             # A box fades the bars outside it, but must not fade the numbers.
             kept = {"unselected": {"textfont": {"color": style.ink(self._theme)}}}
             spec["data"] = [t | kept if t.get("mode") == "text" else t for t in spec["data"]]
         return style.themed(spec, self._theme)
-
-    def _diagram(
-        self,
-        of: Calibrations,
-        rows: Rows,
-        bins: Bins,
-        temperature: float,
-        chosen: Any,
-        details: bool,
-    ) -> Diagram:
-        counts = None
-        if chosen is not None:
-            split, packed = chosen
-            counts = np.zeros(of.curve(rows, bins, temperature).n_bins, np.int64)
-            if packed and split == rows.split:
-                mask = of.chosen(rows, np.frombuffer(packed, np.int64))
-                place = of.bin_of(rows, bins, temperature, mask)
-                counts = np.bincount(place, minlength=len(counts))
-        return Diagram(
-            of.curve(rows, bins, temperature),
-            before=of.curve(rows, bins, 1.0),
-            smooth=of.smooth(rows, bins.label, temperature) if details else None,
-            brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,
-            chosen=counts,
-            at_most=len(of.latents(Rows(rows.split))),
-        )
 
     # ------------------------------------------------------------ choosing rows
 
@@ -309,6 +281,27 @@ class CalibrationExplorer(Explorer):
             if np.isfinite(part.ece_if_calibrated):
                 lines[-1] += f" ({part.ece_if_calibrated:.3f} expected if calibrated)"
         return "<br>".join(lines)
+
+
+def _diagram(of: Calibrations, values: Mapping[str, Any]) -> Diagram:
+    rows, bins, temperature = _now(values)
+    counts = None
+    if values["chosen"] is not None:
+        split, packed = values["chosen"]
+        counts = np.zeros(of.curve(rows, bins, temperature).n_bins, np.int64)
+        if packed and split == rows.split:
+            mask = of.chosen(rows, np.frombuffer(packed, np.int64))
+            place = of.bin_of(rows, bins, temperature, mask)
+            counts = np.bincount(place, minlength=len(counts))
+    details = values["details"]
+    return Diagram(
+        of.curve(rows, bins, temperature),
+        before=of.curve(rows, bins, 1.0),
+        smooth=of.smooth(rows, bins.label, temperature) if details else None,
+        brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,
+        chosen=counts,
+        at_most=len(of.latents(Rows(rows.split))),
+    )
 
 
 def _controls(of: Sequence[Source], details: bool) -> tuple[list[Row], list[Row]]:
