@@ -200,7 +200,7 @@ class Explorer:
             display(self.widget)
 
 
-def link(*explorers: Explorer) -> None:
+def link(*explorers: Any) -> None:
     """Link explorers: rows chosen in one are shown in all.
 
     Parameters
