@@ -69,9 +69,10 @@ class Backdrops:
             return False
         if getattr(self._source.run, "anticipates", None) is not None:
             return True
-        from vcviz.latents.modules import is_ours, unwrapped
+        from vcviz.latents.modules import unwrapped
+        from vcviz.models.classifier import Classifier
 
-        return is_ours(unwrapped(self._model()))
+        return isinstance(unwrapped(self._model()), Classifier)
 
     @property
     def has_regions(self) -> bool:

@@ -363,7 +363,7 @@ def _told(batch: Any, start: int, rows: int, used: Any = ()) -> dict[str, NDArra
 def _as_column(value: Any, rows: int) -> NDArray[Any] | None:
     """Return (B,) values to be told of rows, None for anything else."""
     if isinstance(value, Tensor):
-        value = _bare(value)
+        value = as_array("column", value)
     if not isinstance(value, (np.ndarray, list, tuple)) or len(value) != rows:
         return None
     try:
@@ -417,10 +417,6 @@ def _tensor(name: str, value: Any) -> Tensor:
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
     return torch.from_numpy(np.array(array))
-
-
-def _bare(values: Any) -> Any:
-    return as_array("y", values) if isinstance(values, Tensor) else values
 
 
 def _labels(values: Any) -> Any:

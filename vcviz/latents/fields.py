@@ -15,9 +15,10 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.latents.extraction import to_numpy
-from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
+from vcviz.latents.modules import float_type, own_device, unwrapped
 from vcviz.latents.planes import latent_outputs, plane_grid
 from vcviz.metrics.ood import METHODS, OF_OUTPUT, UNITS, score, separation, threshold_at_tpr
+from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPrior, LatentSet, PlaneField, Projection, as_float, as_labels
 
 _ROWS = 65_536
@@ -25,8 +26,8 @@ _ROWS = 65_536
 
 def has_critic(model: nn.Module) -> bool:
     """Return whether the model's head has a critic, which `log_ratio` asks."""
-    inner: Any = unwrapped(model)
-    return is_ours(inner) and inner.head.critic is not None
+    inner = unwrapped(model)
+    return isinstance(inner, Classifier) and inner.head.critic is not None
 
 
 def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> NDArray[np.float32]:
@@ -54,8 +55,8 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
     """
     inner: Any = unwrapped(model)
     if not has_critic(inner):
-        head = type(inner.head).__name__ if is_ours(inner) else type(inner).__name__
-        raise InputError(f"{head} has no critic to ask for T; train head='variational'")
+        kind = type(inner.head if isinstance(inner, Classifier) else inner).__name__
+        raise InputError(f"{kind} has no critic to ask for T; train head='variational'")
     head = inner.head
     if label is not None:
         as_labels("label", [label], 1, head.n_classes)

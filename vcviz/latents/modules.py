@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from vcviz.base.errors import InputError, unknown
 from vcviz.models.classifier import Classifier
 
+H = TypeVar("H", bound=nn.Module)
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
@@ -34,16 +35,27 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return inner
 
 
-def is_ours(model: nn.Module) -> bool:
-    """Return whether the model is a `Classifier`."""
-    return isinstance(model, Classifier)
-
-
 def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
     """Return the (C,) label frequencies that the log-probabilities are for; None if not known."""
-    inner: Any = unwrapped(model)
-    found = inner.head.label_prior if is_ours(inner) else None
+    inner = unwrapped(model)
+    found = inner.head.label_prior if isinstance(inner, Classifier) else None
     return None if found is None else found.detach().cpu().double().numpy()
+
+
+def head_of(model: nn.Module, kind: type[H]) -> H:
+    """Return the head of a `Classifier`, which must be of a kind.
+
+    Raises
+    ------
+    InputError
+        If the model has another head, or none.
+    """
+    inner = unwrapped(model)
+    head = inner.head if isinstance(inner, Classifier) else inner
+    if not isinstance(head, kind):
+        wanted = kind.__name__.removesuffix("Head")
+        raise InputError(f"a {wanted} head is needed, got {type(head).__name__}")
+    return head
 
 
 #: exported program -> the module that stands for it
@@ -70,11 +82,6 @@ def as_module(model: Any) -> nn.Module:
             "load them before, for example model.load_state_dict(weights, assign=True)"
         )
     return model
-
-
-def linears(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the linear layers by name, in the order in which they were registered."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
 
 
 def named_layer(model: nn.Module, layer: str) -> nn.Module:

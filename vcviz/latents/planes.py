@@ -16,7 +16,8 @@ from vcviz.base.options import check_count
 from vcviz.geometry import fit_projection
 from vcviz.geometry.projections import plane_latents
 from vcviz.latents.extraction import last_linear, to_numpy
-from vcviz.latents.modules import float_type, is_ours, label_prior_of, own_device, unwrapped
+from vcviz.latents.modules import float_type, label_prior_of, own_device, unwrapped
+from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPlane, LatentSet, Projection, as_float
 
 _ROWS = 16_384
@@ -59,7 +60,7 @@ def latent_outputs(
     """Return `latent_log_probs` and the (N,) energies, minus the logsumexp of the logits."""
     check_count("seed", seed, minimum=0)
     inner: Any = unwrapped(model)
-    layer = None if is_ours(inner) else last_linear(inner)
+    layer = None if isinstance(inner, Classifier) else last_linear(inner)
     z = as_float("z", z, 2)
     if layer is not None and z.shape[1] != layer.in_features:
         raise InputError(
