@@ -15,7 +15,8 @@ from vcviz.base.errors import InputError, clip
 from vcviz.data.columns import usual_labels
 from vcviz.data.dataset_files import File, Places, arrange, class_folders, class_names
 from vcviz.data.lazy_rows import Column, Rows, Values, column_of
-from vcviz.data.table_files import PLAIN, Layout, read_frame
+from vcviz.data.read_options import ReadOptions
+from vcviz.data.table_files import read_frame
 
 #: kinds of tables that are looked for beside documents
 _BESIDE = ("csv", "json", "parquet")
@@ -70,7 +71,7 @@ def read_documents(
     kind: str,
     folder: Path,
     files: Sequence[File],
-    layout: Layout = PLAIN,
+    how: ReadOptions,
     *,
     progress: bool = True,
 ) -> dict[str, Rows]:
@@ -84,7 +85,7 @@ def read_documents(
     kind : "image" or "text"
     folder : of the dataset
     files : all of its files
-    layout : of CSV files
+    how : how tables beside them are read
     progress : whether work longer than two seconds shows a bar
     """
     splits = {
@@ -101,7 +102,7 @@ def read_documents(
         if labels[name] is None and only <= set(classes):
             labels[name] = [f.parts[-1] for f in group]  # of one class
     tables = [f for f in files if f.kind in _BESIDE]
-    known = _Known(folder, tables, splits, layout, progress) if tables else None
+    known = _Known(folder, tables, splits, how, progress) if tables else None
     # Where a split without folders of classes has its labels in a table, so have the others.
     shared = known.shared() if known is not None and None in labels.values() else []
     by_table = bool(usual_labels(shared))
@@ -138,7 +139,7 @@ class _Known:
         folder: Path,
         tables: Sequence[File],
         splits: dict[str, list[File]],
-        layout: Layout,
+        how: ReadOptions,
         progress: bool,
     ) -> None:
         self._places = [(name, k) for name, group in splits.items() for k in range(len(group))]
@@ -151,7 +152,7 @@ class _Known:
         bar = tqdm(tables, "reading tables", delay=2, leave=False, disable=not progress)
         for table in bar:
             try:
-                frame = read_frame(table.path, table.kind, layout, progress=False)
+                frame = read_frame(table.path, table.kind, how, progress=False)
             except InputError:
                 continue  # what lies beside images may be anything
             start = os.path.relpath(os.path.dirname(table.path), folder).replace(os.sep, "/")

@@ -12,17 +12,15 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vcviz.base.errors import InputError, MissingError, clip, nearest, shorten
 from vcviz.base.json_files import inside, read_json
 from vcviz.data.dataset_files import File, kind_of, list_files, refusal, unpack
 from vcviz.data.documents import read_documents
 from vcviz.data.lazy_rows import OnDisk, Rows
-from vcviz.data.table_files import PLAIN, Layout, read_tables
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from vcviz.data.read_options import PLAIN, ReadOptions
+from vcviz.data.table_files import read_tables
 
 #: what follows the colon of a source's name
 SHAPES = {"hub": "<owner/name>", "path": "<folder or file>"}
@@ -36,10 +34,8 @@ _PATIENCE = 3.0
 def open_source(
     name: str,
     stack: ExitStack,
+    how: ReadOptions = PLAIN,
     *,
-    config: str | None = None,
-    revision: str | None = None,
-    layout: Layout = PLAIN,
     progress: bool = True,
 ) -> dict[str, Rows]:
     """Return the splits of ``hub:<owner/name>`` or ``path:<folder or file>`` by their names.
@@ -48,9 +44,7 @@ def open_source(
     ----------
     name : where the data are
     stack : closed when the rows are no longer needed, which removes what was unpacked
-    config : configuration of a dataset that has several
-    revision : branch, tag or commit of a Hub dataset
-    layout : of CSV files
+    how : of which `config`, `revision` and what is said of CSV files counts
     progress : whether what takes longer than two seconds shows a bar
 
     Raises
@@ -67,12 +61,12 @@ def open_source(
     if not where:
         raise InputError(f"{kind}: must be followed by {SHAPES[kind]}")
     if kind == "hub":
-        if layout != PLAIN:
+        if how.of_csv:
             raise InputError("header= and separator= are for CSV files of path:")
-        return _open_hub(where, config, revision, progress)
-    if revision is not None:
+        return _open_hub(where, how.config, how.revision, progress)
+    if how.revision is not None:
         raise InputError("revision= belongs to hub: datasets; a path has one version")
-    return _open_path(where, stack, config, layout, progress)
+    return _open_path(where, stack, how, progress)
 
 
 def source_title(name: str) -> str:
@@ -115,39 +109,39 @@ def _local(where: str) -> Path:
         raise InputError(f"{clip(where)} cannot be a path: {error}") from None
 
 
-def _open_path(
-    where: str, stack: ExitStack, config: str | None, layout: Layout, progress: bool
-) -> dict[str, Rows]:
+def _open_path(where: str, stack: ExitStack, how: ReadOptions, progress: bool) -> dict[str, Rows]:
     path = _local(where)
     if not exists(path):
         near = nearest(path.name, _names_in(path.parent))
         raise MissingError(f"there is no folder or file {clip(where, 300)}{near}")
     with _one_line(f"path:{where}"):
         if path.is_file():
-            return _read_file(path, stack, layout, progress)
+            return _read_file(path, stack, how, progress)
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return _saved(path)
         if _has_configs(path):
-            return _described(path, config, progress)
-        if config is not None:
+            return _described(path, how.config, progress)
+        if how.config is not None:
             raise InputError("config= is for folders whose README.md lists configurations")
-        return _read_folder(path, stack, layout, progress)
+        return _read_folder(path, stack, how, progress)
 
 
-def _read_file(path: Path, stack: ExitStack, layout: Layout, progress: bool) -> dict[str, Rows]:
+def _read_file(path: Path, stack: ExitStack, how: ReadOptions, progress: bool) -> dict[str, Rows]:
     kind = kind_of(path.name)
     if kind == "archive":
-        return _read_folder(unpack(path, stack), stack, layout, progress)
+        return _read_folder(unpack(path, stack), stack, how, progress)
     # One file of text is a table, such as text that tabs follow.
     file = File(str(path), (), path.name, "csv" if kind == "text" else kind)
     if not file.is_table:
         raise refusal(path.name)
     # Its name alone says nothing of a split.
-    found = read_tables([file], layout, progress=progress)
+    found = read_tables([file], how, progress=progress)
     return {"train": found.popitem()[1]} if len(found) == 1 else found
 
 
-def _read_folder(folder: Path, stack: ExitStack, layout: Layout, progress: bool) -> dict[str, Rows]:
+def _read_folder(
+    folder: Path, stack: ExitStack, how: ReadOptions, progress: bool
+) -> dict[str, Rows]:
     files = list_files(folder, progress=progress)
     kinds = [f.kind for f in files]
     tables = [f for f in files if f.is_table]
@@ -159,8 +153,8 @@ def _read_folder(folder: Path, stack: ExitStack, layout: Layout, progress: bool)
     images = kinds.count("image")
     kind = "image" if images >= texts else "text"
     if max(images, texts) > len(tables):
-        return read_documents(kind, folder, files, layout, progress=progress)
-    return read_tables(tables, layout, progress=progress)
+        return read_documents(kind, folder, files, how, progress=progress)
+    return read_tables(tables, how, progress=progress)
 
 
 def _unpacked(archive: File, stack: ExitStack) -> list[File]:
@@ -244,12 +238,7 @@ def _open_hub(
 def _splits(loaded: Any) -> dict[str, Rows]:
     """Return what `datasets` gives as rows by split; a single set becomes the split "train"."""
     found = loaded if isinstance(loaded, Mapping) else {"train": loaded}
-    return {name: _rows(data) for name, data in found.items()}
-
-
-def _rows(data: Dataset) -> OnDisk:
-    table = data.data
-    return OnDisk(data, {name: table.column(name).nbytes for name in data.column_names})
+    return {name: OnDisk.of_table(data.data.table) for name, data in found.items()}
 
 
 def _hub_answers() -> bool:

@@ -15,6 +15,7 @@ from vcviz.data.dataset_files import Places
 from vcviz.data.documents import Documents
 from vcviz.data.images import decode_images
 from vcviz.data.lazy_rows import Rows, Values, missing
+from vcviz.data.read_options import ReadOptions
 from vcviz.data.tables import apply_table, fit_table
 from vcviz.data.text import check_ngrams, encode_texts, hash_ngrams, pad, usual_length
 
@@ -50,13 +51,10 @@ class Inputs(NamedTuple):
 def read_inputs(
     parts: Sequence[Part],
     roles: Roles,
+    how: ReadOptions,
     *,
-    folder: Path | None = None,
-    image_size: int | Sequence[int] | None = None,
-    n_tokens: int = 2**16,
-    ngrams: Sequence[int] = (1, 1),
-    max_length: int | None = None,
-    progress: bool = True,
+    folder: Path | None,
+    progress: bool,
 ) -> Inputs:
     """Return the inputs of every part; the first is the one that is fitted to.
 
@@ -64,14 +62,14 @@ def read_inputs(
     ----------
     parts : the train part, then the test part
     roles : which columns to read, and as what
+    how : of which the size of images and the ids of texts count
     folder : where relative paths of images start
-    image_size, n_tokens, ngrams, max_length : see `ReadOptions`
     progress : whether work longer than two seconds shows a bar
     """
     if roles.kind == "image":
-        return _images(parts, roles.inputs[0], folder, image_size, progress)
+        return _images(parts, roles.inputs[0], folder, how.image_size, progress)
     if roles.kind == "text":
-        return _texts(parts, roles.inputs, n_tokens, ngrams, max_length, progress)
+        return _texts(parts, roles.inputs, how, progress)
     frames = [part.frame(roles.inputs) for part in parts]
     preprocessing = fit_table(frames[0], f"the {parts[0].name} split")
     x: list[NDArray[Any]] = [
@@ -86,8 +84,8 @@ def apply_inputs(
     roles: Roles,
     preprocessing: Mapping[str, Any],
     *,
-    folder: Path | None = None,
-    progress: bool = True,
+    folder: Path | None,
+    progress: bool,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return the inputs of a part, made ready as `preprocessing` says, and its texts if it is text.
 
@@ -162,20 +160,18 @@ def _placed(image: Any, places: Places, split: str, row: int) -> Any:
 def _texts(
     parts: Sequence[Part],
     columns: Sequence[str],
-    n_tokens: int,
-    ngrams: Sequence[int],
-    max_length: int | None,
+    how: ReadOptions,
     progress: bool,
 ) -> Inputs:
     texts = [_joined(part, columns) for part in parts]
-    shape = check_ngrams(ngrams)
-    ids = [hash_ngrams(t, n_tokens=n_tokens, ngrams=shape, progress=progress) for t in texts]
+    shape = check_ngrams(how.ngrams)
+    ids = [hash_ngrams(t, n_tokens=how.n_tokens, ngrams=shape, progress=progress) for t in texts]
     if not any(len(row) for row in ids[0]):
         raise InputError(f"column {columns[0]!r} of the {parts[0].name} split holds no words")
-    length = usual_length(ids[0]) if max_length is None else max_length
+    length = usual_length(ids[0]) if how.max_length is None else how.max_length
     preprocessing = {
         "kind": "text",
-        "n_tokens": n_tokens,
+        "n_tokens": how.n_tokens,
         "ngrams": list(shape),
         "max_length": length,
     }

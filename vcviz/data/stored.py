@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,58 +17,12 @@ from vcviz.data.hub_and_path import open_source, source_folder, source_title
 from vcviz.data.labels import encode_further, encode_labels
 from vcviz.data.lazy_rows import Column, Rows, join_labels
 from vcviz.data.preprocessing import Part, apply_inputs, read_inputs
+from vcviz.data.read_options import ReadOptions
 from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
-from vcviz.data.table_files import Layout
 from vcviz.records import Split, as_float
 
 _TRAIN_NAMES = ("train", "training")
 _TEST_NAMES = ("test", "validation", "valid", "val", "dev")
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How data of ``hub:`` and ``path:`` are read.
-
-    Attributes
-    ----------
-    config, revision : configuration and version of a dataset that has several
-    train_split, test_split : names of the splits to use
-    max_rows : keep at most this many rows of each split, stratified, before anything is decoded
-    header : of CSV files: whether the first row names the columns, or their names where no row
-        does; without names they are called "0", "1", …
-    separator : of CSV files; default the one of ``, ; | tab`` that rows have most of
-    image, text, columns : the input; default as recognised: the one column of images, or of
-        text, or all numbers and strings but an ``index`` or ``id``. Several text columns are
-        joined by a line break; numbers of a table are standardised and its strings one-hot, both
-        by the train split
-    label, labels : the main and the further label columns; default the ClassLabel or a column of
-        a usual name, and every other column that looks like a label
-    label_probs : column of lists of C numbers: each row's distribution over the classes (counts
-        of votes are normalised)
-    extra_labels : further sources (``path:`` or ``hub:``) whose label columns belong to the same
-        rows, matched by their ``index`` column if both have one, else in order
-    image_size : height and width to stretch images to
-    n_tokens, ngrams, max_length : see `encode_texts`; the length is fitted to the train split
-    """
-
-    config: str | None = None
-    revision: str | None = None
-    train_split: str | None = None
-    test_split: str | None = None
-    max_rows: int | None = None
-    header: bool | Sequence[str] = True
-    separator: str | None = None
-    image: str | None = None
-    text: str | Sequence[str] | None = None
-    columns: Sequence[str] | None = None
-    label: str | None = None
-    labels: Sequence[str] | None = None
-    label_probs: str | None = None
-    extra_labels: str | Sequence[str] | None = None
-    image_size: int | Sequence[int] | None = None
-    n_tokens: int = 2**16
-    ngrams: Sequence[int] = (1, 1)
-    max_length: int | None = None
 
 
 def load_stored(
@@ -110,11 +64,7 @@ def load_stored(
         roles = assign_roles(
             features,
             used["train"],
-            image=how.image,
-            text=how.text,
-            columns=how.columns,
-            label=how.label,
-            labels=how.labels,
+            how,
             name=title,
         )
         _check_columns(used, (*roles.inputs, roles.label))
@@ -126,11 +76,8 @@ def load_stored(
         inputs = read_inputs(
             parts,
             roles,
+            how,
             folder=source_folder(source),
-            image_size=how.image_size,
-            n_tokens=how.n_tokens,
-            ngrams=how.ngrams,
-            max_length=how.max_length,
             progress=progress,
         )
         further, names = _further(parts, roles.labels, features, classes)
@@ -159,18 +106,11 @@ def load_stored(
 def read_inputs_like(
     source: str,
     preprocessing: Mapping[str, Any],
+    how: ReadOptions,
     *,
-    seed: int = 0,
-    config: str | None = None,
-    revision: str | None = None,
-    split: str | None = None,
-    max_rows: int | None = None,
-    header: bool | Sequence[str] = True,
-    separator: str | None = None,
-    image: str | None = None,
-    text: str | Sequence[str] | None = None,
-    label: str | None = None,
-    progress: bool = True,
+    split: str | None,
+    seed: int,
+    progress: bool,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return inputs of a source, made ready as those of other data were; labels play no part.
 
@@ -178,13 +118,11 @@ def read_inputs_like(
     ----------
     source : where they are, as for `load_stored`
     preprocessing : of a `Split`: what they become
-    seed : which rows are chosen, where not all are
+    how : `max_rows` are chosen at random, and `label` is a column that is no input
     split : name of the one to read; default the test split, else the one for validation, else
         the first
-    max_rows : keep at most this many, chosen at random
-    label : the column that is a label, and so no input; default as recognised
+    seed : which rows are chosen, where not all are
     progress : whether work longer than two seconds shows a bar
-    config, revision, header, separator, image, text : see `ReadOptions`
 
     Returns
     -------
@@ -196,33 +134,17 @@ def read_inputs_like(
         If the data cannot be read, or are of another kind.
     """
     with ExitStack() as stack:
-        splits = open_source(
-            source,
-            stack,
-            config=config,
-            revision=revision,
-            layout=Layout(header, separator),
-            progress=progress,
-        )
+        splits = open_source(source, stack, how, progress=progress)
         title = source_title(source)
         if split is None:
             split = _first(splits, _TEST_NAMES) or next(iter(splits))
         data = splits[_named(split, splits, title)]
         chosen = np.arange(len(data))
-        limit = None if max_rows is None else check_count("max_rows", max_rows)
+        limit = None if how.max_rows is None else check_count("max_rows", how.max_rows)
         if limit is not None and limit < len(data):
             chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:limit])
-        roles = assign_roles(
-            data.columns,
-            data,
-            image=image,
-            text=text,
-            columns=preprocessing.get("columns"),
-            label=label,
-            labels=(),
-            needs_label=False,
-            name=title,
-        )
+        how = replace(how, columns=preprocessing.get("columns"), labels=())
+        roles = assign_roles(data.columns, data, how, needs_label=False, name=title)
         if roles.kind != preprocessing["kind"]:
             raise InputError(f"{title!r} are {roles.kind} rows, not {preprocessing['kind']} rows")
         if not len(chosen):
@@ -235,14 +157,7 @@ def _used_splits(
     source: str, how: ReadOptions, test_fraction: float | None, stack: ExitStack, progress: bool
 ) -> dict[str, Rows]:
     """Return the splits to use, as `_choose`, with the labels that lie elsewhere."""
-    splits = open_source(
-        source,
-        stack,
-        config=how.config,
-        revision=how.revision,
-        layout=Layout(how.header, how.separator),
-        progress=progress,
-    )
+    splits = open_source(source, stack, how, progress=progress)
     title, others = source_title(source), how.extra_labels or ()
     for other in (others,) if isinstance(others, str) else others:
         joined = open_source(other, stack, progress=progress)

@@ -13,7 +13,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from vcviz.data.columns import usual_labels
 from vcviz.data.dataset_files import File, arrange, exact_split, split_of
 from vcviz.data.lazy_rows import Column, InMemory, OnDisk, Rows, explained
 from vcviz.data.memory import check_memory
+from vcviz.data.read_options import PLAIN, ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,45 +35,15 @@ _SEPARATORS = "\t;|,"
 _LOOK = 20
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a CSV file is written.
-
-    Attributes
-    ----------
-    header : whether the first row names the columns, or their names where no row does
-    separator : between columns; None for the one of ``, ; | tab`` that rows have most of
-    """
-
-    header: bool | Sequence[str] = True
-    separator: str | None = None
-
-    def __post_init__(self) -> None:
-        names = not isinstance(self.header, bool)
-        if names and (
-            not isinstance(self.header, (list, tuple))
-            or not all(isinstance(name, str) for name in self.header)
-            or len(set(self.header)) < max(1, len(self.header))
-        ):
-            raise InputError(
-                f"header must be true, false or the names of the columns, got {clip(self.header)}"
-            )
-        if self.separator is not None and not (isinstance(self.separator, str) and self.separator):
-            raise InputError(f"separator must be text like ';', got {clip(self.separator)}")
-
-
-PLAIN = Layout()
-
-
 def read_tables(
-    files: Sequence[File], layout: Layout = PLAIN, *, progress: bool = True
+    files: Sequence[File], how: ReadOptions = PLAIN, *, progress: bool = True
 ) -> dict[str, Rows]:
     """Return the rows of each split that files of tables hold.
 
     Parameters
     ----------
     files : of which those of one kind are read, that which takes the most room
-    layout : of CSV files
+    how : of which what is said of CSV files counts
     progress : whether reading longer than two seconds shows a bar
 
     Raises
@@ -84,13 +54,13 @@ def read_tables(
     room: Counter[str] = Counter()
     for file in files:
         room[file.kind] += 1 + os.path.getsize(file.path)
-    kind = "csv" if layout != PLAIN and "csv" in room else room.most_common(1)[0][0]
-    if layout != PLAIN and kind != "csv":
+    kind = "csv" if how.of_csv and "csv" in room else room.most_common(1)[0][0]
+    if how.of_csv and kind != "csv":
         raise InputError(f"header= and separator= are for CSV files, not for {kind}")
     groups = arrange([f for f in files if f.kind == kind], by_stem=True)
     found: dict[str, Rows] = {}
     for split, group in groups.items():
-        for inner, rows in _read_group(kind, group, layout, progress).items():
+        for inner, rows in _read_group(kind, group, how, progress).items():
             # A file without splits of its own belongs to that of its name.
             name = split if inner == "" else inner
             if name in found:
@@ -99,10 +69,10 @@ def read_tables(
     return found
 
 
-def read_frame(path: str, kind: str, layout: Layout, *, progress: bool = True) -> pd.DataFrame:
+def read_frame(path: str, kind: str, how: ReadOptions, *, progress: bool = True) -> pd.DataFrame:
     """Return a table of one split as a frame."""
     file = File(path, (), os.path.basename(path), kind)
-    splits = _read_group(kind, [file], layout, progress)
+    splits = _read_group(kind, [file], how, progress)
     if len(splits) != 1:
         raise InputError(f"{file.name} holds several splits")
     rows = next(iter(splits.values()))
@@ -110,7 +80,7 @@ def read_frame(path: str, kind: str, layout: Layout, *, progress: bool = True) -
 
 
 def _read_group(
-    kind: str, files: Sequence[File], layout: Layout, progress: bool
+    kind: str, files: Sequence[File], how: ReadOptions, progress: bool
 ) -> dict[str, Rows]:
     """Return the rows of files of one kind by split; that of files which name none is ""."""
     if kind in ("parquet", "arrow"):
@@ -118,7 +88,7 @@ def _read_group(
     parts: dict[str, list[Any]] = {}
     for file in files:
         with explained(file.name):
-            for split, one in _READERS[kind](file, layout, progress).items():
+            for split, one in _READERS[kind](file, how, progress).items():
                 parts.setdefault(split, []).append(one)
     return {split: _stacked(several, files) for split, several in parts.items()}
 
@@ -151,7 +121,7 @@ def _several(files: Sequence[File]) -> str:
 # ---------------------------------------------------------------- CSV
 
 
-def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
+def _csv(file: File, how: ReadOptions, progress: bool) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     def read(encoding: str) -> pd.DataFrame:
@@ -161,9 +131,9 @@ def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
         lines = [line for line in lines if line.strip()]
         if not lines:
             raise InputError("it is empty")
-        separator = layout.separator or _separator(lines, file.name)
+        separator = how.separator or _separator(lines, file.name)
         comma = separator == ";" and re.search(r"(^|;)-?\d+,\d+\s*(;|$)", lines[-1])
-        names = None if layout.header is True else _names(lines[0], separator, layout.header)
+        names = None if how.header is True else _names(lines[0], separator, how.header)
         with _bytes(file, progress) as stream:
             frame = pd.read_csv(
                 stream,
@@ -191,7 +161,7 @@ def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
     except UnicodeDecodeError:
         frame = read("latin-1")
     # What is read without a header ends in empty lines at times.
-    frame = frame.dropna(how="all", ignore_index=True) if layout.header is not True else frame
+    frame = frame.dropna(how="all", ignore_index=True) if how.header is not True else frame
     return {"": frame.rename(columns=str)}
 
 
@@ -225,7 +195,7 @@ def _separator(lines: Sequence[str], name: str) -> str:
 # ---------------------------------------------------------------- JSON
 
 
-def _json(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
+def _json(file: File, how: ReadOptions, progress: bool) -> dict[str, pd.DataFrame]:
     with _bytes(file, progress) as stream:
         text = _unpacked(stream, file).read().decode("utf-8-sig")
     try:
@@ -277,7 +247,7 @@ def _json_frame(value: Any) -> pd.DataFrame:
 # ---------------------------------------------------------------- NumPy
 
 
-def _npz(file: File, layout: Layout, progress: bool) -> dict[str, Rows]:
+def _npz(file: File, how: ReadOptions, progress: bool) -> dict[str, Rows]:
     """Return the arrays of each split; ``x_train`` and ``train_images`` name theirs."""
     with zipfile.ZipFile(file.path) as archive:
         need = sum(entry.file_size for entry in archive.infolist())
