@@ -40,7 +40,9 @@ class FakeRun:
 
     def __init__(self, head: str = "softmax", dim: int = 2, epochs: tuple[int, ...] = (0, 2, 5)):
         self.name = f"fake-{head}-d{dim}"
-        self.config = SimpleNamespace(head=head, latent_dim=dim, seed=0)
+        self.config = SimpleNamespace(
+            head=head, latent_dim=dim, seed=0, head_options={}, stochastic=False
+        )
         self.class_names = NAMES
         self.anticipates = "implied" if head == "softmax" else "stated"
         self.epochs = list(epochs)

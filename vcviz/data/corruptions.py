@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, clip, unknown
-from vcviz.base.options import check_count
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_choice, check_count
 from vcviz.records import Split
 
 Floats = NDArray[np.float32]
@@ -82,9 +82,7 @@ def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
     >>> bool(np.abs(noisy.x.astype(int) - test.x).mean() > 10)
     True
     """
-    if kind not in CORRUPTIONS:
-        raise unknown("corruption", kind, CORRUPTIONS)
-    found = CORRUPTIONS[kind]
+    found = CORRUPTIONS[check_choice("corruption", kind, CORRUPTIONS)]
     if found.data != split.kind:
         raise InputError(
             f"{kind!r} corrupts {found.data} rows, {split.name!r} is {split.kind}; "

@@ -186,25 +186,20 @@ def arrange(files: Sequence[File], *, by_stem: bool = False) -> dict[str, list[F
     by_stem : whether the names of files count, as they do for tables
     """
     files = below_common(files)
-    tops = {f.parts[0] if f.parts else "" for f in files}
-    splits = _split_names(tops)
-    if splits:
-        groups: dict[str, list[File]] = {}
-        for file in files:
-            if file.parts and file.parts[0] in splits:
-                inner = file._replace(parts=file.parts[1:])
-                groups.setdefault(splits[file.parts[0]], []).append(inner)
-        return groups
-    if by_stem:
-        stems = {f.name: f.name.split(".")[0] for f in files}
-        named = _split_names(set(stems.values()))
-        if named:
-            groups = {}
-            for file in files:
-                if stems[file.name] in named:
-                    groups.setdefault(named[stems[file.name]], []).append(file)
-            return groups
-    return {"train": list(files)}
+    names = [f.parts[0] if f.parts else "" for f in files]
+    splits = _split_names(set(names))
+    inner = bool(splits)
+    if by_stem and not splits:
+        names = [f.name.split(".")[0] for f in files]
+        splits = _split_names(set(names))
+    if not splits:
+        return {"train": list(files)}
+    groups: dict[str, list[File]] = {}
+    for file, name in zip(files, names, strict=True):
+        if name in splits:
+            found = file._replace(parts=file.parts[1:]) if inner else file
+            groups.setdefault(splits[name], []).append(found)
+    return groups
 
 
 def below_common(files: Sequence[File]) -> list[File]:

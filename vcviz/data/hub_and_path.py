@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from vcviz.base.errors import InputError, MissingError, clip, nearest, shorten
+from vcviz.base.errors import InputError, MissingError, clip, nearest
 from vcviz.base.json_files import inside, read_json
 from vcviz.data.dataset_files import File, kind_of, list_files, refusal, unpack
 from vcviz.data.documents import read_documents
-from vcviz.data.lazy_rows import OnDisk, Rows
+from vcviz.data.lazy_rows import OnDisk, Rows, in_a_line
 from vcviz.data.read_options import PLAIN, ReadOptions
 from vcviz.data.table_files import read_tables
 
@@ -299,20 +299,13 @@ def _one_line(name: str, *, online: bool = True) -> Iterator[None]:
         raise InputError(f"{name} does not fit into memory; make a smaller copy") from None
     except Exception as error:  # five libraries meet here
         if type(error).__name__ == "DatasetNotFoundError":
-            raise MissingError(f"{name}: {_line(error)}") from None
+            raise MissingError(f"{name}: {in_a_line(error)}") from None
         if not online and isinstance(error, (ConnectionError, FileNotFoundError)):
             raise MissingError(
                 f"{name} is not in the cache and the Hub cannot be reached; connect once to "
                 "download it, or give a local copy as path:<folder>"
             ) from None
-        raise InputError(f"{name} cannot be read as a dataset: {_line(_root(error))}") from None
-
-
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _line(error: BaseException) -> str:
-    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise InputError(f"{name} cannot be read as a dataset: {in_a_line(cause)}") from None

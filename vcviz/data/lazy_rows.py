@@ -250,8 +250,12 @@ def explained(name: str) -> Iterator[None]:
     except RecursionError:
         raise InputError(f"{name} nests lists and objects too deeply; flatten its rows") from None
     except Exception as error:  # five libraries meet here
-        line = shorten(" ".join(str(error).split()), 300) or type(error).__name__
-        raise InputError(f"{name} cannot be read: {line}") from None
+        raise InputError(f"{name} cannot be read: {in_a_line(error)}") from None
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what a library says, for a message."""
+    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)
 
 
 def join_labels(

@@ -27,8 +27,9 @@ from tqdm.auto import tqdm
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
-from vcviz.base.options import check_count, check_fraction, check_number
+from vcviz.base.options import check_choice, check_count, check_fraction, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
+from vcviz.data.tables import plain_table
 from vcviz.records import LatentPrior, Split, as_float
 
 ARRANGEMENTS = ("circle", "diagonal", "random")
@@ -162,7 +163,6 @@ def _draw(prior: LatentPrior, n: int, noise: float, seed: int) -> Split:
     # The other classes are a shift of 1..C-1 away, each equally likely.
     shift = np.where(rng.random(n) < noise, rng.integers(1, prior.n_classes, n), 0)
     y = (clean + shift) % prior.n_classes
-    columns = [f"x{i + 1}" for i in range(prior.latent_dim)]
     return Split(
         x=x,
         y=y,
@@ -171,14 +171,7 @@ def _draw(prior: LatentPrior, n: int, noise: float, seed: int) -> Split:
         kind="table",
         label_probs=noisy(np.exp(prior.log_posterior(x)), noise),
         labels={"clean_label": clean} if noise else {},
-        preprocessing={
-            "kind": "table",
-            "columns": columns,
-            "categories": {},
-            "features": columns,
-            "mean": [0.0] * prior.latent_dim,
-            "scale": [1.0] * prior.latent_dim,
-        },
+        preprocessing=plain_table([f"x{i + 1}" for i in range(prior.latent_dim)]),
     )
 
 
@@ -259,8 +252,7 @@ def _spread(
         return {"scale_tril": np.linalg.cholesky(matrices)}
     if covariance == "isotropic":
         return {"scale": np.repeat(scales, dim, axis=1)}
-    if covariance not in COVARIANCES:
-        raise unknown("covariance", covariance, COVARIANCES)
+    check_choice("covariance", covariance, COVARIANCES)
     axes = scales * 2 ** rng.uniform(-1, 1, (n_classes, dim))
     if covariance == "diagonal":
         return {"scale": axes}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, unknown
-from vcviz.base.options import check_count
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_count
 from vcviz.data.columns import assign_roles
 from vcviz.data.hub_and_path import open_source, source_folder, source_title
 from vcviz.data.labels import encode_further, encode_labels
@@ -68,7 +68,8 @@ def load_stored(
             name=title,
         )
         _check_columns(used, (*roles.inputs, roles.label))
-        y, classes = _labels(used, roles.label, features)
+        raw = {name: data.values(roles.label) for name, data in used.items()}
+        y, classes = encode_labels(roles.label, raw, features[roles.label].names)
         share = TEST_FRACTION if test_fraction is None else test_fraction
         rows = _rows(y, how.max_rows, share, seed)
         train_data = used["train"]
@@ -138,7 +139,7 @@ def read_inputs_like(
         title = source_title(source)
         if split is None:
             split = _first(splits, _TEST_NAMES) or next(iter(splits))
-        data = splits[_named(split, splits, title)]
+        data = splits[check_choice(f"split of {title!r}", split, splits)]
         chosen = np.arange(len(data))
         limit = None if how.max_rows is None else check_count("max_rows", how.max_rows)
         if limit is not None and limit < len(data):
@@ -173,10 +174,12 @@ def _choose(
     title: str,
 ) -> dict[str, Rows]:
     """Return the splits to use under "train" and, unless one is to be made, "test"."""
-    asked = [None if s is None else _named(s, splits, title) for s in (train_split, test_split)]
+    for asked in (train_split, test_split):
+        if asked is not None:
+            check_choice(f"split of {title!r}", asked, splits)
     if test_split is not None and test_fraction is not None:
         raise InputError("give test_split or test_fraction, not both")
-    train_name = asked[0] or _first(splits, _TRAIN_NAMES)
+    train_name = train_split or _first(splits, _TRAIN_NAMES)
     if train_name is None and len(splits) == 1:
         train_name = next(iter(splits))
     if train_name is None:
@@ -184,7 +187,7 @@ def _choose(
             f"{title!r} has no split called 'train' but {', '.join(splits)}; name one with "
             "train_split="
         )
-    test_name = asked[1]
+    test_name = test_split
     if test_name is None and test_fraction is None:
         others = [name for name in splits if name != train_name]
         test_name = _first(others, _TEST_NAMES)
@@ -203,12 +206,6 @@ def _first(splits: Iterable[str], names: Sequence[str]) -> str | None:
     return next((lower[name] for name in names if name in lower), None)
 
 
-def _named(name: str, splits: dict[str, Rows], title: str) -> str:
-    if name not in splits:
-        raise unknown(f"split of {title!r}", name, splits)
-    return name
-
-
 def _check_columns(used: dict[str, Rows], columns: Sequence[str]) -> None:
     for name, data in used.items():
         for column in columns:
@@ -218,17 +215,6 @@ def _check_columns(used: dict[str, Rows], columns: Sequence[str]) -> None:
                     f"the {name} split has no column {column!r}; its columns are: "
                     f"{', '.join(data.columns)}{advice if name == 'test' else ''}"
                 )
-
-
-def _labels(
-    used: dict[str, Rows], label: str, features: dict[str, Column]
-) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
-    """Return the labels of all rows of each split in use, and the class names."""
-    raw = [data.values(label) for data in used.values()]
-    train, test, classes = encode_labels(
-        label, raw[0], raw[1] if len(raw) > 1 else None, features[label].names
-    )
-    return {"train": train} if test is None else {"train": train, "test": test}, classes
 
 
 def _rows(

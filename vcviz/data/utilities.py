@@ -18,6 +18,7 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
+from vcviz.data.tables import plain_table
 from vcviz.metrics.noisy_scores import argmax_probs
 from vcviz.records import LogitLaw, Split, as_float
 
@@ -85,14 +86,7 @@ def load_utilities(
         kind="table",
         label_probs=argmax_probs(utilities),
         truth=law | _numbers(law),
-        preprocessing={
-            "kind": "table",
-            "columns": [f"x{i + 1}" for i in range(dim)],
-            "categories": {},
-            "features": [f"x{i + 1}" for i in range(dim)],
-            "mean": [0.0] * dim,
-            "scale": [1.0] * dim,
-        },
+        preprocessing=plain_table([f"x{i + 1}" for i in range(dim)]),
     )
     return train_and_test(whole, test_fraction, seed=seed)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, clip, expect
+from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
 from vcviz.geometry import fit_projection
 from vcviz.geometry.projections import plane_latents
@@ -161,7 +161,6 @@ def plane_grid(
     if projection is None:
         method = "pair" if lat.latent_dim <= 2 else "pca"
         projection = fit_projection(lat, method=method)  # type: ignore[arg-type]
-    expect("projection", projection, Projection, "see vcviz.fit_projection")
     if ranges is None:
         ranges = square_ranges(projection(lat.z))
     bounds = as_float("ranges", ranges, 2, np.float64)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from vcviz.base.errors import InputError, clip, unknown
-from vcviz.base.options import check_fraction
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_choice, check_fraction
 from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import (
     LARGEST,
@@ -68,8 +68,7 @@ class LatentPrior(Parameters):
     """
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise unknown("family", self.family, FAMILIES)
+        check_choice("family", self.family, FAMILIES)
         mean = as_float("mean", self.mean, 2, np.float64)
         if mean.size == 0:
             raise InputError(f"mean must be (C, D) with at least one of each, got {mean.shape}")
