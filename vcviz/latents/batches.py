@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -95,30 +94,29 @@ def keeps_order(data: Any) -> bool:
 
 
 def batches_of(data: Any, batch_size: int, takes: Signature = ANYTHING) -> Iterator[Batch]:
-    """Yield the batches of `data`, whichever of the forms of `extract_latents` it has.
+    """Yield the batches of `resolved` data, whichever of the forms of `extract_latents` it has.
 
     `takes` says which columns of a batch the model has a use for.
     """
-    data = resolved(data)
     if isinstance(data, Split):
         data = (data.x, data.y)
     if _is_pair(data):
         yield from _slices(data[0], data[1], batch_size, takes)
-    elif _is_hugging_face(data):
-        for columns in _hugging_face_batches(data, batch_size):
-            yield _parted(columns, takes)
+        return
+    if _is_hugging_face(data):
+        batches = data.iter(batch_size=batch_size)
     elif isinstance(data, Dataset):
-        for rows in _row_batches(data, batch_size):
-            yield _parted(_collated(rows), takes)
-    elif not isinstance(data, Iterable) or isinstance(
+        batches = _at_home(DataLoader(data, batch_size, collate_fn=_collated))
+    elif isinstance(data, Iterable) and not isinstance(
         data, (str, bytes, Mapping, Tensor, np.ndarray)
     ):
+        batches = _at_home(data)
+    else:
         raise InputError(
             f"data must be a Split, a pair (x, y) or a loader of batches, got {type(data).__name__}"
         )
-    else:
-        for batch in _at_home(data):
-            yield _parted(batch, takes)
+    for batch in batches:
+        yield _parted(batch, takes)
 
 
 # ---------------------------------------------------------------- forms of data
@@ -162,26 +160,6 @@ def _slices(x: Any, y: Any, batch_size: int, takes: Signature) -> Iterator[Batch
         # A copy: a model may work in place on its input.
         x = part.clone() if isinstance(part, Tensor) else _tensor("x", part)
         yield Batch(x, y[start : start + batch_size])
-
-
-def _hugging_face_batches(data: Any, batch_size: int) -> Iterator[dict[str, Any]]:
-    """Yield the columns of a Hugging Face data set, with or without a format."""
-    if hasattr(data, "iter"):
-        yield from data.iter(batch_size=batch_size)
-        return
-    for start in range(0, len(data), batch_size):
-        yield data[start : start + batch_size]
-
-
-def _row_batches(data: Any, batch_size: int) -> Iterator[list[Any]]:
-    """Yield the rows of a torch data set, in their order and without drawing random numbers."""
-    if isinstance(data, IterableDataset):
-        rows = iter(data)
-        while batch := list(islice(rows, batch_size)):
-            yield batch
-        return
-    for start in range(0, len(data), batch_size):
-        yield [data[i] for i in range(start, min(start + batch_size, len(data)))]
 
 
 def _collated(rows: list[Any]) -> Any:

@@ -15,13 +15,11 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.latents.extraction import to_numpy
-from vcviz.latents.modules import float_type, own_device, unwrapped
-from vcviz.latents.planes import latent_outputs, plane_grid
+from vcviz.latents.modules import unwrapped
+from vcviz.latents.planes import latent_outputs, placed, plane_grid
 from vcviz.metrics.ood import METHODS, OF_OUTPUT, UNITS, score, separation, threshold_at_tpr
 from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPrior, LatentSet, PlaneField, Projection, as_float, as_labels
-
-_ROWS = 65_536
 
 
 def has_critic(model: nn.Module) -> bool:
@@ -61,18 +59,16 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
     if label is not None:
         as_labels("label", [label], 1, head.n_classes)
     labels = range(head.n_classes) if label is None else [label]
-    device = own_device(inner)
-    dtype = float_type(inner)
     found = []
     with torch.no_grad():
-        for part in torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS):
-            placed = head.place(part.to(device, dtype))
+        for part in placed(inner, as_float("z", z, 2)):
+            at = head.place(part)
             ratios = [
-                to_numpy(head.log_ratio(placed, torch.full((len(part),), k, device=device)))
+                to_numpy(head.log_ratio(at, torch.full((len(part),), k, device=part.device)))
                 for k in labels
             ]
             if label is None:
-                posterior = to_numpy(head.log_probs(placed))
+                posterior = to_numpy(head.log_probs(at))
                 found.append(logsumexp(posterior + np.stack(ratios, axis=1), axis=1))
             else:
                 found.append(ratios[0])

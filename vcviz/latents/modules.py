@@ -170,12 +170,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
                         module.training = entry[1]
 
 
-def read_elsewhere(model: nn.Module) -> bool:
-    """Return whether more than one reading of a model is open."""
-    with _LOCK:
-        return any(_OPEN.get(id(m), (0, 0, 0))[2] > 1 for m in model.modules())
-
-
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
     """Leave the random numbers of the session as they are: torch's, NumPy's and Python's."""
@@ -212,7 +206,9 @@ def move(model: nn.Module, device: torch.device | str) -> None:
     InputError
         If it is spread over several now, or the device cannot be used.
     """
-    if read_elsewhere(model) and torch.device(device) != own_device(model):
+    with _LOCK:
+        elsewhere = any(_OPEN.get(id(m), (0, 0, 0))[2] > 1 for m in model.modules())
+    if elsewhere and torch.device(device) != own_device(model):
         raise InputError("the model is being read elsewhere; leave device= out, or wait")
     homes = {str(t.device) for t in _tensors(model)}
     if len(homes) > 1:

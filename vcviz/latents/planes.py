@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip
@@ -67,14 +67,10 @@ def latent_outputs(
             f"the model's last linear layer takes latents of {layer.in_features} dimensions, "
             f"got {z.shape[1]}"
         )
-    rows = torch.from_numpy(z.copy()).split(_ROWS)
-    device = own_device(inner)
-    dtype = float_type(inner)
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(own_device(inner)).manual_seed(seed)
     found = []
     with torch.no_grad():
-        for part in rows:
-            part = part.to(device, dtype)
+        for part in placed(inner, z):
             if layer is not None:
                 logits = layer(part)
                 outputs = logits.log_softmax(1), -logits.logsumexp(1)
@@ -83,6 +79,12 @@ def latent_outputs(
             found.append([to_numpy(output) for output in outputs])
     log_probs, energy = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return log_probs, energy
+
+
+def placed(model: nn.Module, z: NDArray[np.float32]) -> Iterator[Tensor]:
+    """Yield blocks of latents on a model's device, in its type."""
+    for rows in torch.from_numpy(z.copy()).split(_ROWS):
+        yield rows.to(own_device(model), float_type(model))
 
 
 @takes_records
