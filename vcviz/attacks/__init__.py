@@ -16,7 +16,6 @@ from vcviz.attacks.objectives import LOSSES as LOSSES
 from vcviz.attacks.options import AttackOptions, Plan, goals
 from vcviz.attacks.steps import Step, walk
 from vcviz.attacks.victim import Subject, subject, under_attack
-from vcviz.attacks.victim import as_inputs as as_inputs
 from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.latents.extraction import to_numpy

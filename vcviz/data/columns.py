@@ -56,15 +56,11 @@ def assign_roles(
     needs_label: bool = True,
     name: str,
 ) -> Roles:
-    """Return the roles of the columns of a dataset.
+    """Return the roles of the columns of a dataset: those asked for, and what is recognised.
 
-    Parameters
-    ----------
-    features : column name to what it holds
-    rows : of the train split, looked at where names do not settle which column is the label
-    how : which columns were asked for
-    needs_label : whether there must be a label; else what could be one is only no input
-    name : of the dataset, for messages
+    `features` may hold columns of the test split alone; `rows`, of the train split, are looked at
+    where names do not settle which column is the label. Where no label is needed, what could be
+    one is only no input.
 
     Raises
     ------

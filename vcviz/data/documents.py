@@ -25,15 +25,9 @@ _LOOK = 100
 
 
 class Documents(Rows):
-    """Files of one split: their pixels or words, and what is known of each.
+    """Files of one split, one a row, and `further` columns of the same rows.
 
-    Parameters
-    ----------
-    kind : "image" or "text", which also names the column
-    files : one a row
-    further : columns of the same rows
-    columns : what those hold
-    progress : whether reading longer than two seconds shows a bar
+    Their pixels or words are the column called "image" or "text", as is their kind.
     """
 
     def __init__(
@@ -77,16 +71,9 @@ def read_documents(
 ) -> dict[str, Rows]:
     """Return the images or texts of each split, with their labels where they have any.
 
-    A class is the innermost folder in which the files differ. Tables beside them add their columns
-    to the files that they name, by a path or by a name with or without its suffix.
-
-    Parameters
-    ----------
-    kind : "image" or "text"
-    folder : of the dataset
-    files : all of its files
-    how : how tables beside them are read
-    progress : whether work longer than two seconds shows a bar
+    A class is the innermost folder in which the files differ. Tables beside them, read as asked,
+    add their columns to the files that they name, by a path or by a name with or without its
+    suffix.
     """
     splits = {
         name: class_folders(group)

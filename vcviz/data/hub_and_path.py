@@ -40,12 +40,7 @@ def open_source(
 ) -> dict[str, Rows]:
     """Return the splits of ``hub:<owner/name>`` or ``path:<folder or file>`` by their names.
 
-    Parameters
-    ----------
-    name : where the data are
-    stack : closed when the rows are no longer needed, which removes what was unpacked
-    how : of which `config`, `revision` and what is said of CSV files counts
-    progress : whether what takes longer than two seconds shows a bar
+    What is unpacked lasts until `stack` is closed: until the rows are no longer needed.
 
     Raises
     ------

@@ -70,16 +70,9 @@ def encode_further(
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...] | None]:
     """Return a further label column of each split as integers, with names of its own if it has any.
 
-    Integers stay as they are; strings that are all class names become their numbers; other
-    strings are numbered in sorted order. A split in which the column is wholly missing is left
-    out.
-
-    Parameters
-    ----------
-    name : of the column
-    columns : split name to its values there
-    names : class names where the column states them
-    classes : names of the main label
+    Integers stay as they are; strings that are all names of `classes`, of the main label, become
+    their numbers; other strings are numbered in sorted order. A split in which the column is wholly
+    missing is left out.
     """
     values = {p: _checked(name, v, p) for p, v in columns.items() if not missing(v).all()}
     if not values or all(v.dtype.kind in "iub" for v in values.values()):

@@ -280,15 +280,7 @@ def _log_weights(
 def true_numbers(
     prior: LatentPrior, *, label_noise: float = 0.0, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
-    """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method.
-
-    Parameters
-    ----------
-    prior : class-conditional Gaussians with their weights
-    label_noise : share of the labels replaced by another class, each equally likely
-    seed : of the Monte-Carlo draws
-    progress : whether work longer than two seconds shows a bar
-    """
+    """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method."""
     entropy = float(entr(noisy(np.exp(prior.log_weight), label_noise)).sum())
     line = as_line(prior)
     if line is None:

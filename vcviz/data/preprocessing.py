@@ -58,13 +58,7 @@ def read_inputs(
 ) -> Inputs:
     """Return the inputs of every part; the first is the one that is fitted to.
 
-    Parameters
-    ----------
-    parts : the train part, then the test part
-    roles : which columns to read, and as what
-    how : of which the size of images and the ids of texts count
-    folder : where relative paths of images start
-    progress : whether work longer than two seconds shows a bar
+    Relative paths of images start at `folder`.
     """
     if roles.kind == "image":
         return _images(parts, roles.inputs[0], folder, how.image_size, progress)
@@ -87,15 +81,7 @@ def apply_inputs(
     folder: Path | None,
     progress: bool,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Return the inputs of a part, made ready as `preprocessing` says, and its texts if it is text.
-
-    Parameters
-    ----------
-    part : the rows
-    roles : which columns to read, and as what
-    preprocessing : of a `Split`
-    folder, progress : as for `read_inputs`
-    """
+    """Return the inputs of a part, made as `preprocessing` says, and its texts if it is text."""
     if roles.kind == "table":
         frame = part.frame(roles.inputs)
         return apply_table(preprocessing, frame, f"the {part.name} split"), None

@@ -113,21 +113,10 @@ def read_inputs_like(
     seed: int,
     progress: bool,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Return inputs of a source, made ready as those of other data were; labels play no part.
+    """Return inputs of a source, made ready as those of other data were, and their texts.
 
-    Parameters
-    ----------
-    source : where they are, as for `load_stored`
-    preprocessing : of a `Split`: what they become
-    how : `max_rows` are chosen at random, and `label` is a column that is no input
-    split : name of the one to read; default the test split, else the one for validation, else
-        the first
-    seed : which rows are chosen, where not all are
-    progress : whether work longer than two seconds shows a bar
-
-    Returns
-    -------
-    x, texts : the inputs, and the texts that they were made of if they are text
+    Labels play no part: `how.label` is a column that is no input. The split is the one asked for,
+    or that for testing, or for validation, or the first; `max_rows` of it are chosen at random.
 
     Raises
     ------

@@ -40,11 +40,7 @@ def read_tables(
 ) -> dict[str, Rows]:
     """Return the rows of each split that files of tables hold.
 
-    Parameters
-    ----------
-    files : of which those of one kind are read, that which takes the most room
-    how : of which what is said of CSV files counts
-    progress : whether reading longer than two seconds shows a bar
+    Files of one kind are read, of that which takes the most room.
 
     Raises
     ------

@@ -63,15 +63,8 @@ def reading(
 
     While the block runs the model is in evaluation mode, and on `device`. Afterwards, also after an
     error, it is back on its device, and every module has the training flag it had. Several threads
-    may read one model; none sees what another reads.
-
-    Parameters
-    ----------
-    model : a `Classifier`, or any module from a batch to logits or log-probabilities
-    layer : name of the module whose input is the latent; default: for our models what `encode`
-        gives, else the last tensor of the forward pass of which the scores are an affine map
-    device : default the model's own
-    strict : whether a model without latents is refused; else its log-probabilities stand for them
+    may read one model; none sees what another reads. A model without latents is refused if
+    `strict`; else its log-probabilities stand for them. `layer` is as for `extract_latents`.
 
     Raises
     ------

@@ -129,6 +129,11 @@ class Split:
         """(C,) number of rows of each class."""
         return np.bincount(self.y, minlength=self.n_classes)
 
+    @property
+    def floats(self) -> NDArray[Any]:
+        """The inputs, images of bytes brought to [0, 1]."""
+        return self.x.astype(np.float32) / 255 if self.x.dtype == np.uint8 else self.x
+
     def take(self, rows: ArrayLike, name: str | None = None) -> Split:
         """Return the split of `rows` (integer positions or a boolean mask), in that order."""
         rows = as_places(rows, len(self))
