@@ -69,10 +69,9 @@ class Backdrops:
             return False
         if getattr(self._source.run, "anticipates", None) is not None:
             return True
-        from vcviz.latents.modules import unwrapped
-        from vcviz.models.classifier import Classifier
+        from vcviz.latents.modules import is_ours, unwrapped
 
-        return isinstance(unwrapped(self._model()), Classifier)
+        return is_ours(unwrapped(self._model()))
 
     @property
     def has_regions(self) -> bool:

@@ -187,15 +187,14 @@ def _implied(
     model: Any, lat: LatentSet, found: Any, own: Own
 ) -> tuple[LatentPrior | None, str, Any]:
     """Return the law that the affine map to the scores implies, why there is none, and the map."""
-    from vcviz.latents.modules import unwrapped
-    from vcviz.models.classifier import Classifier
+    from vcviz.latents.modules import is_ours, unwrapped
 
-    inner = unwrapped(model)
+    inner: Any = unwrapped(model)
     if own.weight is not None:
         if found.has_latents and not (told := makes_scores(own.weight, own.bias, lat)):
             return implied_prior(own.weight, own.bias, lat, verify=False), "", _layer(own)
         return None, told if found.has_latents else found.told, None
-    if isinstance(inner, Classifier):
+    if is_ours(inner):
         layer = inner.head.linear_layer() if own.layer is None else None
     else:
         layer = found.layer

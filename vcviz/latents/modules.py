@@ -35,6 +35,11 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return inner
 
 
+def is_ours(model: nn.Module) -> bool:
+    """Return whether the model is a `Classifier`, for rooms that import no torch at the top."""
+    return isinstance(model, Classifier)
+
+
 def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
     """Return the (C,) label frequencies that the log-probabilities are for; None if not known."""
     inner = unwrapped(model)
