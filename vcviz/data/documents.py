@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -202,19 +203,14 @@ def _typed(values: Values) -> Values:
 
 def _unique(names: Sequence[str]) -> dict[str, int]:
     """Return the number of each name that comes once."""
-    places: dict[str, int] = {}
-    for k, name in enumerate(names):
-        places[name] = -1 if name in places else k
-    return {name: k for name, k in places.items() if k >= 0}
+    times = Counter(names)
+    return {name: k for k, name in enumerate(names) if times[name] == 1}
 
 
 def _in_order(names: set[str]) -> list[str]:
     """Return names sorted; numbers by their value."""
-    return (
-        sorted(names, key=lambda n: (int(n), n))
-        if all(n.isdecimal() for n in names)
-        else sorted(names)
-    )
+    numbers = all(name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name) if numbers else 0, name))
 
 
 def _texts(files: Sequence[File], progress: bool) -> Values:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, unknown
@@ -22,7 +21,7 @@ from vcviz.data.mixture import load_mixture
 from vcviz.data.read_options import ReadOptions
 from vcviz.data.stored import load_stored, read_inputs_like
 from vcviz.data.strangers import STRANGERS, make_strangers
-from vcviz.data.subsets import imbalanced, subset
+from vcviz.data.subsets import imbalanced, some_rows, subset
 from vcviz.data.utilities import load_utilities
 from vcviz.records import Split
 
@@ -164,7 +163,7 @@ def load_strangers(
         source = "rotated" if square else "noise"
     if source in STRANGERS:
         made = make_strangers(like, source, seed=seed)
-        return made if max_rows is None else made.take(_few(len(made), max_rows, seed))
+        return made.take(some_rows(len(made), max_rows, seed))
     title, x, texts = source, np.empty(0), None
     if source not in DATASETS and _is_stored(source):
         preprocessing = dict(like.preprocessing)
@@ -185,8 +184,7 @@ def load_strangers(
             x = x.astype(like.x.dtype) / 255
     else:
         other = load_data(source, **{"seed": seed, "progress": progress, **options})[1]
-        if max_rows is not None:
-            other = other.take(_few(len(other), max_rows, seed))
+        other = other.take(some_rows(len(other), max_rows, seed))
         if other.kind != like.kind or other.x.shape[1:] != like.x.shape[1:]:
             raise InputError(
                 f"strangers {clip(source)} are {other.kind} rows of shape {other.x.shape[1:]}, "
@@ -202,11 +200,6 @@ def load_strangers(
         texts=texts,
         preprocessing=like.preprocessing,
     )
-
-
-def _few(n: int, most: int, seed: int) -> NDArray[np.int64]:
-    most = check_count("max_rows", most)
-    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
 
 
 def dataset_options(name: str) -> list[str]:

@@ -18,7 +18,7 @@ from vcviz.data.labels import encode_further, encode_labels
 from vcviz.data.lazy_rows import Column, Rows, join_labels
 from vcviz.data.preprocessing import Part, apply_inputs, read_inputs
 from vcviz.data.read_options import ReadOptions
-from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
+from vcviz.data.subsets import TEST_FRACTION, some_rows, split_rows, subset_rows
 from vcviz.records import Split, as_float
 
 _TRAIN_NAMES = ("train", "training")
@@ -129,10 +129,7 @@ def read_inputs_like(
         if split is None:
             split = _first(splits, _TEST_NAMES) or next(iter(splits))
         data = splits[check_choice(f"split of {title!r}", split, splits)]
-        chosen = np.arange(len(data))
-        limit = None if how.max_rows is None else check_count("max_rows", how.max_rows)
-        if limit is not None and limit < len(data):
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:limit])
+        chosen = some_rows(len(data), how.max_rows, seed)
         how = replace(how, columns=preprocessing.get("columns"), labels=())
         roles = assign_roles(data.columns, data, how, needs_label=False, name=title)
         if roles.kind != preprocessing["kind"]:

@@ -20,6 +20,7 @@ from vcviz.records.checks import as_indices as as_indices
 from vcviz.records.checks import as_known as as_known
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
+from vcviz.records.checks import as_numbers as as_numbers
 from vcviz.records.checks import as_places as as_places
 from vcviz.records.checks import as_probs as as_probs
 from vcviz.records.checks import as_rows as as_rows
