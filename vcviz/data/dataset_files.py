@@ -17,9 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm.auto import tqdm
-
 from vcviz.base.errors import InputError, clip, shorten
+from vcviz.base.progress import bar
 from vcviz.data.memory import size
 
 #: suffix -> how a table is read; a CSV or JSON file may be packed, as in ``.csv.gz``
@@ -97,7 +96,7 @@ class File(NamedTuple):
 _TABLE_KINDS = frozenset(TABLES.values())
 
 
-def list_files(folder: Path, *, progress: bool = True) -> list[File]:
+def list_files(folder: Path) -> list[File]:
     """Return the files of a folder and of the folders within it, sorted, hidden ones left out.
 
     Raises
@@ -107,8 +106,7 @@ def list_files(folder: Path, *, progress: bool = True) -> list[File]:
     """
     found: list[File] = []
     readable = 0
-    bar = tqdm(_walk(str(folder), ()), "listing files", delay=2, disable=not progress, leave=False)
-    for file in bar:
+    for file in bar(_walk(str(folder), ()), "listing files", leave=False):
         found.append(file)
         readable += bool(file.kind)
         if not readable and len(found) > _ENOUGH:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, MissingError, clip
 from vcviz.base.options import check_count
+from vcviz.base.progress import bar
 from vcviz.data.memory import check_memory
 
 #: formats that hold pixels: PIL hands others, such as EPS, to programs of the system (Ghostscript)
@@ -31,7 +31,6 @@ def decode_images(
     size: int | Sequence[int] | None = None,
     channels: int | None = None,
     where: Callable[[int], str] = "row {}".format,
-    progress: bool = True,
 ) -> NDArray[np.uint8]:
     """Return (N, c, h, w): one channel if all are grey, else three (RGB; alpha is dropped).
 
@@ -43,7 +42,6 @@ def decode_images(
         sizes differ
     channels : 1 or 3 to ask for grey or RGB
     where : names a row in messages
-    progress : whether work longer than two seconds shows a bar
 
     Raises
     ------
@@ -57,8 +55,7 @@ def decode_images(
         raise InputError(f"images must be a list of images, got {clip(sources)}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        bar = tqdm(sources, "decoding images", delay=2, disable=not progress)
-        for row, source in enumerate(bar):
+        for row, source in enumerate(bar(sources, "decoding images")):
             try:
                 pixels = _pixels(source, target, channels)
             except InputError as error:

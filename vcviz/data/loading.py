@@ -14,6 +14,7 @@ import numpy as np
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, unknown
 from vcviz.base.options import check_count, check_fraction, check_options
+from vcviz.base.progress import bars
 from vcviz.data.digits import load_digits
 from vcviz.data.hub_and_path import HUB_ID, SHAPES, exists, source_title
 from vcviz.data.labels import labelled_by, noisy_labels
@@ -98,11 +99,11 @@ def load_data(
     """
     loader = _loader(name)
     check_options(f"dataset {name!r}", options, dataset_options(name))
-    common: dict[str, Any] = {"seed": check_count("seed", seed, minimum=0), "progress": progress}
+    common: dict[str, Any] = {"seed": check_count("seed", seed, minimum=0)}
     if test_fraction is not None:
         common["test_fraction"] = check_fraction("test_fraction", test_fraction)
-    taken = inspect.signature(loader).parameters
-    train, test = loader(**{k: v for k, v in common.items() if k in taken}, **options)
+    with bars(progress):
+        train, test = loader(**common, **options)
     if (train.class_counts > 0).sum() < 2:
         raise InputError(f"{train.name!r} holds one class only; a classifier needs at least 2")
     if train_imbalance is not None:
@@ -176,9 +177,8 @@ def load_strangers(
         check_options("strangers", options, _OF_STRANGERS)
         part = options.pop("split", None)
         how = ReadOptions(max_rows=max_rows, **options)
-        x, texts = read_inputs_like(
-            source, preprocessing, how, split=part, seed=seed, progress=progress
-        )
+        with bars(progress):
+            x, texts = read_inputs_like(source, preprocessing, how, split=part, seed=seed)
         title = source_title(source)
         if like.kind == "image" and like.x.dtype != np.uint8:
             x = x.astype(like.x.dtype) / 255

@@ -23,11 +23,11 @@ from scipy.linalg import solve_triangular
 from scipy.spatial.distance import pdist
 from scipy.special import entr
 from scipy.stats import norm
-from tqdm.auto import tqdm
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_choice, check_count, check_fraction, check_number
+from vcviz.base.progress import bar
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
 from vcviz.data.tables import plain_table
 from vcviz.records import LatentPrior, Split, as_float
@@ -53,7 +53,6 @@ def load_mixture(
     imbalance: float = 1.0,
     label_noise: float = 0.0,
     law_seed: int = 0,
-    progress: bool = True,
 ) -> tuple[Split, Split]:
     """Return a train and a test split drawn from a known mixture, with the truth about it.
 
@@ -82,7 +81,6 @@ def load_mixture(
     label_noise : share of the labels replaced by another class, each equally likely. `truth` and
         `label_probs` are about the noisy label; ``labels["clean_label"]`` keeps the other
     law_seed : seed of what "random", "diagonal" and "full" draw
-    progress : whether work longer than two seconds shows a bar
 
     Raises
     ------
@@ -104,7 +102,7 @@ def load_mixture(
     noise = check_fraction("label_noise", label_noise, zero=True)
     whole = _draw(law, check_count("n", n, minimum=2 * n_classes), noise, seed)
     truth = {
-        **true_numbers(law, label_noise=noise, seed=law_seed, progress=progress),
+        **true_numbers(law, label_noise=noise, seed=law_seed),
         "means": law.mean.tolist(),
         "covariances": law.covariance.tolist(),
         "weights": np.exp(law.log_weight).tolist(),
@@ -277,14 +275,12 @@ def _log_weights(
     return np.log(values)
 
 
-def true_numbers(
-    prior: LatentPrior, *, label_noise: float = 0.0, seed: int = 0, progress: bool = True
-) -> dict[str, Any]:
+def true_numbers(prior: LatentPrior, *, label_noise: float = 0.0, seed: int = 0) -> dict[str, Any]:
     """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method."""
     entropy = float(entr(noisy(np.exp(prior.log_weight), label_noise)).sum())
     line = as_line(prior)
     if line is None:
-        mean, error = _monte_carlo(prior, label_noise, np.random.default_rng(seed), progress)
+        mean, error = _monte_carlo(prior, label_noise, np.random.default_rng(seed))
         how: dict[str, Any] = {"method": "monte carlo", "draws": DRAWS}
     else:
         mean, error = _quadrature(line, label_noise), np.zeros(2)
@@ -351,11 +347,15 @@ def _quadrature(prior: LatentPrior, label_noise: float) -> NDArray[np.float64]:
 
 
 def _monte_carlo(
-    prior: LatentPrior, label_noise: float, rng: np.random.Generator, progress: bool
+    prior: LatentPrior, label_noise: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the means of `_losses` over draws of x, and their standard errors."""
     x, _ = prior.sample(DRAWS, rng)
     chunks = np.array_split(x, max(1, DRAWS * prior.n_classes // 4_000_000))
-    bar = tqdm(chunks, "true information", delay=2, disable=not progress)
-    losses = np.concatenate([_losses(prior.log_posterior(chunk), label_noise) for chunk in bar])
+    losses = np.concatenate(
+        [
+            _losses(prior.log_posterior(chunk), label_noise)
+            for chunk in bar(chunks, "true information")
+        ]
+    )
     return losses.mean(0), losses.std(0, ddof=1) / np.sqrt(DRAWS)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError, unknown
+from vcviz.base.progress import bars
 from vcviz.data.columns import Roles
 from vcviz.data.dataset_files import Places
 from vcviz.data.documents import Documents
@@ -17,7 +18,7 @@ from vcviz.data.images import decode_images
 from vcviz.data.lazy_rows import Rows, Values, missing
 from vcviz.data.read_options import ReadOptions
 from vcviz.data.tables import apply_table, fit_table
-from vcviz.data.text import check_ngrams, encode_texts, hash_ngrams, pad, usual_length
+from vcviz.data.text import check_ngrams, hash_ngrams, pad, usual_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,16 +55,15 @@ def read_inputs(
     how: ReadOptions,
     *,
     folder: Path | None,
-    progress: bool,
 ) -> Inputs:
     """Return the inputs of every part; the first is the one that is fitted to.
 
     Relative paths of images start at `folder`.
     """
     if roles.kind == "image":
-        return _images(parts, roles.inputs[0], folder, how.image_size, progress)
+        return _images(parts, roles.inputs[0], folder, how.image_size)
     if roles.kind == "text":
-        return _texts(parts, roles.inputs, how, progress)
+        return _texts(parts, roles.inputs, how)
     frames = [part.frame(roles.inputs) for part in parts]
     preprocessing = fit_table(frames[0], f"the {parts[0].name} split")
     x: list[NDArray[Any]] = [
@@ -79,7 +79,6 @@ def apply_inputs(
     preprocessing: Mapping[str, Any],
     *,
     folder: Path | None,
-    progress: bool,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return the inputs of a part, made as `preprocessing` says, and its texts if it is text."""
     if roles.kind == "table":
@@ -87,13 +86,12 @@ def apply_inputs(
         return apply_table(preprocessing, frame, f"the {part.name} split"), None
     if roles.kind == "text":
         texts = _joined(part, roles.inputs)
-        return apply_preprocessing(preprocessing, texts, progress=progress), texts
+        return _from_raw(preprocessing, texts), texts
     images = decode_images(
         _encoded(part, roles.inputs[0], folder),
         size=preprocessing["size"],
         channels=preprocessing["channels"],
         where=lambda k: f"row {part.rows[k]} of the {part.name} split",
-        progress=progress,
     )
     return images, None
 
@@ -103,7 +101,6 @@ def _images(
     column: str,
     folder: Path | None,
     size: int | Sequence[int] | None,
-    progress: bool,
 ) -> Inputs:
     sources = [_encoded(part, column, folder) for part in parts]
     names = [f"row {row} of the {part.name} split" for part in parts for row in part.rows]
@@ -111,7 +108,6 @@ def _images(
         [image for chosen in sources for image in chosen],
         size=size,
         where=names.__getitem__,
-        progress=progress,
     )
     _, channels, height, width = images.shape
     ends = np.cumsum([len(chosen) for chosen in sources])[:-1]
@@ -147,11 +143,10 @@ def _texts(
     parts: Sequence[Part],
     columns: Sequence[str],
     how: ReadOptions,
-    progress: bool,
 ) -> Inputs:
     texts = [_joined(part, columns) for part in parts]
     shape = check_ngrams(how.ngrams)
-    ids = [hash_ngrams(t, n_tokens=how.n_tokens, ngrams=shape, progress=progress) for t in texts]
+    ids = [hash_ngrams(t, n_tokens=how.n_tokens, ngrams=shape) for t in texts]
     if not any(len(row) for row in ids[0]):
         raise InputError(f"column {columns[0]!r} of the {parts[0].name} split holds no words")
     length = usual_length(ids[0]) if how.max_length is None else how.max_length
@@ -205,17 +200,21 @@ def apply_preprocessing(
     >>> vcviz.data.apply_preprocessing(train.preprocessing, [eight]).shape
     (1, 1, 8, 8)
     """
+    with bars(progress):
+        return _from_raw(preprocessing, rows)
+
+
+def _from_raw(preprocessing: Mapping[str, Any], rows: Any) -> NDArray[Any]:
     kind = preprocessing.get("kind")
     if kind == "image":
         return decode_images(
             rows,
             size=preprocessing["size"],
             channels=preprocessing["channels"],
-            progress=progress,
         )
     if kind == "text":
-        settings = {k: preprocessing[k] for k in ("n_tokens", "ngrams", "max_length")}
-        return encode_texts(rows, **settings, progress=progress)
+        n_tokens, ngrams = preprocessing["n_tokens"], preprocessing["ngrams"]
+        return pad(hash_ngrams(rows, n_tokens=n_tokens, ngrams=ngrams), preprocessing["max_length"])
     if kind == "table":
         return apply_table(preprocessing, rows)
     raise unknown("kind of preprocessing", kind, _KINDS)

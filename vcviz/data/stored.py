@@ -30,7 +30,6 @@ def load_stored(
     *,
     seed: int = 0,
     test_fraction: float | None = None,
-    progress: bool = True,
     **options: Any,
 ) -> tuple[Split, Split]:
     """Return the train and the test split of ``hub:<owner/name>`` or ``path:<folder or file>``.
@@ -45,7 +44,6 @@ def load_stored(
     seed : of the stratified choice of rows, where one is made
     test_fraction : share of the train split that becomes the test split. Default: the test split
         of the data, or its validation split, or a third where it has neither
-    progress : whether work longer than two seconds shows a bar
     options : see `ReadOptions`
 
     Raises
@@ -56,7 +54,7 @@ def load_stored(
     """
     how = ReadOptions(**options)
     with ExitStack() as stack:
-        used = _used_splits(source, how, test_fraction, stack, progress)
+        used = _used_splits(source, how, test_fraction, stack)
         title = source_title(source)
         features = {**used["train"].columns}
         for column, feature in used.get("test", used["train"]).columns.items():
@@ -79,7 +77,6 @@ def load_stored(
             roles,
             how,
             folder=source_folder(source),
-            progress=progress,
         )
         further, names = _further(parts, roles.labels, features, classes)
         probs = [_distributions(part, how.label_probs, features, len(classes)) for part in parts]
@@ -111,7 +108,6 @@ def read_inputs_like(
     *,
     split: str | None,
     seed: int,
-    progress: bool,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Return inputs of a source, made ready as those of other data were, and their texts.
 
@@ -124,7 +120,7 @@ def read_inputs_like(
         If the data cannot be read, or are of another kind.
     """
     with ExitStack() as stack:
-        splits = open_source(source, stack, how, progress=progress)
+        splits = open_source(source, stack, how)
         title = source_title(source)
         if split is None:
             split = _first(splits, _TEST_NAMES) or next(iter(splits))
@@ -137,17 +133,17 @@ def read_inputs_like(
         if not len(chosen):
             raise InputError(f"the split {split!r} of {title!r} is empty: it has no rows")
         part, folder = Part(split, data, chosen), source_folder(source)
-        return apply_inputs(part, roles, preprocessing, folder=folder, progress=progress)
+        return apply_inputs(part, roles, preprocessing, folder=folder)
 
 
 def _used_splits(
-    source: str, how: ReadOptions, test_fraction: float | None, stack: ExitStack, progress: bool
+    source: str, how: ReadOptions, test_fraction: float | None, stack: ExitStack
 ) -> dict[str, Rows]:
     """Return the splits to use, as `_choose`, with the labels that lie elsewhere."""
-    splits = open_source(source, stack, how, progress=progress)
+    splits = open_source(source, stack, how)
     title, others = source_title(source), how.extra_labels or ()
     for other in (others,) if isinstance(others, str) else others:
-        joined = open_source(other, stack, progress=progress)
+        joined = open_source(other, stack)
         splits = join_labels(splits, joined, title, other)
     return _choose(splits, how.train_split, how.test_split, test_fraction, title)
 

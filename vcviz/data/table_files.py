@@ -19,6 +19,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip, shorten
+from vcviz.base.progress import bars_shown
 from vcviz.data.columns import usual_labels
 from vcviz.data.dataset_files import File, arrange, exact_split, split_of
 from vcviz.data.lazy_rows import Column, InMemory, OnDisk, Rows, explained
@@ -35,9 +36,7 @@ _SEPARATORS = "\t;|,"
 _LOOK = 20
 
 
-def read_tables(
-    files: Sequence[File], how: ReadOptions = PLAIN, *, progress: bool = True
-) -> dict[str, Rows]:
+def read_tables(files: Sequence[File], how: ReadOptions = PLAIN) -> dict[str, Rows]:
     """Return the rows of each split that files of tables hold.
 
     Files of one kind are read, of that which takes the most room.
@@ -56,7 +55,7 @@ def read_tables(
     groups = arrange([f for f in files if f.kind == kind], by_stem=True)
     found: dict[str, Rows] = {}
     for split, group in groups.items():
-        for inner, rows in _read_group(kind, group, how, progress).items():
+        for inner, rows in _read_group(kind, group, how).items():
             # A file without splits of its own belongs to that of its name.
             name = split if inner == "" else inner
             if name in found:
@@ -65,26 +64,24 @@ def read_tables(
     return found
 
 
-def read_frame(path: str, kind: str, how: ReadOptions, *, progress: bool = True) -> pd.DataFrame:
+def read_frame(path: str, kind: str, how: ReadOptions) -> pd.DataFrame:
     """Return a table of one split as a frame."""
     file = File(path, (), os.path.basename(path), kind)
-    splits = _read_group(kind, [file], how, progress)
+    splits = _read_group(kind, [file], how)
     if len(splits) != 1:
         raise InputError(f"{file.name} holds several splits")
     rows = next(iter(splits.values()))
     return rows.frame(list(rows.columns))
 
 
-def _read_group(
-    kind: str, files: Sequence[File], how: ReadOptions, progress: bool
-) -> dict[str, Rows]:
+def _read_group(kind: str, files: Sequence[File], how: ReadOptions) -> dict[str, Rows]:
     """Return the rows of files of one kind by split; that of files which name none is ""."""
     if kind in ("parquet", "arrow"):
         return {"": _columnar(kind, files)}
     parts: dict[str, list[Any]] = {}
     for file in files:
         with explained(file.name):
-            for split, one in _READERS[kind](file, how, progress).items():
+            for split, one in _READERS[kind](file, how).items():
                 parts.setdefault(split, []).append(one)
     return {split: _stacked(several, files) for split, several in parts.items()}
 
@@ -117,11 +114,11 @@ def _several(files: Sequence[File]) -> str:
 # ---------------------------------------------------------------- CSV
 
 
-def _csv(file: File, how: ReadOptions, progress: bool) -> dict[str, pd.DataFrame]:
+def _csv(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     def read(encoding: str) -> pd.DataFrame:
-        with _bytes(file, progress) as stream:
+        with _bytes(file) as stream:
             opened = _unpacked(stream, file)
             lines = [opened.readline(2**20).decode(encoding, "replace") for _ in range(_LOOK)]
         lines = [line for line in lines if line.strip()]
@@ -130,7 +127,7 @@ def _csv(file: File, how: ReadOptions, progress: bool) -> dict[str, pd.DataFrame
         separator = how.separator or _separator(lines, file.name)
         comma = separator == ";" and re.search(r"(^|;)-?\d+,\d+\s*(;|$)", lines[-1])
         names = None if how.header is True else _names(lines[0], separator, how.header)
-        with _bytes(file, progress) as stream:
+        with _bytes(file) as stream:
             frame = pd.read_csv(
                 stream,
                 sep=separator,
@@ -191,8 +188,8 @@ def _separator(lines: Sequence[str], name: str) -> str:
 # ---------------------------------------------------------------- JSON
 
 
-def _json(file: File, how: ReadOptions, progress: bool) -> dict[str, pd.DataFrame]:
-    with _bytes(file, progress) as stream:
+def _json(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
+    with _bytes(file) as stream:
         text = _unpacked(stream, file).read().decode("utf-8-sig")
     try:
         value = json.loads(text)
@@ -243,7 +240,7 @@ def _json_frame(value: Any) -> pd.DataFrame:
 # ---------------------------------------------------------------- NumPy
 
 
-def _npz(file: File, how: ReadOptions, progress: bool) -> dict[str, Rows]:
+def _npz(file: File, how: ReadOptions) -> dict[str, Rows]:
     """Return the arrays of each split; ``x_train`` and ``train_images`` name theirs."""
     with zipfile.ZipFile(file.path) as archive:
         need = sum(entry.file_size for entry in archive.infolist())
@@ -381,10 +378,10 @@ def _unpacked(stream: Any, file: File) -> Any:
 
 
 @contextmanager
-def _bytes(file: File, progress: bool) -> Iterator[Any]:
+def _bytes(file: File) -> Iterator[Any]:
     """Open a file, as it lies there, with a bar if reading it takes long."""
     need = os.stat(file.path).st_size
     check_memory(f"reading {file.name}", need * _PER_BYTE[file.kind], "make a smaller copy")
-    bar = {"desc": f"reading {file.name}", "delay": 2, "leave": False, "disable": not progress}
+    bar = {"desc": f"reading {file.name}", "delay": 2, "leave": False, "disable": not bars_shown()}
     with open(file.path, "rb") as opened, tqdm.wrapattr(opened, "read", total=need, **bar) as s:
         yield s
