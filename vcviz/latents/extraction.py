@@ -306,23 +306,22 @@ def last_linear(
     found: nn.Module | None = None
     model = as_module(model)
     inner = unwrapped(model)
-    ours = isinstance(inner, Classifier)
-    if ours and layer is None:
-        found = inner.head.linear_layer()
+    head = inner.head if isinstance(inner, Classifier) else None
+    if head is not None and layer is None:
+        found = head.linear_layer()
     elif example is not None:
         with reading(model, layer=layer) as read, torch.no_grad():
             read(example)
             found = read.linear()
-            if found is None and not ours:
+            if found is None and head is None:
                 raise InputError(read.told)
     if found is None and layer is not None:
         found = dict(inner.named_modules()).get(layer)
-    elif found is None and not ours:
-        found = found_before(inner)
-        for module in inner.modules() if found is None else ():
-            found = module if isinstance(module, nn.Linear) else found
+    elif found is None and head is None:
+        registered = [m for m in inner.modules() if isinstance(m, nn.Linear)]
+        found = found_before(inner) or next(reversed(registered), None)
     if not isinstance(found, nn.Linear):
-        kind = type(inner.head).__name__ if ours else type(inner).__name__
+        kind = type(inner if head is None else head).__name__
         what = kind if layer is None else f"layer {layer!r} of {kind}"
         raise InputError(f"{what} is not an nn.Linear and has none that makes the logits")
     return found
