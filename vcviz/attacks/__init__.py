@@ -121,10 +121,9 @@ def attack(
     others: list[Trajectory] = []
     if len(few):
         goal = path.y if path.target is None else path.target
-        part = who._replace(split=who.split.take(few))
+        part = who._replace(split=who.split.take(few), rows=who.rows[few])
         others = [_follow(part, other, goal[few]) for other in plan.others()]
-    name = f"{who.title}, {path.name}" if who.title else path.name
-    return replace(path, name=name, index=who.rows, checks=tuple(others))
+    return replace(path, checks=tuple(others)) if others else path
 
 
 # ---------------------------------------------------------------- parts
@@ -148,6 +147,7 @@ def _follow(
                 path.keep(t, rows, step)
                 if t:
                     tick(number * plan.steps + t)
+    title = f"{who.title}, " if who.title else ""
     return Trajectory(
         z=path.z,
         log_probs=path.log_probs,
@@ -158,8 +158,9 @@ def _follow(
         epsilon=plan.epsilon,
         norm=plan.norm,  # type: ignore[arg-type]
         method=f"targeted {plan.method}" if plan.targeted else plan.method,
+        index=who.rows,
         class_names=victim.class_names,
-        name=f"{who.split.name}, {plan.method} {plan.norm} ε={plan.epsilon:g}",
+        name=f"{title}{who.split.name}, {plan.method} {plan.norm} ε={plan.epsilon:g}",
         loss=plan.loss,
         target=goal if plan.targeted else None,
         noise=victim.noise,

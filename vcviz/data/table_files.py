@@ -119,8 +119,7 @@ def _csv(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
 
     def read(encoding: str) -> pd.DataFrame:
         with _bytes(file) as stream:
-            opened = _unpacked(stream, file)
-            lines = [opened.readline(2**20).decode(encoding, "replace") for _ in range(_LOOK)]
+            lines = [stream.readline(2**20).decode(encoding, "replace") for _ in range(_LOOK)]
         lines = [line for line in lines if line.strip()]
         if not lines:
             raise InputError("it is empty")
@@ -134,7 +133,6 @@ def _csv(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
                 header=0 if names is None else None,
                 names=names,
                 encoding=encoding,
-                compression=_packing(file)[0],
                 decimal="," if comma else ".",
                 skipinitialspace=True,
                 **({"low_memory": False} if len(separator) == 1 else {"engine": "python"}),
@@ -190,7 +188,7 @@ def _separator(lines: Sequence[str], name: str) -> str:
 
 def _json(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
     with _bytes(file) as stream:
-        text = _unpacked(stream, file).read().decode("utf-8-sig")
+        text = stream.read().decode("utf-8-sig")
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -360,28 +358,15 @@ def _arrow(path: str) -> Any:
 
 
 _READERS: dict[str, Any] = {"csv": _csv, "json": _json, "npz": _npz}
-#: suffix of a packed file -> what pandas calls the packing, and who unpacks it
-_PACKINGS: dict[str, tuple[str, Any]] = {
-    ".gz": ("gzip", gzip.open),
-    ".bz2": ("bz2", bz2.open),
-    ".xz": ("xz", lzma.open),
-}
-
-
-def _packing(file: File) -> tuple[Any, Any]:
-    return _PACKINGS.get(os.path.splitext(file.name.lower())[1], (None, None))
-
-
-def _unpacked(stream: Any, file: File) -> Any:
-    opener = _packing(file)[1]
-    return opener(stream) if opener else stream
+_UNPACK: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @contextmanager
 def _bytes(file: File) -> Iterator[Any]:
-    """Open a file, as it lies there, with a bar if reading it takes long."""
+    """Open a file, unpacked, with a bar if reading it takes long."""
     need = os.stat(file.path).st_size
     check_memory(f"reading {file.name}", need * _PER_BYTE[file.kind], "make a smaller copy")
     bar = {"desc": f"reading {file.name}", "delay": 2, "leave": False, "disable": not bars_shown()}
     with open(file.path, "rb") as opened, tqdm.wrapattr(opened, "read", total=need, **bar) as s:
-        yield s
+        unpack = _UNPACK.get(os.path.splitext(file.name.lower())[1])
+        yield unpack(s) if unpack else s
