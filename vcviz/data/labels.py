@@ -170,10 +170,6 @@ def labelled_by(split: Split, column: str) -> Split:
     split : rows with more than one label column
     column : name of one of ``split.labels``
 
-    Returns
-    -------
-    Split
-
     Raises
     ------
     InputError

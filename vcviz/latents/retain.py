@@ -23,10 +23,6 @@ def retain_set(model: nn.Module, lat: LatentSet) -> RetainSet:
     model : a classifier with the head "dropmax"
     lat : its latents, with labels
 
-    Returns
-    -------
-    RetainSet
-
     Raises
     ------
     InputError
