@@ -27,6 +27,7 @@ from vcviz.latents.modules import (
 from vcviz.latents.outputs import Inputs
 from vcviz.latents.rows import Rows
 from vcviz.models.classifier import Classifier
+from vcviz.models.heads.base import Head
 from vcviz.records import LatentPrior, LatentSet, Split, as_labels, columns_of
 
 __all__ = ["extract_latents", "last_linear", "prior_of"]
@@ -264,8 +265,8 @@ def prior_of(model: nn.Module) -> LatentPrior | None:
     >>> vcviz.prior_of(softmax.model()) is None
     True
     """
-    inner = unwrapped(model)
-    return inner.head.prior() if isinstance(inner, Classifier) else None
+    head = getattr(unwrapped(model), "head", None)  # of a module of anybody's, too
+    return head.prior() if isinstance(head, Head) else None
 
 
 def last_linear(

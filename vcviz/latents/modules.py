@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.models.classifier import Classifier
+from vcviz.models.heads.base import Head
 
 H = TypeVar("H", bound=nn.Module)
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
@@ -48,18 +49,19 @@ def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
 
 
 def head_of(model: nn.Module, kind: type[H]) -> H:
-    """Return the head of a `Classifier`, which must be of a kind.
+    """Return the head of a `Classifier`, or of anybody's module that has one of ours as `head`.
 
     Raises
     ------
     InputError
-        If the model has another head, or none.
+        If it is of another kind, or there is none.
     """
     inner = unwrapped(model)
-    head = inner.head if isinstance(inner, Classifier) else inner
+    head = getattr(inner, "head", None)
     if not isinstance(head, kind):
         wanted = kind.__name__.removesuffix("Head")
-        raise InputError(f"a {wanted} head is needed, got {type(head).__name__}")
+        got = type(head if isinstance(head, Head) else inner).__name__
+        raise InputError(f"a {wanted} head is needed, got {got}")
     return head
 
 
