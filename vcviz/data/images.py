@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +60,12 @@ def decode_images(
             except InputError as error:
                 raise type(error)(f"{where(row)}: {error}") from None
             if row == 0:
-                _check_size(len(sources), pixels.shape)
+                _, height, width = pixels.shape
+                check_memory(
+                    f"{len(sources):,} images of {height} x {width} pixels",
+                    len(sources) * pixels.size,
+                    "pass a smaller image_size=[height, width], or max_rows",
+                )
                 out = np.empty((len(sources), *pixels.shape), np.uint8)
             if pixels.shape[1:] != out.shape[2:]:
                 raise _different_sizes(sources)
@@ -79,15 +83,6 @@ def image_size(size: Any) -> tuple[int, int]:
         return check_count("image_size", size[0]), check_count("image_size", size[1])
     side = check_count("image_size", size)
     return side, side
-
-
-def _check_size(n: int, shape: tuple[int, ...]) -> None:
-    """Refuse images that do not fit together into the memory that is free."""
-    check_memory(
-        f"{n:,} images of {shape[1]} x {shape[2]} pixels",
-        n * math.prod(shape),
-        "pass a smaller image_size=[height, width], or max_rows",
-    )
 
 
 def _pixels(source: Any, size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:

@@ -80,7 +80,7 @@ def load_utilities(
     utilities = _utilities(law, x)
     whole = Split(
         x=x,
-        y=_labels(utilities, rng),
+        y=(utilities.mean + utilities.scale * rng.standard_normal((n, n_classes))).argmax(1),
         class_names=utilities.class_names,
         name="utilities",
         kind="table",
@@ -140,10 +140,6 @@ def _utilities(truth: Mapping[str, Any], x: NDArray[Any]) -> LogitLaw:
         class_names=tuple(str(k) for k in range(truth["n_classes"])),
         name="true utilities",
     )
-
-
-def _labels(law: LogitLaw, rng: np.random.Generator) -> NDArray[np.int64]:
-    return (law.mean + law.scale * rng.standard_normal(law.mean.shape)).argmax(1)
 
 
 def _numbers(law: Mapping[str, Any]) -> dict[str, Any]:
