@@ -210,8 +210,8 @@ def score_plane(
         n_classes = lat.n_classes
         log_probs = np.full((len(z), n_classes), -np.log(n_classes), np.float32)
         energy = np.zeros(len(z), np.float32)
-    points = LatentSet(z, log_probs, np.zeros(len(z), np.int64), energy=energy)
-    values = score(points, method, **options)  # type: ignore[arg-type]
+    points = LatentSet(as_float("z", z), log_probs, np.zeros(len(z), np.int64), energy=energy)
+    values = as_float("scores", score(points, method, **options))  # type: ignore[arg-type]
     threshold = threshold_at_tpr(known, tpr=tpr)
     found = None
     if strangers is not None:
