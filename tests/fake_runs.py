@@ -42,7 +42,9 @@ class FakeRun(Subject):
     def __init__(self, head: str = "softmax", dim: int = 2, epochs: tuple[int, ...] = (0, 2, 5)):
         super().__init__(latents(46, dim), prior(dim), "implied" if head == "softmax" else "stated")
         self.name = f"fake-{head}-d{dim}"
-        self.config = SimpleNamespace(head=head, latent_dim=dim, seed=0)
+        self.config = SimpleNamespace(
+            head=head, latent_dim=dim, seed=0, head_options={}, stochastic=False
+        )
         self.can_attack = True
         self.epochs = list(epochs)
         self.dim, self.last = dim, epochs[-1]
@@ -143,11 +145,14 @@ def fit(scale: float = 1.0, name: str = "fit") -> LatentFit:
         count=np.array([20, 19, 2]),
         kl=kl,
         kl_interval=interval,
+        kl_varying=kl,
+        kl_bias=np.full(3, np.nan),
         energy=0.1 * kl,
         energy_interval=0.1 * interval,
         energy_p=np.array([0.2, 0.01, np.nan]),
         auc=auc,
         auc_interval=np.stack([auc - 0.1, auc + 0.1], axis=1),
         whitened_variance=np.array([0.5, 1.0, np.nan]),
+        constant=np.zeros(3, int),
         name=name,
     )

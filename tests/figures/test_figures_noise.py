@@ -75,9 +75,9 @@ def test_the_law_of_a_model_gives_its_predictions(covariance, table_split):
 
 
 def test_other_models_have_no_noise(table_split, tiny_model):
-    with pytest.raises(InputError, match="a heteroscedastic head, got SoftmaxHead"):
+    with pytest.raises(InputError, match="a Heteroscedastic head is needed, got SoftmaxHead"):
         logit_law(tiny_model, table_split)
-    with pytest.raises(InputError, match="a heteroscedastic head, got Linear"):
+    with pytest.raises(InputError, match="a Heteroscedastic head is needed, got Linear"):
         logit_law(torch.nn.Linear(5, 3), table_split)
 
 

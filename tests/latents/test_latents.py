@@ -233,6 +233,13 @@ def test_a_stochastic_head_repeats_itself_by_its_seed(rows):
 
 def test_prior_of_a_module_without_a_head_is_none(net):
     assert prior_of(net) is None
+    net.head = nn.Linear(D, C)
+    assert prior_of(net) is None
+
+
+def test_a_module_of_ones_own_may_have_a_head_of_ours(net):
+    net.head = build_head("gaussian_mixture", latent_dim=D, n_classes=C)
+    np.testing.assert_array_equal(prior_of(net).mean, net.head.prior().mean)
 
 
 # ---------------------------------------------------------------- layers

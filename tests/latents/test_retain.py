@@ -101,9 +101,9 @@ def test_records_that_do_not_fit_are_refused():
         RetainSet(lat, rho[:, :2], rho)
     with pytest.raises(InputError, match="posterior must hold probabilities"):
         RetainSet(lat, rho, 3 * rho)
-    with pytest.raises(InputError, match="a DropMax head is needed, this model has SoftmaxHead"):
+    with pytest.raises(InputError, match="a DropMax head is needed, got SoftmaxHead"):
         retain_set(classifier(head="softmax"), lat)
-    with pytest.raises(InputError, match="this model has NoneType"):
+    with pytest.raises(InputError, match="a DropMax head is needed, got Linear"):
         retain_set(nn.Linear(2, 3), lat)
 
 

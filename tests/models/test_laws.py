@@ -639,7 +639,7 @@ def test_a_law_that_is_no_json_is_refused_before_training(tmp_path):
 
 def test_titles_name_the_law_where_heads_are_alike():
     def run(head="variational", d=2, **options):
-        config = SimpleNamespace(head=head, latent_dim=d, head_options=options)
+        config = SimpleNamespace(head=head, latent_dim=d, head_options=options, stochastic=False)
         return SimpleNamespace(name=str(options), config=config)
 
     described = describe(td.Independent(td.Cauchy(torch.zeros(3, 2), 1.0), 1))

@@ -16,7 +16,6 @@ from vcviz.attacks.objectives import LOSSES as LOSSES
 from vcviz.attacks.options import AttackOptions, Plan, goals
 from vcviz.attacks.steps import Step, walk
 from vcviz.attacks.victim import Subject, subject, under_attack
-from vcviz.attacks.victim import as_inputs as as_inputs
 from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.latents.extraction import to_numpy
@@ -122,10 +121,9 @@ def attack(
     others: list[Trajectory] = []
     if len(few):
         goal = path.y if path.target is None else path.target
-        part = who._replace(split=who.split.take(few))
+        part = who._replace(split=who.split.take(few), rows=who.rows[few])
         others = [_follow(part, other, goal[few]) for other in plan.others()]
-    name = f"{who.title}, {path.name}" if who.title else path.name
-    return replace(path, name=name, index=who.rows, checks=tuple(others))
+    return replace(path, checks=tuple(others)) if others else path
 
 
 # ---------------------------------------------------------------- parts
@@ -149,6 +147,7 @@ def _follow(
                 path.keep(t, rows, step)
                 if t:
                     tick(number * plan.steps + t)
+    title = f"{who.title}, " if who.title else ""
     return Trajectory(
         z=path.z,
         log_probs=path.log_probs,
@@ -159,8 +158,9 @@ def _follow(
         epsilon=plan.epsilon,
         norm=plan.norm,  # type: ignore[arg-type]
         method=f"targeted {plan.method}" if plan.targeted else plan.method,
+        index=who.rows,
         class_names=victim.class_names,
-        name=f"{who.split.name}, {plan.method} {plan.norm} ε={plan.epsilon:g}",
+        name=f"{title}{who.split.name}, {plan.method} {plan.norm} ε={plan.epsilon:g}",
         loss=plan.loss,
         target=goal if plan.targeted else None,
         noise=victim.noise,

@@ -128,7 +128,7 @@ class Plan:
     @property
     def step_size(self) -> float:
         """The size of the first step."""
-        own = ATTACKS[self.method].step_size(self.epsilon, self.steps)
+        own = ATTACKS[self.method].default_step(self.epsilon, self.steps)
         return own if self.step is None else self.step
 
     @property
@@ -138,7 +138,7 @@ class Plan:
 
     def attack(self) -> Attack:
         """Return the attack on a batch, at its start."""
-        return ATTACKS[self.method](self)
+        return ATTACKS[self.method](self.steps, self.step_size)
 
     def ball(self, clean: Tensor) -> Ball:
         """Return the balls around clean inputs."""

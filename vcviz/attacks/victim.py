@@ -80,7 +80,7 @@ class Victim:
     """
 
     def __init__(self, read: Reader, split: Split, plan: Plan) -> None:
-        self.read, self.x, self.y = read, as_inputs(split), split.y
+        self.read, self.x, self.y = read, split.floats, split.y
         self.batch_size, seed = plan.options.batch_size, plan.options.seed
         few = torch.from_numpy(self.x[:8].copy())
         with torch.no_grad():
@@ -148,9 +148,3 @@ def under_attack(
 def noise(read: Reader, seed: int) -> torch.Generator:
     """Return a generator on the model's device."""
     return torch.Generator(read.device).manual_seed(seed)
-
-
-def as_inputs(split: Split) -> NDArray[np.float32]:
-    """Return inputs as floats, images in [0, 1]."""
-    bytes_ = split.x.dtype == np.uint8
-    return split.x.astype(np.float32) / np.float32(255) if bytes_ else split.x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LAWS = {
@@ -28,7 +28,7 @@ def law_of(run: Any) -> str:
     """Return what a run's law is called: "Student-t, full", "implied" or "none"."""
     if run.anticipates != "stated":
         return run.anticipates or "none"
-    return ", ".join(_form(run) or [_LAWS["gaussian"]])
+    return ", ".join(_form(run.config) or [_LAWS["gaussian"]])
 
 
 def run_titles(runs: Sequence[Any]) -> list[str]:
@@ -37,41 +37,35 @@ def run_titles(runs: Sequence[Any]) -> list[str]:
     First the family of its law, then the weight of a stochastic encoder's rate, the number of
     latent dimensions, and at last the run's own name.
     """
-    heads = [str(getattr(getattr(run, "config", None), "head", run.name)) for run in runs]
-    with_law = {head for head, run in zip(heads, runs, strict=True) if _form(run)}
-    laws = [
-        f"{head}, {', '.join(_form(run) or [_LAWS['gaussian']])}" if head in with_law else head
-        for head, run in zip(heads, runs, strict=True)
-    ]
     names = [str(run.name) for run in runs]
-    titles = (heads, laws, _more(heads, runs, _rate), _more(laws, runs, _rate))
-    sized = [_more(some, runs, _size) for some in titles]
+    configs = [getattr(run, "config", None) for run in runs]  # a model of one's own has none
+    heads = [n if c is None else c.head for c, n in zip(configs, names, strict=True)]
+    forms = [[] if c is None else _form(c) for c in configs]
+    with_law = {head for head, form in zip(heads, forms, strict=True) if form}
+    laws = [
+        f"{head}, {', '.join(form or [_LAWS['gaussian']])}" if head in with_law else head
+        for head, form in zip(heads, forms, strict=True)
+    ]
+    rates = [
+        f"rate weight {c.rate_weight:g}" if c is not None and c.stochastic else "" for c in configs
+    ]
+    sizes = ["" if c is None else f"D = {c.latent_dim}" for c in configs]
+    titles = (heads, laws, _joined(heads, rates), _joined(laws, rates))
+    sized = [_joined(some, sizes) for some in titles]
     for found in (*titles, *sized, names):
         if len(set(found)) == len(found):
             return found
     return [f"{name} ({i + 1})" for i, name in enumerate(names)]
 
 
-def _form(run: Any) -> list[str]:
+def _form(config: Any) -> list[str]:
     """Return law and covariance if a run's options name either."""
-    options = getattr(getattr(run, "config", None), "head_options", {})
+    options = config.head_options
     if not options.keys() & {"law", "covariance"}:
         return []
     form = [str(options["covariance"])] if "covariance" in options else []
     return [law_title(options.get("law", "gaussian")), *form]
 
 
-def _more(titles: Sequence[str], runs: Sequence[Any], part: Callable[[Any], str]) -> list[str]:
-    """Return titles with what `part` says of the config of each run."""
-    said = [part(run.config) if hasattr(run, "config") else "" for run in runs]
-    return [f"{t}, {p}" if p else t for t, p in zip(titles, said, strict=True)]
-
-
-def _rate(config: Any) -> str:
-    if not getattr(config, "stochastic", False):
-        return ""
-    return f"rate weight {config.rate_weight:g}"
-
-
-def _size(config: Any) -> str:
-    return f"D = {config.latent_dim}"
+def _joined(titles: Sequence[str], more: Sequence[str]) -> list[str]:
+    return [", ".join(filter(None, pair)) for pair in zip(titles, more, strict=True)]

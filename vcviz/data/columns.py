@@ -15,6 +15,7 @@ import numpy as np
 from vcviz.base.errors import InputError, clip, nearest
 from vcviz.data.dataset_files import kind_of
 from vcviz.data.lazy_rows import Column, Rows, missing
+from vcviz.data.read_options import ReadOptions
 from vcviz.records import Kind
 
 #: names of labels, without spaces, points and underscores: the usual, and else these
@@ -50,27 +51,16 @@ class Roles:
 def assign_roles(
     features: _Columns,
     rows: Rows,
+    how: ReadOptions,
     *,
-    image: str | None = None,
-    text: str | Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
-    label: str | None = None,
-    labels: Sequence[str] | None = None,
     needs_label: bool = True,
-    name: str = "data",
+    name: str,
 ) -> Roles:
-    """Return the roles of the columns of a dataset.
+    """Return the roles of the columns of a dataset: those asked for, and what is recognised.
 
-    Parameters
-    ----------
-    features : column name to what it holds
-    rows : of the train split, looked at where names do not settle which column is the label
-    image, text, columns : the input column or columns, at most one of the three
-    label : the main label
-    labels : further label columns; default every other ClassLabel, and every integer or string
-        column with "label" in its name
-    needs_label : whether there must be a label; else what could be one is only no input
-    name : of the dataset, for messages
+    `features` may hold columns of the test split alone; `rows`, of the train split, are looked at
+    where names do not settle which column is the label. Where no label is needed, what could be
+    one is only no input.
 
     Raises
     ------
@@ -78,25 +68,25 @@ def assign_roles(
         If a column is missing, or what is there does not settle a role.
     """
     asked = {
-        "image": _names("image", image, features, name),
-        "text": _names("text", text, features, name),
-        "table": _names("columns", columns, features, name),
+        "image": _names("image", how.image, features, name),
+        "text": _names("text", how.text, features, name),
+        "table": _names("columns", how.columns, features, name),
     }
     kinds: list[Kind] = [kind for kind, chosen in asked.items() if chosen]  # type: ignore[misc]
     if len(kinds) > 1:
         raise InputError("give one of image=, text= and columns=, not several")
     inputs = asked[kinds[0]] if kinds else ()
-    main = next(iter(_names("label", label, features, name)), "")
-    if label is None and needs_label:
+    main = next(iter(_names("label", how.label, features, name)), "")
+    if how.label is None and needs_label:
         main = _find_label(features, inputs, rows, name)
-    elif label is None:
+    elif how.label is None:
         stated = [c for c in features if features[c].names is not None]
         main = next((c for c in (*stated, *usual_labels(list(features))) if c not in inputs), "")
-    if labels is None:
+    if how.labels is None:
         free = [c for c in features if c not in (main, *inputs)]
         further = tuple(c for c in free if _is_label_like(c, features[c]))
     else:
-        further = _names("labels", labels, features, name)
+        further = _names("labels", how.labels, features, name)
     if not kinds:
         own = {c: f for c, f in features.items() if c in rows.columns}
         kind, inputs = _find_inputs(own, rows, {main, *further}, name)

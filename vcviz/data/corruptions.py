@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, clip, unknown
-from vcviz.base.options import check_count
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_choice, check_count
 from vcviz.records import Split
 
 Floats = NDArray[np.float32]
@@ -82,9 +82,7 @@ def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
     >>> bool(np.abs(noisy.x.astype(int) - test.x).mean() > 10)
     True
     """
-    if kind not in CORRUPTIONS:
-        raise unknown("corruption", kind, CORRUPTIONS)
-    found = CORRUPTIONS[kind]
+    found = CORRUPTIONS[check_choice("corruption", kind, CORRUPTIONS)]
     if found.data != split.kind:
         raise InputError(
             f"{kind!r} corrupts {found.data} rows, {split.name!r} is {split.kind}; "
@@ -95,7 +93,7 @@ def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
     rng = np.random.default_rng(check_count("seed", seed, minimum=0))
     if severity == 0:
         return split
-    x = found.apply(_unit(split.x), found.levels[severity - 1], rng)
+    x = found.apply(split.floats, found.levels[severity - 1], rng)
     if split.kind == "image":
         x = np.clip(x, 0, 1)
         x = np.rint(255 * x).astype(np.uint8) if split.x.dtype == np.uint8 else x
@@ -112,10 +110,6 @@ def corrupt(split: Split, kind: str, severity: int, *, seed: int = 0) -> Split:
 def corruptions_of(data: str) -> list[str]:
     """Return the names of the corruptions of a kind of data: "image", "table" or "text"."""
     return [name for name, found in CORRUPTIONS.items() if found.data == data]
-
-
-def _unit(x: NDArray[Any]) -> NDArray[Any]:
-    return x.astype(np.float32) / 255 if x.dtype == np.uint8 else x
 
 
 # ---------------------------------------------------------------- images, (N, c, h, w) in [0, 1]

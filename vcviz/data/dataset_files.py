@@ -17,9 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm.auto import tqdm
-
 from vcviz.base.errors import InputError, clip, shorten
+from vcviz.base.progress import bar
 from vcviz.data.memory import size
 
 #: suffix -> how a table is read; a CSV or JSON file may be packed, as in ``.csv.gz``
@@ -97,7 +96,7 @@ class File(NamedTuple):
 _TABLE_KINDS = frozenset(TABLES.values())
 
 
-def list_files(folder: Path, *, progress: bool = True) -> list[File]:
+def list_files(folder: Path) -> list[File]:
     """Return the files of a folder and of the folders within it, sorted, hidden ones left out.
 
     Raises
@@ -107,8 +106,7 @@ def list_files(folder: Path, *, progress: bool = True) -> list[File]:
     """
     found: list[File] = []
     readable = 0
-    bar = tqdm(_walk(str(folder), ()), "listing files", delay=2, disable=not progress, leave=False)
-    for file in bar:
+    for file in bar(_walk(str(folder), ()), "listing files", leave=False):
         found.append(file)
         readable += bool(file.kind)
         if not readable and len(found) > _ENOUGH:
@@ -186,25 +184,20 @@ def arrange(files: Sequence[File], *, by_stem: bool = False) -> dict[str, list[F
     by_stem : whether the names of files count, as they do for tables
     """
     files = below_common(files)
-    tops = {f.parts[0] if f.parts else "" for f in files}
-    splits = _split_names(tops)
-    if splits:
-        groups: dict[str, list[File]] = {}
-        for file in files:
-            if file.parts and file.parts[0] in splits:
-                inner = file._replace(parts=file.parts[1:])
-                groups.setdefault(splits[file.parts[0]], []).append(inner)
-        return groups
-    if by_stem:
-        stems = {f.name: f.name.split(".")[0] for f in files}
-        named = _split_names(set(stems.values()))
-        if named:
-            groups = {}
-            for file in files:
-                if stems[file.name] in named:
-                    groups.setdefault(named[stems[file.name]], []).append(file)
-            return groups
-    return {"train": list(files)}
+    names = [f.parts[0] if f.parts else "" for f in files]
+    splits = _split_names(set(names))
+    inner = bool(splits)
+    if by_stem and not splits:
+        names = [f.name.split(".")[0] for f in files]
+        splits = _split_names(set(names))
+    if not splits:
+        return {"train": list(files)}
+    groups: dict[str, list[File]] = {}
+    for file, name in zip(files, names, strict=True):
+        if name in splits:
+            found = file._replace(parts=file.parts[1:]) if inner else file
+            groups.setdefault(splits[name], []).append(found)
+    return groups
 
 
 def below_common(files: Sequence[File]) -> list[File]:

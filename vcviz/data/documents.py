@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip
+from vcviz.base.progress import bar, bars
 from vcviz.data.columns import usual_labels
 from vcviz.data.dataset_files import File, Places, arrange, class_folders, class_names
 from vcviz.data.lazy_rows import Column, Rows, Values, column_of
-from vcviz.data.table_files import PLAIN, Layout, read_frame
+from vcviz.data.read_options import ReadOptions
+from vcviz.data.table_files import read_frame
 
 #: kinds of tables that are looked for beside documents
 _BESIDE = ("csv", "json", "parquet")
@@ -24,15 +26,9 @@ _LOOK = 100
 
 
 class Documents(Rows):
-    """Files of one split: their pixels or words, and what is known of each.
+    """Files of one split, one a row, and `further` columns of the same rows.
 
-    Parameters
-    ----------
-    kind : "image" or "text", which also names the column
-    files : one a row
-    further : columns of the same rows
-    columns : what those hold
-    progress : whether reading longer than two seconds shows a bar
+    Their pixels or words are the column called "image" or "text", as is their kind.
     """
 
     def __init__(
@@ -41,9 +37,8 @@ class Documents(Rows):
         files: Sequence[File],
         further: dict[str, Values],
         columns: dict[str, Column],
-        progress: bool,
     ) -> None:
-        self._kind, self._files, self._further, self._progress = kind, files, further, progress
+        self._kind, self._files, self._further = kind, files, further
         self.columns = {kind: Column("image" if kind == "image" else "string"), **columns}
 
     def __len__(self) -> int:
@@ -60,7 +55,7 @@ class Documents(Rows):
                 chosen = self._files if rows is None else [self._files[k] for k in rows]
                 found[name] = np.array([f.path for f in chosen], object)
                 if self._kind == "text":
-                    found[name] = _texts(chosen, self._progress)
+                    found[name] = _texts(chosen)
             else:
                 found[name] = self._further[name] if rows is None else self._further[name][rows]
         return found
@@ -70,22 +65,13 @@ def read_documents(
     kind: str,
     folder: Path,
     files: Sequence[File],
-    layout: Layout = PLAIN,
-    *,
-    progress: bool = True,
+    how: ReadOptions,
 ) -> dict[str, Rows]:
     """Return the images or texts of each split, with their labels where they have any.
 
-    A class is the innermost folder in which the files differ. Tables beside them add their columns
-    to the files that they name, by a path or by a name with or without its suffix.
-
-    Parameters
-    ----------
-    kind : "image" or "text"
-    folder : of the dataset
-    files : all of its files
-    layout : of CSV files
-    progress : whether work longer than two seconds shows a bar
+    A class is the innermost folder in which the files differ. Tables beside them, read as asked,
+    add their columns to the files that they name, by a path or by a name with or without its
+    suffix.
     """
     splits = {
         name: class_folders(group)
@@ -101,7 +87,7 @@ def read_documents(
         if labels[name] is None and only <= set(classes):
             labels[name] = [f.parts[-1] for f in group]  # of one class
     tables = [f for f in files if f.kind in _BESIDE]
-    known = _Known(folder, tables, splits, layout, progress) if tables else None
+    known = _Known(folder, tables, splits, how) if tables else None
     # Where a split without folders of classes has its labels in a table, so have the others.
     shared = known.shared() if known is not None and None in labels.values() else []
     by_table = bool(usual_labels(shared))
@@ -121,7 +107,7 @@ def read_documents(
             # Without folders, a file that no table names has no label.
             further = {c: values[named] for c, values in further.items()}
             group = [f for f, is_named in zip(group, named, strict=True) if is_named]
-        result[name] = Documents(kind, group, further, columns, progress)
+        result[name] = Documents(kind, group, further, columns)
     return result
 
 
@@ -138,8 +124,7 @@ class _Known:
         folder: Path,
         tables: Sequence[File],
         splits: dict[str, list[File]],
-        layout: Layout,
-        progress: bool,
+        how: ReadOptions,
     ) -> None:
         self._places = [(name, k) for name, group in splits.items() for k in range(len(group))]
         paths = [os.path.relpath(f.path, folder) for group in splits.values() for f in group]
@@ -148,10 +133,10 @@ class _Known:
         self._stems = _unique([os.path.splitext(os.path.basename(path))[0] for path in paths])
         self.named = {name: np.zeros(len(group), bool) for name, group in splits.items()}
         self._columns: dict[str, dict[str, Values]] = {name: {} for name in splits}
-        bar = tqdm(tables, "reading tables", delay=2, leave=False, disable=not progress)
-        for table in bar:
+        for table in bar(tables, "reading tables", leave=False):
             try:
-                frame = read_frame(table.path, table.kind, layout, progress=False)
+                with bars(False):
+                    frame = read_frame(table.path, table.kind, how)
             except InputError:
                 continue  # what lies beside images may be anything
             start = os.path.relpath(os.path.dirname(table.path), folder).replace(os.sep, "/")
@@ -214,25 +199,19 @@ def _typed(values: Values) -> Values:
 
 def _unique(names: Sequence[str]) -> dict[str, int]:
     """Return the number of each name that comes once."""
-    places: dict[str, int] = {}
-    for k, name in enumerate(names):
-        places[name] = -1 if name in places else k
-    return {name: k for name, k in places.items() if k >= 0}
+    times = Counter(names)
+    return {name: k for k, name in enumerate(names) if times[name] == 1}
 
 
 def _in_order(names: set[str]) -> list[str]:
     """Return names sorted; numbers by their value."""
-    return (
-        sorted(names, key=lambda n: (int(n), n))
-        if all(n.isdecimal() for n in names)
-        else sorted(names)
-    )
+    numbers = all(name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name) if numbers else 0, name))
 
 
-def _texts(files: Sequence[File], progress: bool) -> Values:
+def _texts(files: Sequence[File]) -> Values:
     out = np.empty(len(files), object)
-    bar = tqdm(files, "reading texts", delay=2, disable=not progress)
-    for k, file in enumerate(bar):
+    for k, file in enumerate(bar(files, "reading texts")):
         try:
             with open(file.path, "rb") as opened:
                 data = opened.read()

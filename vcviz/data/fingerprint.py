@@ -22,10 +22,6 @@ def fingerprint(split: Split) -> str:
     ----------
     split : any split
 
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> train, test = vcviz.load_data("digits")

@@ -12,17 +12,16 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vcviz.base.errors import InputError, MissingError, clip, nearest, shorten
+from vcviz.base.errors import InputError, MissingError, clip, nearest
 from vcviz.base.json_files import inside, read_json
+from vcviz.base.progress import bars_shown
 from vcviz.data.dataset_files import File, kind_of, list_files, refusal, unpack
 from vcviz.data.documents import read_documents
-from vcviz.data.lazy_rows import OnDisk, Rows
-from vcviz.data.table_files import PLAIN, Layout, read_tables
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from vcviz.data.lazy_rows import OnDisk, Rows, in_a_line
+from vcviz.data.read_options import PLAIN, ReadOptions
+from vcviz.data.table_files import read_tables
 
 #: what follows the colon of a source's name
 SHAPES = {"hub": "<owner/name>", "path": "<folder or file>"}
@@ -36,22 +35,11 @@ _PATIENCE = 3.0
 def open_source(
     name: str,
     stack: ExitStack,
-    *,
-    config: str | None = None,
-    revision: str | None = None,
-    layout: Layout = PLAIN,
-    progress: bool = True,
+    how: ReadOptions = PLAIN,
 ) -> dict[str, Rows]:
     """Return the splits of ``hub:<owner/name>`` or ``path:<folder or file>`` by their names.
 
-    Parameters
-    ----------
-    name : where the data are
-    stack : closed when the rows are no longer needed, which removes what was unpacked
-    config : configuration of a dataset that has several
-    revision : branch, tag or commit of a Hub dataset
-    layout : of CSV files
-    progress : whether what takes longer than two seconds shows a bar
+    What is unpacked lasts until `stack` is closed: until the rows are no longer needed.
 
     Raises
     ------
@@ -67,12 +55,12 @@ def open_source(
     if not where:
         raise InputError(f"{kind}: must be followed by {SHAPES[kind]}")
     if kind == "hub":
-        if layout != PLAIN:
+        if how.of_csv:
             raise InputError("header= and separator= are for CSV files of path:")
-        return _open_hub(where, config, revision, progress)
-    if revision is not None:
+        return _open_hub(where, how.config, how.revision)
+    if how.revision is not None:
         raise InputError("revision= belongs to hub: datasets; a path has one version")
-    return _open_path(where, stack, config, layout, progress)
+    return _open_path(where, stack, how)
 
 
 def source_title(name: str) -> str:
@@ -115,40 +103,38 @@ def _local(where: str) -> Path:
         raise InputError(f"{clip(where)} cannot be a path: {error}") from None
 
 
-def _open_path(
-    where: str, stack: ExitStack, config: str | None, layout: Layout, progress: bool
-) -> dict[str, Rows]:
+def _open_path(where: str, stack: ExitStack, how: ReadOptions) -> dict[str, Rows]:
     path = _local(where)
     if not exists(path):
         near = nearest(path.name, _names_in(path.parent))
         raise MissingError(f"there is no folder or file {clip(where, 300)}{near}")
     with _one_line(f"path:{where}"):
         if path.is_file():
-            return _read_file(path, stack, layout, progress)
+            return _read_file(path, stack, how)
         if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
             return _saved(path)
         if _has_configs(path):
-            return _described(path, config, progress)
-        if config is not None:
+            return _described(path, how.config)
+        if how.config is not None:
             raise InputError("config= is for folders whose README.md lists configurations")
-        return _read_folder(path, stack, layout, progress)
+        return _read_folder(path, stack, how)
 
 
-def _read_file(path: Path, stack: ExitStack, layout: Layout, progress: bool) -> dict[str, Rows]:
+def _read_file(path: Path, stack: ExitStack, how: ReadOptions) -> dict[str, Rows]:
     kind = kind_of(path.name)
     if kind == "archive":
-        return _read_folder(unpack(path, stack), stack, layout, progress)
+        return _read_folder(unpack(path, stack), stack, how)
     # One file of text is a table, such as text that tabs follow.
     file = File(str(path), (), path.name, "csv" if kind == "text" else kind)
     if not file.is_table:
         raise refusal(path.name)
     # Its name alone says nothing of a split.
-    found = read_tables([file], layout, progress=progress)
+    found = read_tables([file], how)
     return {"train": found.popitem()[1]} if len(found) == 1 else found
 
 
-def _read_folder(folder: Path, stack: ExitStack, layout: Layout, progress: bool) -> dict[str, Rows]:
-    files = list_files(folder, progress=progress)
+def _read_folder(folder: Path, stack: ExitStack, how: ReadOptions) -> dict[str, Rows]:
+    files = list_files(folder)
     kinds = [f.kind for f in files]
     tables = [f for f in files if f.is_table]
     if not tables and "image" not in kinds and "archive" in kinds:
@@ -159,8 +145,8 @@ def _read_folder(folder: Path, stack: ExitStack, layout: Layout, progress: bool)
     images = kinds.count("image")
     kind = "image" if images >= texts else "text"
     if max(images, texts) > len(tables):
-        return read_documents(kind, folder, files, layout, progress=progress)
-    return read_tables(tables, layout, progress=progress)
+        return read_documents(kind, folder, files, how)
+    return read_tables(tables, how)
 
 
 def _unpacked(archive: File, stack: ExitStack) -> list[File]:
@@ -198,7 +184,7 @@ def _has_configs(folder: Path) -> bool:
     )
 
 
-def _described(folder: Path, config: str | None, progress: bool) -> dict[str, Rows]:
+def _described(folder: Path, config: str | None) -> dict[str, Rows]:
     import datasets
 
     if glob.has_magic(str(folder)):
@@ -209,14 +195,12 @@ def _described(folder: Path, config: str | None, progress: bool) -> dict[str, Ro
         builder = datasets.load_dataset_builder(str(folder), config)
     named = [name for several in (builder.config.data_files or {}).values() for name in several]
     size = sum(os.path.getsize(name) for name in named if os.path.isfile(name))
-    with _library(online=False, bars=progress and size > _SLOW_BYTES):
+    with _library(online=False, bars=size > _SLOW_BYTES):
         builder.download_and_prepare()
         return _splits(builder.as_dataset())
 
 
-def _open_hub(
-    where: str, config: str | None, revision: str | None, progress: bool
-) -> dict[str, Rows]:
+def _open_hub(where: str, config: str | None, revision: str | None) -> dict[str, Rows]:
     import datasets
 
     if not HUB_ID.fullmatch(where):
@@ -235,7 +219,7 @@ def _open_hub(
             f"hub:{where} at revision {revision!r} cannot be checked: the Hub cannot be reached; "
             "connect, or leave out revision= to use the copy in the cache"
         )
-    with _library(online=online, bars=progress), _one_line(f"hub:{where}", online=online):
+    with _library(online=online), _one_line(f"hub:{where}", online=online):
         builder = datasets.load_dataset_builder(where, config, revision=revision)
         builder.download_and_prepare()
         return _splits(builder.as_dataset())
@@ -244,12 +228,7 @@ def _open_hub(
 def _splits(loaded: Any) -> dict[str, Rows]:
     """Return what `datasets` gives as rows by split; a single set becomes the split "train"."""
     found = loaded if isinstance(loaded, Mapping) else {"train": loaded}
-    return {name: _rows(data) for name, data in found.items()}
-
-
-def _rows(data: Dataset) -> OnDisk:
-    table = data.data
-    return OnDisk(data, {name: table.column(name).nbytes for name in data.column_names})
+    return {name: OnDisk.of_table(data.data.table) for name, data in found.items()}
 
 
 def _hub_answers() -> bool:
@@ -270,7 +249,7 @@ def _hub_answers() -> bool:
 
 
 @contextmanager
-def _library(*, online: bool, bars: bool) -> Iterator[None]:
+def _library(*, online: bool, bars: bool = True) -> Iterator[None]:
     """Set the network, the bars and the log of `datasets` for a while.
 
     Without this even a local file is announced to a server, and every error is also logged.
@@ -281,7 +260,7 @@ def _library(*, online: bool, bars: bool) -> Iterator[None]:
     switches = [(datasets.config, "HF_HUB_OFFLINE"), (constants, "HF_HUB_OFFLINE")]
     before = [getattr(module, name) for module, name in switches]
     verbosity = datasets.logging.get_verbosity()
-    hide = not bars and not datasets.are_progress_bars_disabled()
+    hide = not (bars and bars_shown()) and not datasets.are_progress_bars_disabled()
     try:
         for module, name in switches:
             setattr(module, name, getattr(module, name) or not online)
@@ -310,20 +289,13 @@ def _one_line(name: str, *, online: bool = True) -> Iterator[None]:
         raise InputError(f"{name} does not fit into memory; make a smaller copy") from None
     except Exception as error:  # five libraries meet here
         if type(error).__name__ == "DatasetNotFoundError":
-            raise MissingError(f"{name}: {_line(error)}") from None
+            raise MissingError(f"{name}: {in_a_line(error)}") from None
         if not online and isinstance(error, (ConnectionError, FileNotFoundError)):
             raise MissingError(
                 f"{name} is not in the cache and the Hub cannot be reached; connect once to "
                 "download it, or give a local copy as path:<folder>"
             ) from None
-        raise InputError(f"{name} cannot be read as a dataset: {_line(_root(error))}") from None
-
-
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _line(error: BaseException) -> str:
-    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise InputError(f"{name} cannot be read as a dataset: {in_a_line(cause)}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, MissingError, clip
 from vcviz.base.options import check_count
+from vcviz.base.progress import bar
 from vcviz.data.memory import check_memory
 
 #: formats that hold pixels: PIL hands others, such as EPS, to programs of the system (Ghostscript)
@@ -31,7 +30,6 @@ def decode_images(
     size: int | Sequence[int] | None = None,
     channels: int | None = None,
     where: Callable[[int], str] = "row {}".format,
-    progress: bool = True,
 ) -> NDArray[np.uint8]:
     """Return (N, c, h, w): one channel if all are grey, else three (RGB; alpha is dropped).
 
@@ -43,7 +41,6 @@ def decode_images(
         sizes differ
     channels : 1 or 3 to ask for grey or RGB
     where : names a row in messages
-    progress : whether work longer than two seconds shows a bar
 
     Raises
     ------
@@ -57,14 +54,18 @@ def decode_images(
         raise InputError(f"images must be a list of images, got {clip(sources)}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        bar = tqdm(sources, "decoding images", delay=2, disable=not progress)
-        for row, source in enumerate(bar):
+        for row, source in enumerate(bar(sources, "decoding images")):
             try:
                 pixels = _pixels(source, target, channels)
             except InputError as error:
                 raise type(error)(f"{where(row)}: {error}") from None
             if row == 0:
-                _check_size(len(sources), pixels.shape)
+                _, height, width = pixels.shape
+                check_memory(
+                    f"{len(sources):,} images of {height} x {width} pixels",
+                    len(sources) * pixels.size,
+                    "pass a smaller image_size=[height, width], or max_rows",
+                )
                 out = np.empty((len(sources), *pixels.shape), np.uint8)
             if pixels.shape[1:] != out.shape[2:]:
                 raise _different_sizes(sources)
@@ -82,15 +83,6 @@ def image_size(size: Any) -> tuple[int, int]:
         return check_count("image_size", size[0]), check_count("image_size", size[1])
     side = check_count("image_size", size)
     return side, side
-
-
-def _check_size(n: int, shape: tuple[int, ...]) -> None:
-    """Refuse images that do not fit together into the memory that is free."""
-    check_memory(
-        f"{n:,} images of {shape[1]} x {shape[2]} pixels",
-        n * math.prod(shape),
-        "pass a smaller image_size=[height, width], or max_rows",
-    )
 
 
 def _pixels(source: Any, size: tuple[int, int] | None, channels: int | None) -> NDArray[np.uint8]:

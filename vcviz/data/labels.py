@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, clip, unknown
-from vcviz.base.options import check_count, check_fraction
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_choice, check_count, check_fraction
 from vcviz.data.lazy_rows import Values, missing
 from vcviz.records import Split
 
@@ -19,15 +19,15 @@ CLEAN = "clean_label"
 
 
 def encode_labels(
-    name: str, train: Values, test: Values | None, names: tuple[str, ...] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, tuple[str, ...]]:
-    """Return the labels of both splits as 0..C-1 and the C class names.
+    name: str, columns: dict[str, Values], names: tuple[str, ...] | None
+) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """Return the labels of each split as 0..C-1 and the C class names.
 
     Parameters
     ----------
     name : of the column
-    train, test : its values in each split. Strings and integers become classes in sorted
-        order of the train split's distinct values, so integers may have gaps.
+    columns : its values in "train" and, if there is one, "test". Strings and integers become
+        classes in sorted order of the train split's distinct values, so integers may have gaps.
     names : class names where the column states them, whose order and number then hold
 
     Raises
@@ -36,34 +36,33 @@ def encode_labels(
         For missing or unlabelled (-1) rows, labels that are no classes, fewer than two classes in
         the train split, and test labels that the train split does not have.
     """
-    parts = {"train": train} if test is None else {"train": train, "test": test}
-    values = [_checked(name, column, part) for part, column in parts.items()]
+    values = {part: _checked(name, column, part) for part, column in columns.items()}
+    distinct = np.unique(values["train"])
     # -1 means unlabelled, but -1 and 1 are an old way to write two classes.
-    if names is not None or set(np.unique(values[0]).tolist()) != {-1, 1}:
-        for part, column in zip(parts, values, strict=True):
+    if names is not None or set(distinct.tolist()) != {-1, 1}:
+        for part, column in values.items():
             _check_labelled(column, f"label column {name!r} of the {part} split")
     if names is not None:
-        for part, column in zip(parts, values, strict=True):
+        for part, column in values.items():
             _check_range(column, len(names), f"label column {name!r} of the {part} split")
-        found, classes = len(np.unique(values[0])), tuple(names)
-        codes = [v.astype(np.int64) for v in values]
+        codes = {part: column.astype(np.int64) for part, column in values.items()}
     else:
-        distinct = np.unique(values[0])
-        found, classes = len(distinct), tuple(str(v) for v in distinct)
-        codes = [np.searchsorted(distinct, v).clip(0, found - 1) for v in values]
-        for column, code in zip(values[1:], codes[1:], strict=True):
-            strange = sorted(set(column[distinct[code] != column].tolist()))
+        names = tuple(str(v) for v in distinct)
+        last = len(distinct) - 1
+        codes = {p: np.searchsorted(distinct, v).clip(0, last) for p, v in values.items()}
+        for part, column in values.items():
+            strange = sorted(set(column[distinct[codes[part]] != column].tolist()))
             if strange:
                 raise InputError(
                     f"the test split has labels that the train split does not: {clip(strange)}"
                 )
-    if found < 2:
+    if len(distinct) < 2:
         raise InputError(
             f"label column {name!r} of the train split holds one class "
-            f"({values[0][0]!s}); a classifier needs at least 2 (out-of-distribution inputs need "
+            f"({distinct[0]!s}); a classifier needs at least 2 (out-of-distribution inputs need "
             "none: vcviz.data.load_strangers)"
         )
-    return codes[0], codes[1] if len(codes) > 1 else None, classes
+    return codes, tuple(names)
 
 
 def encode_further(
@@ -71,16 +70,9 @@ def encode_further(
 ) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...] | None]:
     """Return a further label column of each split as integers, with names of its own if it has any.
 
-    Integers stay as they are; strings that are all class names become their numbers; other
-    strings are numbered in sorted order. A split in which the column is wholly missing is left
-    out.
-
-    Parameters
-    ----------
-    name : of the column
-    columns : split name to its values there
-    names : class names where the column states them
-    classes : names of the main label
+    Integers stay as they are; strings that are all names of `classes`, of the main label, become
+    their numbers; other strings are numbered in sorted order. A split in which the column is wholly
+    missing is left out.
     """
     values = {p: _checked(name, v, p) for p, v in columns.items() if not missing(v).all()}
     if not values or all(v.dtype.kind in "iub" for v in values.values()):
@@ -178,10 +170,6 @@ def labelled_by(split: Split, column: str) -> Split:
     split : rows with more than one label column
     column : name of one of ``split.labels``
 
-    Returns
-    -------
-    Split
-
     Raises
     ------
     InputError
@@ -195,8 +183,7 @@ def labelled_by(split: Split, column: str) -> Split:
     >>> print(f"{np.mean(noisy.y != train.y):.1f}, {np.mean(again.y != train.y):.1f}")
     0.2, 0.0
     """
-    if column not in split.labels:
-        raise unknown(f"label column of {split.name!r}", column, split.labels)
+    check_choice(f"label column of {split.name!r}", column, split.labels)
     own = split.preprocessing.get("label_names", {})
     values = split.labels[column]
     if column in own or not ((values >= 0) & (values < split.n_classes)).all():

@@ -20,7 +20,7 @@ from vcviz.data.memory import check_memory
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from datasets import Dataset
+    import pyarrow.dataset
 
 #: one column as an array, an item a row
 Values = NDArray[Any]
@@ -111,29 +111,33 @@ class InMemory(Rows):
 
 
 class OnDisk(Rows):
-    """Columns of Arrow or Parquet files, or of a dataset of Hugging Face's: read when asked for.
+    """Columns of Arrow or Parquet files: read when asked for.
 
     Parameters
     ----------
-    source : of them
+    source : of them; if `datasets` wrote them, it says more of the columns in their schema
     sizes : bytes of each column, as far as they are known
     """
 
-    def __init__(self, source: Dataset | pa.dataset.Dataset, sizes: Mapping[str, int]) -> None:
-        self._source, self._sizes = source, sizes
-        features = getattr(source, "features", None)
-        schema = features.arrow_schema if features is not None else source.schema
-        if features is None and b"huggingface" in (schema.metadata or {}):
-            from datasets import Features
+    def __init__(self, source: pa.dataset.Dataset, sizes: Mapping[str, int]) -> None:
+        self._source, self._sizes, self._n = source, sizes, source.count_rows()
+        self.columns = {field.name: _column(field.type) for field in source.schema}
+        if b"huggingface" in (source.schema.metadata or {}):
+            from datasets import ClassLabel, Features, Image
 
-            features = Features.from_arrow_schema(schema)
-        self.columns = {field.name: _column(field.type) for field in schema}
-        for name, feature in (features or {}).items():
-            if type(feature).__name__ == "ClassLabel":
-                self.columns[name] = Column("integer", tuple(feature.names))
-            elif type(feature).__name__ == "Image":
-                self.columns[name] = Column("image")
-        self._n = len(source) if hasattr(source, "features") else source.count_rows()
+            for name, feature in Features.from_arrow_schema(source.schema).items():
+                if isinstance(feature, ClassLabel):
+                    self.columns[name] = Column("integer", tuple(feature.names))
+                elif isinstance(feature, Image):
+                    self.columns[name] = Column("image")
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> OnDisk:
+        """Return the rows of a table, which may be mapped from a file."""
+        from pyarrow import dataset
+
+        sizes = {name: table.column(name).nbytes for name in table.column_names}
+        return cls(dataset.dataset(table), sizes)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -153,17 +157,12 @@ class OnDisk(Rows):
             "name fewer columns, pass max_rows, or make a smaller copy",
         )
         with explained(f"column {', '.join(map(repr, names[:3]))}"):
-            table = self._table(names, rows)
-            return {name: table.column(name).to_pandas().to_numpy() for name in names}
-
-    def _table(self, names: list[str], rows: NDArray[np.int64] | None) -> pa.Table:
-        source: Any = self._source
-        if not hasattr(source, "features"):
-            return (
-                source.to_table(columns=names) if rows is None else source.take(rows, columns=names)
+            table = (
+                self._source.to_table(columns=names)
+                if rows is None
+                else self._source.take(rows, columns=names)
             )
-        chosen = source.select_columns(names)
-        return (chosen if rows is None else chosen.select(rows)).with_format("arrow")[:]
+            return {name: table.column(name).to_pandas().to_numpy() for name in names}
 
 
 class Beside(Rows):
@@ -251,8 +250,12 @@ def explained(name: str) -> Iterator[None]:
     except RecursionError:
         raise InputError(f"{name} nests lists and objects too deeply; flatten its rows") from None
     except Exception as error:  # five libraries meet here
-        line = shorten(" ".join(str(error).split()), 300) or type(error).__name__
-        raise InputError(f"{name} cannot be read: {line}") from None
+        raise InputError(f"{name} cannot be read: {in_a_line(error)}") from None
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what a library says, for a message."""
+    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)
 
 
 def join_labels(

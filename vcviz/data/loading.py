@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, unknown
 from vcviz.base.options import check_count, check_fraction, check_options
-from vcviz.data.corruptions import CORRUPTIONS, corrupt, corruptions_of
+from vcviz.base.progress import bars
 from vcviz.data.digits import load_digits
-from vcviz.data.fingerprint import fingerprint
 from vcviz.data.hub_and_path import HUB_ID, SHAPES, exists, source_title
 from vcviz.data.labels import labelled_by, noisy_labels
-from vcviz.data.mixture import load_mixture, true_prior
-from vcviz.data.preprocessing import apply_preprocessing
-from vcviz.data.shapes import load_shapes
-from vcviz.data.stored import ReadOptions, load_stored, read_inputs_like
-from vcviz.data.strangers import STRANGERS, HeldOut, hold_out_classes, make_strangers
-from vcviz.data.subsets import imbalanced, stratified_split, subset
-from vcviz.data.text import encode_texts
-from vcviz.data.utilities import load_utilities, true_utilities
+from vcviz.data.mixture import load_mixture
+from vcviz.data.read_options import ReadOptions
+from vcviz.data.stored import load_stored, read_inputs_like
+from vcviz.data.strangers import STRANGERS, make_strangers
+from vcviz.data.subsets import imbalanced, some_rows, subset
+from vcviz.data.utilities import load_utilities
 from vcviz.records import Split
 
 #: names that need no more; adding a dataset is a loader and a line here
@@ -42,29 +38,8 @@ _COMMON = (
     "seed", "test_fraction", "n_train", "train_imbalance", "train_label", "train_noise", "progress"
 )  # fmt: skip
 
-__all__ = [
-    "CORRUPTIONS",
-    "DATASETS",
-    "HeldOut",
-    "apply_preprocessing",
-    "corrupt",
-    "corruptions_of",
-    "dataset_options",
-    "encode_texts",
-    "fingerprint",
-    "hold_out_classes",
-    "imbalance_option",
-    "imbalanced",
-    "load_data",
-    "load_shapes",
-    "load_strangers",
-    "make_strangers",
-    "noisy_labels",
-    "stratified_split",
-    "subset",
-    "true_prior",
-    "true_utilities",
-]
+#: what is asked of strangers beside where they are
+_OF_STRANGERS = ("split", "config", "revision", "header", "separator", "image", "text", "label")
 
 
 def load_data(
@@ -100,7 +75,7 @@ def load_data(
         everything else
     progress : whether work longer than two seconds shows a bar
     options : of that dataset: see `load_digits`, `load_mixture`, `load_utilities` and, for
-        hub: and path:, `vcviz.data.stored.ReadOptions`; `dataset_options` lists them
+        hub: and path:, `vcviz.data.read_options.ReadOptions`; `dataset_options` lists them
 
     Returns
     -------
@@ -123,15 +98,12 @@ def load_data(
     vcviz.base.errors.InputError: test_fraction must lie between 0 and 1, got 2
     """
     loader = _loader(name)
-    known = dataset_options(name)
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of dataset {name!r}", option, known)
-    common: dict[str, Any] = {"seed": check_count("seed", seed, minimum=0), "progress": progress}
+    check_options(f"dataset {name!r}", options, dataset_options(name))
+    common: dict[str, Any] = {"seed": check_count("seed", seed, minimum=0)}
     if test_fraction is not None:
         common["test_fraction"] = check_fraction("test_fraction", test_fraction)
-    taken = inspect.signature(loader).parameters
-    train, test = loader(**{k: v for k, v in common.items() if k in taken}, **options)
+    with bars(progress):
+        train, test = loader(**common, **options)
     if (train.class_counts > 0).sum() < 2:
         raise InputError(f"{train.name!r} holds one class only; a classifier needs at least 2")
     if train_imbalance is not None:
@@ -192,7 +164,7 @@ def load_strangers(
         source = "rotated" if square else "noise"
     if source in STRANGERS:
         made = make_strangers(like, source, seed=seed)
-        return made if max_rows is None else made.take(_few(len(made), max_rows, seed))
+        return made.take(some_rows(len(made), max_rows, seed))
     title, x, texts = source, np.empty(0), None
     if source not in DATASETS and _is_stored(source):
         preprocessing = dict(like.preprocessing)
@@ -202,20 +174,17 @@ def load_strangers(
             preprocessing = {"kind": "image", **shape}
         if not preprocessing:
             raise InputError(f"{like.name!r} does not say how its rows were made ready")
-        known = inspect.signature(read_inputs_like).parameters
-        for option in options:
-            if option not in known:
-                raise unknown("option of strangers", option, list(known)[2:])
-        x, texts = read_inputs_like(
-            source, preprocessing, max_rows=max_rows, seed=seed, progress=progress, **options
-        )
+        check_options("strangers", options, _OF_STRANGERS)
+        part = options.pop("split", None)
+        how = ReadOptions(max_rows=max_rows, **options)
+        with bars(progress):
+            x, texts = read_inputs_like(source, preprocessing, how, split=part, seed=seed)
         title = source_title(source)
         if like.kind == "image" and like.x.dtype != np.uint8:
             x = x.astype(like.x.dtype) / 255
     else:
         other = load_data(source, **{"seed": seed, "progress": progress, **options})[1]
-        if max_rows is not None:
-            other = other.take(_few(len(other), max_rows, seed))
+        other = other.take(some_rows(len(other), max_rows, seed))
         if other.kind != like.kind or other.x.shape[1:] != like.x.shape[1:]:
             raise InputError(
                 f"strangers {clip(source)} are {other.kind} rows of shape {other.x.shape[1:]}, "
@@ -231,11 +200,6 @@ def load_strangers(
         texts=texts,
         preprocessing=like.preprocessing,
     )
-
-
-def _few(n: int, most: int, seed: int) -> NDArray[np.int64]:
-    most = check_count("max_rows", most)
-    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
 
 
 def dataset_options(name: str) -> list[str]:

@@ -23,12 +23,13 @@ from scipy.linalg import solve_triangular
 from scipy.spatial.distance import pdist
 from scipy.special import entr
 from scipy.stats import norm
-from tqdm.auto import tqdm
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
-from vcviz.base.options import check_count, check_fraction, check_number
+from vcviz.base.options import check_choice, check_count, check_fraction, check_number
+from vcviz.base.progress import bar
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
+from vcviz.data.tables import plain_table
 from vcviz.records import LatentPrior, Split, as_float
 
 ARRANGEMENTS = ("circle", "diagonal", "random")
@@ -52,7 +53,6 @@ def load_mixture(
     imbalance: float = 1.0,
     label_noise: float = 0.0,
     law_seed: int = 0,
-    progress: bool = True,
 ) -> tuple[Split, Split]:
     """Return a train and a test split drawn from a known mixture, with the truth about it.
 
@@ -81,7 +81,6 @@ def load_mixture(
     label_noise : share of the labels replaced by another class, each equally likely. `truth` and
         `label_probs` are about the noisy label; ``labels["clean_label"]`` keeps the other
     law_seed : seed of what "random", "diagonal" and "full" draw
-    progress : whether work longer than two seconds shows a bar
 
     Raises
     ------
@@ -103,7 +102,7 @@ def load_mixture(
     noise = check_fraction("label_noise", label_noise, zero=True)
     whole = _draw(law, check_count("n", n, minimum=2 * n_classes), noise, seed)
     truth = {
-        **true_numbers(law, label_noise=noise, seed=law_seed, progress=progress),
+        **true_numbers(law, label_noise=noise, seed=law_seed),
         "means": law.mean.tolist(),
         "covariances": law.covariance.tolist(),
         "weights": np.exp(law.log_weight).tolist(),
@@ -162,7 +161,6 @@ def _draw(prior: LatentPrior, n: int, noise: float, seed: int) -> Split:
     # The other classes are a shift of 1..C-1 away, each equally likely.
     shift = np.where(rng.random(n) < noise, rng.integers(1, prior.n_classes, n), 0)
     y = (clean + shift) % prior.n_classes
-    columns = [f"x{i + 1}" for i in range(prior.latent_dim)]
     return Split(
         x=x,
         y=y,
@@ -171,14 +169,7 @@ def _draw(prior: LatentPrior, n: int, noise: float, seed: int) -> Split:
         kind="table",
         label_probs=noisy(np.exp(prior.log_posterior(x)), noise),
         labels={"clean_label": clean} if noise else {},
-        preprocessing={
-            "kind": "table",
-            "columns": columns,
-            "categories": {},
-            "features": columns,
-            "mean": [0.0] * prior.latent_dim,
-            "scale": [1.0] * prior.latent_dim,
-        },
+        preprocessing=plain_table([f"x{i + 1}" for i in range(prior.latent_dim)]),
     )
 
 
@@ -259,8 +250,7 @@ def _spread(
         return {"scale_tril": np.linalg.cholesky(matrices)}
     if covariance == "isotropic":
         return {"scale": np.repeat(scales, dim, axis=1)}
-    if covariance not in COVARIANCES:
-        raise unknown("covariance", covariance, COVARIANCES)
+    check_choice("covariance", covariance, COVARIANCES)
     axes = scales * 2 ** rng.uniform(-1, 1, (n_classes, dim))
     if covariance == "diagonal":
         return {"scale": axes}
@@ -285,22 +275,12 @@ def _log_weights(
     return np.log(values)
 
 
-def true_numbers(
-    prior: LatentPrior, *, label_noise: float = 0.0, seed: int = 0, progress: bool = True
-) -> dict[str, Any]:
-    """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method.
-
-    Parameters
-    ----------
-    prior : class-conditional Gaussians with their weights
-    label_noise : share of the labels replaced by another class, each equally likely
-    seed : of the Monte-Carlo draws
-    progress : whether work longer than two seconds shows a bar
-    """
+def true_numbers(prior: LatentPrior, *, label_noise: float = 0.0, seed: int = 0) -> dict[str, Any]:
+    """Return ``bayes_error``, ``mutual_information``, ``label_entropy``, errors and the method."""
     entropy = float(entr(noisy(np.exp(prior.log_weight), label_noise)).sum())
     line = as_line(prior)
     if line is None:
-        mean, error = _monte_carlo(prior, label_noise, np.random.default_rng(seed), progress)
+        mean, error = _monte_carlo(prior, label_noise, np.random.default_rng(seed))
         how: dict[str, Any] = {"method": "monte carlo", "draws": DRAWS}
     else:
         mean, error = _quadrature(line, label_noise), np.zeros(2)
@@ -367,11 +347,15 @@ def _quadrature(prior: LatentPrior, label_noise: float) -> NDArray[np.float64]:
 
 
 def _monte_carlo(
-    prior: LatentPrior, label_noise: float, rng: np.random.Generator, progress: bool
+    prior: LatentPrior, label_noise: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the means of `_losses` over draws of x, and their standard errors."""
     x, _ = prior.sample(DRAWS, rng)
     chunks = np.array_split(x, max(1, DRAWS * prior.n_classes // 4_000_000))
-    bar = tqdm(chunks, "true information", delay=2, disable=not progress)
-    losses = np.concatenate([_losses(prior.log_posterior(chunk), label_noise) for chunk in bar])
+    losses = np.concatenate(
+        [
+            _losses(prior.log_posterior(chunk), label_noise)
+            for chunk in bar(chunks, "true information")
+        ]
+    )
     return losses.mean(0), losses.std(0, ddof=1) / np.sqrt(DRAWS)

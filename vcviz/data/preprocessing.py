@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError, unknown
+from vcviz.base.progress import bars
 from vcviz.data.columns import Roles
 from vcviz.data.dataset_files import Places
 from vcviz.data.documents import Documents
 from vcviz.data.images import decode_images
 from vcviz.data.lazy_rows import Rows, Values, missing
+from vcviz.data.read_options import ReadOptions
 from vcviz.data.tables import apply_table, fit_table
-from vcviz.data.text import check_ngrams, encode_texts, hash_ngrams, pad, usual_length
+from vcviz.data.text import check_ngrams, hash_ngrams, pad, usual_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,28 +52,18 @@ class Inputs(NamedTuple):
 def read_inputs(
     parts: Sequence[Part],
     roles: Roles,
+    how: ReadOptions,
     *,
-    folder: Path | None = None,
-    image_size: int | Sequence[int] | None = None,
-    n_tokens: int = 2**16,
-    ngrams: Sequence[int] = (1, 1),
-    max_length: int | None = None,
-    progress: bool = True,
+    folder: Path | None,
 ) -> Inputs:
     """Return the inputs of every part; the first is the one that is fitted to.
 
-    Parameters
-    ----------
-    parts : the train part, then the test part
-    roles : which columns to read, and as what
-    folder : where relative paths of images start
-    image_size, n_tokens, ngrams, max_length : see `ReadOptions`
-    progress : whether work longer than two seconds shows a bar
+    Relative paths of images start at `folder`.
     """
     if roles.kind == "image":
-        return _images(parts, roles.inputs[0], folder, image_size, progress)
+        return _images(parts, roles.inputs[0], folder, how.image_size)
     if roles.kind == "text":
-        return _texts(parts, roles.inputs, n_tokens, ngrams, max_length, progress)
+        return _texts(parts, roles.inputs, how)
     frames = [part.frame(roles.inputs) for part in parts]
     preprocessing = fit_table(frames[0], f"the {parts[0].name} split")
     x: list[NDArray[Any]] = [
@@ -86,30 +78,20 @@ def apply_inputs(
     roles: Roles,
     preprocessing: Mapping[str, Any],
     *,
-    folder: Path | None = None,
-    progress: bool = True,
+    folder: Path | None,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Return the inputs of a part, made ready as `preprocessing` says, and its texts if it is text.
-
-    Parameters
-    ----------
-    part : the rows
-    roles : which columns to read, and as what
-    preprocessing : of a `Split`
-    folder, progress : as for `read_inputs`
-    """
+    """Return the inputs of a part, made as `preprocessing` says, and its texts if it is text."""
     if roles.kind == "table":
         frame = part.frame(roles.inputs)
         return apply_table(preprocessing, frame, f"the {part.name} split"), None
     if roles.kind == "text":
         texts = _joined(part, roles.inputs)
-        return apply_preprocessing(preprocessing, texts, progress=progress), texts
+        return _from_raw(preprocessing, texts), texts
     images = decode_images(
         _encoded(part, roles.inputs[0], folder),
         size=preprocessing["size"],
         channels=preprocessing["channels"],
         where=lambda k: f"row {part.rows[k]} of the {part.name} split",
-        progress=progress,
     )
     return images, None
 
@@ -119,7 +101,6 @@ def _images(
     column: str,
     folder: Path | None,
     size: int | Sequence[int] | None,
-    progress: bool,
 ) -> Inputs:
     sources = [_encoded(part, column, folder) for part in parts]
     names = [f"row {row} of the {part.name} split" for part in parts for row in part.rows]
@@ -127,7 +108,6 @@ def _images(
         [image for chosen in sources for image in chosen],
         size=size,
         where=names.__getitem__,
-        progress=progress,
     )
     _, channels, height, width = images.shape
     ends = np.cumsum([len(chosen) for chosen in sources])[:-1]
@@ -162,20 +142,17 @@ def _placed(image: Any, places: Places, split: str, row: int) -> Any:
 def _texts(
     parts: Sequence[Part],
     columns: Sequence[str],
-    n_tokens: int,
-    ngrams: Sequence[int],
-    max_length: int | None,
-    progress: bool,
+    how: ReadOptions,
 ) -> Inputs:
     texts = [_joined(part, columns) for part in parts]
-    shape = check_ngrams(ngrams)
-    ids = [hash_ngrams(t, n_tokens=n_tokens, ngrams=shape, progress=progress) for t in texts]
+    shape = check_ngrams(how.ngrams)
+    ids = [hash_ngrams(t, n_tokens=how.n_tokens, ngrams=shape) for t in texts]
     if not any(len(row) for row in ids[0]):
         raise InputError(f"column {columns[0]!r} of the {parts[0].name} split holds no words")
-    length = usual_length(ids[0]) if max_length is None else max_length
+    length = usual_length(ids[0]) if how.max_length is None else how.max_length
     preprocessing = {
         "kind": "text",
-        "n_tokens": n_tokens,
+        "n_tokens": how.n_tokens,
         "ngrams": list(shape),
         "max_length": length,
     }
@@ -223,17 +200,21 @@ def apply_preprocessing(
     >>> vcviz.data.apply_preprocessing(train.preprocessing, [eight]).shape
     (1, 1, 8, 8)
     """
+    with bars(progress):
+        return _from_raw(preprocessing, rows)
+
+
+def _from_raw(preprocessing: Mapping[str, Any], rows: Any) -> NDArray[Any]:
     kind = preprocessing.get("kind")
     if kind == "image":
         return decode_images(
             rows,
             size=preprocessing["size"],
             channels=preprocessing["channels"],
-            progress=progress,
         )
     if kind == "text":
-        settings = {k: preprocessing[k] for k in ("n_tokens", "ngrams", "max_length")}
-        return encode_texts(rows, **settings, progress=progress)
+        n_tokens, ngrams = preprocessing["n_tokens"], preprocessing["ngrams"]
+        return pad(hash_ngrams(rows, n_tokens=n_tokens, ngrams=ngrams), preprocessing["max_length"])
     if kind == "table":
         return apply_table(preprocessing, rows)
     raise unknown("kind of preprocessing", kind, _KINDS)

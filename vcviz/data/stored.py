@@ -4,71 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import InputError, unknown
-from vcviz.base.options import check_count
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_count
 from vcviz.data.columns import assign_roles
 from vcviz.data.hub_and_path import open_source, source_folder, source_title
 from vcviz.data.labels import encode_further, encode_labels
 from vcviz.data.lazy_rows import Column, Rows, join_labels
 from vcviz.data.preprocessing import Part, apply_inputs, read_inputs
-from vcviz.data.subsets import TEST_FRACTION, split_rows, subset_rows
-from vcviz.data.table_files import Layout
+from vcviz.data.read_options import ReadOptions
+from vcviz.data.subsets import TEST_FRACTION, some_rows, split_rows, subset_rows
 from vcviz.records import Split, as_float
 
 _TRAIN_NAMES = ("train", "training")
 _TEST_NAMES = ("test", "validation", "valid", "val", "dev")
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How data of ``hub:`` and ``path:`` are read.
-
-    Attributes
-    ----------
-    config, revision : configuration and version of a dataset that has several
-    train_split, test_split : names of the splits to use
-    max_rows : keep at most this many rows of each split, stratified, before anything is decoded
-    header : of CSV files: whether the first row names the columns, or their names where no row
-        does; without names they are called "0", "1", …
-    separator : of CSV files; default the one of ``, ; | tab`` that rows have most of
-    image, text, columns : the input; default as recognised: the one column of images, or of
-        text, or all numbers and strings but an ``index`` or ``id``. Several text columns are
-        joined by a line break; numbers of a table are standardised and its strings one-hot, both
-        by the train split
-    label, labels : the main and the further label columns; default the ClassLabel or a column of
-        a usual name, and every other column that looks like a label
-    label_probs : column of lists of C numbers: each row's distribution over the classes (counts
-        of votes are normalised)
-    extra_labels : further sources (``path:`` or ``hub:``) whose label columns belong to the same
-        rows, matched by their ``index`` column if both have one, else in order
-    image_size : height and width to stretch images to
-    n_tokens, ngrams, max_length : see `encode_texts`; the length is fitted to the train split
-    """
-
-    config: str | None = None
-    revision: str | None = None
-    train_split: str | None = None
-    test_split: str | None = None
-    max_rows: int | None = None
-    header: bool | Sequence[str] = True
-    separator: str | None = None
-    image: str | None = None
-    text: str | Sequence[str] | None = None
-    columns: Sequence[str] | None = None
-    label: str | None = None
-    labels: Sequence[str] | None = None
-    label_probs: str | None = None
-    extra_labels: str | Sequence[str] | None = None
-    image_size: int | Sequence[int] | None = None
-    n_tokens: int = 2**16
-    ngrams: Sequence[int] = (1, 1)
-    max_length: int | None = None
 
 
 def load_stored(
@@ -76,7 +30,6 @@ def load_stored(
     *,
     seed: int = 0,
     test_fraction: float | None = None,
-    progress: bool = True,
     **options: Any,
 ) -> tuple[Split, Split]:
     """Return the train and the test split of ``hub:<owner/name>`` or ``path:<folder or file>``.
@@ -91,7 +44,6 @@ def load_stored(
     seed : of the stratified choice of rows, where one is made
     test_fraction : share of the train split that becomes the test split. Default: the test split
         of the data, or its validation split, or a third where it has neither
-    progress : whether work longer than two seconds shows a bar
     options : see `ReadOptions`
 
     Raises
@@ -102,7 +54,7 @@ def load_stored(
     """
     how = ReadOptions(**options)
     with ExitStack() as stack:
-        used = _used_splits(source, how, test_fraction, stack, progress)
+        used = _used_splits(source, how, test_fraction, stack)
         title = source_title(source)
         features = {**used["train"].columns}
         for column, feature in used.get("test", used["train"]).columns.items():
@@ -110,15 +62,12 @@ def load_stored(
         roles = assign_roles(
             features,
             used["train"],
-            image=how.image,
-            text=how.text,
-            columns=how.columns,
-            label=how.label,
-            labels=how.labels,
+            how,
             name=title,
         )
         _check_columns(used, (*roles.inputs, roles.label))
-        y, classes = _labels(used, roles.label, features)
+        raw = {name: data.values(roles.label) for name, data in used.items()}
+        y, classes = encode_labels(roles.label, raw, features[roles.label].names)
         share = TEST_FRACTION if test_fraction is None else test_fraction
         rows = _rows(y, how.max_rows, share, seed)
         train_data = used["train"]
@@ -126,12 +75,8 @@ def load_stored(
         inputs = read_inputs(
             parts,
             roles,
+            how,
             folder=source_folder(source),
-            image_size=how.image_size,
-            n_tokens=how.n_tokens,
-            ngrams=how.ngrams,
-            max_length=how.max_length,
-            progress=progress,
         )
         further, names = _further(parts, roles.labels, features, classes)
         probs = [_distributions(part, how.label_probs, features, len(classes)) for part in parts]
@@ -159,36 +104,15 @@ def load_stored(
 def read_inputs_like(
     source: str,
     preprocessing: Mapping[str, Any],
+    how: ReadOptions,
     *,
-    seed: int = 0,
-    config: str | None = None,
-    revision: str | None = None,
-    split: str | None = None,
-    max_rows: int | None = None,
-    header: bool | Sequence[str] = True,
-    separator: str | None = None,
-    image: str | None = None,
-    text: str | Sequence[str] | None = None,
-    label: str | None = None,
-    progress: bool = True,
+    split: str | None,
+    seed: int,
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Return inputs of a source, made ready as those of other data were; labels play no part.
+    """Return inputs of a source, made ready as those of other data were, and their texts.
 
-    Parameters
-    ----------
-    source : where they are, as for `load_stored`
-    preprocessing : of a `Split`: what they become
-    seed : which rows are chosen, where not all are
-    split : name of the one to read; default the test split, else the one for validation, else
-        the first
-    max_rows : keep at most this many, chosen at random
-    label : the column that is a label, and so no input; default as recognised
-    progress : whether work longer than two seconds shows a bar
-    config, revision, header, separator, image, text : see `ReadOptions`
-
-    Returns
-    -------
-    x, texts : the inputs, and the texts that they were made of if they are text
+    Labels play no part: `how.label` is a column that is no input. The split is the one asked for,
+    or that for testing, or for validation, or the first; `max_rows` of it are chosen at random.
 
     Raises
     ------
@@ -196,56 +120,30 @@ def read_inputs_like(
         If the data cannot be read, or are of another kind.
     """
     with ExitStack() as stack:
-        splits = open_source(
-            source,
-            stack,
-            config=config,
-            revision=revision,
-            layout=Layout(header, separator),
-            progress=progress,
-        )
+        splits = open_source(source, stack, how)
         title = source_title(source)
         if split is None:
             split = _first(splits, _TEST_NAMES) or next(iter(splits))
-        data = splits[_named(split, splits, title)]
-        chosen = np.arange(len(data))
-        limit = None if max_rows is None else check_count("max_rows", max_rows)
-        if limit is not None and limit < len(data):
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:limit])
-        roles = assign_roles(
-            data.columns,
-            data,
-            image=image,
-            text=text,
-            columns=preprocessing.get("columns"),
-            label=label,
-            labels=(),
-            needs_label=False,
-            name=title,
-        )
+        data = splits[check_choice(f"split of {title!r}", split, splits)]
+        chosen = some_rows(len(data), how.max_rows, seed)
+        how = replace(how, columns=preprocessing.get("columns"), labels=())
+        roles = assign_roles(data.columns, data, how, needs_label=False, name=title)
         if roles.kind != preprocessing["kind"]:
             raise InputError(f"{title!r} are {roles.kind} rows, not {preprocessing['kind']} rows")
         if not len(chosen):
             raise InputError(f"the split {split!r} of {title!r} is empty: it has no rows")
         part, folder = Part(split, data, chosen), source_folder(source)
-        return apply_inputs(part, roles, preprocessing, folder=folder, progress=progress)
+        return apply_inputs(part, roles, preprocessing, folder=folder)
 
 
 def _used_splits(
-    source: str, how: ReadOptions, test_fraction: float | None, stack: ExitStack, progress: bool
+    source: str, how: ReadOptions, test_fraction: float | None, stack: ExitStack
 ) -> dict[str, Rows]:
     """Return the splits to use, as `_choose`, with the labels that lie elsewhere."""
-    splits = open_source(
-        source,
-        stack,
-        config=how.config,
-        revision=how.revision,
-        layout=Layout(how.header, how.separator),
-        progress=progress,
-    )
+    splits = open_source(source, stack, how)
     title, others = source_title(source), how.extra_labels or ()
     for other in (others,) if isinstance(others, str) else others:
-        joined = open_source(other, stack, progress=progress)
+        joined = open_source(other, stack)
         splits = join_labels(splits, joined, title, other)
     return _choose(splits, how.train_split, how.test_split, test_fraction, title)
 
@@ -258,10 +156,12 @@ def _choose(
     title: str,
 ) -> dict[str, Rows]:
     """Return the splits to use under "train" and, unless one is to be made, "test"."""
-    asked = [None if s is None else _named(s, splits, title) for s in (train_split, test_split)]
+    for asked in (train_split, test_split):
+        if asked is not None:
+            check_choice(f"split of {title!r}", asked, splits)
     if test_split is not None and test_fraction is not None:
         raise InputError("give test_split or test_fraction, not both")
-    train_name = asked[0] or _first(splits, _TRAIN_NAMES)
+    train_name = train_split or _first(splits, _TRAIN_NAMES)
     if train_name is None and len(splits) == 1:
         train_name = next(iter(splits))
     if train_name is None:
@@ -269,7 +169,7 @@ def _choose(
             f"{title!r} has no split called 'train' but {', '.join(splits)}; name one with "
             "train_split="
         )
-    test_name = asked[1]
+    test_name = test_split
     if test_name is None and test_fraction is None:
         others = [name for name in splits if name != train_name]
         test_name = _first(others, _TEST_NAMES)
@@ -288,12 +188,6 @@ def _first(splits: Iterable[str], names: Sequence[str]) -> str | None:
     return next((lower[name] for name in names if name in lower), None)
 
 
-def _named(name: str, splits: dict[str, Rows], title: str) -> str:
-    if name not in splits:
-        raise unknown(f"split of {title!r}", name, splits)
-    return name
-
-
 def _check_columns(used: dict[str, Rows], columns: Sequence[str]) -> None:
     for name, data in used.items():
         for column in columns:
@@ -303,17 +197,6 @@ def _check_columns(used: dict[str, Rows], columns: Sequence[str]) -> None:
                     f"the {name} split has no column {column!r}; its columns are: "
                     f"{', '.join(data.columns)}{advice if name == 'test' else ''}"
                 )
-
-
-def _labels(
-    used: dict[str, Rows], label: str, features: dict[str, Column]
-) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
-    """Return the labels of all rows of each split in use, and the class names."""
-    raw = [data.values(label) for data in used.values()]
-    train, test, classes = encode_labels(
-        label, raw[0], raw[1] if len(raw) > 1 else None, features[label].names
-    )
-    return {"train": train} if test is None else {"train": train, "test": test}, classes
 
 
 def _rows(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, unknown
-from vcviz.base.options import check_count
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_count
 from vcviz.records import Split, as_array, as_labels
 
 
@@ -71,9 +71,8 @@ def make_strangers(split: Split, kind: str, *, seed: int = 0) -> Split:
     >>> np.array_equal(strangers.x, 255 - test.x)
     True
     """
-    if kind not in STRANGERS:
-        raise unknown("kind of strangers", kind, STRANGERS)
-    x = STRANGERS[kind](split, np.random.default_rng(check_count("seed", seed, minimum=0)))
+    made = STRANGERS[check_choice("kind of strangers", kind, STRANGERS)]
+    x = made(split, np.random.default_rng(check_count("seed", seed, minimum=0)))
     return replace(split, x=x, name=kind, label_probs=None, texts=None, preprocessing={}, truth={})
 
 

@@ -157,6 +157,13 @@ def subset_rows(
     return _choose(y, _allocate(counts, n, low=np.minimum(counts, 1), high=counts), seed)
 
 
+def some_rows(n: int, most: int | None, seed: int) -> NDArray[np.int64]:
+    """Return the sorted positions of at most so many of `n` rows, chosen at random."""
+    if most is None or check_count("max_rows", most) >= n:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
+
+
 def split_rows(
     y: NDArray[np.int64], fraction: float, *, seed: int, name: str = "data"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -13,17 +13,18 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip, shorten
+from vcviz.base.progress import bars_shown
 from vcviz.data.columns import usual_labels
 from vcviz.data.dataset_files import File, arrange, exact_split, split_of
 from vcviz.data.lazy_rows import Column, InMemory, OnDisk, Rows, explained
 from vcviz.data.memory import check_memory
+from vcviz.data.read_options import PLAIN, ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,46 +36,10 @@ _SEPARATORS = "\t;|,"
 _LOOK = 20
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a CSV file is written.
-
-    Attributes
-    ----------
-    header : whether the first row names the columns, or their names where no row does
-    separator : between columns; None for the one of ``, ; | tab`` that rows have most of
-    """
-
-    header: bool | Sequence[str] = True
-    separator: str | None = None
-
-    def __post_init__(self) -> None:
-        names = not isinstance(self.header, bool)
-        if names and (
-            not isinstance(self.header, (list, tuple))
-            or not all(isinstance(name, str) for name in self.header)
-            or len(set(self.header)) < max(1, len(self.header))
-        ):
-            raise InputError(
-                f"header must be true, false or the names of the columns, got {clip(self.header)}"
-            )
-        if self.separator is not None and not (isinstance(self.separator, str) and self.separator):
-            raise InputError(f"separator must be text like ';', got {clip(self.separator)}")
-
-
-PLAIN = Layout()
-
-
-def read_tables(
-    files: Sequence[File], layout: Layout = PLAIN, *, progress: bool = True
-) -> dict[str, Rows]:
+def read_tables(files: Sequence[File], how: ReadOptions = PLAIN) -> dict[str, Rows]:
     """Return the rows of each split that files of tables hold.
 
-    Parameters
-    ----------
-    files : of which those of one kind are read, that which takes the most room
-    layout : of CSV files
-    progress : whether reading longer than two seconds shows a bar
+    Files of one kind are read, of that which takes the most room.
 
     Raises
     ------
@@ -84,13 +49,13 @@ def read_tables(
     room: Counter[str] = Counter()
     for file in files:
         room[file.kind] += 1 + os.path.getsize(file.path)
-    kind = "csv" if layout != PLAIN and "csv" in room else room.most_common(1)[0][0]
-    if layout != PLAIN and kind != "csv":
+    kind = "csv" if how.of_csv and "csv" in room else room.most_common(1)[0][0]
+    if how.of_csv and kind != "csv":
         raise InputError(f"header= and separator= are for CSV files, not for {kind}")
     groups = arrange([f for f in files if f.kind == kind], by_stem=True)
     found: dict[str, Rows] = {}
     for split, group in groups.items():
-        for inner, rows in _read_group(kind, group, layout, progress).items():
+        for inner, rows in _read_group(kind, group, how).items():
             # A file without splits of its own belongs to that of its name.
             name = split if inner == "" else inner
             if name in found:
@@ -99,26 +64,24 @@ def read_tables(
     return found
 
 
-def read_frame(path: str, kind: str, layout: Layout, *, progress: bool = True) -> pd.DataFrame:
+def read_frame(path: str, kind: str, how: ReadOptions) -> pd.DataFrame:
     """Return a table of one split as a frame."""
     file = File(path, (), os.path.basename(path), kind)
-    splits = _read_group(kind, [file], layout, progress)
+    splits = _read_group(kind, [file], how)
     if len(splits) != 1:
         raise InputError(f"{file.name} holds several splits")
     rows = next(iter(splits.values()))
     return rows.frame(list(rows.columns))
 
 
-def _read_group(
-    kind: str, files: Sequence[File], layout: Layout, progress: bool
-) -> dict[str, Rows]:
+def _read_group(kind: str, files: Sequence[File], how: ReadOptions) -> dict[str, Rows]:
     """Return the rows of files of one kind by split; that of files which name none is ""."""
     if kind in ("parquet", "arrow"):
         return {"": _columnar(kind, files)}
     parts: dict[str, list[Any]] = {}
     for file in files:
         with explained(file.name):
-            for split, one in _READERS[kind](file, layout, progress).items():
+            for split, one in _READERS[kind](file, how).items():
                 parts.setdefault(split, []).append(one)
     return {split: _stacked(several, files) for split, several in parts.items()}
 
@@ -151,27 +114,25 @@ def _several(files: Sequence[File]) -> str:
 # ---------------------------------------------------------------- CSV
 
 
-def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
+def _csv(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     def read(encoding: str) -> pd.DataFrame:
-        with _bytes(file, progress) as stream:
-            opened = _unpacked(stream, file)
-            lines = [opened.readline(2**20).decode(encoding, "replace") for _ in range(_LOOK)]
+        with _bytes(file) as stream:
+            lines = [stream.readline(2**20).decode(encoding, "replace") for _ in range(_LOOK)]
         lines = [line for line in lines if line.strip()]
         if not lines:
             raise InputError("it is empty")
-        separator = layout.separator or _separator(lines, file.name)
+        separator = how.separator or _separator(lines, file.name)
         comma = separator == ";" and re.search(r"(^|;)-?\d+,\d+\s*(;|$)", lines[-1])
-        names = None if layout.header is True else _names(lines[0], separator, layout.header)
-        with _bytes(file, progress) as stream:
+        names = None if how.header is True else _names(lines[0], separator, how.header)
+        with _bytes(file) as stream:
             frame = pd.read_csv(
                 stream,
                 sep=separator,
                 header=0 if names is None else None,
                 names=names,
                 encoding=encoding,
-                compression=_packing(file)[0],
                 decimal="," if comma else ".",
                 skipinitialspace=True,
                 **({"low_memory": False} if len(separator) == 1 else {"engine": "python"}),
@@ -191,7 +152,7 @@ def _csv(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
     except UnicodeDecodeError:
         frame = read("latin-1")
     # What is read without a header ends in empty lines at times.
-    frame = frame.dropna(how="all", ignore_index=True) if layout.header is not True else frame
+    frame = frame.dropna(how="all", ignore_index=True) if how.header is not True else frame
     return {"": frame.rename(columns=str)}
 
 
@@ -225,9 +186,9 @@ def _separator(lines: Sequence[str], name: str) -> str:
 # ---------------------------------------------------------------- JSON
 
 
-def _json(file: File, layout: Layout, progress: bool) -> dict[str, pd.DataFrame]:
-    with _bytes(file, progress) as stream:
-        text = _unpacked(stream, file).read().decode("utf-8-sig")
+def _json(file: File, how: ReadOptions) -> dict[str, pd.DataFrame]:
+    with _bytes(file) as stream:
+        text = stream.read().decode("utf-8-sig")
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -277,7 +238,7 @@ def _json_frame(value: Any) -> pd.DataFrame:
 # ---------------------------------------------------------------- NumPy
 
 
-def _npz(file: File, layout: Layout, progress: bool) -> dict[str, Rows]:
+def _npz(file: File, how: ReadOptions) -> dict[str, Rows]:
     """Return the arrays of each split; ``x_train`` and ``train_images`` name theirs."""
     with zipfile.ZipFile(file.path) as archive:
         need = sum(entry.file_size for entry in archive.infolist())
@@ -397,28 +358,15 @@ def _arrow(path: str) -> Any:
 
 
 _READERS: dict[str, Any] = {"csv": _csv, "json": _json, "npz": _npz}
-#: suffix of a packed file -> what pandas calls the packing, and who unpacks it
-_PACKINGS: dict[str, tuple[str, Any]] = {
-    ".gz": ("gzip", gzip.open),
-    ".bz2": ("bz2", bz2.open),
-    ".xz": ("xz", lzma.open),
-}
-
-
-def _packing(file: File) -> tuple[Any, Any]:
-    return _PACKINGS.get(os.path.splitext(file.name.lower())[1], (None, None))
-
-
-def _unpacked(stream: Any, file: File) -> Any:
-    opener = _packing(file)[1]
-    return opener(stream) if opener else stream
+_UNPACK: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @contextmanager
-def _bytes(file: File, progress: bool) -> Iterator[Any]:
-    """Open a file, as it lies there, with a bar if reading it takes long."""
+def _bytes(file: File) -> Iterator[Any]:
+    """Open a file, unpacked, with a bar if reading it takes long."""
     need = os.stat(file.path).st_size
     check_memory(f"reading {file.name}", need * _PER_BYTE[file.kind], "make a smaller copy")
-    bar = {"desc": f"reading {file.name}", "delay": 2, "leave": False, "disable": not progress}
+    bar = {"desc": f"reading {file.name}", "delay": 2, "leave": False, "disable": not bars_shown()}
     with open(file.path, "rb") as opened, tqdm.wrapattr(opened, "read", total=need, **bar) as s:
-        yield s
+        unpack = _UNPACK.get(os.path.splitext(file.name.lower())[1])
+        yield unpack(s) if unpack else s

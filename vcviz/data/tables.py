@@ -60,6 +60,18 @@ def fit_table(frame: pd.DataFrame, name: str = "the table") -> dict[str, Any]:
     return {**fitted, "features": features, "mean": mean.tolist(), "scale": scale.tolist()}
 
 
+def plain_table(columns: list[str]) -> dict[str, Any]:
+    """Return the preprocessing of a table of numbers that stay as they are."""
+    return {
+        "kind": "table",
+        "columns": columns,
+        "categories": {},
+        "features": columns,
+        "mean": [0.0] * len(columns),
+        "scale": [1.0] * len(columns),
+    }
+
+
 def apply_table(
     preprocessing: Mapping[str, Any], rows: Any, name: str = "new rows"
 ) -> NDArray[np.float32]:

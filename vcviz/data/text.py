@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
+from vcviz.base.progress import bar, bars
 from vcviz.data.memory import check_memory
 
 #: texts longer than this are cut when no length is asked for
@@ -63,7 +63,8 @@ def encode_texts(
     >>> ids[0, [0, 2]] == ids[1, [0, 2]]  # a word has the same id everywhere
     array([ True,  True])
     """
-    ids = hash_ngrams(texts, n_tokens=n_tokens, ngrams=ngrams, progress=progress)
+    with bars(progress):
+        ids = hash_ngrams(texts, n_tokens=n_tokens, ngrams=ngrams)
     return pad(ids, usual_length(ids) if max_length is None else max_length)
 
 
@@ -72,7 +73,6 @@ def hash_ngrams(
     *,
     n_tokens: int = 2**16,
     ngrams: Sequence[int] = (1, 1),
-    progress: bool = True,
 ) -> list[NDArray[np.int32]]:
     """Return the ids of each text, as long as it is."""
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -86,7 +86,7 @@ def hash_ngrams(
         ngram_range=check_ngrams(ngrams), token_pattern=r"(?u)\b\w+\b"
     ).build_analyzer()
     ids = []
-    for row, text in enumerate(tqdm(texts, "reading texts", delay=2, disable=not progress)):
+    for row, text in enumerate(bar(texts, "reading texts")):
         if not isinstance(text, str):
             raise InputError(f"text {row} must be a string, got {clip(text)}")
         if len(text) > _LONG:

@@ -18,6 +18,7 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_number
 from vcviz.data.subsets import TEST_FRACTION, train_and_test
+from vcviz.data.tables import plain_table
 from vcviz.metrics.noisy_scores import argmax_probs
 from vcviz.records import LogitLaw, Split, as_float
 
@@ -79,20 +80,13 @@ def load_utilities(
     utilities = _utilities(law, x)
     whole = Split(
         x=x,
-        y=_labels(utilities, rng),
+        y=(utilities.mean + utilities.scale * rng.standard_normal((n, n_classes))).argmax(1),
         class_names=utilities.class_names,
         name="utilities",
         kind="table",
         label_probs=argmax_probs(utilities),
         truth=law | _numbers(law),
-        preprocessing={
-            "kind": "table",
-            "columns": [f"x{i + 1}" for i in range(dim)],
-            "categories": {},
-            "features": [f"x{i + 1}" for i in range(dim)],
-            "mean": [0.0] * dim,
-            "scale": [1.0] * dim,
-        },
+        preprocessing=plain_table([f"x{i + 1}" for i in range(dim)]),
     )
     return train_and_test(whole, test_fraction, seed=seed)
 
@@ -146,10 +140,6 @@ def _utilities(truth: Mapping[str, Any], x: NDArray[Any]) -> LogitLaw:
         class_names=tuple(str(k) for k in range(truth["n_classes"])),
         name="true utilities",
     )
-
-
-def _labels(law: LogitLaw, rng: np.random.Generator) -> NDArray[np.int64]:
-    return (law.mean + law.scale * rng.standard_normal(law.mean.shape)).argmax(1)
 
 
 def _numbers(law: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from vcviz.latents.modules import (
     as_module,
     evaluating,
     float_type,
-    is_ours,
     layer_names,
     move,
     named_layer,
@@ -38,6 +37,7 @@ from vcviz.latents.outputs import (
     tensors_of,
 )
 from vcviz.latents.tape import Spot, Tape
+from vcviz.models.classifier import Classifier
 
 #: rows of the pass that is watched, and of the next if a pass of more rows computes otherwise
 _FEW, _MORE = 8, 64
@@ -47,17 +47,8 @@ class _OtherScores(InputError):
     """What was read as scores is what the scores are made of."""
 
 
-class _Kept(NamedTuple):
-    """What a reading found: with or without a graph, for a layer, and the state of the weights."""
-
-    layer: str | None
-    affine: Affine
-    found: dict[bool, Found]
-    state: Any
-
-
-#: what the last reading of a model found
-_FOUND: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+#: the map that the last reading of a model found, and the state of the weights then
+_FOUND: WeakKeyDictionary[nn.Module, tuple[Affine, Any]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -72,15 +63,8 @@ def reading(
 
     While the block runs the model is in evaluation mode, and on `device`. Afterwards, also after an
     error, it is back on its device, and every module has the training flag it had. Several threads
-    may read one model; none sees what another reads.
-
-    Parameters
-    ----------
-    model : a `Classifier`, or any module from a batch to logits or log-probabilities
-    layer : name of the module whose input is the latent; default: for our models what `encode`
-        gives, else the last tensor of the forward pass of which the scores are an affine map
-    device : default the model's own
-    strict : whether a model without latents is refused; else its log-probabilities stand for them
+    may read one model; none sees what another reads. A model without latents is refused if
+    `strict`; else its log-probabilities stand for them. `layer` is as for `extract_latents`.
 
     Raises
     ------
@@ -142,7 +126,7 @@ class Reader:
     def __init__(self, model: nn.Module, layer: str | None, strict: bool = True) -> None:
         self.model = model
         self.layer = layer
-        self.ours = is_ours(model)
+        self.ours = isinstance(model, Classifier)
         self.affine: Affine | None = None
         self.told = ""
         self.has_latents = True
@@ -152,11 +136,6 @@ class Reader:
         self._read: tuple[Tensor, int] | None = None
         self._tape: Tape | None = None
         self._found: dict[bool, Found] = {}
-        kept = None if self.ours else _FOUND.get(model)
-        if kept is not None and kept.layer == layer and kept.state == _state(model):
-            # What an earlier reading found is held against every batch of this one as well.
-            self._found, self.affine = dict(kept.found), kept.affine
-        self._inherited = bool(self._found)
         self._by_pixel = any_layout_does(model)
         self._looked_for_probabilities = False
 
@@ -215,9 +194,7 @@ class Reader:
 
     def linear(self) -> nn.Linear | None:
         """Return the layer that makes a foreign model's scores, or one of the merged numbers."""
-        if self.affine is None:
-            return None
-        return self.affine.layer(self.model, float_type(self.model), self.device)
+        return None if self.affine is None else self.affine.layer(self.model)
 
     # ---------------------------------------------------------- ours
 
@@ -243,28 +220,25 @@ class Reader:
         if fresh:
             self._look(x, graph)
         value, scores = self._passed(x, self._found[graph])
-        if not self._holds(value, scores):
-            if self._inherited:
-                # Something that is no tensor changed since the last reading, as a flag does.
-                self._found, self.affine, fresh = {}, None, True
+        z = self._latent(value, scores)
+        placed = self.layer is None and self._found[graph].place is not None
+        if placed and not self._within(z, scores):
             # Another length or size of batch may go another way through the model.
             self._look(x, graph, _MORE)
             value, scores = self._passed(x, self._found[graph])
-        self._inherited = False
+            z = self._latent(value, scores)
         log_probs, energy = scores.log_softmax(1), -scores.logsumexp(1)
-        z = self._latent(value, scores)
-        if self.affine is not None:
-            if z is None or not self._within(z, scores):
-                self.affine, self.told = (
-                    None,
-                    ("the W z + b that was found does not give the model's scores on all rows"),
-                )
-            elif fresh:
-                found = {k: f for k, f in self._found.items() if f.affine is not None}
-                _FOUND[self.model] = _Kept(self.layer, self.affine, found, _state(self.model))
+        if self.affine is not None and not self._within(z, scores):
+            self.affine = None
+            self.told = "the W z + b that was found does not give the model's scores on all rows"
+        elif self.affine is not None and fresh:
+            _FOUND[self.model] = self.affine, _state(self.model)
         if z is None:
             if self._strict:
-                raise InputError(f"{self.told}; {self._advice()}")
+                raise InputError(
+                    f"{self.told}; name the module whose input is the latent with layer=, for "
+                    f"example one of: {layer_names(self.model)}"
+                )
             self.has_latents = False
             z = log_probs
         return z, log_probs, energy
@@ -347,16 +321,10 @@ class Reader:
             return self._named_latent(len(scores))
         return None if value is None else _one_vector(value, (1, -1), len(scores))
 
-    def _holds(self, value: Tensor | None, scores: Tensor) -> bool:
-        """Return whether a pass went as the one did that was watched."""
-        if self.layer is not None or self._found[torch.is_grad_enabled()].place is None:
-            return True
-        z = self._latent(value, scores)
-        return z is not None and (self.affine is None or self._within(z, scores))
-
-    def _within(self, z: Tensor, scores: Tensor) -> bool:
-        if self.affine is None:
-            return False
+    def _within(self, z: Tensor | None, scores: Tensor) -> bool:
+        """Return whether there is a latent, and the map makes the scores of it if there is one."""
+        if z is None or self.affine is None:
+            return z is not None
         off, allowed = self.affine.gap(z.detach(), scores.detach())
         return off <= allowed
 
@@ -377,12 +345,6 @@ class Reader:
                 f"of the {rows} rows: name another module with layer="
             )
         return z
-
-    def _advice(self) -> str:
-        return (
-            "name the module whose input is the latent with layer=, for example one of: "
-            f"{layer_names(self.model)}"
-        )
 
     # ---------------------------------------------------------- both
 
@@ -454,10 +416,10 @@ class Reader:
 # ---------------------------------------------------------------- parts
 
 
-def found_before(model: nn.Module) -> Affine | None:
+def found_before(model: nn.Module) -> nn.Linear | None:
     """Return the map that the last reading of a model found, if its weights are still those."""
-    kept = _FOUND.get(model)
-    return None if kept is None or kept.state != _state(model) else kept.affine
+    affine, state = _FOUND.get(model, (None, None))
+    return None if affine is None or state != _state(model) else affine.layer(model)
 
 
 def _state(model: nn.Module) -> Any:

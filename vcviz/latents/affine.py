@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from vcviz.latents.modules import float_type, own_device
 from vcviz.latents.outputs import raise_probabilities
 from vcviz.latents.tape import Flow, Place, Tape, as_double, memory_of
 from vcviz.models.precision import widest
@@ -75,7 +76,7 @@ class Affine(NamedTuple):
         found = parts[:, :, 0].clone()
         for p in range(parts.shape[2]):
             off = parts[:, :, p].to(scores.dtype) @ weight.T + bias - scores
-            off = _centred(off).abs().amax(1)
+            off = (off - off.mean(1, keepdim=True)).abs().amax(1)
             found = torch.where((off < best)[:, None], parts[:, :, p], found)
             best = torch.minimum(off, best)
         return found
@@ -94,30 +95,23 @@ class Affine(NamedTuple):
         largest = -(made - made.amax(1, keepdim=True)).clamp(_NEVER).amin().item()
         return off.abs().amax().item(), _ALLOWED[self.bits] * (1 + largest)
 
-    def layer(self, like: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Linear:
+    def layer(self, model: nn.Module) -> nn.Linear:
         """Return the map as a layer: one of the model's own if there is one with these numbers.
 
         A parametrised layer makes its weight anew each time that it is read, and one of spectral
         norm another one in training: such a layer is never returned.
         """
-        for module in like.modules():
+        for module in model.modules():
             if not isinstance(module, nn.Linear) or is_parametrized(module):
                 continue
             if module.weight.shape == self.weight.shape:
-                own = [as_double(module.weight)]
-                own.append(
-                    torch.zeros(len(self.bias)).double()
-                    if module.bias is None
-                    else as_double(module.bias)
-                )
-                if all(
-                    torch.allclose(a, b, rtol=_EXACT, atol=_EXACT * float(b.abs().amax()))
-                    for a, b in zip(own, (self.weight, self.bias), strict=True)
-                ):
+                bias = torch.zeros(len(self.bias)) if module.bias is None else module.bias
+                if _same(module.weight, self.weight) and _same(bias, self.bias):
                     return module
-        dtype = torch.promote_types(dtype, torch.float32)
+        dtype = torch.promote_types(float_type(model), torch.float32)
         n_classes, dim = self.weight.shape
-        layer = nn.Linear(dim, n_classes, device="meta").to(dtype).to_empty(device=device)
+        layer = nn.Linear(dim, n_classes, device="meta").to(dtype)
+        layer.to_empty(device=own_device(model))
         with torch.no_grad():
             layer.weight.copy_(self.weight)
             layer.bias.copy_(self.bias)
@@ -387,13 +381,14 @@ def _only_picks(weight: Tensor) -> bool:
     return bool((some.sum(0) <= 1).all() and (some.sum(1) <= 1).all())
 
 
+def _same(own: Tensor, found: Tensor) -> bool:
+    atol = _EXACT * float(found.abs().amax())
+    return torch.allclose(as_double(own), found, rtol=_EXACT, atol=atol)
+
+
 def _finite(scores: Tensor) -> Tensor:
     """Return scores of which minus infinity, or what stands for it, is a large negative number."""
     return torch.where(scores < _MASKED, _MASKED, scores)
-
-
-def _centred(scores: Tensor) -> Tensor:
-    return scores - scores.mean(1, keepdim=True)
 
 
 def _unscaled(flow: Flow, place: Place, places: list[Place]) -> Place:

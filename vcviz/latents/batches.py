@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import (
     DataLoader,
@@ -23,7 +23,7 @@ from torch.utils.data import (
 from vcviz.base.errors import InputError
 from vcviz.latents.modules import ANYTHING, Signature
 from vcviz.latents.outputs import Inputs
-from vcviz.records import Split, as_array
+from vcviz.records import Split, as_array, as_numbers
 
 _LABELS = (
     "labels", "label", "y", "target", "targets", "class", "classes", "category",
@@ -95,30 +95,29 @@ def keeps_order(data: Any) -> bool:
 
 
 def batches_of(data: Any, batch_size: int, takes: Signature = ANYTHING) -> Iterator[Batch]:
-    """Yield the batches of `data`, whichever of the forms of `extract_latents` it has.
+    """Yield the batches of `resolved` data, whichever of the forms of `extract_latents` it has.
 
     `takes` says which columns of a batch the model has a use for.
     """
-    data = resolved(data)
     if isinstance(data, Split):
         data = (data.x, data.y)
     if _is_pair(data):
         yield from _slices(data[0], data[1], batch_size, takes)
-    elif _is_hugging_face(data):
-        for columns in _hugging_face_batches(data, batch_size):
-            yield _parted(columns, takes)
+        return
+    if _is_hugging_face(data):
+        batches = data.iter(batch_size=batch_size)
     elif isinstance(data, Dataset):
-        for rows in _row_batches(data, batch_size):
-            yield _parted(_collated(rows), takes)
-    elif not isinstance(data, Iterable) or isinstance(
+        batches = _at_home(DataLoader(data, batch_size, collate_fn=_collated))
+    elif isinstance(data, Iterable) and not isinstance(
         data, (str, bytes, Mapping, Tensor, np.ndarray)
     ):
+        batches = _at_home(data)
+    else:
         raise InputError(
             f"data must be a Split, a pair (x, y) or a loader of batches, got {type(data).__name__}"
         )
-    else:
-        for batch in _at_home(data):
-            yield _parted(batch, takes)
+    for batch in batches:
+        yield _parted(batch, takes)
 
 
 # ---------------------------------------------------------------- forms of data
@@ -150,38 +149,16 @@ def _slices(x: Any, y: Any, batch_size: int, takes: Signature) -> Iterator[Batch
         return
     if hasattr(x, "toarray"):
         raise InputError("x is a sparse matrix; pass x.toarray(), or its rows in batches")
-    values = x.detach() if isinstance(x, Tensor) else as_array("x", x)
+    values = x.detach() if isinstance(x, Tensor) else as_numbers("x", x)
     if values.ndim < 2 or y.shape != (len(values),):
         raise InputError(
             f"x must be (N, …) and y (N,) with the same N, got {tuple(values.shape)} and {y.shape}"
         )
-    if not isinstance(values, Tensor) and values.dtype.kind not in "fiub":
-        raise InputError(f"x must be numeric, got dtype {values.dtype}")
     for start in range(0, len(y), batch_size):
         part = values[start : start + batch_size]
         # A copy: a model may work in place on its input.
         x = part.clone() if isinstance(part, Tensor) else _tensor("x", part)
         yield Batch(x, y[start : start + batch_size])
-
-
-def _hugging_face_batches(data: Any, batch_size: int) -> Iterator[dict[str, Any]]:
-    """Yield the columns of a Hugging Face data set, with or without a format."""
-    if hasattr(data, "iter"):
-        yield from data.iter(batch_size=batch_size)
-        return
-    for start in range(0, len(data), batch_size):
-        yield data[start : start + batch_size]
-
-
-def _row_batches(data: Any, batch_size: int) -> Iterator[list[Any]]:
-    """Yield the rows of a torch data set, in their order and without drawing random numbers."""
-    if isinstance(data, IterableDataset):
-        rows = iter(data)
-        while batch := list(islice(rows, batch_size)):
-            yield batch
-        return
-    for start in range(0, len(data), batch_size):
-        yield [data[i] for i in range(start, min(start + batch_size, len(data)))]
 
 
 def _collated(rows: list[Any]) -> Any:
@@ -197,7 +174,7 @@ def _collated(rows: list[Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return a row as what can be collated: pictures as tensors, records as dicts."""
-    if _is_picture(value):
+    if isinstance(value, Image.Image):
         return _pixels(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
@@ -345,7 +322,7 @@ def _is_row(value: Any) -> bool:
         return True
     if not isinstance(value, (tuple, list)) or len(value) < 2:
         return False
-    if not (_is_array(value[0]) or _is_picture(value[0])):
+    if not (_is_array(value[0]) or isinstance(value[0], Image.Image)):
         return False
     return any(isinstance(v, int) or (_is_array(v) and np.ndim(v) == 0) for v in value[1:])
 
@@ -363,7 +340,7 @@ def _told(batch: Any, start: int, rows: int, used: Any = ()) -> dict[str, NDArra
 def _as_column(value: Any, rows: int) -> NDArray[Any] | None:
     """Return (B,) values to be told of rows, None for anything else."""
     if isinstance(value, Tensor):
-        value = _bare(value)
+        value = as_array("column", value)
     if not isinstance(value, (np.ndarray, list, tuple)) or len(value) != rows:
         return None
     try:
@@ -384,7 +361,7 @@ def _is_input(value: Any) -> bool:
     first = value[0]
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
-    return _is_array(first) or _is_picture(first) or isinstance(first, (int, float))
+    return _is_array(first) or isinstance(first, (Image.Image, int, float))
 
 
 def _one_number(value: Any) -> bool:
@@ -403,7 +380,7 @@ def _tensor(name: str, value: Any) -> Tensor:
     if isinstance(value, (list, tuple)) and len(value):
         if isinstance(value[0], (str, bytes)):
             raise InputError(f"{name} is text; turn it into the model's token ids first")
-        if any(_is_picture(v) for v in value):
+        if any(isinstance(v, Image.Image) for v in value):
             value = [_pixels(v) for v in value]
         if isinstance(value[0], Tensor):
             shapes = {tuple(v.shape) for v in value}
@@ -413,14 +390,7 @@ def _tensor(name: str, value: Any) -> Tensor:
                     f"{' and '.join(map(str, sorted(shapes)[:2]))}; pad or crop them"
                 )
             return torch.stack(list(value))
-    array = as_array(name, value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
-    return torch.from_numpy(np.array(array))
-
-
-def _bare(values: Any) -> Any:
-    return as_array("y", values) if isinstance(values, Tensor) else values
+    return torch.from_numpy(np.array(as_numbers(name, value)))
 
 
 def _labels(values: Any) -> Any:
@@ -461,11 +431,7 @@ def _is_hugging_face(data: Any) -> bool:
     return all(hasattr(data, name) for name in ("column_names", "features", "with_format"))
 
 
-def _is_picture(value: Any) -> bool:
-    return hasattr(value, "getbands") and hasattr(value, "convert")
-
-
-def _pixels(picture: Any) -> Tensor:
+def _pixels(picture: Image.Image) -> Tensor:
     """Return a PIL image as (c, h, w) bytes."""
     array = np.array(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
     return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)

@@ -15,6 +15,7 @@ from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
 from vcviz.latents.adapter import Reader, reading
 from vcviz.latents.extraction import class_names
+from vcviz.latents.modules import named_layer
 from vcviz.records import ActivationMaps, Split, as_array, as_float, as_labels
 
 AGAINST = ("rest", "last")
@@ -144,9 +145,10 @@ class _Found:
 @contextmanager
 def _maps_of(model: nn.Module, layer: str | None) -> Iterator[_Found]:
     """Watch the modules of a model, or one of them, for outputs that are maps."""
-    modules = {name: module for name, module in model.named_modules() if name}
-    if layer is not None and layer not in modules:
-        raise unknown("layer", layer, modules)
+    if layer is None:
+        watched = {name: module for name, module in model.named_modules() if name}
+    else:
+        watched = {layer: named_layer(model, layer)}
     found = _Found()
 
     def keep(name: str) -> Any:
@@ -156,7 +158,6 @@ def _maps_of(model: nn.Module, layer: str | None) -> Iterator[_Found]:
 
         return hook
 
-    watched = modules if layer is None else {layer: modules[layer]}
     handles = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
     try:
         yield found
@@ -188,7 +189,7 @@ def _explained(
     cam = _linear_part(own, found)
     info = cam - _linear_part(theirs, found)
     none = torch.full_like(label, -1)
-    return cam, info, (own - theirs).detach(), label, none if other is None else other
+    return cam, info, (own - theirs).detach().float(), label, none if other is None else other
 
 
 def _other(scores: Tensor, against: str | int) -> Tensor | None:
@@ -214,4 +215,4 @@ def _linear_part(score: Tensor, found: _Found) -> Tensor:
             f"the scores do not depend on the output of {found.name!r} in a differentiable way; "
             "name another layer"
         )
-    return (gradient * maps.detach()).sum(1) * maps[0, 0].numel()
+    return ((gradient * maps.detach()).sum(1) * maps[0, 0].numel()).float()

@@ -20,16 +20,14 @@ from vcviz.latents.adapter import found_before, reading
 from vcviz.latents.batches import batches_of, keeps_order, length_of, resolved
 from vcviz.latents.modules import (
     as_module,
-    float_type,
-    is_ours,
     label_prior_of,
-    linears,
-    own_device,
     signature_of,
     unwrapped,
 )
 from vcviz.latents.outputs import Inputs
 from vcviz.latents.rows import Rows
+from vcviz.models.classifier import Classifier
+from vcviz.models.heads.base import Head
 from vcviz.records import LatentPrior, LatentSet, Split, as_labels, columns_of
 
 __all__ = ["extract_latents", "last_linear", "prior_of"]
@@ -183,19 +181,24 @@ def read_pass(
     n = length_of(data)
     with ExitStack() as stack:
         read = stack.enter_context(reading(model, layer=layer, device=device, strict=strict))
-        latents = stack.enter_context(Rows(out, n))
-        outputs, labels, energies = (stack.enter_context(Rows(None, n)) for _ in range(3))
+        latents = stack.enter_context(Rows(out))
+        outputs, labels, energies = (stack.enter_context(Rows()) for _ in range(3))
         bar = stack.enter_context(
             tqdm(total=n, unit=" rows", desc=title, delay=2, disable=not progress)
         )
         stack.enter_context(torch.no_grad())
         generator = torch.Generator(read.device).manual_seed(seed)
         more: dict[str, list[NDArray[Any]]] = {}
-        inputs = _Inputs(keep)
+        inputs: list[Tensor] = []
         for x, y, columns in batches_of(data, batch_size, signature_of(model)):
             if np.size(y) == 0:
                 continue
-            inputs.add(x)
+            if not isinstance(x, Tensor) or not (x.is_floating_point() or x.dtype.itemsize == 1):
+                # Mappings and whole numbers other than bytes are words, which have no gradients.
+                keep, inputs = 0, []
+            elif sum(map(len, inputs)) < keep:
+                # A copy: the loader may fill the same memory with the next batch.
+                inputs.append(x[:keep].detach().to("cpu", copy=True))
             z, log_probs, energy = read(x, generator)
             rows, n_classes = log_probs.shape
             names = class_names(names, n_classes)
@@ -226,39 +229,17 @@ def read_pass(
         if own or table is not None:
             given = {} if table is None else columns_of(table)
             found = replace(found, table={**(found.table or {}), **own, **given})
-        return Pass(found, read.has_latents, read.linear(), read.told, inputs.finish())
+        return Pass(found, read.has_latents, read.linear(), read.told, _first_inputs(inputs, keep))
 
 
-class _Inputs:
-    """The first rows of the inputs of a pass, if they are arrays of numbers."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self._parts: list[NDArray[Any]] | None = []
-
-    def add(self, x: Inputs) -> None:
-        """Keep a batch, as far as there is room."""
-        if self._left <= 0 or self._parts is None:
-            return
-        # Mappings and whole numbers other than bytes stand for words, which have no gradients.
-        if not isinstance(x, Tensor) or not (x.is_floating_point() or x.dtype.itemsize == 1):
-            self._parts = None
-            return
-        size = max(1, x[0].numel() * x.element_size())
-        room = _KEPT // size - sum(map(len, self._parts))
-        part = x[: max(min(self._left, room), 0)]
-        self._left = self._left - len(part) if len(part) == len(x) else 0
-        floating = part.is_floating_point() and part.dtype != torch.float64
-        # A copy: the loader may fill the same memory with the next batch.
-        self._parts.append((part.float() if floating else part).detach().cpu().numpy().copy())
-
-    def finish(self) -> NDArray[Any] | None:
-        """Return the rows, None if there are none of one shape."""
-        shapes = {part.shape[1:] for part in self._parts or ()}
-        if not self._parts or len(shapes) != 1:
-            return None
-        found = np.concatenate(self._parts)
-        return found if len(found) else None
+def _first_inputs(batches: list[Tensor], most: int) -> NDArray[Any] | None:
+    """Return the first rows of the inputs of a pass, None if there are none of one shape."""
+    if len({x.shape[1:] for x in batches}) != 1 or not sum(map(len, batches)):
+        return None
+    x = torch.cat(batches)
+    x = x[: min(most, _KEPT // max(1, x[0].numel() * x.element_size()))]
+    floating = x.is_floating_point() and x.dtype != torch.float64
+    return (x.float() if floating else x).numpy() if len(x) else None
 
 
 def prior_of(model: nn.Module) -> LatentPrior | None:
@@ -284,8 +265,8 @@ def prior_of(model: nn.Module) -> LatentPrior | None:
     >>> vcviz.prior_of(softmax.model()) is None
     True
     """
-    prior = getattr(getattr(unwrapped(model), "head", None), "prior", None)
-    return prior() if callable(prior) else None
+    head = getattr(unwrapped(model), "head", None)  # of a module of anybody's, too
+    return head.prior() if isinstance(head, Head) else None
 
 
 def last_linear(
@@ -323,29 +304,25 @@ def last_linear(
     >>> layer
     Linear(in_features=8, out_features=3, bias=True)
     """
-    found: Any
+    found: nn.Module | None = None
     model = as_module(model)
-    inner: Any = unwrapped(model)
-    ours = is_ours(inner)
-    if example is not None and not (ours and layer is None):
+    inner = unwrapped(model)
+    head = inner.head if isinstance(inner, Classifier) else None
+    if head is not None and layer is None:
+        found = head.linear_layer()
+    elif example is not None:
         with reading(model, layer=layer) as read, torch.no_grad():
             read(example)
             found = read.linear()
-            if found is None and not ours:
+            if found is None and head is None:
                 raise InputError(read.told)
-    if ours and layer is None:
-        found = inner.head.linear_layer()
-    elif layer is not None and (example is None or found is None):
+    if found is None and layer is not None:
         found = dict(inner.named_modules()).get(layer)
-    elif example is None:
-        before = found_before(inner)
-        found = (
-            before.layer(inner, float_type(inner), own_device(inner))
-            if before is not None
-            else next(reversed(list(linears(inner).values())), None)
-        )
+    elif found is None and head is None:
+        registered = [m for m in inner.modules() if isinstance(m, nn.Linear)]
+        found = found_before(inner) or next(reversed(registered), None)
     if not isinstance(found, nn.Linear):
-        kind = type(inner.head).__name__ if ours else type(inner).__name__
+        kind = type(inner if head is None else head).__name__
         what = kind if layer is None else f"layer {layer!r} of {kind}"
         raise InputError(f"{what} is not an nn.Linear and has none that makes the logits")
     return found

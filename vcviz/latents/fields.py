@@ -15,18 +15,17 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.latents.extraction import to_numpy
-from vcviz.latents.modules import float_type, is_ours, own_device, unwrapped
-from vcviz.latents.planes import latent_outputs, plane_grid
+from vcviz.latents.modules import unwrapped
+from vcviz.latents.planes import latent_outputs, placed, plane_grid
 from vcviz.metrics.ood import METHODS, OF_OUTPUT, UNITS, score, separation, threshold_at_tpr
+from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPrior, LatentSet, PlaneField, Projection, as_float, as_labels
-
-_ROWS = 65_536
 
 
 def has_critic(model: nn.Module) -> bool:
     """Return whether the model's head has a critic, which `log_ratio` asks."""
-    inner: Any = unwrapped(model)
-    return is_ours(inner) and inner.head.critic is not None
+    inner = unwrapped(model)
+    return isinstance(inner, Classifier) and inner.head.critic is not None
 
 
 def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> NDArray[np.float32]:
@@ -54,24 +53,22 @@ def log_ratio(model: nn.Module, z: ArrayLike, *, label: int | None = None) -> ND
     """
     inner: Any = unwrapped(model)
     if not has_critic(inner):
-        head = type(inner.head).__name__ if is_ours(inner) else type(inner).__name__
-        raise InputError(f"{head} has no critic to ask for T; train head='variational'")
+        kind = type(inner.head if isinstance(inner, Classifier) else inner).__name__
+        raise InputError(f"{kind} has no critic to ask for T; train head='variational'")
     head = inner.head
     if label is not None:
         as_labels("label", [label], 1, head.n_classes)
     labels = range(head.n_classes) if label is None else [label]
-    device = own_device(inner)
-    dtype = float_type(inner)
     found = []
     with torch.no_grad():
-        for part in torch.from_numpy(as_float("z", z, 2).copy()).split(_ROWS):
-            placed = head.place(part.to(device, dtype))
+        for part in placed(inner, as_float("z", z, 2)):
+            at = head.place(part)
             ratios = [
-                to_numpy(head.log_ratio(placed, torch.full((len(part),), k, device=device)))
+                to_numpy(head.log_ratio(at, torch.full((len(part),), k, device=part.device)))
                 for k in labels
             ]
             if label is None:
-                posterior = to_numpy(head.log_probs(placed))
+                posterior = to_numpy(head.log_probs(at))
                 found.append(logsumexp(posterior + np.stack(ratios, axis=1), axis=1))
             else:
                 found.append(ratios[0])
@@ -98,10 +95,6 @@ def plane_log_ratio(
     lat : set where the plane lies and how much of it is looked at
     projection, ranges, size, through : as for `plane_log_probs`
     name : of the result; default that of the latents
-
-    Returns
-    -------
-    PlaneField
 
     Raises
     ------

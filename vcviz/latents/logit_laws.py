@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from vcviz.base.errors import InputError
+from vcviz.latents.modules import evaluating, head_of
 from vcviz.models.classifier import Classifier
 from vcviz.models.heads.heteroscedastic import HeteroscedasticHead
 from vcviz.records import LogitLaw, Split, as_array, as_float
@@ -48,10 +49,7 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
     >>> law.mean.shape, law.scale.shape, law.noise
     ((1000, 5), (1000, 5), 'normal')
     """
-    head = getattr(model, "head", None)
-    if not isinstance(head, HeteroscedasticHead):
-        got = type(model).__name__ if head is None else type(head).__name__
-        raise InputError(f"logit_law reads a classifier with a heteroscedastic head, got {got}")
+    head = head_of(model, HeteroscedasticHead)
     x = data.x if isinstance(data, Split) else as_array("data", data)
     if x.ndim < 2 or len(x) == 0:
         raise InputError(f"data must be (N, …) with an input at least, got shape {x.shape}")
@@ -59,18 +57,15 @@ def logit_law(model: Classifier, data: Split | ArrayLike, *, name: str | None = 
         single = head.mean.weight.dtype == torch.float32  # grids are made in double
         x = as_float("data", x, None, np.float32 if single else np.float64)
     place = head.mean.weight.device
-    was_training = model.training
-    model.eval()
     try:
-        parts = [
-            head.logit_law(model.encode(torch.as_tensor(np.array(batch), device=place)))
-            for batch in np.array_split(x, max(1, -(-len(x) // _BATCH)))
-        ]
+        with evaluating(model):
+            parts = [
+                head.logit_law(model.encode(torch.as_tensor(np.array(batch), device=place)))
+                for batch in np.array_split(x, max(1, -(-len(x) // _BATCH)))
+            ]
     except RuntimeError as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"the model failed on inputs {x.shape} of {x.dtype}: {reason}") from error
-    finally:
-        model.train(was_training)
     mean, factor, scale = (_joined(column) for column in zip(*parts, strict=True))
     numbers = tuple(str(k) for k in range(head.n_classes))
     names = data.class_names if isinstance(data, Split) else numbers

@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,7 +18,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.models.classifier import Classifier
+from vcviz.models.heads.base import Head
 
+H = TypeVar("H", bound=nn.Module)
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)
 
 
@@ -35,15 +37,32 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def is_ours(model: nn.Module) -> bool:
-    """Return whether the model is a `Classifier`."""
+    """Return whether the model is a `Classifier`, for rooms that import no torch at the top."""
     return isinstance(model, Classifier)
 
 
 def label_prior_of(model: nn.Module) -> NDArray[Any] | None:
     """Return the (C,) label frequencies that the log-probabilities are for; None if not known."""
-    inner: Any = unwrapped(model)
-    found = inner.head.label_prior if is_ours(inner) else None
+    inner = unwrapped(model)
+    found = inner.head.label_prior if isinstance(inner, Classifier) else None
     return None if found is None else found.detach().cpu().double().numpy()
+
+
+def head_of(model: nn.Module, kind: type[H]) -> H:
+    """Return the head of a `Classifier`, or of anybody's module that has one of ours as `head`.
+
+    Raises
+    ------
+    InputError
+        If it is of another kind, or there is none.
+    """
+    inner = unwrapped(model)
+    head = getattr(inner, "head", None)
+    if not isinstance(head, kind):
+        wanted = kind.__name__.removesuffix("Head")
+        got = type(head if isinstance(head, Head) else inner).__name__
+        raise InputError(f"a {wanted} head is needed, got {got}")
+    return head
 
 
 #: exported program -> the module that stands for it
@@ -70,11 +89,6 @@ def as_module(model: Any) -> nn.Module:
             "load them before, for example model.load_state_dict(weights, assign=True)"
         )
     return model
-
-
-def linears(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the linear layers by name, in the order in which they were registered."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
 
 
 def named_layer(model: nn.Module, layer: str) -> nn.Module:
@@ -163,12 +177,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
                         module.training = entry[1]
 
 
-def read_elsewhere(model: nn.Module) -> bool:
-    """Return whether more than one reading of a model is open."""
-    with _LOCK:
-        return any(_OPEN.get(id(m), (0, 0, 0))[2] > 1 for m in model.modules())
-
-
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
     """Leave the random numbers of the session as they are: torch's, NumPy's and Python's."""
@@ -205,7 +213,9 @@ def move(model: nn.Module, device: torch.device | str) -> None:
     InputError
         If it is spread over several now, or the device cannot be used.
     """
-    if read_elsewhere(model) and torch.device(device) != own_device(model):
+    with _LOCK:
+        elsewhere = any(_OPEN.get(id(m), (0, 0, 0))[2] > 1 for m in model.modules())
+    if elsewhere and torch.device(device) != own_device(model):
         raise InputError("the model is being read elsewhere; leave device= out, or wait")
     homes = {str(t.device) for t in _tensors(model)}
     if len(homes) > 1:

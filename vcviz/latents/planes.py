@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, clip, expect
+from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_count
 from vcviz.geometry import fit_projection
 from vcviz.geometry.projections import plane_latents
 from vcviz.latents.extraction import last_linear, to_numpy
-from vcviz.latents.modules import float_type, is_ours, label_prior_of, own_device, unwrapped
+from vcviz.latents.modules import float_type, label_prior_of, own_device, unwrapped
+from vcviz.models.classifier import Classifier
 from vcviz.records import LatentPlane, LatentSet, Projection, as_float
 
 _ROWS = 16_384
@@ -59,21 +60,17 @@ def latent_outputs(
     """Return `latent_log_probs` and the (N,) energies, minus the logsumexp of the logits."""
     check_count("seed", seed, minimum=0)
     inner: Any = unwrapped(model)
-    layer = None if is_ours(inner) else last_linear(inner)
+    layer = None if isinstance(inner, Classifier) else last_linear(inner)
     z = as_float("z", z, 2)
     if layer is not None and z.shape[1] != layer.in_features:
         raise InputError(
             f"the model's last linear layer takes latents of {layer.in_features} dimensions, "
             f"got {z.shape[1]}"
         )
-    rows = torch.from_numpy(z.copy()).split(_ROWS)
-    device = own_device(inner)
-    dtype = float_type(inner)
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(own_device(inner)).manual_seed(seed)
     found = []
     with torch.no_grad():
-        for part in rows:
-            part = part.to(device, dtype)
+        for part in placed(inner, z):
             if layer is not None:
                 logits = layer(part)
                 outputs = logits.log_softmax(1), -logits.logsumexp(1)
@@ -82,6 +79,12 @@ def latent_outputs(
             found.append([to_numpy(output) for output in outputs])
     log_probs, energy = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return log_probs, energy
+
+
+def placed(model: nn.Module, z: NDArray[np.float32]) -> Iterator[Tensor]:
+    """Yield blocks of latents on a model's device, in its type."""
+    for rows in torch.from_numpy(z.copy()).split(_ROWS):
+        yield rows.to(own_device(model), float_type(model))
 
 
 @takes_records
@@ -160,7 +163,6 @@ def plane_grid(
     if projection is None:
         method = "pair" if lat.latent_dim <= 2 else "pca"
         projection = fit_projection(lat, method=method)  # type: ignore[arg-type]
-    expect("projection", projection, Projection, "see vcviz.fit_projection")
     if ranges is None:
         ranges = square_ranges(projection(lat.z))
     bounds = as_float("ranges", ranges, 2, np.float64)

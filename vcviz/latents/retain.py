@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError
 from vcviz.latents.extraction import to_numpy
-from vcviz.latents.modules import unwrapped
+from vcviz.latents.modules import head_of
 from vcviz.models.heads.dropmax import DropMaxHead
 from vcviz.records import LatentSet, RetainSet, as_array, as_float
 
@@ -25,10 +22,6 @@ def retain_set(model: nn.Module, lat: LatentSet) -> RetainSet:
     ----------
     model : a classifier with the head "dropmax"
     lat : its latents, with labels
-
-    Returns
-    -------
-    RetainSet
 
     Raises
     ------
@@ -46,11 +39,9 @@ def retain_set(model: nn.Module, lat: LatentSet) -> RetainSet:
     >>> retained.rho.shape, bool((retained.posterior[retained.own] == 1).all())
     ((1000, 5), True)
     """
-    head = _dropmax(model)
-    z, y = (
-        _tensor(head, lat.z),
-        torch.from_numpy(lat.y.copy()).to(head.log_class_prior.device),
-    )
+    head = head_of(model, DropMaxHead)
+    z = _tensor(head, lat.z)
+    y = torch.from_numpy(lat.y.copy()).to(z.device)
     with torch.no_grad():
         return RetainSet(
             lat, to_numpy(head.retain_probs(z)), to_numpy(head.posterior_retain_probs(z, y))
@@ -63,18 +54,11 @@ def masked_log_probs(model: nn.Module, z: ArrayLike, masks: ArrayLike) -> NDArra
     A class that a mask drops has the smallest positive probability; a mask that retains none
     counts as one that retains all.
     """
-    head = _dropmax(model)
+    head = head_of(model, DropMaxHead)
     kept = torch.from_numpy(as_array("masks", masks, 2).astype(bool))[:, None]
+    place = _tensor(head, z)
     with torch.no_grad():
-        found = head.masked_log_probs(_tensor(head, z), kept.to(head.log_class_prior.device))
-    return to_numpy(found)
-
-
-def _dropmax(model: nn.Module) -> DropMaxHead:
-    head: Any = getattr(unwrapped(model), "head", None)
-    if not isinstance(head, DropMaxHead):
-        raise InputError(f"a DropMax head is needed, this model has {type(head).__name__}")
-    return head
+        return to_numpy(head.masked_log_probs(place, kept.to(place.device)))
 
 
 def _tensor(head: DropMaxHead, z: ArrayLike) -> torch.Tensor:

@@ -24,15 +24,12 @@ class Rows:
     Parameters
     ----------
     out : ``.npy`` file for the rows; default a file without a name, and only above `MEMORY_LIMIT`
-    expected : number of rows, if it is known
     """
 
-    def __init__(
-        self, out: str | os.PathLike[str] | None = None, expected: int | None = None
-    ) -> None:
+    def __init__(self, out: str | os.PathLike[str] | None = None) -> None:
         self._out = None if out is None else Path(out)
-        self._expected = expected
-        self._buffer: NDArray[Any] = np.empty(0)
+        self._parts: list[NDArray[Any]] = []  # those that are not in the file
+        self._like: NDArray[Any] = np.empty(0)
         self._count = 0
         self._file: Any = None
 
@@ -52,26 +49,22 @@ class Rows:
 
     def add(self, rows: NDArray[Any]) -> None:
         """Append rows (B, …), all of one shape and dtype."""
-        stop = self._count + len(rows)
         if self._count == 0:
-            self._buffer = rows[:0]
-            self._reserve(max(stop, self._expected or 0))
-        if rows.shape[1:] != self._buffer.shape[1:]:
+            self._like = rows[:0]
+        if rows.shape[1:] != self._like.shape[1:]:
             raise InputError(
-                f"batches gave rows of shape {self._buffer.shape[1:]} and of {rows.shape[1:]}"
+                f"batches gave rows of shape {self._like.shape[1:]} and of {rows.shape[1:]}"
             )
-        if self._file is None and stop > len(self._buffer):
-            self._reserve(2 * stop)
-        if self._file is None:
-            self._buffer[self._count : stop] = rows
-        else:
-            rows.tofile(self._file)
-        self._count = stop
+        self._parts.append(rows.copy())  # what it is a view of may be filled anew
+        self._count += len(rows)
+        size = self._count * self._like.itemsize * math.prod(self._like.shape[1:])
+        if self._out is not None or size > MEMORY_LIMIT:
+            self._spill()
 
     def finish(self) -> NDArray[Any]:
         """Return all rows (N, …), memory-mapped and read-only if they are in a file."""
         if self._file is None:
-            return self._buffer[: self._count]
+            return np.concatenate(self._parts)
         self._file.seek(0)
         self._write_header()
         self._file.close()
@@ -81,27 +74,23 @@ class Rows:
         # A file without a name of its own is unlinked on leaving; the mapping keeps it alive.
         return np.load(path, mmap_mode="r")
 
-    def _reserve(self, n: int) -> None:
-        """Make room for `n` rows in memory, or go over to a file."""
-        row = self._buffer.dtype.itemsize * math.prod(self._buffer.shape[1:])
-        if self._out is None and n * row <= MEMORY_LIMIT:
-            grown = np.empty((n, *self._buffer.shape[1:]), self._buffer.dtype)
-            grown[: self._count] = self._buffer[: self._count]
-            self._buffer = grown
-            return
-        if self._out is None:
-            self._file = tempfile.NamedTemporaryFile(suffix=".npy", delete=False)  # noqa: SIM115
-        else:
-            self._file = self._out.with_name(f".{self._out.name}.part").open("w+b")
-        self._write_header()
-        self._buffer[: self._count].tofile(self._file)
-        self._buffer = self._buffer[:0].copy()
+    def _spill(self) -> None:
+        """Put the rows that are in memory into the file."""
+        if self._file is None:
+            if self._out is None:
+                self._file = tempfile.NamedTemporaryFile(suffix=".npy", delete=False)  # noqa: SIM115
+            else:
+                self._file = self._out.with_name(f".{self._out.name}.part").open("w+b")
+            self._write_header()
+        for part in self._parts:
+            part.tofile(self._file)
+        self._parts = []
 
     def _write_header(self) -> None:
         # NumPy leaves room in the header for the number of rows to grow, so it can be rewritten.
         header = {
-            "descr": np.lib.format.dtype_to_descr(self._buffer.dtype),
+            "descr": np.lib.format.dtype_to_descr(self._like.dtype),
             "fortran_order": False,
-            "shape": (self._count, *self._buffer.shape[1:]),
+            "shape": (self._count, *self._like.shape[1:]),
         }
         np.lib.format.write_array_header_1_0(self._file, header)

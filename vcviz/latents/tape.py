@@ -93,7 +93,7 @@ class Tape(Watch):
     ) -> Any:
         """Do what is asked and write it down."""
         kwargs = kwargs or {}
-        taken = tree_map(self._same, (args, kwargs))
+        taken = tree_map(self.find, (args, kwargs))
         given = func(*args, **kwargs)
         outputs = _tensors(given)
         if func in _SHELLS:
@@ -112,8 +112,8 @@ class Tape(Watch):
         if (memory := _memory(tensor)) is not None:
             self._by_memory[memory] = tensor
 
-    def _same(self, value: Any) -> Any:
-        """Return the tensor that is known for a value, which autograd may have put in a shell."""
+    def find(self, value: Any) -> Any:
+        """Return the tensor of the tape that a value is; autograd may have put it in a shell."""
         if not isinstance(value, Tensor):
             return value
         if id(value) not in self._known:
@@ -125,10 +125,6 @@ class Tape(Watch):
                 self._kept.append(value)
                 self._known[id(value)] = same
         return self._known[id(value)]
-
-    def find(self, tensor: Tensor) -> Tensor:
-        """Return the tensor of the tape that a value is."""
-        return self._same(tensor)  # type: ignore[no-any-return]
 
 
 class Flow:

@@ -20,6 +20,7 @@ from vcviz.records.checks import as_indices as as_indices
 from vcviz.records.checks import as_known as as_known
 from vcviz.records.checks import as_labels as as_labels
 from vcviz.records.checks import as_log_probs as as_log_probs
+from vcviz.records.checks import as_numbers as as_numbers
 from vcviz.records.checks import as_places as as_places
 from vcviz.records.checks import as_probs as as_probs
 from vcviz.records.checks import as_rows as as_rows
@@ -40,6 +41,7 @@ from vcviz.records.planes import PlaneField as PlaneField
 from vcviz.records.prior import LatentPrior as LatentPrior
 from vcviz.records.results import LatentFit as LatentFit
 from vcviz.records.results import ReliabilityCurve as ReliabilityCurve
+from vcviz.records.results import Separation as Separation
 from vcviz.records.retain_set import RetainSet as RetainSet
 from vcviz.records.robustness import Gate as Gate
 from vcviz.records.robustness import Gates as Gates
@@ -47,7 +49,6 @@ from vcviz.records.robustness import RobustnessCurve as RobustnessCurve
 from vcviz.records.scoreboard import Estimate as Estimate
 from vcviz.records.scoreboard import Scoreboard as Scoreboard
 from vcviz.records.scoreboard import Verdict as Verdict
-from vcviz.records.separation import Separation as Separation
 from vcviz.records.split import Kind as Kind
 from vcviz.records.split import Split as Split
 from vcviz.records.trained import Trained as Trained

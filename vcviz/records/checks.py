@@ -50,13 +50,19 @@ def as_array(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[An
     return array
 
 
+def as_numbers(name: str, value: ArrayLike, ndim: int | None = None) -> NDArray[Any]:
+    """Return `value` as an array of numbers or truths, of whatever type they have."""
+    array = as_array(name, value, ndim)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    return array
+
+
 def as_float(
     name: str, value: ArrayLike, ndim: int | None = None, dtype: type | None = np.float32
 ) -> NDArray[Any]:
     """Return `value` as a finite float array of `dtype`; None keeps float32 and float64."""
-    array = as_array(name, value, ndim)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    array = as_numbers(name, value, ndim)
     if dtype is None:
         dtype = array.dtype.type if array.dtype in (np.float32, np.float64) else np.float64
     with np.errstate(over="ignore"):  # what overflows float32 is refused below, as infinite
@@ -79,9 +85,7 @@ def as_known(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any
 
     Whole numbers stay whole, everything else becomes float64.
     """
-    array = as_array(name, value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} must be numeric, got dtype {array.dtype}")
+    array = as_numbers(name, value)
     fits = [want in (-1, got) for want, got in zip(shape, array.shape, strict=False)]
     if array.ndim != len(shape) or not all(fits):
         wanted = str(shape).replace("-1", "N")

@@ -17,7 +17,7 @@ from vcviz.records.checks import (
     freeze,
 )
 from vcviz.records.latents import LatentSet, Projection
-from vcviz.records.separation import Separation
+from vcviz.records.results import Separation
 
 
 @dataclass(frozen=True, eq=False)

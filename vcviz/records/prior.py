@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from vcviz.base.errors import InputError, clip, unknown
-from vcviz.base.options import check_fraction
+from vcviz.base.errors import InputError, clip
+from vcviz.base.options import check_choice, check_fraction
 from vcviz.records.blocks import row_blocks
 from vcviz.records.checks import (
     LARGEST,
@@ -23,7 +22,7 @@ from vcviz.records.checks import (
     as_positive,
     freeze,
 )
-from vcviz.records.families import FAMILIES, Density, Family
+from vcviz.records.families import FAMILIES, Family, Parameters
 from vcviz.records.latents import Projection
 from vcviz.records.sphere import unit_rows
 
@@ -31,7 +30,7 @@ _FIELDS = ("scale", "scale_tril", "df", "concentration", "density")
 
 
 @dataclass(frozen=True, eq=False)
-class LatentPrior:
+class LatentPrior(Parameters):
     """Class-conditional law p(z|y) that a head anticipates, with the class prior pi.
 
     Parameters
@@ -68,18 +67,8 @@ class LatentPrior:
     array([2.15, 2.15])
     """
 
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64] = None  # type: ignore[assignment]
-    scale_tril: NDArray[np.float64] = None  # type: ignore[assignment]
-    log_weight: NDArray[np.float64] = None  # type: ignore[assignment]
-    family: str = "gaussian"
-    df: NDArray[np.float64] = None  # type: ignore[assignment]
-    concentration: NDArray[np.float64] = None  # type: ignore[assignment]
-    density: Density = None  # type: ignore[assignment]
-
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise unknown("family", self.family, FAMILIES)
+        check_choice("family", self.family, FAMILIES)
         mean = as_float("mean", self.mean, 2, np.float64)
         if mean.size == 0:
             raise InputError(f"mean must be (C, D) with at least one of each, got {mean.shape}")
@@ -114,48 +103,6 @@ class LatentPrior:
     @property
     def _law(self) -> Family:
         return FAMILIES[self.family]
-
-    @property
-    def n_classes(self) -> int:
-        """C, the number of classes."""
-        return self.mean.shape[0]
-
-    @property
-    def latent_dim(self) -> int:
-        """D, the number of latent dimensions."""
-        return self.mean.shape[1]
-
-    @cached_property
-    def one_scale(self) -> bool:
-        """Whether all classes have one and the same scale."""
-        if self.scale_tril is not None:
-            return self.n_classes == 1 or self.scale_tril.strides[0] == 0
-        return self.scale is not None and bool((self.scale == self.scale[0]).all())
-
-    @property
-    def dispersion(self) -> NDArray[np.float64]:
-        """(C, D, D) matrices L L', L the scale: covariances up to a factor of the family.
-
-        Of one scale for all classes a view of one matrix.
-        """
-        if self.scale is None and self.scale_tril is None:
-            raise InputError(f"a {self.family} law has no scale matrix; take its covariance")
-        own = slice(1 if self.one_scale else None)
-        if self.scale is None:
-            found = self.scale_tril[own] @ self.scale_tril[own].transpose(0, 2, 1)
-        else:
-            found = self.scale[own, None] ** 2 * np.eye(self.latent_dim)
-        return np.broadcast_to(found, (self.n_classes, *found.shape[1:]))
-
-    def _dispersion_along(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (C, k, k) dispersions along the columns of (D, k); one for all if there is one."""
-        own = slice(1 if self.one_scale else None)
-        half = (
-            matrix.T * self.scale[own, None]
-            if self.scale is not None
-            else matrix.T @ self.scale_tril[own]
-        )
-        return half @ half.transpose(0, 2, 1)
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -267,7 +214,7 @@ class LatentPrior:
                 f"a projection must have {self.latent_dim} rows, not all zero, "
                 f"got a matrix of shape {projection.matrix.shape}"
             )
-        dispersion = self._dispersion_along(projection.matrix)
+        dispersion = self.dispersion_along(projection.matrix)
         variance = np.diagonal(dispersion, axis1=1, axis2=2).copy()
         axes = np.arange(variance.shape[1])
         variance = np.maximum(variance, 1e-12 * variance.max(1, keepdims=True))

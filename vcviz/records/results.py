@@ -1,4 +1,4 @@
-"""What is measured: reliability and fit."""
+"""What is measured: reliability, fit, and how a score tells strangers from known samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
-from vcviz.records.checks import as_float, as_known, freeze
+from vcviz.records.checks import as_known, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +69,7 @@ class ReliabilityCurve:
     ece_debiased_interval: tuple[float, float] = (float("nan"), float("nan"))
 
     def __post_init__(self) -> None:
-        edges = as_float("edges", self.edges, 1, np.float64)
-        if len(edges) < 2:
-            raise InputError(f"edges must hold at least 2 values, got {len(edges)}")
-        per_bin = {
-            name: as_known(name, getattr(self, name), (len(edges) - 1,))
-            for name in (
-                "count",
-                "confidence",
-                "accuracy",
-                "band_low",
-                "band_high",
-                "consistency_low",
-                "consistency_high",
-            )
-        }
-        freeze(self, edges=edges, **per_bin)
+        freeze(self, **vars(self))
 
     @property
     def n_bins(self) -> int:
@@ -130,35 +115,21 @@ class LatentFit:
     count: NDArray[np.int64]
     kl: NDArray[np.float64]
     kl_interval: NDArray[np.float64]
+    kl_varying: NDArray[np.float64]
+    kl_bias: NDArray[np.float64]
     energy: NDArray[np.float64]
     energy_interval: NDArray[np.float64]
     energy_p: NDArray[np.float64]
     auc: NDArray[np.float64]
     auc_interval: NDArray[np.float64]
     whitened_variance: NDArray[np.float64]
+    constant: NDArray[np.int64]
+    left_out: int = 0
     name: str = "fit"
     level: float = 0.95
-    kl_bias: NDArray[np.float64] = None  # type: ignore[assignment]
-    kl_varying: NDArray[np.float64] = None  # type: ignore[assignment]
-    left_out: int = 0
-    constant: NDArray[np.int64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        c = len(self.class_names)
-        arrays = {}
-        for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):
-            arrays[name] = as_known(name, getattr(self, name), (c,))
-        for name in ("kl_interval", "energy_interval", "auc_interval"):
-            arrays[name] = as_known(name, getattr(self, name), (c, 2))
-        optional = {
-            "kl_bias": np.full(c, np.nan),
-            "kl_varying": arrays["kl"],
-            "constant": np.zeros(c, np.int64),
-        }
-        for name, absent in optional.items():
-            value = getattr(self, name)
-            arrays[name] = as_known(name, absent if value is None else value, (c,))
-        freeze(self, **arrays)
+        freeze(self, **vars(self))
 
     def mean(self, statistic: str) -> float:
         """Return the mean of a per-class statistic over the classes where it is finite.
@@ -169,3 +140,55 @@ class LatentFit:
         if (finite := np.isfinite(values)).any():
             return float(values[finite].mean())
         return float("inf") if np.isinf(values).any() else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """One score of in- and out-of-distribution inputs; higher is further out of distribution.
+
+    Attributes
+    ----------
+    method : name of the score
+    known, strange : (N,) in-distribution and (M,) out-of-distribution scores
+    auroc, aupr, fpr : area under the ROC curve; average precision with out-of-distribution inputs
+        as positives; share of these accepted at the threshold. Fractions.
+    auroc_interval, aupr_interval, fpr_interval : (low, high) at `level`
+    threshold : the score up to which a share `tpr` of the in-distribution inputs is accepted
+    tpr, level : shares; "FPR95" is `fpr` at a `tpr` of 0.95
+    name, against : what was scored: title of the in- and of the out-of-distribution inputs
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> inside, outside = rng.normal(0, 1, 500), rng.normal(2, 1, 500)
+    >>> found = vcviz.metrics.ood.separation(inside, outside, method="distance")
+    >>> print(f"AUROC {found.auroc:.2f}, accepted at 95 % TPR: {found.fpr:.2f}")
+    AUROC 0.92, accepted at 95 % TPR: 0.35
+    """
+
+    method: str
+    known: NDArray[np.float64]
+    strange: NDArray[np.float64]
+    auroc: float
+    auroc_interval: tuple[float, float]
+    aupr: float
+    aupr_interval: tuple[float, float]
+    fpr: float
+    fpr_interval: tuple[float, float]
+    threshold: float
+    tpr: float = 0.95
+    level: float = 0.95
+    name: str = "latents"
+    against: str = "strangers"
+
+    @property
+    def worse_than_chance(self) -> bool:
+        """Whether strangers score lower than known samples: the interval of the AUROC says so."""
+        return self.auroc_interval[1] < 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("known", "strange"):
+            scores = as_known(name, getattr(self, name), (-1,)).astype(np.float64)
+            if not len(scores) or np.isnan(scores).any():
+                raise InputError(f"{name} must hold at least one score, none of them NaN")
+            freeze(self, **{name: scores})

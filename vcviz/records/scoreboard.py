@@ -46,14 +46,14 @@ class Estimate:
     n: int
 
     @classmethod
-    def of(cls, values: Sequence[float] | NDArray[np.floating], level: float = 0.95) -> Estimate:
-        """Return the mean of one number per seed, with the interval that holds `level`."""
+    def of(cls, values: Sequence[float] | NDArray[np.floating]) -> Estimate:
+        """Return the mean of one number per seed, with its 95 % interval."""
         x = as_float("values", values, None, np.float64)
         if x.ndim != 1 or not len(x):
             raise InputError(f"an estimate needs one number per seed, got shape {x.shape}")
         reach = np.inf
         if len(x) > 1:
-            reach = t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+            reach = t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
         return cls(float(x.mean()), float(reach), len(x))
 
     def __format__(self, spec: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.base.errors import InputError, unknown
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice
 from vcviz.records.checks import (
     as_array,
     as_distributions,
@@ -85,8 +86,7 @@ class Split:
         if x.ndim < 2 or len(x) == 0 or x[0].size == 0:
             raise InputError(f"x must hold at least one row with values, got shape {x.shape}")
         kind = self.kind or _guess_kind(x)
-        if kind not in ("image", "text", "table"):
-            raise unknown("kind of data", kind, ("image", "text", "table"))
+        check_choice("kind of data", kind, ("image", "text", "table"))
         x = _checked_inputs(x, kind)
         n = len(x)
         raw = as_labels("y", self.y, n)
@@ -128,6 +128,11 @@ class Split:
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) number of rows of each class."""
         return np.bincount(self.y, minlength=self.n_classes)
+
+    @property
+    def floats(self) -> NDArray[Any]:
+        """The inputs, images of bytes brought to [0, 1]."""
+        return self.x.astype(np.float32) / 255 if self.x.dtype == np.uint8 else self.x
 
     def take(self, rows: ArrayLike, name: str | None = None) -> Split:
         """Return the split of `rows` (integer positions or a boolean mask), in that order."""

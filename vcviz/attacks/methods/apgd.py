@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from vcviz.attacks.ball import Ball, per_row
 from vcviz.attacks.methods.hooks import Attack
-
-if TYPE_CHECKING:
-    from vcviz.attacks.options import Plan
 
 #: weight of the new step against the momentum of the last, and the share of steps between two
 #: checkpoints that must improve the objective (Croce and Hein 2020, section 3)
@@ -34,13 +30,13 @@ class APGD(Attack):
     own_step = "adapts its own"
     ends_at_worst = True
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
-        self._checkpoints = checkpoints(plan.steps)
+    def __init__(self, steps: int, step_size: float) -> None:
+        super().__init__(steps, step_size)
+        self._checkpoints = checkpoints(steps)
         self._k = self._last_checkpoint = 0
 
     @staticmethod
-    def step_size(epsilon: float, steps: int) -> float:
+    def default_step(epsilon: float, steps: int) -> float:
         """Return the size of the first step."""
         return 2 * epsilon
 
@@ -49,7 +45,7 @@ class APGD(Attack):
         r = self.rows
         first = not r
         if first:
-            r["size"] = torch.full_like(value, self.plan.step_size)
+            r["size"] = torch.full_like(value, self.step_size)
             # Nothing can have stalled before the first checkpoint.
             r["halved"] = torch.ones_like(value, dtype=torch.bool)
             r["gains"] = torch.zeros_like(value)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from vcviz.attacks.ball import Ball
-
-if TYPE_CHECKING:
-    from vcviz.attacks.options import Plan
 
 
 class Attack(ABC):
@@ -21,7 +18,8 @@ class Attack(ABC):
 
     Parameters
     ----------
-    plan : the checked options, such as ``plan.epsilon``, ``plan.steps`` and ``plan.step_size``
+    steps : how many there will be
+    step_size : size of the first
 
     Attributes
     ----------
@@ -36,12 +34,12 @@ class Attack(ABC):
     #: whether the last step recorded is the worst point seen, not the last one tried
     ends_at_worst: ClassVar[bool] = False
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, steps: int, step_size: float) -> None:
+        self.steps, self.step_size = steps, step_size
         self.rows: dict[str, Tensor] = {}
 
     @staticmethod
-    def step_size(epsilon: float, steps: int) -> float:
+    def default_step(epsilon: float, steps: int) -> float:
         """Return the size of the first step where none was asked for."""
         return epsilon / 4
 

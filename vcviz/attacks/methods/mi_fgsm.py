@@ -24,7 +24,7 @@ class MIFGSM(Attack):
     """
 
     @staticmethod
-    def step_size(epsilon: float, steps: int) -> float:
+    def default_step(epsilon: float, steps: int) -> float:
         """Return the size of the first step."""
         return epsilon / steps
 
@@ -35,4 +35,4 @@ class MIFGSM(Attack):
         if "momentum" in self.rows:
             momentum = _DECAY * self.rows["momentum"] + momentum
         self.rows["momentum"] = momentum
-        return ball.project(x.add(ball.direction(momentum), alpha=self.plan.step_size))
+        return ball.project(x.add(ball.direction(momentum), alpha=self.step_size))

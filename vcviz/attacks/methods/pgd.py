@@ -18,7 +18,7 @@ class PGD(Attack):
 
     def step(self, x: Tensor, ball: Ball, value: Tensor, gradient: Tensor) -> Tensor:
         """Return the inputs after a step; `Attack.step` has the arguments."""
-        return ball.project(x.add(ball.direction(gradient), alpha=self.plan.step_size))
+        return ball.project(x.add(ball.direction(gradient), alpha=self.step_size))
 
 
 class FGSM(PGD):
@@ -33,6 +33,6 @@ class FGSM(PGD):
     one_step = True
 
     @staticmethod
-    def step_size(epsilon: float, steps: int) -> float:
+    def default_step(epsilon: float, steps: int) -> float:
         """Return the size of the first step."""
         return epsilon
