@@ -158,7 +158,7 @@ def test_severities_are_drawn_on_axes_that_hold_them():
         np.arange(3), values, values, dict.fromkeys(values, 0.6),
         {"accuracy": 0.9, "ece": 0.62, "nll": 3.2}, "<r>",
     )  # fmt: skip
-    places = beside((0.0, 1.0), 3, gap_x=0.1, first=90, row=9)
+    places = beside((0.0, 1.0), 3, gap_x=0.1, first=90)
     data, layout, headings = severity_panels([sweep], places, 1, "<noise>")
     assert [layout[f"yaxis{i}"]["range"][1] for i in (90, 91, 92)] == pytest.approx([1.02, 0.7, 4])
     assert layout["xaxis90"]["title"]["text"] == "severity of &lt;noise&gt;"

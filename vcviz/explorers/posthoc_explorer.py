@@ -109,7 +109,7 @@ class PosthocExplorer(Explorer):
         scores = self._scores(i, laws)
         strip = ROW_PX * len(scores) + 20
         total = room_beneath(layout, _GAP_PX + strip)
-        row = beside((0.0, strip / total), 3, gap_x=0.05, first=80, row=9)
+        row = beside((0.0, strip / total), 3, gap_x=0.05, first=80)
         data, axes, notes = score_panels(scores, row, chosen=method)
         layout["annotations"] = [*layout["annotations"], *notes]
         return style.themed({"data": [*top["data"], *data], "layout": layout | axes}, self._theme)

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, grid_of
-from vcviz.figures.latent_traces import Trace, legend_traces
+from vcviz.figures.grid import side_by_side
+from vcviz.figures.latent_traces import legend_traces
+from vcviz.figures.marks import Trace
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import plane_axes, plane_image, plane_points
 from vcviz.geometry.contours import level_line
@@ -69,20 +70,9 @@ def plot_field(
     ['bar', 'key', 'log_ratio', 'points']
     """
     found = one_or_several("fields", fields)
-    n_rows, columns = grid_of(len(found), columns)
-    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.34 / columns, gap_y=_GAP_PX)
-    plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 166,
-        "width": 90 + 560 * columns,
-        "margin": {"t": 106, "b": 60, "r": 110},
-        "legend": {"orientation": "h", "y": 1 + 50 / plot, "yanchor": "bottom", "x": 0},
-    }
-    data: list[Trace] = []
+    panels, places = side_by_side(len(found), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.34)
     thresholds = [field for field in found if field.threshold is not None]
-    for i, field in enumerate(found):
-        cell = grid[i // columns][i % columns]
+    for i, ((cell,), field) in enumerate(zip(places, found, strict=True)):
         layers = [field_trace(field), *plane_points(field, max_points)]
         if strangers is not None and field.projection is not None:
             rows = np.linspace(0, len(strangers) - 1, min(max_points, len(strangers))).astype(int)
@@ -93,13 +83,14 @@ def plot_field(
         high = cell.x_domain[1]
         middle = sum(cell.y_domain) / 2
         layers.append(field_bar(field, x=high + 0.01, y=middle, length=np.ptp(cell.y_domain)))
-        data += cell.place(layers)
-        layout |= cell.axes(*plane_axes(field, cell.suffix))
         told = [threshold_text(field)] if field.threshold is not None else []
-        layout["annotations"].append(cell.heading(style.escape(field.name, 60), *told))
+        axes = plane_axes(field, cell.suffix)
+        panels.add(cell, layers, axes, style.escape(field.name, 60), *told)
     names = next((f.latents.class_names for f in found if f.latents is not None), ())
-    data += grid[0][0].place(legend_traces(names, range(len(names)), [], False))
-    return style.apply(go.Figure(data, layout), theme)
+    panels.draw(places[0][0], legend_traces(names, range(len(names)), [], False))
+    width = 90 + 560 * len(panels.rows[0])
+    spec = panels.spec(106, 60, legend=50, width=width, margin={"r": 110})
+    return style.apply(go.Figure(**spec), theme)
 
 
 def field_trace(field: PlaneField, limits: tuple[float, float] | None = None) -> Trace:

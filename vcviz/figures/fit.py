@@ -14,6 +14,8 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Places, class_places, labels
+from vcviz.figures.grid import legend_above
+from vcviz.figures.marks import error_bars
 from vcviz.records import LatentFit
 
 Statistic = Literal["kl", "energy", "auc", "whitened_variance"]
@@ -88,7 +90,7 @@ def plot_latent_fit(
         "height": 380,
         "xaxis": at.axis,
         "yaxis": {"title": {"text": scale.title}, "type": "log" if log else "linear"},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1.02),
         "annotations": [],
         "shapes": [],
     }
@@ -187,6 +189,7 @@ def _dots(
     alone = n == 1
     shift = 0.0 if alone else _SPREAD * (i / (n - 1) - 0.5)
     told = np.column_stack([interval, fit.count])
+    low, high = interval.T
     return {
         "type": "scatter",
         "x": at.x + np.where(named, shift, 0),
@@ -199,15 +202,13 @@ def _dots(
             "symbol": [(style.class_symbol(k) if alone else symbol) + hollow[k] for k in classes],
             "size": 9 if named.all() else np.where(named, 9, 3).tolist(),
         },
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": np.maximum(interval[:, 1] - values, 0),
-            "arrayminus": np.maximum(values - interval[:, 0], 0),
-            "color": style.NEUTRAL if alone else color,
-            "thickness": 1.4,
-            "width": 4,
-        },
+        "error_y": error_bars(
+            np.maximum(high - values, 0),
+            np.maximum(values - low, 0),
+            color=style.NEUTRAL if alone else color,
+            thickness=1.4,
+            width=4,
+        ),
         "name": f"{style.escape(fit.name, 40)}, mean {fit.mean(statistic):.3g}{scale.unit}",
         "showlegend": True,
         "text": labels(fit.class_names, 40),

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.colouring import KEY_PX, colouring_of
-from vcviz.figures.grid import Cell, cells, grid_of, text_below
+from vcviz.figures.grid import side_by_side
 from vcviz.figures.latent_panel import (
     LatentOptions,
     LatentPanel,
@@ -21,7 +22,6 @@ from vcviz.figures.latent_panel import (
 )
 from vcviz.figures.latent_traces import (
     Layer,
-    Trace,
     bias_trace,
     edge_trace,
     fit_trace,
@@ -32,7 +32,8 @@ from vcviz.figures.latent_traces import (
     outline_traces,
     point_trace,
 )
-from vcviz.figures.outlines import Range, anticipated_outlines
+from vcviz.figures.marks import Trace, text_at
+from vcviz.figures.outlines import Range, anticipated_outlines, latent_axes
 from vcviz.figures.raster import raster_trace
 from vcviz.geometry.contours import shares_of
 
@@ -75,73 +76,76 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     fit_range = options.fit_range or fit_range_of(
         [v.fit_varying for v in views], [v.bias for v in views]
     )
-    n_rows, _ = grid_of(len(views), options.columns)
+    heights, gaps = [options.panel_px], [_HEADED_GAP_PX]
+    if with_fit:
+        heights, gaps = [options.panel_px, options.fit_px], [_GAP_PX, _HEADED_GAP_PX]
+    n_rows = -(-len(views) // min(check_count("columns", options.columns), len(views)))
     columns = -(-len(views) // n_rows)  # four panels stand two by two, not three and one
-    heights = [options.panel_px, options.fit_px] if with_fit else [options.panel_px]
-    upper, lower = _grid(n_rows, columns, heights)
-    # Which axis is which panel's, for those who hear of what a person does there.
-    panels = [f"x{cell.suffix}" for cell in upper[: len(views)]]
-    layout: dict[str, Any] = {"annotations": [], "meta": {"panels": panels}}
-    data: list[Trace] = []
-    for i, (view, cell) in enumerate(zip(views, upper, strict=False)):
+    panels, places = side_by_side(len(views), columns, heights, gaps, gap_x=GAP_X)
+    for view, (cell, *beneath) in zip(views, places, strict=True):
         grey = [others_trace(view.points[view.others])] if len(view.others) else []
         traces = [*view.under, *grey, *_points(view, options)]
         for layer in layers:
             traces += _outlines(view, layer, layers, options)
         traces += view.over
         notes, heading = view.notes(), view.heading
-        if with_fit:
+        for below in beneath:
             # Just inside: on the very edge, rounded, they may not be drawn.
             corner = -0.45, fit_range[1] / (fit_range[1] / fit_range[0]) ** 0.01
             counts = np.bincount(view.lat.y, minlength=len(names))
-            data += lower[i].place(
-                [
-                    bias_trace(view.bias, shown),
-                    fit_trace(view.fit, view.fit_varying, view.bias, counts, shown, names),
-                    edge_trace(view.fit, shown, names, fit_range),
-                    text_below(notes, *corner),
-                ]
-            )
-            layout |= lower[i].axes(*_fit_axes(names, shown, fit_range, i % columns == 0))
-        elif options.compact:
-            traces.append(text_below(notes, view.ranges[0][0], view.ranges[1][1]))
-        else:
+            fits = [
+                bias_trace(view.bias, shown),
+                fit_trace(view.fit, view.fit_varying, view.bias, counts, shown, names),
+                edge_trace(view.fit, shown, names, fit_range),
+                text_at(notes, *corner, "bottom right"),
+            ]
+            panels.add(below, fits, _fit_axes(names, shown, fit_range, below.leftmost))
+        if not with_fit and options.compact:
+            corner = view.ranges[0][0], view.ranges[1][1]
+            traces.append(text_at(notes, *corner, "bottom right"))
+        elif not with_fit:
             heading = [*heading, " · ".join(notes)]
-        data += cell.place(traces)
-        layout |= cell.axes(*_latent_axes(view, cell.suffix))
-        layout["annotations"].append(cell.heading(*(style.escape(line, 120) for line in heading)))
+        axes = latent_axes(view.projection.labels, view.ranges, cell.suffix)
+        panels.add(cell, traces, axes, *(style.escape(line, 120) for line in heading))
+    # A compact figure has the same traces whatever the data, so that frames can follow it.
+    steady = options.compact or options.live
+    keys = legend_traces(
+        names,
+        shown,
+        layers,
+        steady or any(view.lat.accuracy < 1 for view in views),
+        any(len(view.others) for view in views),
+        counts=_counts(views[0], options),
+        coloured=options.colouring is None,
+    )
+    panels.draw(places[0][0], keys)
+    several = len(views) > 1
+    spec = panels.spec(
+        76,
+        56,
+        legend=46 if several and len(shown) <= LEGEND_ABOVE else None,
+        margin={"l": 68, "r": 12},
+        # Which axis is which panel's, for those who hear of what a person does there.
+        meta={"panels": [f"x{cell.suffix}" for cell, *_ in places]},
+        **({} if several else {"width": _ALONE_PX}),
+    )
+    layout = spec["layout"]
     if options.live:
         for name in [key for key in layout if "axis" in key]:
             layout[name] |= _UNMEASURED
-    # A compact figure has the same traces whatever the data, so that frames can follow it.
-    steady = options.compact or options.live
-    wrong = steady or any(view.lat.accuracy < 1 for view in views)
-    others = any(len(view.others) for view in views)
-    data += upper[0].place(
-        legend_traces(
-            names,
-            shown,
-            layers,
-            wrong,
-            others,
-            counts=_counts(views[0], options),
-            coloured=options.colouring is None,
-        )
-    )
-    frame = _frame(n_rows, heights, len(views), len(shown))
     if options.colouring is not None:
         key = options.colouring.key(layout["yaxis"]["domain"], options.key_offset)
         layout["annotations"] += key["annotations"]
         layout["shapes"] = key["shapes"]
         beside = KEY_PX
-        if "legend" not in frame:  # beside the panels, and beside the key
-            frame["legend"] = {"xref": "container", "x": 1, "xanchor": "right"}
+        if "legend" not in layout:  # beside the panels, and beside the key
+            layout["legend"] = {"xref": "container", "x": 1, "xanchor": "right"}
             beside += _LEGEND_PX
             layout["meta"] |= {"legend_px": _LEGEND_PX}  # a narrow page has no room for it
-        frame["margin"] = frame["margin"] | {"r": frame["margin"]["r"] + beside}
-        if "width" in frame:
-            frame["width"] += KEY_PX
-    return {"data": data, "layout": layout | frame}
+        layout["margin"]["r"] += beside
+        if "width" in layout:
+            layout["width"] += KEY_PX
+    return spec
 
 
 def _counts(view: View, options: LatentOptions) -> list[str]:
@@ -241,29 +245,6 @@ def _outlines(
 # ---------------------------------------------------------------- layout
 
 
-def _grid(n_rows: int, columns: int, heights: Sequence[int]) -> tuple[list[Cell], list[Cell]]:
-    """Return the cells of the panels and, if there are any, of the fits beneath them."""
-    with_fit = len(heights) > 1
-    gaps = [_GAP_PX, _HEADED_GAP_PX] if with_fit else [_HEADED_GAP_PX]
-    rows = cells([*heights] * n_rows, columns, gap_x=GAP_X / columns, gap_y=gaps * n_rows)
-    upper = [cell for row in rows[:: len(heights)] for cell in row]
-    return upper, [cell for row in rows[1::2] for cell in row] if with_fit else []
-
-
-def _latent_axes(view: View, suffix: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    x_label, y_label = (style.escape(label, 60) for label in view.projection.labels[:2])
-    x_range, y_range = (list(bounds) for bounds in view.ranges)
-    x = {"title": {"text": x_label}, "range": x_range, "constrain": "domain"}
-    y = {
-        "title": {"text": y_label},
-        "range": y_range,
-        "scaleanchor": f"x{suffix}",
-        "constrain": "domain",
-        "constraintoward": "top",
-    }
-    return x, y
-
-
 def _fit_axes(
     names: Sequence[str], shown: Sequence[int], fit_range: Range, first: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -289,16 +270,3 @@ def _fit_axes(
         "fixedrange": True,
     }
     return x, y
-
-
-def _frame(n_rows: int, heights: Sequence[int], n_panels: int, n_classes: int) -> dict[str, Any]:
-    """Return size, margins and legend: above the panels, or beside a single one."""
-    each = sum(heights) + _GAP_PX * (len(heights) - 1)
-    plot = n_rows * each + (n_rows - 1) * _HEADED_GAP_PX
-    frame: dict[str, Any] = {"height": plot + 132, "margin": {"l": 68, "t": 76, "b": 56, "r": 12}}
-    if n_panels == 1:
-        return frame | {"width": _ALONE_PX}
-    if n_classes <= LEGEND_ABOVE:
-        above = 1 + 46 / plot
-        frame["legend"] = {"orientation": "h", "y": above, "yanchor": "bottom", "x": 0}
-    return frame

@@ -6,18 +6,18 @@ A figure with a slider needs thousands of them; plotly checks them once, when it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.classes import MANY, labels
+from vcviz.figures.marks import Trace, of_class, quiet
 from vcviz.figures.outlines import GAP, Centres, Outlines
 from vcviz.records import LatentSet
 
 Layer = Literal["anticipated", "empirical"]
-Trace = dict[str, Any]
 
 #: outlines of more classes than this carry no names, which would hide the points
 NAMED_CLASSES = 20
@@ -116,18 +116,8 @@ def marks(rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> Trace:
 
 def pin_trace(points: NDArray[np.float64]) -> Trace:
     """Return a mark around points (M, 2) that a person keeps an eye on: layer "pinned"."""
-    return {
-        "type": "scatter",
-        "x": points[:, 0].astype(np.float32),
-        "y": points[:, 1].astype(np.float32),
-        "mode": "markers",
-        "marker": {"symbol": "circle-open", "size": 19, "color": style.NEUTRAL,
-                   "line": {"width": 3}},
-        "name": "kept",
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {"layer": "pinned"},
-    }  # fmt: skip
+    ring = {"symbol": "circle-open", "size": 19, "color": style.NEUTRAL, "line": {"width": 3}}
+    return quiet(*points.T.astype(np.float32), "kept", "pinned", mode="markers", marker=ring)
 
 
 def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.int64]) -> Trace:
@@ -152,8 +142,7 @@ def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.
 def _points(
     lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64], k: int, size: float
 ) -> Trace:
-    return {
-        "type": "scatter",
+    return of_class(k, lat.class_names) | {
         "x": points[rows, 0].astype(np.float32),
         "y": points[rows, 1].astype(np.float32),
         "mode": "markers",
@@ -163,9 +152,6 @@ def _points(
             "size": size,
             "opacity": 0.6,
         },
-        "name": labels(lat.class_names, 40)[k],
-        "legendgroup": f"class {k}",
-        "showlegend": False,
         "meta": {"layer": "points", "class": k},
     }
 
@@ -192,7 +178,7 @@ def outline_traces(
     half a cross in the axes' units.
     """
     named = named and len(classes) <= NAMED_CLASSES
-    short, long = labels(names, 12), labels(names, 40)
+    short = labels(names, 12)
     traces = []
     for k in classes:
         xy, centre = outlines.get(k, GAP), centres.get(k, GAP[0])
@@ -204,8 +190,7 @@ def outline_traces(
             top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
             parts = [top[None], GAP, *parts]
         path = np.concatenate(parts).astype(np.float32)
-        trace: Trace = {
-            "type": "scatter",
+        trace = of_class(k, names) | {
             "x": path[:, 0],
             "y": path[:, 1],
             "mode": "lines+text" if named else "lines",
@@ -215,9 +200,6 @@ def outline_traces(
                 "dash": _DASH[layer],
                 "shape": "spline" if compact else "linear",
             },
-            "name": long[k],
-            "legendgroup": f"class {k}",
-            "showlegend": False,
             "hoverinfo": "skip",
             "meta": {"layer": layer, "class": k},
         }
@@ -231,18 +213,13 @@ def outline_traces(
 
 def others_trace(points: NDArray[np.float64]) -> Trace:
     """Return points (M, 2) of the classes that are not drawn one by one: layer "others"."""
-    return {
+    looks = {
         "type": "scattergl" if len(points) > _GREY_SVG else "scatter",
-        "x": points[:, 0].astype(np.float32),
-        "y": points[:, 1].astype(np.float32),
         "mode": "markers",
         "marker": {"color": style.NEUTRAL, "size": 3, "opacity": 0.25},
-        "name": "other classes",
         "legendgroup": "others",
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {"layer": "others"},
     }
+    return quiet(*points.T.astype(np.float32), "other classes", "others", **looks)
 
 
 def bias_trace(values: NDArray[np.float64], classes: Sequence[int]) -> Trace:

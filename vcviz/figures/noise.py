@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Cell, Panels
+from vcviz.figures.marks import Trace, quiet
 from vcviz.figures.noise_maps import COLORS, grid_axes, grid_values
 from vcviz.metrics.noisy_scores import draw_utilities
 from vcviz.records import LogitLaw
@@ -58,35 +59,25 @@ class NoiseView:
 
 def noise_spec(view: NoiseView) -> dict[str, Any]:
     """Return the data and layout of the four panels of a `NoiseView`."""
-    grid = cells([_TOP_PX, _BOTTOM_PX], 2, gap_x=0.14, gap_y=_GAP_PX)
-    height = _TOP_PX + _BOTTOM_PX + _GAP_PX
-    layout: dict[str, Any] = {
-        "height": height + 146,
-        "margin": {"t": 86, "b": 60, "l": 60, "r": 16},
-        "annotations": [],
-        "barmode": "overlay",
-        "legend": {"orientation": "h", "y": 1 + 44 / height, "yanchor": "bottom", "x": 0},
-    }
+    panels = Panels([_TOP_PX, _BOTTOM_PX], 2, gap_x=0.14, gap_y=_GAP_PX)
+    (probabilities, cloud), (below, curve) = panels.rows
     names = [style.escape(n, 14) for n in view.law.class_names]
-    data: list[dict[str, Any]] = []
-    second = _plane if view.plane is not None else _rows
-    for cell, panel in (
-        (grid[0][0], _probabilities),
-        (grid[0][1], _cloud),
-        (grid[1][0], second),
-        (grid[1][1], _curve),
-    ):
-        traces, x, y, heading = panel(view, names, cell)
-        data += cell.place(traces)
-        layout |= cell.axes(x, y)
-        layout["annotations"].append(cell.heading(*heading))
-    return {"data": data, "layout": layout}
+    panels.add(probabilities, *_probabilities(view, names), "p(y|x) of the chosen input")
+    panels.add(cloud, *_cloud(view, names), "Draws of the logits, by the class that wins")
+    if view.plane is not None and view.plane_x is not None:
+        heading = "Noise: std of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training"
+        panels.add(below, *_plane(view.plane, view.plane_x, view.x, below), heading)
+    else:
+        heading = "How sure and how noisy: the two likeliest classes of each input"
+        panels.add(below, *_rows(view), heading)
+    panels.add(curve, *_curve(view), view.curve[2], "● now  ○ τ of training")
+    return panels.spec(86, 60, legend=44, barmode="overlay", margin={"l": 60, "r": 16})
 
 
-Panel = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], tuple[str, ...]]
+Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]
 
 
-def _probabilities(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _probabilities(view: NoiseView, names: list[str]) -> Panel:
     order = np.argsort(-view.law.mean[0])[:_MOST_CLASSES] if len(names) > _MOST_CLASSES else None
     rows = np.arange(len(names)) if order is None else np.sort(order)
     shown = [names[k] for k in rows]
@@ -123,10 +114,10 @@ def _probabilities(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
             )
     x = {"type": "category", "title": {"text": "class"}}
     y = {"title": {"text": "probability"}, "range": [0, 1.03]}
-    return traces, x, y, ("p(y|x) of the chosen input",)
+    return traces, (x, y)
 
 
-def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _cloud(view: NoiseView, names: list[str]) -> Panel:
     """Dots: differences of drawn utilities, each with the class that wins the draw."""
     law, tau = view.law, view.law.temperature
     first, *rest = view.ranked
@@ -141,21 +132,11 @@ def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
     reach = [float(np.abs(all_u[:, first] - all_u[:, k]).max()) for k in rest]
     limits = [1.05 * max(reach[0], 1e-6), 1.05 * max(reach[-1], 1e-6) if third is not None else 1.1]
     soft = min(view.temperature / tau, 2 * max(limits))
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": xs,
-            "y": ys,
-            "fill": "toself",
-            "fillcolor": "rgba(128,128,128,0.22)",
-            "line": {"width": 0},
-            "name": "within τ of a tie: the softmax is undecided",
-            "legendgroup": "soft",
-            "showlegend": i == 0,
-            "hoverinfo": "skip",
-        }
-        for i, (xs, ys) in enumerate(_ties(soft, limits, third is not None))
+    undecided = "within τ of a tie: the softmax is undecided"
+    grey = {"fill": "toself", "fillcolor": "rgba(128,128,128,0.22)", "line": {"width": 0}}
+    traces: list[Trace] = [
+        quiet(*strip, undecided, legendgroup="soft", showlegend=i == 0, **grey)
+        for i, strip in enumerate(_ties(soft, limits, third is not None))
     ]
     for k in view.ranked:
         mine = winners == k
@@ -171,7 +152,7 @@ def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
     if third is not None:
         y["title"] = {"text": f"(u<sub>{a}</sub> − u<sub>{names[third]}</sub>) / τ of training"}
         y |= {"zeroline": True, "zerolinecolor": style.NEUTRAL}
-    return traces, x, y, ("Draws of the logits, by the class that wins",)
+    return traces, (x, y)
 
 
 def _ties(soft: float, limits: list[float], both: bool) -> list[tuple[list[float], list[float]]]:
@@ -224,17 +205,17 @@ def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> dict
     return {**shape, **look, "x": path[0], "y": path[1]}
 
 
-def _plane(view: NoiseView, names: list[str], cell: Cell) -> Panel:
-    assert view.plane is not None
-    assert view.plane_x is not None
-    across, down = grid_axes(view.plane_x)
-    _, noise = view.plane.contrast(*view.plane.leaders.T)
-    traces: list[dict[str, Any]] = [
+def _plane(
+    law: LogitLaw, inputs: NDArray[np.float64], chosen: NDArray[np.float64] | None, cell: Cell
+) -> Panel:
+    across, down = grid_axes(inputs)
+    _, noise = law.contrast(*law.leaders.T)
+    traces: list[Trace] = [
         {
             "type": "heatmap",
             "x": across,
             "y": down,
-            "z": grid_values(view.plane_x, noise).astype(np.float32),
+            "z": grid_values(inputs, noise).astype(np.float32),
             "colorscale": COLORS,
             "zmin": 0,
             "colorbar": {
@@ -247,28 +228,14 @@ def _plane(view: NoiseView, names: list[str], cell: Cell) -> Panel:
             "hovertemplate": "x1 %{x:.2f}, x2 %{y:.2f}<br>noise %{z:.2f}<extra></extra>",
         }
     ]
-    if view.x is not None:
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [view.x[0]],
-                "y": [view.x[1]],
-                "marker": {
-                    "symbol": "x-thin",
-                    "size": 14,
-                    "line": {"color": "#FFFFFF", "width": 3},
-                },
-                "name": "chosen input",
-                "showlegend": False,
-                "hoverinfo": "skip",
-            }
-        )
-    heading = ("Noise: std of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training",)
-    return traces, {"title": {"text": "x1"}}, {"title": {"text": "x2"}}, heading
+    if chosen is not None:
+        cross = {"symbol": "x-thin", "size": 14, "line": {"color": "#FFFFFF", "width": 3}}
+        place = [chosen[0]], [chosen[1]]
+        traces.append(quiet(*place, "chosen input", mode="markers", marker=cross))
+    return traces, ({"title": {"text": "x1"}}, {"title": {"text": "x2"}})
 
 
-def _rows(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _rows(view: NoiseView) -> Panel:
     """For inputs that are no plane: how sure and how noisy each of them is."""
     traces = []
     for law, size, color, name in (
@@ -296,10 +263,10 @@ def _rows(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
         )
     x = {"title": {"text": "mean of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training"}}
     y = {"title": {"text": "its standard deviation"}, "rangemode": "tozero"}
-    return traces, x, y, ("How sure and how noisy: the two likeliest classes of each input",)
+    return traces, (x, y)
 
 
-def _curve(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _curve(view: NoiseView) -> Panel:
     taus, values, what = view.curve
     at = np.array([view.temperature, view.law.temperature])
     height = np.interp(np.log(at), np.log(taus), values)
@@ -315,21 +282,18 @@ def _curve(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
             "showlegend": False,
             "hovertemplate": "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>",
         },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": at,
-            "y": height,
-            "marker": {
+        quiet(
+            at,
+            height,
+            "now, and τ of training",
+            mode="markers",
+            marker={
                 "symbol": ["circle", "circle-open"],
                 "size": [11, 10],
                 "color": color,
                 "line": {"width": 2},
             },
-            "name": "now, and τ of training",
-            "showlegend": False,
-            "hoverinfo": "skip",
-        },
+        ),
     ]
     x = {"title": {"text": "τ of the prediction"}, "type": "log", "tickformat": "~g", "dtick": 1}
-    return traces, x, {"title": {"text": "nats"}}, (f"{what}", "● now  ○ τ of training")
+    return traces, (x, {"title": {"text": "nats"}})

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells, grid_of
+from vcviz.figures.grid import side_by_side
+from vcviz.figures.marks import error_bars, quiet
 from vcviz.metrics.ood import METHODS, UNITS, roc_curve
 from vcviz.records import Separation
 
@@ -68,32 +69,16 @@ def plot_ood(
     """
     found = one_or_several("separations", separations)
     check_count("n_bins", n_bins, minimum=2)
-    n_rows, columns = grid_of(len(found), columns)
-    heights = [_PANEL_PX] * (n_rows * (2 if roc else 1))
-    gaps = ([_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]) * n_rows
-    grid = cells(heights, columns, gap_x=0.2 / columns, gap_y=gaps)
-    plot = sum(heights) + sum(gaps[: len(heights) - 1])
-    layout: dict[str, Any] = {
-        "barmode": "overlay",
-        "bargap": 0,
-        "annotations": [],
-        "height": plot + 206,
-        "margin": {"t": 150, "b": 56, "r": 14},
-        "legend": {"orientation": "h", "y": 1 + 92 / plot, "yanchor": "bottom", "x": 0},
-    }
-    data: list[dict[str, Any]] = []
+    gaps = [_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]
+    panels, places = side_by_side(len(found), columns, [_PANEL_PX] * len(gaps), gaps, gap_x=0.2)
     several = len({s.name for s in found}) > 1, len({s.against for s in found}) > 1
-    for i, one in enumerate(found):
-        row, column = divmod(i, columns)
-        cell = grid[row * (2 if roc else 1)][column]
-        data += cell.place(_histogram(one, n_bins, legend=i == 0))
-        layout |= cell.axes(*_histogram_axes(one, first=column == 0))
-        layout["annotations"].append(cell.heading(*_heading(one, *several)))
-        if roc:
-            below: Cell = grid[2 * row + 1][column]
-            data += below.place(_roc(one))
-            layout |= below.axes(*_roc_axes(first=column == 0))
-    return style.apply(go.Figure(data, layout), theme)
+    for i, (one, (cell, *below)) in enumerate(zip(found, places, strict=True)):
+        axes = _histogram_axes(one, cell.leftmost)
+        panels.add(cell, _histogram(one, n_bins, legend=i == 0), axes, *_heading(one, *several))
+        for under in below:
+            panels.add(under, _roc(one), _roc_axes(under.leftmost))
+    spec = panels.spec(150, 56, legend=92, barmode="overlay", bargap=0, margin={"r": 14})
+    return style.apply(go.Figure(**spec), theme)
 
 
 def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
@@ -189,16 +174,9 @@ def _histogram_axes(one: Separation, first: bool) -> tuple[dict[str, Any], dict[
 def _roc(one: Separation) -> list[dict[str, Any]]:
     strange, known = roc_curve(one.known, one.strange)
     common = {"type": "scatter", "showlegend": False}
+    low, high = one.fpr_interval
     return [
-        {
-            **common,
-            "x": [0, 1],
-            "y": [0, 1],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1},
-            "name": "chance",
-            "hoverinfo": "skip",
-        },
+        quiet([0, 1], [0, 1], "chance", line={"color": style.NEUTRAL, "width": 1}),
         {
             **common,
             "x": strange,
@@ -214,14 +192,9 @@ def _roc(one: Separation) -> list[dict[str, Any]]:
             "y": [one.tpr],
             "mode": "markers",
             "marker": {"color": STRANGE, "size": 8, "symbol": "diamond"},
-            "error_x": {
-                "type": "data",
-                "symmetric": False,
-                "array": [max(one.fpr_interval[1] - one.fpr, 0)],
-                "arrayminus": [max(one.fpr - one.fpr_interval[0], 0)],
-                "color": STRANGE,
-                "thickness": 1.4,
-            },
+            "error_x": error_bars(
+                [max(high - one.fpr, 0)], [max(one.fpr - low, 0)], color=STRANGE, thickness=1.4
+            ),
             "name": f"FPR{100 * one.tpr:g}",
             "hovertemplate": f"FPR{100 * one.tpr:g} %{{x:.3f}}<extra></extra>",
         },

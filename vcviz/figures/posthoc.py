@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Cell, Panels
+from vcviz.figures.marks import error_bars, quiet
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores
 
 #: attribute -> (title, axis title, whether more is better)
@@ -57,18 +58,11 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     """
     found: list[PosthocScores] = one_or_several("scores", scores)
     methods = list(dict.fromkeys(s.method for s in found))
-    height = ROW_PX * len(methods) + 20
-    (row,) = cells([height], 3, gap_x=0.05, gap_y=0)
-    runs = len({s.name for s in found})
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": height + 130 + 20 * (runs > 1),
-        "margin": {"t": 70 + 20 * (runs > 1), "b": 60, "r": 14},
-        "legend": {"orientation": "h", "y": 1 + 34 / height, "yanchor": "bottom", "x": 0},
-    }
-    data, axes, notes = score_panels(found, row)
-    layout["annotations"] = notes
-    return style.apply(go.Figure(data, layout | axes), theme)
+    panels = Panels([ROW_PX * len(methods) + 20], 3, gap_x=0.05)
+    several = len({s.name for s in found}) > 1
+    data, axes, notes = score_panels(found, panels.rows[0])
+    spec = panels.spec(70 + 20 * several, 60, legend=34, margin={"r": 14}, annotations=notes)
+    return style.apply(go.Figure(data, spec["layout"] | axes), theme)
 
 
 def score_panels(
@@ -145,17 +139,10 @@ def _dots(
     traces: list[dict[str, Any]] = []
     trained = next((getattr(s, key) for s in of_run if s.method == "none"), None)
     if trained is not None:
-        traces.append(
-            {
-                **common,
-                "x": [trained] * 2,
-                "y": [-0.6, len(methods) - 0.4],
-                "mode": "lines",
-                "line": {"color": color, "width": 1, "dash": "dot"},
-                "name": f"{name}, as trained",
-                "hoverinfo": "skip",
-            }
-        )
+        ends_of_axis = [-0.6, len(methods) - 0.4]
+        dotted = {"color": color, "width": 1, "dash": "dot"}
+        line = quiet([trained] * 2, ends_of_axis, f"{name}, as trained", line=dotted)
+        traces.append(line | common)
     traces.append(
         {
             **common,
@@ -168,15 +155,7 @@ def _dots(
                 "size": [15 if s.method == chosen else 9 for s in of_run],
                 "line": {"width": 0},
             },
-            "error_x": {
-                "type": "data",
-                "symmetric": False,
-                "array": reach[:, 1],
-                "arrayminus": reach[:, 0],
-                "color": color,
-                "thickness": 1.4,
-                "width": 4,
-            },
+            "error_x": error_bars(reach[:, 1], reach[:, 0], color=color, thickness=1.4, width=4),
             "name": name,
             "showlegend": runs > 1 and key == "accuracy",
             "text": told,

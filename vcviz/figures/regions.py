@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, grid_of
+from vcviz.figures.grid import side_by_side
 from vcviz.figures.latent_panel import stratified
 from vcviz.figures.latent_traces import legend_traces, point_trace
 from vcviz.figures.pictures import data_uri
@@ -21,7 +21,7 @@ from vcviz.records import LatentPlane, PlaneField
 #: steps in which confidence is drawn: few colours make a picture of a few kilobytes
 _STEPS = 9
 _FAINTEST, _STRONGEST = 0.05, 0.5  # opacity at confidence 1/C and 1
-_PANEL_PX, _ALONE_PX = 340, 640
+_PANEL_PX, _GAP_PX, _ALONE_PX = 340, 96, 640
 
 
 @takes_records
@@ -65,34 +65,18 @@ def plot_regions(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['key', 'points', 'regions']
     """
-    spec = regions_spec(_listed(planes), columns=columns, max_points=max_points)
+    found = one_or_several("planes", planes)
+    names = found[0].class_names
+    if any(plane.class_names != names for plane in found):
+        raise InputError("planes side by side must have the same classes")
+    panels, places = side_by_side(len(found), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.16)
+    for (cell,), plane in zip(places, found, strict=True):
+        traces = [region_trace(plane), *plane_points(plane, max_points)]
+        panels.add(cell, traces, plane_axes(plane, cell.suffix), *_heading(plane))
+    panels.draw(places[0][0], legend_traces(names, range(len(names)), [], False))
+    alone = {"width": _ALONE_PX} if len(found) == 1 else {}
+    spec = panels.spec(102, 58, legend=46, margin={"r": 12}, **alone)
     return style.apply(go.Figure(**spec), theme)
-
-
-def regions_spec(
-    planes: Sequence[LatentPlane], *, columns: int = 3, max_points: int = 600
-) -> dict[str, Any]:
-    """Return `plot_regions` as the plain data and layout of a figure, without a theme."""
-    names = planes[0].class_names
-    n_rows, columns = grid_of(len(planes), columns)
-    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=96)
-    plot = n_rows * _PANEL_PX + 96 * (n_rows - 1)
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 160,
-        "margin": {"t": 102, "b": 58, "r": 12},
-        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
-    }
-    if len(planes) == 1:
-        layout["width"] = _ALONE_PX
-    data: list[dict[str, Any]] = []
-    for i, plane in enumerate(planes):
-        cell = grid[i // columns][i % columns]
-        data += cell.place([region_trace(plane), *plane_points(plane, max_points)])
-        layout |= cell.axes(*plane_axes(plane, cell.suffix))
-        layout["annotations"].append(cell.heading(*_heading(plane)))
-    data += grid[0][0].place(legend_traces(names, range(len(names)), [], False))
-    return {"data": data, "layout": layout}
 
 
 def region_trace(plane: LatentPlane) -> dict[str, Any]:
@@ -165,10 +149,3 @@ def _heading(plane: LatentPlane) -> list[str]:
     if plane.latents is None:
         return [style.escape(plane.name, 60)]
     return [style.escape(plane.name, 60), style.accuracy_text(plane.latents)]
-
-
-def _listed(planes: LatentPlane | Sequence[LatentPlane]) -> list[LatentPlane]:
-    found = one_or_several("planes", planes)
-    if any(p.class_names != found[0].class_names for p in found):
-        raise InputError("planes side by side must have the same classes")
-    return found

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import Panels
 from vcviz.figures.latent_panel import stratified
+from vcviz.figures.marks import Trace, quiet
 from vcviz.records import RetainSet
 
 #: where the regulariser alone would hold rho: log rho/(1 - rho) = 1/rho for the target
@@ -56,35 +57,25 @@ def plot_retain(
     >>> figure.data[0].type, figure.data[0].z.shape
     ('heatmap', (48, 5))
     """
-    upper, lower = cells([_PANEL_PX] * 2, 2, gap_x=0.17, gap_y=_GAP_PX)
-    panels = (
-        (upper[0], _over_inputs(retained, max_rows), "Retain probability ρ of every class"),
-        (upper[1], _by_difficulty(retained), "Harder inputs"),
-        (lower[0], _given_label(retained), "Given the label"),
-        (lower[1], _correlation(retained), "Correlation of ρ between classes"),
-    )
-    small = (
+    panels = Panels([_PANEL_PX] * 2, 2, gap_x=0.17, gap_y=_GAP_PX)
+    upper, lower = panels.rows
+    panels.add(
+        upper[0],
+        *_over_inputs(retained, max_rows),
+        "Retain probability ρ of every class",
         "a row an input, by class, easiest first",
-        f"mean ρ over tenths of {len(retained):,} inputs",
-        "g with the label against ρ without",
-        "over the inputs",
     )
-    data: list[dict[str, Any]] = []
-    plot = 2 * _PANEL_PX + _GAP_PX
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 160,
-        "margin": {"t": 96, "b": 64, "r": 60},
-        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
-    }
-    for (cell, (traces, axes), title), line in zip(panels, small, strict=True):
-        data += cell.place(traces)
-        layout |= cell.axes(*axes)
-        layout["annotations"].append(cell.heading(title, line))
-    return style.apply(go.Figure(data, layout), theme)
+    tenths = f"mean ρ over tenths of {len(retained):,} inputs"
+    panels.add(upper[1], *_by_difficulty(retained), "Harder inputs", tenths)
+    sides = "g with the label against ρ without"
+    panels.add(lower[0], *_given_label(retained), "Given the label", sides)
+    correlated = "Correlation of ρ between classes"
+    panels.add(lower[1], *_correlation(retained), correlated, "over the inputs")
+    spec = panels.spec(96, 64, legend=46, margin={"r": 60})
+    return style.apply(go.Figure(**spec), theme)
 
 
-Panel = tuple[list[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
+Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]
 
 
 def _over_inputs(retained: RetainSet, max_rows: int) -> Panel:
@@ -186,18 +177,7 @@ def _given_label(retained: RetainSet) -> Panel:
                 "hovertemplate": f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>",
             }
         )
-    traces.append(
-        {
-            "type": "scatter",
-            "x": [0, 1],
-            "y": [0, 1],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1},
-            "name": "g = ρ",
-            "showlegend": False,
-            "hoverinfo": "skip",
-        }
-    )
+    traces.append(quiet([0, 1], [0, 1], "g = ρ", line={"color": style.NEUTRAL, "width": 1}))
     x = {"title": {"text": "ρ, probability without the label"}, "range": [0, 1]}
     y = {"title": {"text": "g, probability with the label"}, "range": [-0.02, 1.04]}
     return traces, (x, y)

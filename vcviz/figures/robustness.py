@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.gates import LINE_PX, gates_beneath
-from vcviz.figures.grid import Cell, cells
-from vcviz.figures.trajectory_parts import norm_name
+from vcviz.figures.gates import LINE_PX, gates_beneath, norm_name
+from vcviz.figures.grid import Panels, legend_above
+from vcviz.figures.marks import Trace, band
 from vcviz.metrics.robustness import attack_gates, wilson
 from vcviz.records import RobustnessCurve, Trajectory
 
 #: pixels of tick labels and title beneath an axis
 _AXIS_PX = 62
-_GAP_PX = 92
-Traces = list[dict[str, Any]]
+_PANEL_PX, _GAP_PX = 300, 92
 
 
 @takes_records
@@ -57,7 +56,7 @@ def plot_attack_accuracy(
     ('attack step', 'accuracy, fraction')
     """
     paths = one_or_several("paths", paths)
-    data: Traces = []
+    data: list[Trace] = []
     for i, path in enumerate(paths):
         steps = np.arange(path.steps + 1)
         name = _legend(path.name, len(path), path.label_note)
@@ -73,7 +72,7 @@ def plot_attack_accuracy(
         "xaxis": {"title": {"text": "attack step"}},
         "yaxis": {"title": {"text": "accuracy, fraction"}, "range": [-0.02, 1.02]},
         "margin": {"t": 78, "b": bottom},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1.02),
         "annotations": [gates_beneath(names, gates, _AXIS_PX - 14)],
     }
     return style.apply(go.Figure(data, layout), theme)
@@ -129,37 +128,28 @@ def robustness_spec(
     calibrated = [c for c in curves if np.isfinite(c.ece).all()]
     n = 2 if calibrated else 1
     across, down = (1, n) if narrow else (n, 1)
-    panels = cells([300] * down, across, gap_x=0.1, gap_y=_GAP_PX)
-    row = [cell for cells_ in panels for cell in cells_]
-    height = 300 * down + _GAP_PX * (down - 1)
-    data: Traces = []
+    panels = Panels([_PANEL_PX] * down, across, gap_x=0.1, gap_y=_GAP_PX)
+    left, *right = [cell for row in panels.rows for cell in row]
     for i, c in enumerate(curves):
         name = _legend(c.name, c.n, c.label_note)
         told = "ε = %{x:.3g}: accuracy %{y:.3f}"
-        data += row[0].place(_line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
+        panels.draw(left, _line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
         if c in calibrated:
             told = "ε = %{x:.3g}: ECE %{y:.3f}"
             lines = _line(c.epsilon, c.ece, c.ece_interval, i, name, told, layer="ece")
-            data += row[1].place([*(t | {"showlegend": False} for t in lines), _floor(c, i, name)])
+            lines = [line | {"showlegend": False} for line in lines]
+            panels.draw(right[0], [*lines, _floor(c, i, name)])
     attacks = {(c.method, c.loss, c.norm, c.steps) for c in curves}
     said = "; ".join(f"{_attack(m, loss, n)}, {_steps(t)}" for m, loss, n, t in sorted(attacks))
-    bottom = _AXIS_PX + LINE_PX * (len(curves) + 1)
-    layout: dict[str, Any] = {
-        "height": height + 96 + bottom,
-        "margin": {"t": 96, "b": bottom},
-        "legend": {"orientation": "h", "y": 1 + 30 / height, "yanchor": "bottom", "x": 0},
-        "annotations": [gates_beneath([c.name for c in curves], [c.gates for c in curves], 48)],
-    }
-    heading = f"Accuracy under {style.escape(said)}"
-    layout |= _axes(row[0], curves, {"text": "accuracy, fraction"}, 1.0)
-    layout["annotations"].append(row[0].heading(heading))
+    axes = _axes(curves, "accuracy, fraction", 1.0)
+    panels.note(gates_beneath([c.name for c in curves], [c.gates for c in curves], 48))
+    panels.add(left, [], axes, f"Accuracy under {style.escape(said)}")
     if calibrated:
         top = max(float(np.nanmax(c.ece_interval)) for c in calibrated)
         bins = ", ".join(str(k) for k in sorted({c.n_bins for c in calibrated}))
-        axis = {"text": f"ECE of the worst points, {bins} bins, fraction"}
-        layout |= _axes(row[1], curves, axis, top)
-        layout["annotations"].append(row[1].heading("ECE of so many points; thin: if calibrated"))
-    return {"data": data, "layout": layout}
+        axes = _axes(curves, f"ECE of the worst points, {bins} bins, fraction", top)
+        panels.add(right[0], [], axes, "ECE of so many points; thin: if calibrated")
+    return panels.spec(96, _AXIS_PX + LINE_PX * (len(curves) + 1), legend=30)
 
 
 # ---------------------------------------------------------------- parts
@@ -170,17 +160,14 @@ def _legend(name: str, n: int, label_note: str) -> str:
 
 
 def _axes(
-    cell: Cell, curves: Sequence[RobustnessCurve], title: dict[str, Any], top: float
-) -> dict[str, Any]:
+    curves: Sequence[RobustnessCurve], title: str, top: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
     largest = max(float(c.epsilon[-1]) for c in curves)
-    norm = norm_name(curves[0].norm)
-    return cell.axes(
-        {
-            "title": {"text": f"radius ε ({norm}, in units of the inputs)"},
-            "range": [-0.02 * largest, 1.02 * largest],
-        },
-        {"title": title, "range": [-0.02 * top, 1.04 * top]},
-    )
+    x = {
+        "title": {"text": f"radius ε ({norm_name(curves[0].norm)}, in units of the inputs)"},
+        "range": [-0.02 * largest, 1.02 * largest],
+    }
+    return x, {"title": {"text": title}, "range": [-0.02 * top, 1.04 * top]}
 
 
 def _line(
@@ -191,27 +178,15 @@ def _line(
     name: str,
     told: str,
     layer: str = "accuracy",
-) -> Traces:
+) -> list[Trace]:
     """Return the line of the `i`-th classifier over the band of its interval."""
     color, dash, symbol = style.run_style(i)
-    group = {"legendgroup": f"run {i}", "type": "scatter"}
+    group = {"legendgroup": f"run {i}"}
     return [
+        band(x, *interval.T, color, name=name, **group),
         {
             **group,
-            "x": np.r_[x, x[::-1]],
-            "y": np.r_[interval[:, 1], interval[::-1, 0]],
-            "fill": "toself",
-            "fillcolor": color,
-            "opacity": 0.13,
-            "mode": "lines",
-            "line": {"width": 0},
-            "name": name,
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "interval"},
-        },
-        {
-            **group,
+            "type": "scatter",
             "x": x,
             "y": y,
             "mode": "lines+markers" if len(x) <= 20 else "lines",

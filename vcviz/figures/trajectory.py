@@ -8,13 +8,8 @@ import plotly.graph_objects as go
 
 from vcviz.base.arguments import takes_records
 from vcviz.figures import theme as style
-from vcviz.figures.native import Menu
-from vcviz.figures.static import lay_out
 from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import LatentPrior, Projection, Trajectory
-
-#: most positions of the slider of a static figure
-FRAMES = 25
 
 
 @takes_records
@@ -73,22 +68,4 @@ def plot_trajectory(
     ['0', '1', '2', '3']
     """
     scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
-    return scene_figure(scene, path.steps if step is None else step, focus, theme)
-
-
-def scene_figure(
-    scene: Scene, step: int, focus: int | None = None, theme: style.Theme = "auto"
-) -> go.Figure:
-    """Return a scene with plotly's own slider over the steps and list of inputs to follow."""
-    steps = tuple(range(scene.path.steps + 1))
-    slider = Menu("step", "Attack step", tuple(map(str, steps)), steps)
-    start = scene.checked(step)
-    figure = lay_out(
-        scene.spec,
-        {"step": start, "focus": scene.focused(focus)},
-        slider=slider.thinned(FRAMES, start),
-        menus=[Menu("focus", "Input", *scene.choices)],
-        share=True,
-        progress=False,
-    )
-    return style.apply(figure, theme)
+    return scene.figure(path.steps if step is None else step, focus, theme)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell
-from vcviz.figures.trajectory_parts import Traces, of_class
+from vcviz.figures.marks import Trace, of_class, quiet
 from vcviz.metrics.robustness import Crossing
 from vcviz.records import Trajectory
 
@@ -37,14 +37,17 @@ class Curves:
         self._flipped = np.flatnonzero(flips >= 0)
         self._first = flips[self._flipped]
 
-    def lay(self, at: Sequence[Cell]) -> tuple[Traces, dict[str, Any], list[dict[str, Any]]]:
+    def lay(self, at: Sequence[Cell]) -> tuple[list[Trace], dict[str, Any], list[dict[str, Any]]]:
         """Return the traces that stay, the axes and the headings."""
-        data: Traces = []
+        data: list[Trace] = []
         layout: dict[str, Any] = {}
         headings = []
         for cell, (title, series) in zip(at, self.series.items(), strict=True):
             last = cell is at[-1]
-            data += cell.place([*self._lines(series, title), self._flips(series)])
+            flips = self._first, series[self._first, self.samples[self._flipped]]
+            cross = {"color": style.NEUTRAL, "symbol": "x", "size": 6}
+            marks = quiet(*flips, "prediction flips", "flip", mode="markers", marker=cross)
+            data += cell.place([*self._lines(series, title), marks])
             layout |= cell.axes(
                 {
                     "title": {"text": "attack step" if last else None},
@@ -56,7 +59,7 @@ class Curves:
             headings.append(cell.heading(title))
         return data, layout, headings
 
-    def followed(self, place: int) -> Traces:
+    def followed(self, place: int) -> list[Trace]:
         """Return the curves of one drawn sample, thick."""
         k, i = int(self.y[place]), int(self.samples[place])
         return [
@@ -73,26 +76,20 @@ class Curves:
             for title, series in self.series.items()
         ]
 
-    def cursors(self, step: int) -> Traces:
+    def cursors(self, step: int) -> list[Trace]:
         """Return a line at the step across each panel."""
+        at, line = (
+            np.array([step, step], float),
+            {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
+        )
         return [
-            {
-                "type": "scatter",
-                "x": np.array([step, step], float),
-                "y": np.array(self._span(series)),
-                "mode": "lines",
-                "line": {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
-                "name": "this step",
-                "showlegend": False,
-                "hoverinfo": "skip",
-                "meta": {"layer": "cursor"},
-            }
+            quiet(at, np.array(self._span(series)), "this step", "cursor", line=line)
             for series in self.series.values()
         ]
 
     # ---------------------------------------------------------- parts
 
-    def _lines(self, series: NDArray[np.float64], title: str) -> Traces:
+    def _lines(self, series: NDArray[np.float64], title: str) -> list[Trace]:
         steps = np.append(np.arange(len(series), dtype=float), np.nan)
         lines = []
         for k in np.unique(self.y).tolist():
@@ -124,19 +121,6 @@ class Curves:
             "meta": {"layer": "median"},
         }
         return [*lines, median]
-
-    def _flips(self, series: NDArray[np.float64]) -> dict[str, Any]:
-        return {
-            "type": "scatter",
-            "x": self._first,
-            "y": series[self._first, self.samples[self._flipped]],
-            "mode": "markers",
-            "marker": {"color": style.NEUTRAL, "symbol": "x", "size": 6},
-            "name": "prediction flips",
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "flip"},
-        }
 
     def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:
         """Return the range of an axis for the drawn samples and the median, outliers cut."""

@@ -6,36 +6,70 @@ import textwrap
 from collections.abc import Sequence
 from functools import cache
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, clip, expect
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY
-from vcviz.figures.gates import gate_lines
-from vcviz.figures.grid import text_above
+from vcviz.figures.gates import gate_lines, norm_name
+from vcviz.figures.grid import Cell, Panels, beside, legend_above, stacked
 from vcviz.figures.latent_panel import default_projection
 from vcviz.figures.latent_traces import outline_traces
-from vcviz.figures.outlines import anticipated_outlines, latent_ranges
+from vcviz.figures.marks import Trace, text_at
+from vcviz.figures.native import Menu
+from vcviz.figures.outlines import anticipated_outlines, latent_axes, latent_ranges
 from vcviz.figures.pictures import attack_pictures, attack_points, picture_axes
+from vcviz.figures.static import lay_out
 from vcviz.figures.trajectory_curves import Curves
 from vcviz.figures.trajectory_focus import Focus
-from vcviz.figures.trajectory_parts import (
-    Traces,
-    checked_samples,
-    legend_keys,
-    norm_name,
-    places,
-)
-from vcviz.figures.trajectory_paths import Paths
+from vcviz.figures.trajectory_paths import Paths, checked_samples, legend_keys
 from vcviz.geometry.contours import shares_of
 from vcviz.metrics.robustness import attack_gates, crossings
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
 
 _LINE_PX, _BOTTOM_PX = 16, 56
+#: heights of the latents, of the followed input, and of the pictures of all
+_LATENTS_PX, _FOCUS_PX, _PICTURES_PX = 420, 168, 170
+_LOW_PX = 220, 132  # of latents and of the input that is followed
+_GAP_PX = 96
+#: most positions of the slider of a static figure
+FRAMES = 25
 #: characters in a line of a narrow page
 _WRAP = 44
+
+
+class _Places(NamedTuple):
+    """The cells of a scene: latents, curves, what is done to the followed input, pictures."""
+
+    latents: Cell
+    curves: list[Cell]
+    change: Cell
+    bars: Cell
+    pictures: Cell | None
+    height: float
+
+
+def _places(n_curves: int, pictures: bool, narrow: bool, low: bool) -> _Places:
+    """Return latents beside curves, above one followed input, above pictures of all.
+
+    On a narrow page all of them stand beneath one another; a low figure has lower panels.
+    """
+    if narrow:
+        heights = [320, 140 * n_curves, 110, _FOCUS_PX, *([110] if pictures else [])]
+        panels = Panels(heights, 1, gap_x=0, gap_y=_GAP_PX)
+        latents, right, change, bars, *wide = [row[0] for row in panels.rows]
+    else:
+        heights = [*(_LOW_PX if low else (_LATENTS_PX, _FOCUS_PX))]
+        heights += [_PICTURES_PX] if pictures else []
+        panels = Panels(heights, 2, gap_x=0.09, gap_y=_GAP_PX, widths=[1.0, 1.05])
+        (latents, right), (change, bars), *last = panels.rows
+        # Numbers far from those of the rows: axes must not be shared.
+        wide = [beside(row[0].y_domain, 1, gap_x=0, first=20)[0] for row in last]
+    curves = stacked(right, n_curves, gap=0.28, first=10)
+    return _Places(latents, curves, change, bars, wide[0] if wide else None, panels.height)
 
 
 class Scene:
@@ -86,7 +120,7 @@ class Scene:
         self.curves = Curves(path, self.crossing, self.samples)
         self._pictures = pictures and path.x.ndim == 4
         self._narrow = narrow
-        self._places = places(len(self.curves.series), self._pictures, narrow, low)
+        self._places = _places(len(self.curves.series), self._pictures, narrow, low)
         self._focus = cache(lambda i: Focus(path, i))
         self._fixed = self._lay(shares)
 
@@ -166,21 +200,26 @@ class Scene:
             "layout": layout | axes | {"annotations": notes, "images": images},
         }
 
+    def figure(self, step: int, focus: int | None = None, theme: style.Theme = "auto") -> go.Figure:
+        """Return the figure with plotly's own slider and list of inputs to follow."""
+        steps = tuple(range(self.path.steps + 1))
+        slider = Menu("step", "Attack step", tuple(map(str, steps)), steps)
+        start = self.checked(step)
+        figure = lay_out(
+            self.spec,
+            {"step": start, "focus": self.focused(focus)},
+            slider=slider.thinned(FRAMES, start),
+            menus=[Menu("focus", "Input", *self.choices)],
+            share=True,
+            progress=False,
+        )
+        return style.apply(figure, theme)
+
     # ---------------------------------------------------------- what stays
 
-    def _lay(self, mass: Sequence[float]) -> tuple[Traces, dict[str, Any]]:
+    def _lay(self, mass: Sequence[float]) -> tuple[list[Trace], dict[str, Any]]:
         at = self._places
-        x_label, y_label = (style.escape(label, 60) for label in self.projection.labels[:2])
-        layout: dict[str, Any] = at.latents.axes(
-            {"title": {"text": x_label}, "range": list(self.ranges[0]), "constrain": "domain"},
-            {
-                "title": {"text": y_label},
-                "range": list(self.ranges[1]),
-                "scaleanchor": "x",
-                "constrain": "domain",
-                "constraintoward": "top",
-            },
-        )
+        layout = at.latents.axes(*latent_axes(self.projection.labels, self.ranges))
         lines = self._title()
         top = _LINE_PX * len(lines) + (112 if self._narrow else 110)
         layout["annotations"], layout["images"] = [self._heading(lines, top)], []
@@ -198,12 +237,7 @@ class Scene:
         bottom = _BOTTOM_PX if at.pictures is None else 16  # pictures have no axis beneath them
         height = at.height + top + bottom
         layout |= {"height": height, "margin": {"t": top, "b": bottom, "r": 12}}
-        layout["legend"] = {
-            "orientation": "h",
-            "y": 1 + 40 / at.height,
-            "yanchor": "bottom",
-            "x": 0,
-        }
+        layout["legend"] = legend_above(1 + 40 / at.height)
         return data, layout
 
     def _title(self) -> list[str]:
@@ -233,7 +267,7 @@ class Scene:
             "showarrow": False,
         }
 
-    def _outlines(self, mass: Sequence[float]) -> Traces:
+    def _outlines(self, mass: Sequence[float]) -> list[Trace]:
         if self.prior is None:
             return []
         few = self.prior.n_classes > MANY  # then of the attacked classes alone
@@ -252,7 +286,7 @@ class Scene:
             arm=0.012 * (self.ranges[0][1] - self.ranges[0][0]),
         )
 
-    def _readout(self, step: int) -> dict[str, Any]:
+    def _readout(self, step: int) -> Trace:
         lines = [
             f"accuracy {self.path.accuracy[step]:.3f} of {len(self.path):,} inputs",
             f"largest {norm_name(self.path.norm)} distance {self.path.distance[step].max():.3g}",
@@ -261,4 +295,4 @@ class Scene:
             lines[0] += f", at the target {self.path.reached[step]:.3f}"
         if self.path.label_note:
             lines.append(f"p(y|x) {self.path.label_note}")
-        return text_above(lines, self.ranges[0][0], self.ranges[1][1])
+        return text_at(lines, self.ranges[0][0], self.ranges[1][1])
