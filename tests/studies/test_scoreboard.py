@@ -15,7 +15,7 @@ import vcviz
 from vcviz import InputError, report
 from vcviz.explorers import ScoreboardExplorer
 from vcviz.figures import plot_claims, plot_score_curves
-from vcviz.figures.scoreboard import curve_points, scores_spec
+from vcviz.figures.scoreboard import scores_spec
 from vcviz.records import Estimate, Scoreboard
 from vcviz.records.numbers import title
 from vcviz.studies import load_scoreboard, read_scoreboard_plan
@@ -312,9 +312,13 @@ def test_figures_show_the_record(folder):
         for number in ("accuracy", "nll")
         for head in board.heads
     ]
-    points = curve_points(board, "digits", "corrupted_ece")
-    assert [x for x, _ in points] == [0, 1, 2, 3, 4, 5]
-    lines = [t for t in plot_score_curves(board, "digits").data if t.meta["layer"] == "mean"]
+    figure = plot_score_curves(board, "digits")
+    lines = [t for t in figure.data if t.meta["layer"] == "mean"]
+    (ece,) = [
+        note.xref for note in figure.layout.annotations if note.text == "<b>ECE, corrupted</b>"
+    ]
+    (axis,) = {t.xaxis for t in lines} & {ece.removesuffix(" domain")}
+    assert all(t.x.tolist() == [0, 1, 2, 3, 4, 5] for t in lines if t.xaxis == axis)
     assert lines[0]["y"][0] == pytest.approx(board.estimate("digits", "softmax", "accuracy").value)
     with pytest.raises(InputError, match="neither corruptions nor attacks"):
         plot_score_curves(board, "digits_100")

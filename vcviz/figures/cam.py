@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.pictures import EDGE, data_uri, rgba
+from vcviz.figures.pictures import EDGE, data_uri, picture_axes, rgba
 from vcviz.records import ActivationMaps, as_array
 
 _ROWS = ("image", "CAM", "infoCAM")
@@ -35,10 +35,6 @@ def plot_info_cam(
     maps : of `info_cam`
     rows : which of its images; default the first eight
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -64,7 +60,6 @@ def plot_info_cam(
     ['images', 'CAM', 'infoCAM']
     """
     chosen = _chosen(maps, rows)
-    height, width = (n + EDGE for n in maps.x.shape[-2:])
     # Beneath the maps the pictures are pale, so that both colours show on them.
     clear, pale = (
         np.concatenate(list(rgba(x)), axis=1) for x in (maps.x[chosen], 0.45 + 0.5 * maps.x[chosen])
@@ -79,30 +74,13 @@ def plot_info_cam(
         _overlay(maps.cam[chosen], maps, row=1, unit="score", place=0.78),
         _overlay(maps.info[chosen], maps, row=2, unit="nats", place=0.24),
     ]
-    told = [_told(maps, i) for i in chosen]
-    plain = {"showgrid": False, "showline": False, "ticks": "", "fixedrange": True}
-    n = len(chosen)
+    x, y = picture_axes(maps.x.shape[-2:], [_told(maps, i) for i in chosen], _ROWS)
     layout = {
         "height": len(_ROWS) * _ROW_PX + 120,
         "margin": {"t": 86, "b": 14, "l": 66},
         "title": {"text": style.escape(_title(maps)), "font": {"size": 13}},
-        "xaxis": plain
-        | {
-            "tickvals": [width * (i + 0.5) - 0.5 for i in range(n)],
-            "ticktext": told,
-            "side": "top",
-            "range": [-0.5, width * n - 0.5],
-            "constrain": "domain",
-            "tickangle": 0,
-        },
-        "yaxis": plain
-        | {
-            "tickvals": [height * (i + 0.5) - 0.5 for i in range(len(_ROWS))],
-            "ticktext": list(_ROWS),
-            "range": [height * len(_ROWS) - 0.5, -0.5],
-            "scaleanchor": "x",
-            "constrain": "domain",
-        },
+        "xaxis": x | {"tickangle": 0},
+        "yaxis": y,
     }
     return style.apply(go.Figure(data, layout), theme)
 

@@ -31,10 +31,6 @@ def plot_class_accuracy(
     accuracies : one `ClassAccuracy`, or several of the same classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

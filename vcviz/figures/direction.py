@@ -57,10 +57,6 @@ def plot_direction(
     ranges : of the axes; default what all need, `direction_ranges`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -46,10 +46,6 @@ def plot_field(
     max_points : most latents drawn in a panel, evenly from the classes, and most crosses
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

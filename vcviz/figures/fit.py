@@ -53,10 +53,6 @@ def plot_latent_fit(
     statistic : "kl" (nats), "energy", "auc" or "whitened_variance"; `LatentFit` says what each is
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -45,10 +45,6 @@ def plot_history(
     columns : panels in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

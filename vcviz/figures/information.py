@@ -41,10 +41,6 @@ def plot_information(
     title : of the setting
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -30,10 +30,6 @@ def plot_inspection(inspection: Inspection, *, theme: style.Theme = "auto") -> g
     inspection : see `vcviz.metrics.inspect_row`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Notes
     -----
     A bar of log p(z|y) starts at the left end of its axis, at most 40 nats below the best class:

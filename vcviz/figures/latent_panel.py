@@ -30,9 +30,9 @@ from vcviz.figures.outlines import (
     empirical_outlines,
     latent_ranges,
 )
-from vcviz.figures.raster import Raster, RasterPicture, binned_note
+from vcviz.figures.raster import RasterPicture, raster_picture
 from vcviz.geometry import fit_projection
-from vcviz.geometry.binned import Window
+from vcviz.geometry.binned import Cloud, Window
 from vcviz.geometry.moments import class_moments
 from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import LatentPrior, LatentSet, Projection, as_indices
@@ -110,9 +110,9 @@ class LatentPanel:
         )
 
     @cached_property
-    def raster(self) -> Raster:
-        """The points, to be drawn as a picture."""
-        return Raster(self.points, self.lat.y, self.lat.n_classes)
+    def cloud(self) -> Cloud:
+        """The points, to be seen through windows of the plane."""
+        return Cloud(self.points, self.lat.y, self.lat.n_classes)
 
 
 @dataclass(frozen=True)
@@ -257,11 +257,11 @@ class View:
         limit = options.picture_above
         rows = np.flatnonzero(np.isin(self.lat.y, self.shown)) if len(self.lat) <= limit else None
         if rows is None:
-            rows = self.panel.raster.in_view(window, limit, self.shown)
+            rows = self.panel.cloud.in_view(window, limit, self.shown)
         if rows is None:
             values = None if self.values is None else self.values.values
-            self.picture = self.panel.raster.picture(
-                self.shown, window, _PICTURE, values, options.colouring
+            self.picture = raster_picture(
+                self.panel.cloud, self.shown, window, _PICTURE, values, options.colouring
             )
             rows = self.marked(options.chosen)
             rows = rows[stratified(self.lat.y[rows], self.shown, limit, options.seed)]
@@ -286,7 +286,7 @@ class View:
         notes += self._told_of_fit()
         of_shown = int(np.isin(self.lat.y, self.shown).sum())
         if self.picture is not None:
-            notes.append(binned_note(self.picture))
+            notes.append(self.picture.note)
         elif len(self.rows) < of_shown:
             notes.append(f"{len(self.rows):,} of {of_shown:,} points drawn")
         outside = 0 if self.picture else count_outside(self.points[self.rows], self.ranges)

@@ -34,7 +34,6 @@ from vcviz.figures.latent_traces import (
 )
 from vcviz.figures.marks import Trace, text_at
 from vcviz.figures.outlines import Range, anticipated_outlines, latent_axes
-from vcviz.figures.raster import raster_trace
 from vcviz.geometry.contours import shares_of
 
 #: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
@@ -198,7 +197,7 @@ def _points(view: View, options: LatentOptions) -> list[Trace]:
             ]
         kind = "scattergl" if len(rows) > WEBGL_ABOVE else "scatter"
         return [trace | {"type": kind} for trace in traces]
-    picture = [] if view.picture is None else [raster_trace(view.picture)]
+    picture = [] if view.picture is None else [view.picture.trace]
     # In a picture nothing stands behind the chosen points: they are all drawn strongly.
     chosen = options.chosen if view.picture is None else None
     edged = any(trace["meta"]["layer"] == "regions" for trace in view.under)

@@ -101,10 +101,6 @@ def plot_latent_panels(
     options : what is drawn of each; default `LatentOptions()`
     theme : as for `plot_latents`
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -55,10 +55,6 @@ def plot_latents_3d(
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
     seed : of that sample
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

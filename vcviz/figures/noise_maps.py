@@ -36,10 +36,6 @@ def plot_noise_maps(
     columns : maps in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

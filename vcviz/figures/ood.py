@@ -40,10 +40,6 @@ def plot_ood(
     n_bins : bars along each axis
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -33,10 +33,6 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     scores : see `vcviz.studies.revise_runs`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -42,10 +42,6 @@ def plot_regions(
     max_points : most latents drawn in a panel, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

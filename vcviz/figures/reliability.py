@@ -39,10 +39,6 @@ def plot_reliability(
     details : also show the gap to confidence, the intervals and the debiased ECE
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -37,10 +37,6 @@ def plot_retain(
     max_rows : most inputs in the heat map, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Notes
     -----
     First: rho of each class (a column) for each input (a row); inputs stand by class, within a

@@ -38,10 +38,6 @@ def plot_attack_accuracy(
     level : mass of the (Wilson score) interval of each accuracy, drawn as a band
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -88,10 +84,6 @@ def plot_robustness(
     ----------
     curves : one curve, or several of the same norm
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------

@@ -36,6 +36,8 @@ _CURVES = {
 }
 #: where a curve begins: the number on clean inputs
 _CLEAN = {"corrupted_ece": "ece"}
+#: (x, name of a number) of a curve
+Points = list[tuple[float, str]]
 
 
 @takes_records
@@ -46,10 +48,6 @@ def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
     ----------
     board : a scoreboard with verdicts
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -135,10 +133,6 @@ def plot_scores(
     numbers : names of numbers that were measured there
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -189,10 +183,6 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
     board, task : a scoreboard, and a task that corruptions or attacks were measured on
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -219,8 +209,7 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
     if not found:
         raise InputError(f"neither corruptions nor attacks were measured on task {task!r}")
     panels, places = side_by_side(len(found), 2, [_PANEL_PX], [_GAP_PX], gap_x=0.2)
-    for (cell,), (prefix, (heading, x_title)) in zip(places, found.items(), strict=True):
-        points = curve_points(board, task, prefix)
+    for (cell,), (heading, x_title, points) in zip(places, found, strict=True):
         last = points[-1][0]
         x = {"title": {"text": x_title}, "range": [-0.03 * last, 1.03 * last]}
         y = {"title": {"text": "fraction"}, "rangemode": "tozero"}
@@ -231,26 +220,20 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
     return style.apply(go.Figure(**panels.spec(92, 58, legend=30)), theme)
 
 
-def curve_points(board: Scoreboard, task: str, prefix: str) -> list[tuple[float, str]]:
-    """Return (x, name of a number) of a curve, ascending; nothing if it was not measured."""
-    _check_task(board, task)
-    matches = ((re.fullmatch(rf"{prefix}_([\d.e-]+)", n), n) for n in board.numbers(task))
-    points = sorted((float(m.group(1)), name) for m, name in matches if m)
-    return [(0.0, _CLEAN.get(prefix, "accuracy")), *points] if points else []
-
-
 # ---------------------------------------------------------------- parts
 
 
-def _curves(numbers: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return what curves there are: first part of their names -> heading, title of the x axis."""
-    found = {}
+def _curves(numbers: Sequence[str]) -> list[tuple[str, str, Points]]:
+    """Return what curves there are: heading, title of the x axis, points from the clean ones on."""
+    found: dict[str, tuple[str, str, Points]] = {}
     for pattern, (heading, x_title) in _CURVES.items():
         for number in numbers:
-            if m := re.fullmatch(rf"({pattern})_[\d.e-]+", number):
+            if m := re.fullmatch(rf"({pattern})_(?P<at>[\d.e-]+)", number):
+                clean = [(0.0, _CLEAN.get(m[1], "accuracy"))]
                 named = {name: attack_title(group) for name, group in m.groupdict().items()}
-                found[m[1]] = heading.format(**named), x_title
-    return found
+                found.setdefault(m[1], (heading.format(**named), x_title, clean))
+                found[m[1]][2].append((float(m["at"]), number))
+    return [(heading, x_title, sorted(points)) for heading, x_title, points in found.values()]
 
 
 def _check_task(board: Scoreboard, task: str) -> None:
@@ -319,7 +302,7 @@ def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[
 
 
 def _curve(
-    board: Scoreboard, task: str, head: str, points: Any, i: int, *, legend: bool
+    board: Scoreboard, task: str, head: str, points: Points, i: int, *, legend: bool
 ) -> list[Trace]:
     """Return the line of a head over the band of its intervals."""
     found = [(x, e) for x, name in points if (e := board.estimate(task, head, name)) is not None]

@@ -38,10 +38,6 @@ def plot_segmentation(
     row : which picture
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -50,10 +50,6 @@ def plot_sweep(
         that the runs share is not in it.
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError

@@ -21,7 +21,7 @@ from vcviz.figures.latent_traces import outline_traces
 from vcviz.figures.marks import Trace, text_at
 from vcviz.figures.native import Menu
 from vcviz.figures.outlines import anticipated_outlines, latent_axes, latent_ranges
-from vcviz.figures.pictures import attack_pictures, attack_points, picture_axes
+from vcviz.figures.pictures import attack_axes, attack_pictures, attack_points
 from vcviz.figures.static import lay_out
 from vcviz.figures.trajectory_curves import Curves
 from vcviz.figures.trajectory_focus import Focus
@@ -229,7 +229,7 @@ class Scene:
         layout["annotations"] += headings
         if at.pictures is not None:
             data += at.pictures.place([attack_points(self.path, self.samples)])
-            layout |= at.pictures.axes(*picture_axes(self.path, self.samples, at.pictures))
+            layout |= at.pictures.axes(*attack_axes(self.path, self.samples, at.pictures))
             layout["images"] = [attack_pictures(self.path, self.samples, at.pictures)]
         # On a narrow page the outlines name the classes.
         named = [] if self._narrow and self.prior is not None else self.paths.classes

@@ -19,8 +19,6 @@ from vcviz.records import LatentPrior, LatentSet, Projection, as_array, as_float
 Method = Literal["pair", "pca", "lda", "umap"]
 METHODS: tuple[str, ...] = ("pair", "pca", "lda", "umap")
 
-__all__ = ["METHODS", "fit_projection", "plane_latents"]
-
 #: rows that UMAP is fitted to; others take their place among those
 UMAP_ROWS = 5000
 _NEIGHBOURS = 15
