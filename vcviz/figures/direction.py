@@ -99,7 +99,7 @@ def direction_spec(
         panels.add(right, traces, _quantile_axes(ranges), _qq_heading(one))
     layers: list[Layer] = ["anticipated", "empirical"]
     shown = layers if any(one.has_law for one in found) else layers[1:]
-    panels.draw(panels.rows[0][0], legend_traces(first.class_names, first.classes, shown, False))
+    panels.draw(panels.rows[0][0], legend_traces(first.class_names, first.classes, shown))
     return panels.spec(98, 58, legend=46, margin={"r": 14})
 
 

@@ -14,7 +14,7 @@ from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.grid import side_by_side
 from vcviz.figures.latent_traces import legend_traces
-from vcviz.figures.marks import Trace
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import plane_axes, plane_image, plane_points
 from vcviz.geometry.contours import level_line
@@ -83,7 +83,7 @@ def plot_field(
         axes = plane_axes(field, cell.suffix)
         panels.add(cell, layers, axes, style.escape(field.name, 60), *told)
     names = next((f.latents.class_names for f in found if f.latents is not None), ())
-    panels.draw(places[0][0], legend_traces(names, range(len(names)), [], False))
+    panels.draw(places[0][0], legend_traces(names, range(len(names))))
     width = 90 + 560 * len(panels.rows[0])
     spec = panels.spec(106, 60, legend=50, width=width, margin={"r": 110})
     return style.apply(go.Figure(**spec), theme)
@@ -137,12 +137,13 @@ def field_bar(
         low = -high
         clear = [[0.4999, style.faint(FEWER, 0)], [0.5001, style.faint(MORE, 0)]]
         scale = [[0, style.faint(FEWER, _STRONGEST)], *clear, [1, style.faint(MORE, _STRONGEST)]]
-    return {
-        "type": "scatter",
-        "x": [None],
-        "y": [None],
-        "mode": "markers",
-        "marker": {
+    return quiet(
+        [None],
+        [None],
+        "colours",
+        "bar",
+        mode="markers",
+        marker={
             "color": [low],
             "cmin": low,
             "cmax": high,
@@ -162,11 +163,7 @@ def field_bar(
                 "tickfont": {"size": 11},
             },
         },
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "name": "colours",
-        "meta": {"layer": "bar"},
-    }
+    )
 
 
 def threshold_line(field: PlaneField) -> Trace:
@@ -174,16 +171,9 @@ def threshold_line(field: PlaneField) -> Trace:
     if field.threshold is None:
         raise InputError("this field has no threshold; take one from score_plane")
     line = level_line(field.values, field.x, field.y, field.threshold).astype(np.float32)
-    return {
-        "type": "scatter",
-        "x": line[:, 0],
-        "y": line[:, 1],
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 2, "dash": "dashdot"},
-        "name": f"accepts {field.tpr:.0%} of the known".replace("%", " %"),
-        "hoverinfo": "skip",
-        "meta": {"layer": "fpr95"},
-    }
+    name = f"accepts {field.tpr:.0%} of the known".replace("%", " %")
+    looks = {"color": style.NEUTRAL, "width": 2, "dash": "dashdot"}
+    return scatter(*line.T, name, "fpr95", line=looks, hoverinfo="skip")
 
 
 def threshold_note(field: PlaneField) -> str:
@@ -218,15 +208,14 @@ def stranger_trace(
     """
     points = np.asarray(points, np.float32)
     numbers = np.arange(len(points)) if rows is None else np.asarray(rows)
-    return {
-        "type": "scatter",
-        "x": points[:, 0],
-        "y": points[:, 1],
-        "mode": "markers",
-        "marker": {"symbol": "x-thin", "size": 7, "line": {"color": style.NEUTRAL, "width": 1.4}},
-        "customdata": numbers[:, None].astype(np.int32),
-        "name": style.escape(name, 40),
-        "showlegend": legend,
-        "hovertemplate": "<b>%{fullData.name}</b> · row %{customdata[0]:d}<extra></extra>",
-        "meta": {"layer": "strangers"},
-    }
+    cross = {"symbol": "x-thin", "size": 7, "line": {"color": style.NEUTRAL, "width": 1.4}}
+    return scatter(
+        *points.T,
+        style.escape(name, 40),
+        "strangers",
+        mode="markers",
+        marker=cross,
+        customdata=numbers[:, None].astype(np.int32),
+        showlegend=legend,
+        hovertemplate="<b>%{fullData.name}</b> · row %{customdata[0]:d}<extra></extra>",
+    )

@@ -14,6 +14,7 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Places, class_places, labels
+from vcviz.figures.fit_panel import bias_trace
 from vcviz.figures.grid import legend_above
 from vcviz.figures.marks import error_bars
 from vcviz.records import LatentFit
@@ -144,17 +145,8 @@ def _told(fits: Sequence[LatentFit], statistic: str) -> list[str]:
 
 def _expected(fit: LatentFit, at: Places) -> dict[str, Any]:
     """Return what the KL is on average if the law holds, for each class's number of rows."""
-    return {
-        "type": "scatter",
-        "x": at.x[at.named],
-        "y": fit.kl_bias[at.named],
-        "mode": "markers",
-        "marker": {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": 12,
-                   "line": {"width": 1.5}},
-        "hovertemplate": "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>",
-        "name": "if p(z|y) holds, for so few rows",
-        "meta": {"layer": "bias"},
-    }  # fmt: skip
+    bias = bias_trace(at.x[at.named], fit.kl_bias[at.named], size=12)
+    return bias | {"name": "if p(z|y) holds, for so few rows"}
 
 
 def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:

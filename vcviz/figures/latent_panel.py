@@ -219,7 +219,7 @@ class View:
                 f"the prior must have {lat.n_classes} classes like the latents, "
                 f"got {prior.n_classes}"
             )
-        self.panel, self.lat, self.prior, self.texts = panel, lat, prior, panel.texts
+        self.panel, self.lat, self.prior = panel, lat, prior
         self.shown, self.under, self.over, self.told = shown, under, over, told
         self.projection, self.points = panel.plane, panel.points
         self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)

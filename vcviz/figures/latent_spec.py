@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.colouring import KEY_PX, colouring_of
+from vcviz.figures.fit_panel import fit_axes, fit_range_of, fit_traces
 from vcviz.figures.grid import side_by_side
 from vcviz.figures.latent_panel import (
     LatentOptions,
@@ -22,9 +22,6 @@ from vcviz.figures.latent_panel import (
 )
 from vcviz.figures.latent_traces import (
     Layer,
-    bias_trace,
-    edge_trace,
-    fit_trace,
     legend_traces,
     live_point_traces,
     marks,
@@ -33,7 +30,7 @@ from vcviz.figures.latent_traces import (
     point_trace,
 )
 from vcviz.figures.marks import Trace, text_at
-from vcviz.figures.outlines import Range, anticipated_outlines, latent_axes
+from vcviz.figures.outlines import anticipated_outlines, latent_axes
 from vcviz.geometry.contours import shares_of
 
 #: above this many points in a panel WebGL draws them: faster, but a page has few contexts for it
@@ -43,9 +40,6 @@ _UNMEASURED = {"automargin": False, "ticklabeloverflow": "allow"}
 _LIVE_VERTICES = 48  # of an outline that must follow a slider
 #: more classes than this have their legend beside the panels, not above
 LEGEND_ABOVE = 24
-#: letters of all class names together that fit beneath a narrow panel
-_TICK_LETTERS = 24
-_TICKED = 60  # classes with a tick each
 _ALONE_PX = 700
 _LEGEND_PX = 170
 GAP_X = 0.22  # of the width, between all columns together
@@ -87,23 +81,15 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
         for layer in layers:
             traces += _outlines(view, layer, layers, options)
         traces += view.over
-        notes, heading = view.notes(), view.heading
+        heading = view.heading
         for below in beneath:
-            # Just inside: on the very edge, rounded, they may not be drawn.
-            corner = -0.45, fit_range[1] / (fit_range[1] / fit_range[0]) ** 0.01
-            counts = np.bincount(view.lat.y, minlength=len(names))
-            fits = [
-                bias_trace(view.bias, shown),
-                fit_trace(view.fit, view.fit_varying, view.bias, counts, shown, names),
-                edge_trace(view.fit, shown, names, fit_range),
-                text_at(notes, *corner, "bottom right"),
-            ]
-            panels.add(below, fits, _fit_axes(names, shown, fit_range, below.leftmost))
+            axes = fit_axes(view, fit_range, titled=below.leftmost)
+            panels.add(below, fit_traces(view, fit_range), axes)
         if not with_fit and options.compact:
             corner = view.ranges[0][0], view.ranges[1][1]
-            traces.append(text_at(notes, *corner, "bottom right"))
+            traces.append(text_at(view.notes(), *corner, "bottom right"))
         elif not with_fit:
-            heading = [*heading, " · ".join(notes)]
+            heading = [*heading, " · ".join(view.notes())]
         axes = latent_axes(view.projection.labels, view.ranges, cell.suffix)
         panels.add(cell, traces, axes, *(style.escape(line, 120) for line in heading))
     # A compact figure has the same traces whatever the data, so that frames can follow it.
@@ -112,8 +98,8 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
         names,
         shown,
         layers,
-        steady or any(view.lat.accuracy < 1 for view in views),
-        any(len(view.others) for view in views),
+        wrong=steady or any(view.lat.accuracy < 1 for view in views),
+        others=any(len(view.others) for view in views),
         counts=_counts(views[0], options),
         coloured=options.colouring is None,
     )
@@ -157,23 +143,6 @@ def _counts(view: View, options: LatentOptions) -> list[str]:
     return [f"{a:,} of {n:,}" for a, n in zip(some, whole, strict=True)]
 
 
-def fit_range_of(
-    fits: Sequence[NDArray[np.float64]], biases: Sequence[NDArray[np.float64]]
-) -> Range:
-    """Return the axis of fits, and of what few latents of the law give, as far as they are numbers.
-
-    Widened for a log axis, with room above for a panel's numbers.
-    """
-    found = np.concatenate([*fits, *biases]) if len(fits) else np.empty(0)
-    found = found[np.isfinite(found) & (found > 0)]
-    if not len(found):
-        return (0.1, 10.0)
-    high = float(found.max())
-    low = max(float(found.min()), high * 1e-6)
-    decades = max(np.log10(high / low), 1.0)
-    return low * 10 ** (-0.12 * decades), high * 10 ** (0.75 * decades)
-
-
 def _layers(views: Sequence[View], options: LatentOptions) -> list[Layer]:
     layers: list[Layer] = ["empirical"] if options.empirical else []
     if options.anticipated and any(view.prior is not None for view in views):
@@ -186,7 +155,10 @@ def _points(view: View, options: LatentOptions) -> list[Trace]:
     if not options.live:
         traces = [
             _coloured(
-                point_trace(lat, points, rows, k, options.compact, view.texts), view, k, options
+                point_trace(lat, points, rows, k, options.compact, view.panel.texts),
+                view,
+                k,
+                options,
             )
             for k in view.shown
         ]
@@ -239,33 +211,3 @@ def _outlines(
         compact=options.compact,
         arm=0.012 * (view.ranges[0][1] - view.ranges[0][0]),
     )
-
-
-# ---------------------------------------------------------------- layout
-
-
-def _fit_axes(
-    names: Sequence[str], shown: Sequence[int], fit_range: Range, first: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    x: dict[str, Any] = {
-        "title": {"text": "class"},
-        "range": [-0.6, len(shown) - 0.4],
-        "showgrid": False,
-        "fixedrange": True,
-    }
-    x["tickvals"] = list(range(len(shown)))
-    if len(shown) <= _TICKED and sum(len(names[k]) for k in shown) <= _TICK_LETTERS:
-        x["ticktext"] = [style.escape(names[k]) for k in shown]
-    else:
-        if len(shown) > _TICKED:
-            x |= {"tickvals": []}
-        x |= {"showticklabels": False, "title": {"text": "class, in the order of the legend"}}
-    y = {
-        "title": {"text": "KL from p(z|y), nats" if first else None},
-        "type": "log",
-        "range": [float(v) for v in np.log10(fit_range)],
-        "dtick": 1 if np.log10(fit_range[1] / fit_range[0]) > 2.5 else "D2",
-        "tickformat": ",~g",
-        "fixedrange": True,
-    }
-    return x, y

@@ -222,105 +222,12 @@ def others_trace(points: NDArray[np.float64]) -> Trace:
     return quiet(*points.T.astype(np.float32), "other classes", "others", **looks)
 
 
-def bias_trace(values: NDArray[np.float64], classes: Sequence[int]) -> Trace:
-    """Return what the fit of each class is on average if the law holds: layer "bias"."""
-    return {
-        "type": "scatter",
-        "x": np.arange(len(classes), dtype=np.float32),
-        "y": np.asarray(values, np.float32)[list(classes)],
-        "mode": "markers",
-        "marker": {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": 9,
-                   "line": {"width": 1.5}},
-        "hovertemplate": "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>",
-        "name": "bias",
-        "showlegend": False,
-        "meta": {"layer": "bias"},
-    }  # fmt: skip
-
-
-def fit_trace(
-    values: NDArray[np.float64],
-    varying: NDArray[np.float64],
-    bias: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    classes: Sequence[int],
-    names: Sequence[str],
-) -> Trace:
-    """Return the fit of each class as a marker in its colour.
-
-    Hollow where it is infinite: that in the dimensions in which the class varies.
-    """
-    chosen = list(classes)
-    fit = np.asarray(values, np.float32)[chosen]
-    endless = np.isinf(fit)
-    return {
-        "type": "scatter",
-        "x": np.arange(len(chosen), dtype=np.float32),
-        "y": np.where(endless, np.asarray(varying, np.float32)[chosen], fit),
-        "mode": "markers",
-        "marker": {
-            "color": [style.class_color(k) for k in classes],
-            "symbol": [
-                style.class_symbol(k) + ("-open" if hollow else "")
-                for k, hollow in zip(classes, endless, strict=True)
-            ],
-            "size": 8,
-        },
-        "text": [labels(names, 40)[k] for k in classes],
-        "customdata": np.column_stack([counts, bias])[chosen].astype(np.float32),
-        "hovertemplate": (
-            "<b>%{text}</b><br>KL %{y:.3g} nats of %{customdata[0]:,d} rows"
-            "<br>(%{customdata[1]:.3g} on average if p(z|y) holds)<extra></extra>"
-        ),
-        "name": "fit",
-        "showlegend": False,
-        "meta": {"layer": "fit"},
-    }
-
-
-def edge_trace(
-    values: NDArray[np.float64],
-    classes: Sequence[int],
-    names: Sequence[str],
-    fit_range: tuple[float, float],
-) -> Trace:
-    """Return "∞" at the upper edge where a fit is infinite, "–" at the lower where there is none.
-
-    Layer "edge"; a class whose fit is a number has no place in it.
-    """
-    fit = np.asarray(values, np.float64)[list(classes)]
-    endless, unknown = np.isinf(fit), np.isnan(fit)
-    inside = (fit_range[1] / fit_range[0]) ** 0.01
-    low, high = fit_range[0] * inside, fit_range[1] / inside
-    why = {True: "KL ∞: it does not vary in some dimension", False: "too few rows for a KL"}
-    return {
-        "type": "scatter",
-        "x": np.arange(len(fit), dtype=np.float32),
-        # Just inside: on the very edge, rounded, they may not be drawn.
-        "y": np.select([endless, unknown], [high, low], np.nan).astype(np.float32),
-        "mode": "text",
-        "cliponaxis": False,
-        "text": [
-            "∞" if one else "–" if none else "" for one, none in zip(endless, unknown, strict=True)
-        ],
-        "textposition": "top center",
-        "textfont": {"color": [style.class_color(k) for k in classes], "size": 14},
-        "hovertext": [
-            f"<b>{labels(names, 40)[k]}</b><br>{why[bool(one)]}"
-            for k, one in zip(classes, endless, strict=True)
-        ],
-        "hovertemplate": "%{hovertext}<extra></extra>",
-        "name": "edge",
-        "showlegend": False,
-        "meta": {"layer": "edge"},
-    }
-
-
 def legend_traces(
     names: Sequence[str],
     classes: Sequence[int],
-    layers: Sequence[Layer],
-    wrong: bool,
+    layers: Sequence[Layer] = (),
+    *,
+    wrong: bool = False,
     others: bool = False,
     counts: Sequence[str] | None = None,
     coloured: bool = True,

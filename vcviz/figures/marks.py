@@ -13,11 +13,15 @@ from vcviz.figures.classes import labels
 Trace = dict[str, Any]
 
 
-def quiet(x: Any, y: Any, name: str, layer: str | None = None, **looks: Any) -> Trace:
-    """Return a line (or markers) with no place in the legend that says nothing when pointed at."""
-    meta = {} if layer is None else {"meta": {"layer": layer}}
+def scatter(x: Any, y: Any, name: str, layer: str | None = None, **looks: Any) -> Trace:
+    """Return a line, or with ``mode`` among its looks markers or text; `layer` goes to its meta."""
     trace: Trace = {"type": "scatter", "x": x, "y": y, "mode": "lines", "name": name}
-    return trace | {"showlegend": False, "hoverinfo": "skip"} | meta | looks
+    return trace | ({} if layer is None else {"meta": {"layer": layer}}) | looks
+
+
+def quiet(x: Any, y: Any, name: str, layer: str | None = None, **looks: Any) -> Trace:
+    """Return a `scatter` with no place in the legend that says nothing when pointed at."""
+    return scatter(x, y, name, layer, **{"showlegend": False, "hoverinfo": "skip"} | looks)
 
 
 def band(x: NDArray[Any], low: NDArray[Any], high: NDArray[Any], color: str, **looks: Any) -> Trace:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, legend_above
 from vcviz.figures.latent_traces import legend_traces
-from vcviz.figures.marks import Trace, text_at
+from vcviz.figures.marks import Trace, scatter, text_at
 from vcviz.figures.pictures import data_uri, rgba
 from vcviz.figures.regions import plane_axes, plane_points, region_trace
 from vcviz.records import LatentPlane
@@ -68,7 +68,7 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
             *plane_points(plane, max_points),
             _chosen(view),
             text_at([f"<b>{style.escape(view.told, 70)}</b>", answer], *corner),
-            *legend_traces(plane.class_names, range(n_classes), [], False),
+            *legend_traces(plane.class_names, range(n_classes)),
         ]
     )
     kept = np.ones(n_classes, bool) if view.mask is None else view.mask
@@ -91,21 +91,11 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
 
 
 def _chosen(view: MaskView) -> Trace:
-    return {
-        "type": "scatter",
-        "x": view.point[:1],
-        "y": view.point[1:],
-        "mode": "markers",
-        "marker": {
-            "symbol": style.class_symbol(view.label),
-            "color": "#FFFFFF",
-            "size": 15,
-            "line": {"color": "#111111", "width": 3},
-        },
-        "name": "this input",
-        "hovertemplate": f"{style.escape(view.title, 60)}<extra></extra>",
-        "meta": {"layer": "chosen"},
-    }
+    marker = {"symbol": style.class_symbol(view.label), "color": "#FFFFFF", "size": 15}
+    marker["line"] = {"color": "#111111", "width": 3}
+    told = f"{style.escape(view.title, 60)}<extra></extra>"
+    looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
+    return scatter(view.point[:1], view.point[1:], "this input", "chosen", **looks)
 
 
 def _bars(values: NDArray[Any], kept: NDArray[np.bool_], what: str) -> Trace:
@@ -128,21 +118,12 @@ def _bars(values: NDArray[Any], kept: NDArray[np.bool_], what: str) -> Trace:
 
 
 def _marks(values: NDArray[Any]) -> Trace:
-    return {
-        "type": "scatter",
-        "x": np.arange(len(values)),
-        "y": np.asarray(values, np.float64).round(4),
-        "mode": "markers",
-        "marker": {
-            "symbol": "line-ew",
-            "size": 11,
-            "color": style.NEUTRAL,
-            "line": {"color": style.NEUTRAL, "width": 2.5},
-        },
-        "name": "p(y|x) with ρ in place of the mask",
-        "hovertemplate": "with ρ in place of the mask: %{y:.3f}<extra></extra>",
-        "meta": {"layer": "expected"},
-    }
+    x, y = np.arange(len(values)), np.asarray(values, np.float64).round(4)
+    marker = {"symbol": "line-ew", "size": 11, "color": style.NEUTRAL}
+    marker["line"] = {"color": style.NEUTRAL, "width": 2.5}
+    told = "with ρ in place of the mask: %{y:.3f}<extra></extra>"
+    looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
+    return scatter(x, y, "p(y|x) with ρ in place of the mask", "expected", **looks)
 
 
 def _class_axis(names: list[str], label: int | None) -> dict[str, Any]:

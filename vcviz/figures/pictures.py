@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures.grid import Cell
+from vcviz.figures.marks import Trace, quiet
 from vcviz.figures.theme import escape
 from vcviz.records import Trajectory
 
@@ -54,7 +55,7 @@ def picture_rows(rows: Sequence[NDArray[np.float32]], cell: Cell) -> dict[str, A
     }
 
 
-def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any]:
+def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> Trace:
     """Return unseen points on the pictures that say, and lead to, what each is of."""
     height, width = (n + EDGE for n in path.x.shape[-2:])
     final, names = path.log_probs[-1].argmax(1), path.class_names
@@ -64,18 +65,9 @@ def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any
         for i in samples
     ]
     columns = width * (np.arange(len(samples)) + 0.5) - 0.5
-    return {
-        "type": "scatter",
-        "x": np.tile(columns, 3),
-        "y": np.repeat(height * (np.arange(3) + 0.5) - 0.5, len(samples)),
-        "mode": "markers",
-        "marker": {"size": 34, "opacity": 0},
-        "text": told * 3,
-        "hoverinfo": "text",
-        "showlegend": False,
-        "name": "pictures",
-        "meta": {"layer": "pictures"},
-    }
+    x, y = np.tile(columns, 3), np.repeat(height * (np.arange(3) + 0.5) - 0.5, len(samples))
+    looks = {"mode": "markers", "marker": {"size": 34, "opacity": 0}}
+    return quiet(x, y, "pictures", "pictures", text=told * 3, hoverinfo="text", **looks)
 
 
 def attack_axes(

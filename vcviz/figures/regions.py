@@ -69,7 +69,7 @@ def plot_regions(
     for (cell,), plane in zip(places, found, strict=True):
         traces = [region_trace(plane), *plane_points(plane, max_points)]
         panels.add(cell, traces, plane_axes(plane, cell.suffix), *_heading(plane))
-    panels.draw(places[0][0], legend_traces(names, range(len(names)), [], False))
+    panels.draw(places[0][0], legend_traces(names, range(len(names))))
     alone = {"width": _ALONE_PX} if len(found) == 1 else {}
     spec = panels.spec(102, 58, legend=46, margin={"r": 12}, **alone)
     return style.apply(go.Figure(**spec), theme)
