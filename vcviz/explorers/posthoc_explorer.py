@@ -15,9 +15,9 @@ from vcviz.explorers.bind import Bound
 from vcviz.explorers.controls import PLAIN, dropdown, reset_button, row_of
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
-from vcviz.figures.grid import beside, room_beneath
+from vcviz.figures.grid import beside
 from vcviz.figures.posthoc import ROW_PX, score_panels
-from vcviz.figures.reliability import reliability_spec
+from vcviz.figures.reliability import reliability_panels
 from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.metrics.posthoc.revision import LAWS, fitted_to
@@ -104,15 +104,13 @@ class PosthocExplorer(Explorer):
     def _draw(self, **values: Any) -> dict[str, Any]:
         i, method, laws = values.get("run", 0), values["method"], values.get("laws", "train")
         curves = [self._curve(i, name, laws, values["bins"]) for name in ("none", method)]
-        top = reliability_spec(curves, columns=2)
-        layout = top["layout"]
+        panels = reliability_panels(curves, columns=2)
         scores = self._scores(i, laws)
         strip = ROW_PX * len(scores) + 20
-        total = room_beneath(layout, _GAP_PX + strip)
+        total = panels.room_beneath(_GAP_PX + strip)
         row = beside((0.0, strip / total), 3, gap_x=0.05, first=80)
-        data, axes, notes = score_panels(scores, row, chosen=method)
-        layout["annotations"] = [*layout["annotations"], *notes]
-        return style.themed({"data": [*top["data"], *data], "layout": layout | axes}, self._theme)
+        score_panels(panels, scores, row, chosen=method)
+        return style.themed(panels.spec, self._theme)
 
     def _latents(self, i: int, split: str) -> LatentSet:
         return self._runs[i].latents(split)

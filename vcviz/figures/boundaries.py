@@ -17,8 +17,8 @@ from vcviz.records import LatentPlane
 def boundary_trace(plane: LatentPlane) -> Trace:
     """Return the lines on which the most probable class changes: layer "boundaries"."""
     dotted = {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"}
-    path = boundaries(plane).astype(np.float32).T
-    return quiet(*path, "decision boundaries", "boundaries", line=dotted)
+    x, y = boundaries(plane).astype(np.float32).T
+    return quiet(x, y, "decision boundaries", "boundaries", line=dotted)
 
 
 def boundaries(plane: LatentPlane) -> NDArray[np.float64]:

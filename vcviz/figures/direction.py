@@ -76,7 +76,10 @@ def plot_direction(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['anticipated', 'band', 'diagonal', 'empirical', 'key', 'quantiles', 'readout']
     """
-    return style.apply(go.Figure(**direction_spec(_listed(marginals), ranges)), theme)
+    found = one_or_several("marginals", marginals)
+    if len({(one.class_names, one.classes) for one in found}) > 1:
+        raise InputError("marginals above one another must be of the same classes")
+    return style.apply(go.Figure(**direction_spec(found, ranges)), theme)
 
 
 def direction_spec(
@@ -94,13 +97,21 @@ def direction_spec(
     for one, (left, right) in zip(found, panels.rows, strict=True):
         told = text_at([_told(one)], ranges.x[0], ranges.density[1], "bottom right")
         name = style.escape(one.name, 60)
-        panels.add(left, [*_densities(one), told], _density_axes(one, ranges), name)
+        along = f"u·z, latent units (u: {style.escape(one.direction.label, 60)})"
+        x = {"title": {"text": along}, "range": list(ranges.x)}
+        y = {"title": {"text": "density, per latent unit"}, "range": list(ranges.density)}
+        panels.add(left, [*_densities(one), told], (x, y), name)
         traces = [_diagonal(ranges), *_bands(one), *_quantiles(one)]
-        panels.add(right, traces, _quantile_axes(ranges), _qq_heading(one))
+        x = {"title": {"text": "anticipated quantile, σ"}, "range": list(ranges.law_quantile)}
+        y = {"title": {"text": "observed quantile, σ"}, "range": list(ranges.quantile)}
+        how = f" · law from {one.draws:,} draws" if one.draws else ""
+        heading = f"Q–Q against p(z|y), {one.level:.0%} band{how}".replace("%", " %")
+        panels.add(right, traces, (x, y), heading)
     layers: list[Layer] = ["anticipated", "empirical"]
     shown = layers if any(one.has_law for one in found) else layers[1:]
     panels.draw(panels.rows[0][0], legend_traces(first.class_names, first.classes, shown))
-    return panels.spec(98, 58, legend=46, margin={"r": 14})
+    panels.frame(98, 58, legend=46, margin={"r": 14})
+    return panels.spec
 
 
 def _few(found: Sequence[Marginals]) -> Sequence[Marginals]:
@@ -222,33 +233,3 @@ def _told(one: Marginals) -> str:
 def _interval(one: Marginals, i: int) -> str:
     low, high = one.distance_interval[i]
     return f"{one.distance[i]:.2f} [{low:.2f}, {high:.2f}]"
-
-
-# ---------------------------------------------------------------- axes
-
-
-def _density_axes(one: Marginals, ranges: DirectionRanges) -> tuple[dict[str, Any], dict[str, Any]]:
-    label = style.escape(one.direction.label, 60)
-    x = {"title": {"text": f"u·z, latent units (u: {label})"}, "range": list(ranges.x)}
-    y = {"title": {"text": "density, per latent unit"}, "range": list(ranges.density)}
-    return x, y
-
-
-def _quantile_axes(ranges: DirectionRanges) -> tuple[dict[str, Any], dict[str, Any]]:
-    x = {"title": {"text": "anticipated quantile, σ"}, "range": list(ranges.law_quantile)}
-    y = {"title": {"text": "observed quantile, σ"}, "range": list(ranges.quantile)}
-    return x, y
-
-
-def _qq_heading(one: Marginals) -> str:
-    how = f" · law from {one.draws:,} draws" if one.draws else ""
-    return f"Q–Q against p(z|y), {one.level:.0%} band{how}".replace("%", " %")
-
-
-def _listed(found: Marginals | Sequence[Marginals]) -> list[Marginals]:
-    listed = one_or_several("marginals", found)
-    if any(
-        (m.class_names, m.classes) != (listed[0].class_names, listed[0].classes) for m in listed
-    ):
-        raise InputError("marginals above one another must be of the same classes")
-    return listed

@@ -85,8 +85,8 @@ def plot_field(
     names = next((f.latents.class_names for f in found if f.latents is not None), ())
     panels.draw(places[0][0], legend_traces(names, range(len(names))))
     width = 90 + 560 * len(panels.rows[0])
-    spec = panels.spec(106, 60, legend=50, width=width, margin={"r": 110})
-    return style.apply(go.Figure(**spec), theme)
+    panels.frame(106, 60, legend=50, width=width, margin={"r": 110})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def field_trace(field: PlaneField, limits: tuple[float, float] | None = None) -> Trace:
@@ -173,7 +173,7 @@ def threshold_line(field: PlaneField) -> Trace:
     line = level_line(field.values, field.x, field.y, field.threshold).astype(np.float32)
     name = f"accepts {field.tpr:.0%} of the known".replace("%", " %")
     looks = {"color": style.NEUTRAL, "width": 2, "dash": "dashdot"}
-    return scatter(*line.T, name, "fpr95", line=looks, hoverinfo="skip")
+    return scatter(line[:, 0], line[:, 1], name, "fpr95", line=looks, hoverinfo="skip")
 
 
 def threshold_note(field: PlaneField) -> str:
@@ -210,7 +210,8 @@ def stranger_trace(
     numbers = np.arange(len(points)) if rows is None else np.asarray(rows)
     cross = {"symbol": "x-thin", "size": 7, "line": {"color": style.NEUTRAL, "width": 1.4}}
     return scatter(
-        *points.T,
+        points[:, 0],
+        points[:, 1],
         style.escape(name, 40),
         "strangers",
         mode="markers",

@@ -74,7 +74,13 @@ def plot_latent_fit(
     """
     if statistic not in _SCALES:
         raise unknown("statistic", statistic, _SCALES)
-    fits = _listed(fits)
+    fits = one_or_several("fits", fits)
+    for fit in fits[1:]:
+        if fit.class_names != fits[0].class_names:
+            raise InputError(
+                f"fits in one figure must have the same classes; {fits[0].name!r} and "
+                f"{fit.name!r} differ"
+            )
     scale, names = _SCALES[statistic], fits[0].class_names
     at = class_places(names, np.sum([_badness(fit, statistic) for fit in fits], axis=0))
     data = [_dots(fit, i, len(fits), statistic, scale, at) for i, fit in enumerate(fits)]
@@ -101,7 +107,9 @@ def plot_latent_fit(
         layout["yaxis"]["rangemode"] = "tozero"
     _mark_ideal(layout, scale, log)
     if statistic == "kl":
-        data += [_expected(fit, at) for fit in fits if np.isfinite(fit.kl_bias).any()][:1]
+        x, known = at.x[at.named], [fit for fit in fits if np.isfinite(fit.kl_bias).any()]
+        name = {"name": "if p(z|y) holds, for so few rows"}
+        data += [bias_trace(x, fit.kl_bias[at.named], size=12) | name for fit in known[:1]]
     if lines := _told(fits, statistic):  # above the legend, which stands above the ∞
         top = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 1}
         told = {"yanchor": "bottom", "align": "left", "showarrow": False, "yshift": 52}
@@ -140,23 +148,6 @@ def _told(fits: Sequence[LatentFit], statistic: str) -> list[str]:
         found.append(
             f"{left} dimension{'s' if left > 1 else ''} left out, in which no class varies"
         )
-    return found
-
-
-def _expected(fit: LatentFit, at: Places) -> dict[str, Any]:
-    """Return what the KL is on average if the law holds, for each class's number of rows."""
-    bias = bias_trace(at.x[at.named], fit.kl_bias[at.named], size=12)
-    return bias | {"name": "if p(z|y) holds, for so few rows"}
-
-
-def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
-    found = one_or_several("fits", fits)
-    for fit in found[1:]:
-        if fit.class_names != found[0].class_names:
-            raise InputError(
-                f"fits in one figure must have the same classes; {found[0].name!r} and "
-                f"{fit.name!r} differ"
-            )
     return found
 
 

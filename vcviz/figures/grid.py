@@ -56,7 +56,7 @@ class Cell:
 
 
 class Panels:
-    """A figure of panels, filled one after another; `spec` is its plain data and layout.
+    """A figure of panels, filled one after another.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ class Panels:
     ----------
     rows : the cells, row by row from the top
     height : pixels from the top of the first row to the bottom of the last
+    data, layout : the traces and the layout so far
     """
 
     def __init__(
@@ -83,8 +84,8 @@ class Panels:
     ) -> None:
         gaps = [gap_y] * len(heights) if isinstance(gap_y, (int, float)) else list(gap_y)
         self.height = total = sum(heights) + sum(gaps[: len(heights) - 1])
-        self._data: list[Trace] = []
-        self._layout: dict[str, Any] = {"annotations": []}
+        self.data: list[Trace] = []
+        self.layout: dict[str, Any] = {"annotations": []}
         widths = widths or [1.0] * columns
         free = (1 - gap_x * (columns - 1)) / sum(widths)
         self.rows: list[list[Cell]] = []
@@ -109,22 +110,19 @@ class Panels:
     ) -> None:
         """Draw traces in a cell, with its (x, y) axes and lines above it, `shift` pixels higher."""
         self.draw(cell, traces)
-        self._layout |= cell.axes(*axes)
+        self.layout |= cell.axes(*axes)
         if heading:
-            self.note(cell.heading(*heading) | ({} if shift is None else {"yshift": shift}))
-
-    def note(self, annotation: dict[str, Any]) -> None:
-        """Add an annotation that is no heading."""
-        self._layout["annotations"].append(annotation)
+            note = cell.heading(*heading) | ({} if shift is None else {"yshift": shift})
+            self.layout["annotations"].append(note)
 
     def draw(self, cell: Cell, traces: Sequence[Trace]) -> None:
         """Draw further traces in a cell."""
-        self._data += cell.place(traces)
+        self.data += cell.place(traces)
 
-    def spec(
+    def frame(
         self, top: float, bottom: float, *, legend: float | None = None, **layout: Any
-    ) -> dict[str, Any]:
-        """Return data and layout of the figure.
+    ) -> None:
+        """Set size and margins.
 
         Parameters
         ----------
@@ -132,13 +130,30 @@ class Panels:
         legend : pixels from the panels up to the legend; default plotly's own place
         layout : further properties; `margin` is added to
         """
-        frame = {
-            "height": self.height + top + bottom,
-            "margin": {"t": top, "b": bottom} | layout.pop("margin", {}),
-        }
+        margin = {"t": top, "b": bottom} | layout.pop("margin", {})
+        self.layout |= {"height": self.height + top + bottom, "margin": margin}
         if legend is not None:
-            frame["legend"] = legend_above(1 + legend / self.height)
-        return {"data": self._data, "layout": self._layout | frame | layout}
+            self.layout["legend"] = legend_above(1 + legend / self.height)
+        self.layout |= layout
+
+    def room_beneath(self, pixels: float) -> float:
+        """Make a framed figure so many pixels higher, empty beneath; return the plot's height.
+
+        The panels, their legend and all between them keep their size.
+        """
+        share = self.height / (self.height + pixels)
+        for name, axis in self.layout.items():
+            if name.startswith("yaxis"):
+                axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
+        self.layout["legend"]["y"] = 1 + (self.layout["legend"]["y"] - 1) * share
+        self.layout["height"] += pixels
+        self.height += pixels
+        return self.height
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The figure as plain data and layout."""
+        return {"data": self.data, "layout": self.layout}
 
 
 def side_by_side(
@@ -171,22 +186,6 @@ def beside(y_domain: tuple[float, float], n: int, *, gap_x: float, first: int) -
     return [
         Cell(first + i, (left, min(left + width, 1.0)), y_domain) for i, left in enumerate(lefts)
     ]
-
-
-def room_beneath(layout: dict[str, Any], pixels: float) -> float:
-    """Make a figure so many pixels higher, empty beneath its panels; return the height of the plot.
-
-    The panels, their legend and all between them keep their size.
-    """
-    margin, legend = layout["margin"], layout["legend"]
-    plot = layout["height"] - margin["t"] - margin["b"]
-    share = plot / (plot + pixels)
-    for name, axis in layout.items():
-        if name.startswith("yaxis"):
-            axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
-    legend["y"] = 1 + (legend["y"] - 1) * share
-    layout["height"] += pixels
-    return float(plot + pixels)
 
 
 def stacked(cell: Cell, n: int, *, gap: float, first: int) -> list[Cell]:

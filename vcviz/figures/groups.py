@@ -53,8 +53,8 @@ def plot_groups(
         axes = {"nticks": 5, "tickformat": "~r"}, groups_axis(labels, named=cell.leftmost)
         panels.add(cell, traces, axes, style.escape((titles or {}).get(metric, metric)))
     height, margin = panels.height + 108, {"l": 20}
-    spec = panels.spec(44, 58, height=height, margin=margin, showlegend=False)
-    return style.apply(go.Figure(**spec), theme)
+    panels.frame(44, 58, height=height, margin=margin, showlegend=False)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def groups_axis(labels: Sequence[str], *, named: bool) -> dict[str, Any]:

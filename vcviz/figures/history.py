@@ -79,8 +79,8 @@ def plot_history(
         axes = {"title": {"text": "epoch"}}, {"title": {"text": unit}}
         small = ["faint: training rows"] if any(k.startswith("probe_train/") for k in keys) else []
         panels.add(cell, lines, axes, style.escape(title), *small)
-    spec = panels.spec(90, 56, legend=46, margin={"r": 12})
-    return style.apply(go.Figure(**spec), theme)
+    panels.frame(90, 56, legend=46, margin={"r": 12})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def _named(runs: Any) -> dict[str, History]:

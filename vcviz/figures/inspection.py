@@ -52,13 +52,18 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
 
     Two traces of bars whatever the sample; without a law the second has no bars.
     """
-    shown = _shown(one)
+    best = np.argsort(-one.log_probs, kind="stable")[:MOST_CLASSES]
+    shown = sorted({*best.tolist(), one.label})
+    names = [style.escape(one.class_names[k], 18) for k in shown]
     panels = Panels([_BAR_PX * len(shown)], 2, gap_x=0.08)
     left, right = panels.rows[0]
     y = {
         "range": [len(shown) - 0.5, -0.5],
         "tickvals": list(range(len(shown))),
-        "ticktext": [_tick(one, k) for k in shown],
+        "ticktext": [
+            f"<b>{name}</b> (label)" if k == one.label else name
+            for k, name in zip(shown, names, strict=True)
+        ],
         "showgrid": False,
         "fixedrange": True,
     }
@@ -79,7 +84,8 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
     x = {"title": {"text": law}, "range": [first, last], "nticks": 5, "fixedrange": True}
     panels.add(right, [bars], (x, y | {"showticklabels": False}))
     height, margin = panels.height + 112, {"r": 14}
-    return panels.spec(54, 48, height=height, margin=margin, bargap=0.25, showlegend=False)
+    panels.frame(54, 48, height=height, margin=margin, bargap=0.25, showlegend=False)
+    return panels.spec
 
 
 def headline(one: Inspection) -> list[str]:
@@ -99,12 +105,6 @@ def headline(one: Inspection) -> list[str]:
         same = int((one.neighbour_labels == one.label).sum())
         told.append(f"{same} of {len(one.neighbours)} neighbours share the label")
     return [first, " · ".join(told)] if told else [first]
-
-
-def _shown(one: Inspection) -> list[int]:
-    """Return the classes with a bar, in their order."""
-    best = np.argsort(-one.log_probs, kind="stable")[:MOST_CLASSES]
-    return sorted({*best.tolist(), one.label})
 
 
 def _bars(
@@ -135,11 +135,6 @@ def _bars(
         "name": layer,
         "meta": {"layer": layer},
     }
-
-
-def _tick(one: Inspection, k: int) -> str:
-    name = style.escape(one.class_names[k], 18)
-    return f"<b>{name}</b> (label)" if k == one.label else name
 
 
 def _ends(density: NDArray[np.float64] | None) -> tuple[float, float]:

@@ -61,7 +61,9 @@ def latent_spec(panels: Sequence[LatentPanel], options: LatentOptions) -> dict[s
 def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, Any]:
     """Return the figure of panels that are laid open already, all of the same classes."""
     names, shown = views[0].lat.class_names, views[0].shown
-    layers = _layers(views, options)
+    layers: list[Layer] = ["empirical"] if options.empirical else []
+    if options.anticipated and any(view.prior is not None for view in views):
+        layers.append("anticipated")
     if options.color != "class" and options.colouring is None:
         scale = colouring_of([view.values for view in views if view.values is not None])
         options = replace(options, colouring=scale)
@@ -105,7 +107,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
     )
     panels.draw(places[0][0], keys)
     several = len(views) > 1
-    spec = panels.spec(
+    panels.frame(
         76,
         56,
         legend=46 if several and len(shown) <= LEGEND_ABOVE else None,
@@ -114,7 +116,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
         meta={"panels": [f"x{cell.suffix}" for cell, *_ in places]},
         **({} if several else {"width": _ALONE_PX}),
     )
-    layout = spec["layout"]
+    layout = panels.layout
     if options.live:
         for name in [key for key in layout if "axis" in key]:
             layout[name] |= _UNMEASURED
@@ -130,7 +132,7 @@ def spec_of_views(views: Sequence[View], options: LatentOptions) -> dict[str, An
         layout["margin"]["r"] += beside
         if "width" in layout:
             layout["width"] += KEY_PX
-    return spec
+    return panels.spec
 
 
 def _counts(view: View, options: LatentOptions) -> list[str]:
@@ -141,13 +143,6 @@ def _counts(view: View, options: LatentOptions) -> list[str]:
         return [f"{n:,}" for n in whole]
     some = np.bincount(view.lat.y[view.marked(options.chosen)], minlength=n_classes)
     return [f"{a:,} of {n:,}" for a, n in zip(some, whole, strict=True)]
-
-
-def _layers(views: Sequence[View], options: LatentOptions) -> list[Layer]:
-    layers: list[Layer] = ["empirical"] if options.empirical else []
-    if options.anticipated and any(view.prior is not None for view in views):
-        layers.append("anticipated")
-    return layers
 
 
 def _points(view: View, options: LatentOptions) -> list[Trace]:

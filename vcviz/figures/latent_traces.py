@@ -117,7 +117,8 @@ def marks(rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> Trace:
 def pin_trace(points: NDArray[np.float64]) -> Trace:
     """Return a mark around points (M, 2) that a person keeps an eye on: layer "pinned"."""
     ring = {"symbol": "circle-open", "size": 19, "color": style.NEUTRAL, "line": {"width": 3}}
-    return quiet(*points.T.astype(np.float32), "kept", "pinned", mode="markers", marker=ring)
+    x, y = points.T.astype(np.float32)
+    return quiet(x, y, "kept", "pinned", mode="markers", marker=ring)
 
 
 def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.int64]) -> Trace:
@@ -213,13 +214,14 @@ def outline_traces(
 
 def others_trace(points: NDArray[np.float64]) -> Trace:
     """Return points (M, 2) of the classes that are not drawn one by one: layer "others"."""
-    looks = {
+    looks: Trace = {
         "type": "scattergl" if len(points) > _GREY_SVG else "scatter",
         "mode": "markers",
         "marker": {"color": style.NEUTRAL, "size": 3, "opacity": 0.25},
         "legendgroup": "others",
     }
-    return quiet(*points.T.astype(np.float32), "other classes", "others", **looks)
+    x, y = points.T.astype(np.float32)
+    return quiet(x, y, "other classes", "others", **looks)
 
 
 def legend_traces(

@@ -27,8 +27,8 @@ def quiet(x: Any, y: Any, name: str, layer: str | None = None, **looks: Any) -> 
 def band(x: NDArray[Any], low: NDArray[Any], high: NDArray[Any], color: str, **looks: Any) -> Trace:
     """Return the area between two curves, filled faintly: layer "interval"."""
     around = np.r_[x, x[::-1]], np.r_[high, low[::-1]]
-    fill = {"fill": "toself", "fillcolor": color, "opacity": 0.13, "line": {"width": 0}}
-    return quiet(*around, **{"name": "interval", "layer": "interval"} | fill | looks)
+    fill: Trace = {"fill": "toself", "fillcolor": color, "opacity": 0.13, "line": {"width": 0}}
+    return quiet(*around, "interval", "interval", **fill) | looks
 
 
 def error_bars(above: Any, below: Any, **looks: Any) -> dict[str, Any]:

@@ -85,13 +85,19 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
         "bargap": 0.2,
     }
     if view.picture is not None:
-        data += _PICTURE.place([_picture(view.picture)])
-        layout |= _PICTURE.axes(*_picture_axes(view.picture))
+        picture: Trace = {"type": "image", "source": data_uri(rgba(view.picture[None])[0])}
+        picture |= {"hoverinfo": "skip", "name": "input", "meta": {"layer": "picture"}}
+        data += _PICTURE.place([picture])
+        height, width = view.picture.shape[1:]
+        bare = {"visible": False, "constrain": "domain", "fixedrange": True}
+        x = bare | {"range": [-0.5, width - 0.5]}
+        y = bare | {"range": [height - 0.5, -0.5], "scaleanchor": f"x{_PICTURE.suffix}"}
+        layout |= _PICTURE.axes(x, y)
     return {"data": data, "layout": layout}
 
 
 def _chosen(view: MaskView) -> Trace:
-    marker = {"symbol": style.class_symbol(view.label), "color": "#FFFFFF", "size": 15}
+    marker: Trace = {"symbol": style.class_symbol(view.label), "color": "#FFFFFF", "size": 15}
     marker["line"] = {"color": "#111111", "width": 3}
     told = f"{style.escape(view.title, 60)}<extra></extra>"
     looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
@@ -119,7 +125,7 @@ def _bars(values: NDArray[Any], kept: NDArray[np.bool_], what: str) -> Trace:
 
 def _marks(values: NDArray[Any]) -> Trace:
     x, y = np.arange(len(values)), np.asarray(values, np.float64).round(4)
-    marker = {"symbol": "line-ew", "size": 11, "color": style.NEUTRAL}
+    marker: Trace = {"symbol": "line-ew", "size": 11, "color": style.NEUTRAL}
     marker["line"] = {"color": style.NEUTRAL, "width": 2.5}
     told = "with ρ in place of the mask: %{y:.3f}<extra></extra>"
     looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
@@ -140,20 +146,3 @@ def _class_axis(names: list[str], label: int | None) -> dict[str, Any]:
 
 def _share_axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title}, "range": [0, 1], "dtick": 0.5}
-
-
-def _picture(picture: NDArray[Any]) -> Trace:
-    return {
-        "type": "image",
-        "source": data_uri(rgba(picture[None])[0]),
-        "hoverinfo": "skip",
-        "name": "input",
-        "meta": {"layer": "picture"},
-    }
-
-
-def _picture_axes(picture: NDArray[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    height, width = picture.shape[1:]
-    bare = {"visible": False, "constrain": "domain", "fixedrange": True}
-    x = bare | {"range": [-0.5, width - 0.5]}
-    return x, bare | {"range": [height - 0.5, -0.5], "scaleanchor": "x2"}

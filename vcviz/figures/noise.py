@@ -71,7 +71,8 @@ def noise_spec(view: NoiseView) -> dict[str, Any]:
         heading = "How sure and how noisy: the two likeliest classes of each input"
         panels.add(below, *_rows(view), heading)
     panels.add(curve, *_curve(view), view.curve[2], "● now  ○ τ of training")
-    return panels.spec(86, 60, legend=44, barmode="overlay", margin={"l": 60, "r": 16})
+    panels.frame(86, 60, legend=44, barmode="overlay", margin={"l": 60, "r": 16})
+    return panels.spec
 
 
 Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]
@@ -133,7 +134,7 @@ def _cloud(view: NoiseView, names: list[str]) -> Panel:
     limits = [1.05 * max(reach[0], 1e-6), 1.05 * max(reach[-1], 1e-6) if third is not None else 1.1]
     soft = min(view.temperature / tau, 2 * max(limits))
     undecided = "within τ of a tie: the softmax is undecided"
-    grey = {"fill": "toself", "fillcolor": "rgba(128,128,128,0.22)", "line": {"width": 0}}
+    grey: Trace = {"fill": "toself", "fillcolor": "rgba(128,128,128,0.22)", "line": {"width": 0}}
     traces: list[Trace] = [
         quiet(*strip, undecided, legendgroup="soft", showlegend=i == 0, **grey)
         for i, strip in enumerate(_ties(soft, limits, third is not None))

@@ -97,8 +97,8 @@ def plot_noise_maps(
         "colorbar": {"title": {"text": told, "font": {"size": 12}}, "thickness": 14},
     }
     height = panels.height + 100
-    spec = panels.spec(40, 56, height=height, margin={"l": 56}, coloraxis=colors)
-    return style.apply(go.Figure(**spec), theme)
+    panels.frame(40, 56, height=height, margin={"l": 56}, coloraxis=colors)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def grid_axes(x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

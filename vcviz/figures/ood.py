@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,7 +12,7 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import side_by_side
-from vcviz.figures.marks import error_bars, quiet
+from vcviz.figures.marks import Trace, error_bars, quiet
 from vcviz.metrics.ood import METHODS, UNITS, roc_curve
 from vcviz.records import Separation
 
@@ -69,12 +68,20 @@ def plot_ood(
     panels, places = side_by_side(len(found), columns, [_PANEL_PX] * len(gaps), gaps, gap_x=0.2)
     several = len({s.name for s in found}) > 1, len({s.against for s in found}) > 1
     for i, (one, (cell, *below)) in enumerate(zip(found, places, strict=True)):
-        axes = _histogram_axes(one, cell.leftmost)
-        panels.add(cell, _histogram(one, n_bins, legend=i == 0), axes, *_heading(one, *several))
+        low, high = _range(one)
+        unit = UNITS.get(one.method)
+        x = {"title": {"text": f"score, {unit}" if unit else "score"}, "range": [low, high]}
+        title = {"text": "share of rows" if cell.leftmost else None}
+        y = {"title": title, "rangemode": "tozero", "tickformat": ".0%"}
+        bars = _histogram(one, np.linspace(low, high, n_bins + 1), legend=i == 0)
+        panels.add(cell, bars, (x, y), *_heading(one, *several))
         for under in below:
-            panels.add(under, _roc(one), _roc_axes(under.leftmost))
-    spec = panels.spec(150, 56, legend=92, barmode="overlay", bargap=0, margin={"r": 14})
-    return style.apply(go.Figure(**spec), theme)
+            title = {"text": "known accepted" if under.leftmost else None}
+            accepted = {"title": {"text": "strangers accepted, fraction"}, "range": [-0.01, 1]}
+            known = {"title": title, "range": [0, 1.02], "dtick": 0.5}
+            panels.add(under, _roc(one), (accepted | {"dtick": 0.25}, known))
+    panels.frame(150, 56, legend=92, barmode="overlay", bargap=0, margin={"r": 14})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
@@ -94,17 +101,15 @@ def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
     return [*lines, f"against {style.escape(one.against, 32)}"] if kinds else lines
 
 
-def _histogram(one: Separation, bins: int, legend: bool) -> list[dict[str, Any]]:
-    low, high = _range(one)
-    edges = np.linspace(low, high, bins + 1)
+def _histogram(one: Separation, edges: NDArray[np.float64], legend: bool) -> list[Trace]:
     middle = (edges[:-1] + edges[1:]) / 2
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     top = 0.0
     for scores, name, color, shape in (
         (one.known, "known", KNOWN, ""),
         (one.strange, f"strangers ({one.against})", STRANGE, "/"),
     ):
-        share = np.histogram(np.clip(scores, low, high), edges)[0] / len(scores)
+        share = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)[0] / len(scores)
         top = max(top, float(share.max()))
         traces.append(
             {
@@ -160,14 +165,7 @@ def _range(one: Separation) -> tuple[float, float]:
     return float(low), float(max(high, low + width))
 
 
-def _histogram_axes(one: Separation, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    unit = UNITS.get(one.method)
-    x = {"title": {"text": f"score, {unit}" if unit else "score"}, "range": list(_range(one))}
-    y = {"title": {"text": "share of rows" if first else None}, "rangemode": "tozero"}
-    return x, y | {"tickformat": ".0%"}
-
-
-def _roc(one: Separation) -> list[dict[str, Any]]:
+def _roc(one: Separation) -> list[Trace]:
     strange, known = roc_curve(one.known, one.strange)
     common = {"type": "scatter", "showlegend": False}
     low, high = one.fpr_interval
@@ -195,9 +193,3 @@ def _roc(one: Separation) -> list[dict[str, Any]]:
             "hovertemplate": f"FPR{100 * one.tpr:g} %{{x:.3f}}<extra></extra>",
         },
     ]
-
-
-def _roc_axes(first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    x = {"title": {"text": "strangers accepted, fraction"}, "range": [-0.01, 1], "dtick": 0.25}
-    y = {"title": {"text": "known accepted" if first else None}, "range": [0, 1.02], "dtick": 0.5}
-    return x, y

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, Panels
-from vcviz.figures.marks import error_bars, quiet
+from vcviz.figures.marks import Trace, error_bars, quiet
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores
 
 #: attribute -> (title, axis title, whether more is better)
@@ -56,15 +56,15 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     methods = list(dict.fromkeys(s.method for s in found))
     panels = Panels([ROW_PX * len(methods) + 20], 3, gap_x=0.05)
     several = len({s.name for s in found}) > 1
-    data, axes, notes = score_panels(found, panels.rows[0])
-    spec = panels.spec(70 + 20 * several, 60, legend=34, margin={"r": 14}, annotations=notes)
-    return style.apply(go.Figure(data, spec["layout"] | axes), theme)
+    score_panels(panels, found, panels.rows[0])
+    panels.frame(70 + 20 * several, 60, legend=34, margin={"r": 14})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def score_panels(
-    found: Sequence[PosthocScores], row: Sequence[Cell], chosen: str | None = None
-) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
-    """Return traces, axes and headings of three panels, one of each score.
+    panels: Panels, found: Sequence[PosthocScores], row: Sequence[Cell], chosen: str | None = None
+) -> None:
+    """Add three panels, one of each score.
 
     Parameters
     ----------
@@ -74,12 +74,11 @@ def score_panels(
     """
     methods = list(dict.fromkeys(s.method for s in found))
     names = list(dict.fromkeys(s.name for s in found))
-    data: list[dict[str, Any]] = []
-    axes: dict[str, Any] = {}
-    for cell, (key, (_, unit)) in zip(row, PANELS.items(), strict=True):
+    for cell, (key, (title, unit)) in zip(row, PANELS.items(), strict=True):
+        dots: list[Trace] = []
         for i, name in enumerate(names):
             of_run = [s for s in found if s.name == name]
-            data += cell.place(_dots(of_run, key, methods, i, len(names), chosen))
+            dots += _dots(of_run, key, methods, i, len(names), chosen)
         labels = [style.escape(REVISIONS.get(m, m), 40) for m in methods]
         y = {
             "tickvals": list(range(len(methods))),
@@ -87,8 +86,8 @@ def score_panels(
             "range": [len(methods) - 0.4, -0.6],
             "ticks": "",
         }
-        axes |= cell.axes({"title": {"text": unit}, "nticks": 5} | _range(found, key), y)
-    return data, axes, [c.heading(t) for c, (t, _) in zip(row, PANELS.values(), strict=True)]
+        x = {"title": {"text": unit}, "nticks": 5} | _range(found, key)
+        panels.add(cell, dots, (x, y), title)
 
 
 def _range(found: Sequence[PosthocScores], key: str) -> dict[str, Any]:

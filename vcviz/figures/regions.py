@@ -68,11 +68,13 @@ def plot_regions(
     panels, places = side_by_side(len(found), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.16)
     for (cell,), plane in zip(places, found, strict=True):
         traces = [region_trace(plane), *plane_points(plane, max_points)]
-        panels.add(cell, traces, plane_axes(plane, cell.suffix), *_heading(plane))
+        told = [] if plane.latents is None else [style.accuracy_text(plane.latents)]
+        axes = plane_axes(plane, cell.suffix)
+        panels.add(cell, traces, axes, style.escape(plane.name, 60), *told)
     panels.draw(places[0][0], legend_traces(names, range(len(names))))
     alone = {"width": _ALONE_PX} if len(found) == 1 else {}
-    spec = panels.spec(102, 58, legend=46, margin={"r": 12}, **alone)
-    return style.apply(go.Figure(**spec), theme)
+    panels.frame(102, 58, legend=46, margin={"r": 12}, **alone)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def region_trace(plane: LatentPlane) -> dict[str, Any]:
@@ -139,9 +141,3 @@ def plane_axes(
         "autorange": False,
     }
     return x, y
-
-
-def _heading(plane: LatentPlane) -> list[str]:
-    if plane.latents is None:
-        return [style.escape(plane.name, 60)]
-    return [style.escape(plane.name, 60), style.accuracy_text(plane.latents)]

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import TOP, Diagram, count_traces, diagram_traces, numbers_text
-from vcviz.figures.grid import Cell, side_by_side
+from vcviz.figures.grid import Cell, Panels, side_by_side
 from vcviz.figures.marks import text_at
 from vcviz.records import ReliabilityCurve
 
@@ -60,14 +60,15 @@ def plot_reliability(
     >>> figure.layout.annotations[0].text
     '<b>reliability</b>'
     """
-    spec = reliability_spec(one_or_several("curves", curves), columns=columns, details=details)
-    return style.apply(go.Figure(**spec), theme)
+    found = one_or_several("curves", curves)
+    panels = reliability_panels(found, columns=columns, details=details)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
-def reliability_spec(
+def reliability_panels(
     curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = _COLUMNS, details: bool = False
-) -> dict[str, Any]:
-    """Return `plot_reliability` as the plain data and layout of a figure, without a theme.
+) -> Panels:
+    """Return the panels of `plot_reliability`, to which others can be added.
 
     A `Diagram` also shows what stands beside its curve. `meta["run"]` of bars is its number.
     """
@@ -84,7 +85,7 @@ def reliability_spec(
         panels.add(top, traces, _diagram_axes(top, counts), name, shift=_LINE_PX * len(text))
         panels.add(counts, count_traces(diagram, i), _count_axes(counts, most))
     alone = {"width": _ALONE_PX} if len(diagrams) == 1 else {}
-    return panels.spec(
+    panels.frame(
         _ABOVE_PX + above,
         60,
         legend=_LEGEND_PX + above,
@@ -92,6 +93,7 @@ def reliability_spec(
         barmode="overlay",
         **alone,
     )
+    return panels
 
 
 def panel_of(axis: str, n: int) -> int | None:

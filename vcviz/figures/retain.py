@@ -67,8 +67,8 @@ def plot_retain(
     panels.add(lower[0], *_given_label(retained), "Given the label", sides)
     correlated = "Correlation of ρ between classes"
     panels.add(lower[1], *_correlation(retained), correlated, "over the inputs")
-    spec = panels.spec(96, 64, legend=46, margin={"r": 60})
-    return style.apply(go.Figure(**spec), theme)
+    panels.frame(96, 64, legend=46, margin={"r": 60})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]

@@ -132,16 +132,20 @@ def robustness_spec(
             lines = [line | {"showlegend": False} for line in lines]
             panels.draw(right[0], [*lines, _floor(c, i, name)])
     attacks = {(c.method, c.loss, c.norm, c.steps) for c in curves}
-    said = "; ".join(f"{_attack(m, loss, n)}, {_steps(t)}" for m, loss, n, t in sorted(attacks))
+    said = "; ".join(
+        f"{_attack(m, loss, n)}, {t} step{'s' * (t != 1)}" for m, loss, n, t in sorted(attacks)
+    )
     axes = _axes(curves, "accuracy, fraction", 1.0)
-    panels.note(gates_beneath([c.name for c in curves], [c.gates for c in curves], 48))
+    gates = gates_beneath([c.name for c in curves], [c.gates for c in curves], 48)
+    panels.layout["annotations"].append(gates)
     panels.add(left, [], axes, f"Accuracy under {style.escape(said)}")
     if calibrated:
         top = max(float(np.nanmax(c.ece_interval)) for c in calibrated)
         bins = ", ".join(str(k) for k in sorted({c.n_bins for c in calibrated}))
         axes = _axes(curves, f"ECE of the worst points, {bins} bins, fraction", top)
         panels.add(right[0], [], axes, "ECE of so many points; thin: if calibrated")
-    return panels.spec(96, _AXIS_PX + LINE_PX * (len(curves) + 1), legend=30)
+    panels.frame(96, _AXIS_PX + LINE_PX * (len(curves) + 1), legend=30)
+    return panels.spec
 
 
 # ---------------------------------------------------------------- parts
@@ -175,7 +179,7 @@ def _line(
     color, dash, symbol = style.run_style(i)
     group = {"legendgroup": f"run {i}"}
     return [
-        band(x, *interval.T, color, name=name, **group),
+        band(x, interval[:, 0], interval[:, 1], color, name=name, **group),
         {
             **group,
             "type": "scatter",
@@ -212,7 +216,3 @@ def _attack(method: str, loss: str, norm: str) -> str:
     """Return an attack in words, e.g. "PGD, L∞"; the loss where it is not the cross-entropy."""
     words = [w if w == "targeted" else w.upper() for w in method.split()]
     return ", ".join([" ".join(words), *([loss.upper()] if loss != "ce" else []), norm_name(norm)])
-
-
-def _steps(n: int) -> str:
-    return f"{n} step" + "s" * (n != 1)

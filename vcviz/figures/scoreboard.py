@@ -171,7 +171,8 @@ def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> dict[st
         arrow = {"higher": "\u00a0↑", "lower": "\u00a0↓", None: ""}[said.better]
         panels.add(cell, dots, axes, *_broken(style.escape(said.text) + arrow))
     height, margin = panels.height + 144, {"l": 20}
-    return panels.spec(80, 58, height=height, margin=margin, showlegend=False)
+    panels.frame(80, 58, height=height, margin=margin, showlegend=False)
+    return panels.spec
 
 
 @takes_records
@@ -217,7 +218,8 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
         for i, head in enumerate(board.heads):
             lines += _curve(board, task, head, points, i, legend=cell.number == 1)
         panels.add(cell, lines, (x, y), heading)
-    return style.apply(go.Figure(**panels.spec(92, 58, legend=30)), theme)
+    panels.frame(92, 58, legend=30)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 # ---------------------------------------------------------------- parts

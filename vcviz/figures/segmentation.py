@@ -99,10 +99,10 @@ def plot_segmentation(
         down = {"autorange": "reversed", "scaleanchor": f"x{cell.suffix}"}
         figure.add(cell, [trace], (plain, plain | down), style.escape(title))
     height, margin = figure.height + 60, {"l": 12, "r": 12}
-    spec = figure.spec(34, 20, height=height, margin=margin)
-    for note in spec["layout"]["annotations"]:
+    figure.frame(34, 20, height=height, margin=margin)
+    for note in figure.layout["annotations"]:
         note["font"] = {"size": 12}
-    return style.apply(go.Figure(**spec), theme)
+    return style.apply(go.Figure(**figure.spec), theme)
 
 
 def _map(values: NDArray[Any], colors: Any, bounds: tuple[float, float]) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell
+from vcviz.figures.grid import Cell, Panels
+from vcviz.figures.marks import Trace
 
 MEASURES = {
     "accuracy": ("accuracy", "fraction"),
@@ -42,9 +42,13 @@ class SeveritySweep:
 
 
 def severity_panels(
-    sweeps: Sequence[SeveritySweep], cells: Sequence[Cell], severity: int, title: str
-) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
-    """Return traces, axes and headings of three panels, whose axes no slider moves.
+    panels: Panels,
+    sweeps: Sequence[SeveritySweep],
+    cells: Sequence[Cell],
+    severity: int,
+    title: str,
+) -> None:
+    """Add three panels, whose axes no slider moves.
 
     Parameters
     ----------
@@ -53,19 +57,14 @@ def severity_panels(
     severity : marked
     title : of the corruption
     """
-    data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {}
-    headings = []
     for cell, (measure, (name, unit)) in zip(cells, MEASURES.items(), strict=True):
-        for i, sweep in enumerate(sweeps):
-            data += cell.place(_lines(sweep, measure, severity, i))
+        lines = [t for i, s in enumerate(sweeps) for t in _lines(s, measure, severity, i)]
         top = _round(max(sweep.top[measure] for sweep in sweeps))
         y = {"title": {"text": unit}, "range": [0, 1.02 if measure == "accuracy" else top]}
         x = {"title": {"text": f"severity of {style.escape(title)}"}, "dtick": 1}
-        layout |= cell.axes(x | {"range": [-0.3, sweeps[0].severity[-1] + 0.3]}, y)
+        x["range"] = [-0.3, sweeps[0].severity[-1] + 0.3]
         marks = "● now" if measure == "accuracy" else "● now  ○ T = 1  | clean T"
-        headings.append(cell.heading(f"{name}: {marks}"))
-    return data, layout, headings
+        panels.add(cell, lines, (x, y), f"{name}: {marks}")
 
 
 def _round(top: float) -> float:
@@ -74,7 +73,7 @@ def _round(top: float) -> float:
     return float(np.ceil(1.05 * top / digit) * digit)
 
 
-def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[dict[str, Any]]:
+def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[Trace]:
     color, dash, _ = style.run_style(i)
     name = style.escape(sweep.name, 40)
     common = {

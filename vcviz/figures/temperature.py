@@ -9,9 +9,9 @@ import numpy as np
 
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
-from vcviz.figures.grid import beside, room_beneath
+from vcviz.figures.grid import beside
 from vcviz.figures.marks import Trace, quiet
-from vcviz.figures.reliability import reliability_spec
+from vcviz.figures.reliability import reliability_panels
 from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.metrics.calibration import TemperatureSweep
 from vcviz.records import ReliabilityCurve
@@ -46,18 +46,18 @@ def temperature_spec(
     columns : diagrams in a row
     details : as of `plot_reliability`
     """
-    top = reliability_spec(curves, columns=columns, details=details)
-    layout = top["layout"]
+    panels = reliability_panels(curves, columns=columns, details=details)
     rows = 2 if severities else 1
-    total = room_beneath(layout, rows * (_GAP_PX + _SWEEP_PX))
+    total = panels.room_beneath(rows * (_GAP_PX + _SWEEP_PX))
     if len(curves) == 1:  # a diagram is about as wide as it is high; its sweeps need more
-        layout["width"] = _ALONE_PX
+        panels.layout["width"] = _ALONE_PX
         for name in ("xaxis", "xaxis2"):
-            layout[name]["domain"] = [0, _ALONE_SHARE]
-    data = list(top["data"])
+            panels.layout[name]["domain"] = [0, _ALONE_SHARE]
     bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total
     places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80)
     ends = heights or sweeps
+    every = np.concatenate([s.temperature for s in sweeps])
+    ends_of_t = [float(np.log10(every.min())) - 0.02, float(np.log10(every.max())) + 0.02]
     for cell, (what, unit) in zip(places, (("nll", "nats"), ("ece", "fraction")), strict=True):
         lines: list[Trace] = []
         for i, sweep in enumerate(sweeps):
@@ -66,22 +66,18 @@ def temperature_spec(
                 name = f"{style.escape(clean[i].name, 40)}, clean"
                 thin = {"opacity": 0.55, "meta": {"layer": f"clean {what}"}}
                 lines.append(_line(clean[i], what, i, name, 0.9) | thin)
-        data += cell.place(lines)
-        x = {"title": {"text": "temperature T"}, "type": "log", "range": _log_range(sweeps)}
+        x = {"title": {"text": "temperature T"}, "type": "log", "range": ends_of_t}
         x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
-        layout |= cell.axes(x, {"title": {"text": unit}} | _height(ends, what))
+        y = {"title": {"text": unit}} | _height(ends, what)
         label = sweeps[0].label
         of = "" if label is None or what == "nll" else f" of p(y = {label}|x)"
         name = f"{what.upper()}(T){of}"
         least = "clean T" if clean else "least NLL"
-        layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | {least}"))
+        panels.add(cell, lines, (x, y), f"{name}: ● now  ○ T = 1  | {least}")
     if severities:
         places = beside((0.0, _SWEEP_PX / total), 3, gap_x=0.07, first=90)
-        found, axes, headings = severity_panels(severities, places, severity, corruption)
-        data += found
-        layout |= axes
-        layout["annotations"] += headings
-    return {"data": data, "layout": layout}
+        severity_panels(panels, severities, places, severity, corruption)
+    return panels.spec
 
 
 _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
@@ -96,11 +92,6 @@ def _height(sweeps: Sequence[TemperatureSweep], what: str) -> dict[str, Any]:
     low, high = max(values.min(initial=1.0), 1e-4), values.max(initial=1.0)
     bounds = [float(np.log10(low * 0.8)), float(np.log10(high * 1.25))]
     return {"type": "log", "range": bounds, "dtick": "D2", "tickformat": "~g"}
-
-
-def _log_range(sweeps: Sequence[TemperatureSweep]) -> list[float]:
-    every = np.concatenate([s.temperature for s in sweeps])
-    return [float(np.log10(every.min())) - 0.02, float(np.log10(every.max())) + 0.02]
 
 
 def _sweep(

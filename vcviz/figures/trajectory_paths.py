@@ -82,13 +82,15 @@ class Paths:
 
     def marks(self) -> list[Trace]:
         """Return where paths start and where predictions flip: layers "start" and "flip"."""
-        start, flip = self.points[0].T, self.points[self.first, self.flipped].T
+        x, y = self.points[0].T
+        flip_x, flip_y = self.points[self.first, self.flipped].T
         dot = {"color": [style.class_color(k) for k in self.y], "size": 4}
         cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
-        told = {"hoverinfo": "text", "text": [f"flips at step {s}" for s in self.first]}
+        told: Trace = {"hoverinfo": "text", "text": [f"flips at step {s}" for s in self.first]}
+        told |= {"mode": "markers", "marker": cross}
         return [
-            quiet(*start, "start", "start", mode="markers", marker=dot),
-            quiet(*flip, "prediction flips", "flip", mode="markers", marker=cross, **told),
+            quiet(x, y, "start", "start", mode="markers", marker=dot),
+            quiet(flip_x, flip_y, "prediction flips", "flip", **told),
         ]
 
     def followed(self, place: int) -> Trace:
@@ -133,9 +135,9 @@ class Paths:
 
     def ring(self, place: int, step: int) -> Trace:
         """Return a ring around the followed input at a step: layer "ring"."""
-        at = self.points[step, [place]].T
+        x, y = self.points[step, [place]].T
         ring = {"symbol": "circle-open", "size": 21, "color": style.NEUTRAL, "line": {"width": 2}}
-        return quiet(*at, "the followed input", "ring", mode="markers", marker=ring)
+        return quiet(x, y, "the followed input", "ring", mode="markers", marker=ring)
 
 
 def legend_keys(classes: Sequence[int], names: Sequence[str], n: int) -> list[Trace]:
