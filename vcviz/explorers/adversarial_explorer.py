@@ -27,8 +27,8 @@ from vcviz.explorers.plot import DRAWING, Plot
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.robustness import robustness_spec
+from vcviz.figures.trajectory import Scene
 from vcviz.figures.trajectory_paths import SAMPLES
-from vcviz.figures.trajectory_scene import Scene
 from vcviz.metrics.robustness import attack_gates
 from vcviz.records import Gates, Trajectory
 

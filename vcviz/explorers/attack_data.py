@@ -11,8 +11,8 @@ import numpy as np
 from vcviz.base.errors import InputError
 from vcviz.base.titles import run_titles
 from vcviz.explorers.panel_data import projected
+from vcviz.figures.trajectory import Scene
 from vcviz.figures.trajectory_paths import pick_samples
-from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import LatentPrior, RobustnessCurve, Trajectory
 from vcviz.studies.compare.attacks import CHECKS
 

@@ -24,8 +24,8 @@ from vcviz.figures.latent_panel import (
     Window,
     checked_classes,
 )
-from vcviz.figures.latent_spec import GAP_X, spec_of_views
 from vcviz.figures.latent_traces import label_trace, pin_trace
+from vcviz.figures.latents import GAP_X, spec_of_views
 from vcviz.figures.outlines import Range
 
 #: a backdrop that is all of them at once, of which a list in a static figure shows one

@@ -350,20 +350,6 @@ def stratified(
     return np.sort(np.concatenate(kept))
 
 
-def shared_names(panels: Sequence[LatentPanel]) -> tuple[str, ...]:
-    """Return the class names that all panels have."""
-    if not panels:
-        raise InputError("nothing to draw: pass at least one set of latents")
-    names = panels[0].lat.class_names
-    for panel in panels[1:]:
-        if panel.lat.class_names != names:
-            raise InputError(
-                "latents side by side must have the same classes: "
-                f"{title_of(panels[0])!r} and {title_of(panel)!r} differ; draw them one by one"
-            )
-    return names
-
-
 def checked_classes(classes: Collection[int] | None, n_classes: int) -> list[int]:
     """Return the class indices to show, in order; None for all."""
     if classes is None:
