@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.base.errors import InputError, clip
 from vcviz.figures import theme as style
 from vcviz.figures.grid import legend_above
-from vcviz.figures.marks import Trace, error_bars, quiet
+from vcviz.figures.marks import Trace, error_bars, quiet, scatter
 from vcviz.metrics.information import Information
 from vcviz.records import as_float
 
@@ -183,17 +183,10 @@ def _estimate(at: NDArray[np.float64], name: str, found: Sequence[Information], 
 
 
 def _reference(at: NDArray[np.float64], values: ArrayLike, name: str, dash: str) -> Trace:
-    return {
-        "type": "scatter",
-        "x": at,
-        "y": as_float(name, values, 1, np.float64),
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 2.5 if dash == "solid" else 1.5, "dash": dash},
-        "name": name,
-        "legendgroup": name,
-        "hovertemplate": f"{name}: %{{y:.3f}} nats<extra></extra>",
-        "meta": {"layer": "reference"},
-    }
+    y = as_float(name, values, 1, np.float64)
+    line = {"color": style.NEUTRAL, "width": 2.5 if dash == "solid" else 1.5, "dash": dash}
+    told = f"{name}: %{{y:.3f}} nats<extra></extra>"
+    return scatter(at, y, name, "reference", line=line, legendgroup=name, hovertemplate=told)
 
 
 def _span(estimates: Mapping[str, Sequence[Information]]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, Panels
-from vcviz.figures.marks import Trace, quiet
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.figures.noise_maps import COLORS, grid_axes, grid_values
 from vcviz.metrics.noisy_scores import draw_utilities
 from vcviz.records import LogitLaw
@@ -79,10 +79,9 @@ Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]
 
 
 def _probabilities(view: NoiseView, names: list[str]) -> Panel:
-    order = np.argsort(-view.law.mean[0])[:_MOST_CLASSES] if len(names) > _MOST_CLASSES else None
-    rows = np.arange(len(names)) if order is None else np.sort(order)
+    rows = np.sort(np.argsort(-view.law.mean[0])[:_MOST_CLASSES])
     shown = [names[k] for k in rows]
-    traces: list[dict[str, Any]] = [
+    traces: list[Trace] = [
         {
             "type": "bar",
             "x": shown,
@@ -92,27 +91,15 @@ def _probabilities(view: NoiseView, names: list[str]) -> Panel:
             "hovertemplate": "%{x}: %{y:.3f}<extra>this τ and S</extra>",
         }
     ]
-    for values, name, symbol in (
-        (view.limit, "τ → 0, exact", "line-ew-open"),
-        (view.truth, "truth", "diamond-open"),
+    for values, name, symbol, size in (
+        (view.limit, "τ → 0, exact", "line-ew-open", 22),
+        (view.truth, "truth", "diamond-open", 13),
     ):
         if values is not None:
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "x": shown,
-                    "y": values[rows],
-                    "marker": {
-                        "symbol": symbol,
-                        "size": 13 if symbol == "diamond-open" else 22,
-                        "color": style.NEUTRAL,
-                        "line": {"width": 2},
-                    },
-                    "name": name,
-                    "hovertemplate": f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>",
-                }
-            )
+            marker = {"symbol": symbol, "size": size, "color": style.NEUTRAL, "line": {"width": 2}}
+            told = f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>"
+            looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": told}
+            traces.append(scatter(shown, values[rows], name, **looks))
     x = {"type": "category", "title": {"text": "class"}}
     y = {"title": {"text": "probability"}, "range": [0, 1.03]}
     return traces, (x, y)
@@ -164,34 +151,21 @@ def _ties(soft: float, limits: list[float], both: bool) -> list[tuple[list[float
     return [upright, level if both else ([], [])]
 
 
-def _dots(
-    x: NDArray[np.float64], y: NDArray[np.float64], k: int | None, names: list[str]
-) -> dict[str, Any]:
+def _dots(x: NDArray[np.float64], y: NDArray[np.float64], k: int | None, names: list[str]) -> Trace:
     color = style.NEUTRAL if k is None else style.class_color(k)
     title = "another class" if k is None else names[k]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": x,
-        "y": y,
-        "marker": {
-            "color": color,
-            "symbol": "x" if k is None else style.class_symbol(k),
-            "size": 6,
-            "opacity": 0.6,
-        },
-        "name": f"{title} wins",
-        "showlegend": False,
-        "hovertemplate": f"{title} wins<extra></extra>",
-    }
+    symbol = "x" if k is None else style.class_symbol(k)
+    marker = {"color": color, "symbol": symbol, "size": 6, "opacity": 0.6}
+    looks: Trace = {"mode": "markers", "marker": marker, "showlegend": False}
+    told = f"{title} wins<extra></extra>"
+    return scatter(x, y, f"{title} wins", hovertemplate=told, **looks)
 
 
-def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> dict[str, Any]:
+def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> Trace:
     """Return the outlines of one and two standard deviations of the differences."""
-    shape = {"type": "scatter", "mode": "lines", "name": "1 and 2 standard deviations"}
-    look = {"line": {"color": style.NEUTRAL, "width": 1.3}, "hoverinfo": "skip"}
+    name, line = "1 and 2 standard deviations", {"color": style.NEUTRAL, "width": 1.3}
     if third is None:
-        return {**shape, **look, "x": [], "y": [], "showlegend": False}
+        return quiet([], [], name, line=line)
     contrast = np.zeros((2, law.n_classes))
     contrast[:, first] = 1
     contrast[0, second] = contrast[1, third] = -1
@@ -203,7 +177,7 @@ def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> dict
     ring = axes @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)
     gap = np.full((2, 1), np.nan)
     path = np.hstack([centre[:, None] + ring, gap, centre[:, None] + 2 * ring])
-    return {**shape, **look, "x": path[0], "y": path[1]}
+    return scatter(path[0], path[1], name, line=line, hoverinfo="skip")
 
 
 def _plane(
@@ -238,30 +212,16 @@ def _plane(
 
 def _rows(view: NoiseView) -> Panel:
     """For inputs that are no plane: how sure and how noisy each of them is."""
+    one, other = style.RUN_COLORS[:2]
+    dot: Trace = {"size": 4, "color": one, "symbol": "circle", "line": {"width": 0}}
+    cross: Trace = {"size": 14, "color": other, "symbol": "x-thin-open"}
+    cross["line"] = {"width": 2, "color": other}
+    told = "mean %{x:.2f}, noise %{y:.2f}<extra></extra>"
+    looks: Trace = {"mode": "markers", "showlegend": False, "hovertemplate": told}
     traces = []
-    for law, size, color, name in (
-        (view.others, 4, style.RUN_COLORS[0], "inputs"),
-        (view.law, 14, style.RUN_COLORS[1], "chosen input"),
-    ):
+    for law, marker, name in ((view.others, dot, "inputs"), (view.law, cross, "chosen input")):
         mean, std = law.contrast(*law.leaders.T)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": mean,
-                "y": std,
-                "marker": {
-                    "size": size,
-                    "color": color,
-                    "opacity": 0.7,
-                    "symbol": "circle" if size < 10 else "x-thin-open",
-                    "line": {"width": 2, "color": color} if size > 10 else {"width": 0},
-                },
-                "name": name,
-                "showlegend": False,
-                "hovertemplate": "mean %{x:.2f}, noise %{y:.2f}<extra></extra>",
-            }
-        )
+        traces.append(scatter(mean, std, name, marker=marker | {"opacity": 0.7}, **looks))
     x = {"title": {"text": "mean of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training"}}
     y = {"title": {"text": "its standard deviation"}, "rangemode": "tozero"}
     return traces, (x, y)
@@ -272,29 +232,12 @@ def _curve(view: NoiseView) -> Panel:
     at = np.array([view.temperature, view.law.temperature])
     height = np.interp(np.log(at), np.log(taus), values)
     color = style.RUN_COLORS[0]
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": taus,
-            "y": values,
-            "line": {"color": color, "width": 2},
-            "name": what,
-            "showlegend": False,
-            "hovertemplate": "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>",
-        },
-        quiet(
-            at,
-            height,
-            "now, and τ of training",
-            mode="markers",
-            marker={
-                "symbol": ["circle", "circle-open"],
-                "size": [11, 10],
-                "color": color,
-                "line": {"width": 2},
-            },
-        ),
+    line, told = {"color": color, "width": 2}, "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>"
+    marks: Trace = {"symbol": ["circle", "circle-open"], "size": [11, 10], "color": color}
+    marks["line"] = {"width": 2}
+    traces = [
+        scatter(taus, values, what, line=line, showlegend=False, hovertemplate=told),
+        quiet(at, height, "now, and τ of training", mode="markers", marker=marks),
     ]
     x = {"title": {"text": "τ of the prediction"}, "type": "log", "tickformat": "~g", "dtick": 1}
     return traces, (x, {"title": {"text": "nats"}})

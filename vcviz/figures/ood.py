@@ -12,7 +12,7 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import side_by_side
-from vcviz.figures.marks import Trace, error_bars, quiet
+from vcviz.figures.marks import Trace, error_bars, quiet, scatter
 from vcviz.metrics.ood import METHODS, UNITS, roc_curve
 from vcviz.records import Separation
 
@@ -133,20 +133,16 @@ def _histogram(one: Separation, edges: NDArray[np.float64], legend: bool) -> lis
                 ),
             }
         )
-    traces.append(
-        {
-            "type": "scatter",
-            "x": [one.threshold] * 2,
-            "y": [0, 1.05 * top],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1.6, "dash": "dot"},
-            "name": f"accepts {one.tpr:.0%} of the known",
-            "legendgroup": "threshold",
-            "showlegend": legend,
-            "hovertemplate": f"threshold {one.threshold:.4g}<extra></extra>",
-        }
+    line = scatter(
+        [one.threshold] * 2,
+        [0, 1.05 * top],
+        f"accepts {one.tpr:.0%} of the known",
+        line={"color": style.NEUTRAL, "width": 1.6, "dash": "dot"},
+        legendgroup="threshold",
+        showlegend=legend,
+        hovertemplate=f"threshold {one.threshold:.4g}<extra></extra>",
     )
-    return traces
+    return [*traces, line]
 
 
 def _range(one: Separation) -> tuple[float, float]:
@@ -167,29 +163,27 @@ def _range(one: Separation) -> tuple[float, float]:
 
 def _roc(one: Separation) -> list[Trace]:
     strange, known = roc_curve(one.known, one.strange)
-    common = {"type": "scatter", "showlegend": False}
-    low, high = one.fpr_interval
+    rate, (low, high) = f"FPR{100 * one.tpr:g}", one.fpr_interval
     return [
         quiet([0, 1], [0, 1], "chance", line={"color": style.NEUTRAL, "width": 1}),
-        {
-            **common,
-            "x": strange,
-            "y": known,
-            "mode": "lines",
-            "line": {"color": KNOWN, "width": 1.8, "shape": "linear"},
-            "name": "ROC",
-            "hovertemplate": "accepts %{x:.3f} of strangers, %{y:.3f} of known<extra></extra>",
-        },
-        {
-            **common,
-            "x": [one.fpr],
-            "y": [one.tpr],
-            "mode": "markers",
-            "marker": {"color": STRANGE, "size": 8, "symbol": "diamond"},
-            "error_x": error_bars(
+        scatter(
+            strange,
+            known,
+            "ROC",
+            line={"color": KNOWN, "width": 1.8, "shape": "linear"},
+            showlegend=False,
+            hovertemplate="accepts %{x:.3f} of strangers, %{y:.3f} of known<extra></extra>",
+        ),
+        scatter(
+            [one.fpr],
+            [one.tpr],
+            rate,
+            mode="markers",
+            marker={"color": STRANGE, "size": 8, "symbol": "diamond"},
+            error_x=error_bars(
                 [max(high - one.fpr, 0)], [max(one.fpr - low, 0)], color=STRANGE, thickness=1.4
             ),
-            "name": f"FPR{100 * one.tpr:g}",
-            "hovertemplate": f"FPR{100 * one.tpr:g} %{{x:.3f}}<extra></extra>",
-        },
+            showlegend=False,
+            hovertemplate=f"{rate} %{{x:.3f}}<extra></extra>",
+        ),
     ]

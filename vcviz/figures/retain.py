@@ -13,7 +13,7 @@ from vcviz.base.options import check_count
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Panels
 from vcviz.figures.latent_panel import stratified
-from vcviz.figures.marks import Trace, quiet
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.records import RetainSet
 
 #: where the regulariser alone would hold rho: log rho/(1 - rho) = 1/rho for the target
@@ -130,19 +130,11 @@ def _by_difficulty(retained: RetainSet) -> Panel:
         }
         for i, (name, (values, dash)) in enumerate(lines.items())
     ]
-    traces += [
-        {
-            "type": "scatter",
-            "x": [0, 100],
-            "y": [level, level],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"},
-            "name": "regulariser alone",
-            "showlegend": False,
-            "hovertemplate": f"regulariser alone: ρ = {level:.3f}<extra></extra>",
-        }
-        for level in (FIXED_POINT, 1 - FIXED_POINT)
-    ]
+    dotted = {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"}
+    for level in (FIXED_POINT, 1 - FIXED_POINT):
+        told = f"regulariser alone: ρ = {level:.3f}<extra></extra>"
+        looks: Trace = {"line": dotted, "showlegend": False, "hovertemplate": told}
+        traces.append(scatter([0, 100], [level, level], "regulariser alone", **looks))
     x = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
     return traces, (x, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
 

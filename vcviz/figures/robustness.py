@@ -14,7 +14,7 @@ from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.gates import LINE_PX, gates_beneath, norm_name
 from vcviz.figures.grid import Panels, legend_above
-from vcviz.figures.marks import Trace, band
+from vcviz.figures.marks import Trace, band, scatter
 from vcviz.metrics.robustness import attack_gates, wilson
 from vcviz.records import RobustnessCurve, Trajectory
 
@@ -177,39 +177,24 @@ def _line(
 ) -> list[Trace]:
     """Return the line of the `i`-th classifier over the band of its interval."""
     color, dash, symbol = style.run_style(i)
-    group = {"legendgroup": f"run {i}"}
-    return [
-        band(x, interval[:, 0], interval[:, 1], color, name=name, **group),
-        {
-            **group,
-            "type": "scatter",
-            "x": x,
-            "y": y,
-            "mode": "lines+markers" if len(x) <= 20 else "lines",
-            "line": {"color": color, "dash": dash, "width": 2},
-            "marker": {"color": color, "symbol": symbol, "size": 6},
-            "name": name,
-            "hovertemplate": f"%{{fullData.name}}<br>{told}<extra></extra>",
-            "meta": {"layer": layer},
-        },
-    ]
+    low, high = interval.T
+    looks: Trace = {
+        "mode": "lines+markers" if len(x) <= 20 else "lines",
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"color": color, "symbol": symbol, "size": 6},
+        "hovertemplate": f"%{{fullData.name}}<br>{told}<extra></extra>",
+    }
+    pair = [band(x, low, high, color, name=name), scatter(x, y, name, layer, **looks)]
+    return [trace | {"legendgroup": f"run {i}"} for trace in pair]
 
 
 def _floor(curve: RobustnessCurve, i: int, name: str) -> dict[str, Any]:
     color, dash, _ = style.run_style(i)
-    return {
-        "type": "scatter",
-        "x": curve.epsilon,
-        "y": curve.ece_if_calibrated,
-        "mode": "lines",
-        "line": {"color": color, "dash": dash, "width": 1},
-        "opacity": 0.7,
-        "name": f"{name}, if calibrated",
-        "legendgroup": f"run {i}",
-        "showlegend": False,
-        "hovertemplate": "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>",
-        "meta": {"layer": "if calibrated"},
-    }
+    line = {"color": color, "dash": dash, "width": 1}
+    told = "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>"
+    looks: Trace = {"legendgroup": f"run {i}", "showlegend": False, "hovertemplate": told}
+    x, y, name = curve.epsilon, curve.ece_if_calibrated, f"{name}, if calibrated"
+    return scatter(x, y, name, "if calibrated", line=line, opacity=0.7, **looks)
 
 
 def _attack(method: str, loss: str, norm: str) -> str:

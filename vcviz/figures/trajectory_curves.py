@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell
-from vcviz.figures.marks import Trace, of_class, quiet
+from vcviz.figures.marks import Trace, of_class, quiet, scatter
 from vcviz.metrics.robustness import Crossing
 from vcviz.records import Trajectory
 
@@ -108,19 +108,10 @@ class Curves:
                     "meta": {"layer": "curve", "class": k},
                 }
             )
-        median = {
-            "type": "scatter",
-            "x": steps[:-1],
-            "y": np.median(series, axis=1),
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 3},
-            "name": "median",
-            "showlegend": False,
-            "hovertemplate": f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats"
-            "<extra></extra>",
-            "meta": {"layer": "median"},
-        }
-        return [*lines, median]
+        middle, thick = np.median(series, axis=1), {"color": style.NEUTRAL, "width": 3}
+        told = f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats<extra></extra>"
+        looks: Trace = {"line": thick, "showlegend": False, "hovertemplate": told}
+        return [*lines, scatter(steps[:-1], middle, "median", "median", **looks)]
 
     def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:
         """Return the range of an axis for the drawn samples and the median, outliers cut."""
