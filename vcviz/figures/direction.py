@@ -151,9 +151,8 @@ def _ends(arrays: Sequence[NDArray[np.float64]]) -> Range:
 
 def _line(one: Marginals, i: int, x: Any, y: Any, layer: str, **more: Any) -> Trace:
     k = one.classes[i]
-    line = {"x": np.asarray(x, np.float32), "y": np.asarray(y, np.float32), "mode": "lines"}
-    meta = {"layer": layer, "class": k}
-    return of_class(k, one.class_names) | line | {"hoverinfo": "skip", "meta": meta} | more
+    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    return of_class(k, one.class_names, x, y, layer, **{"hoverinfo": "skip"} | more)
 
 
 def _densities(one: Marginals) -> list[Trace]:

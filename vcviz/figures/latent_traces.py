@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.classes import MANY, labels
-from vcviz.figures.marks import Trace, of_class, quiet
+from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet
 from vcviz.figures.outlines import GAP, Centres, Outlines
 from vcviz.records import LatentSet
 
@@ -143,18 +143,10 @@ def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.
 def _points(
     lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64], k: int, size: float
 ) -> Trace:
-    return of_class(k, lat.class_names) | {
-        "x": points[rows, 0].astype(np.float32),
-        "y": points[rows, 1].astype(np.float32),
-        "mode": "markers",
-        "marker": {
-            "color": style.class_color(k),
-            "symbol": style.class_symbol(k),
-            "size": size,
-            "opacity": 0.6,
-        },
-        "meta": {"layer": "points", "class": k},
-    }
+    x, y = points[rows].T.astype(np.float32)
+    marker: Trace = {"color": style.class_color(k), "symbol": style.class_symbol(k)}
+    marker |= {"size": size, "opacity": 0.6}
+    return of_class(k, lat.class_names, x, y, "points", mode="markers", marker=marker)
 
 
 def _size(n: int) -> float:
@@ -191,20 +183,15 @@ def outline_traces(
             top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
             parts = [top[None], GAP, *parts]
         path = np.concatenate(parts).astype(np.float32)
-        trace = of_class(k, names) | {
-            "x": path[:, 0],
-            "y": path[:, 1],
-            "mode": "lines+text" if named else "lines",
-            "line": {
-                "color": style.class_color(k),
-                "width": 1.6,
-                "dash": _DASH[layer],
-                "shape": "spline" if compact else "linear",
-            },
-            "hoverinfo": "skip",
-            "meta": {"layer": layer, "class": k},
+        line = {
+            "color": style.class_color(k),
+            "width": 1.6,
+            "dash": _DASH[layer],
+            "shape": "spline" if compact else "linear",
         }
+        trace = of_class(k, names, path[:, 0], path[:, 1], layer, line=line, hoverinfo="skip")
         if named:
+            trace["mode"] = "lines+text"
             trace["text"] = [f"<b>{short[k]}</b>"]
             trace["textposition"] = "top center"
             trace["textfont"] = {"color": style.class_color(k), "size": 12}
@@ -240,50 +227,32 @@ def legend_traces(
     key of the classes that are drawn grey; `counts` are words beside the names of all C classes.
     Where colours say something else than the class (not `coloured`), its symbol alone is the key.
     """
-    blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
     told = labels(names, 28 if len(classes) <= _LONG_LABELS else 18)
-    rest = max(len(classes) - MANY, 0)
-    keys: list[Trace] = [
-        {
-            "mode": "markers",
-            "marker": {
+    keys = [
+        key(
+            told[k] if counts is None else f"{told[k]} · {counts[k]}",
+            mode="markers",
+            marker={
                 "color": style.class_color(k) if coloured else style.NEUTRAL,
                 "symbol": style.class_symbol(k),
                 "size": 8,
             },
-            "name": told[k] if counts is None else f"{told[k]} · {counts[k]}",
-            "legendgroup": f"class {k}",
-            "meta": {"layer": "key", "class": k},
-        }
-        for k in list(classes)[: MANY if rest else None]
+            legendgroup=f"class {k}",
+            meta={"layer": "key", "class": k},
+        )
+        for k in classes[:MANY]
     ]
-    if rest:
-        clear = {"color": "rgba(0,0,0,0)"}
-        keys.append(
-            {"mode": "markers", "marker": clear, "name": f"… {rest:,} more classes",
-             "meta": {"layer": "key"}}
-        )  # fmt: skip
+    keys += key_of_rest(len(classes) - MANY)
     if others:
         grey = {"color": style.NEUTRAL, "size": 4, "opacity": 0.6}
-        keys.append(
-            {"mode": "markers", "marker": grey, "name": "other classes", "legendgroup": "others",
-             "meta": {"layer": "key"}}
-        )  # fmt: skip
-    keys += [
-        {
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1.6, "dash": _DASH[layer]},
-            "name": _KEY[layer],
-            "meta": {"layer": "key"},
-        }
-        for layer in layers
-    ]
+        keys.append(key("other classes", mode="markers", marker=grey, legendgroup="others"))
+    for layer in layers:
+        line = {"color": style.NEUTRAL, "width": 1.6, "dash": _DASH[layer]}
+        keys.append(key(_KEY[layer], line=line))
     if wrong:
         ring = {"symbol": "circle-open", "color": style.NEUTRAL, "size": 8, "line": {"width": 1.5}}
-        keys.append(
-            {"mode": "markers", "marker": ring, "name": "misclassified", "meta": {"layer": "key"}}
-        )
-    return [blank | key for key in keys]
+        keys.append(key("misclassified", mode="markers", marker=ring))
+    return keys
 
 
 def _cross(centre: NDArray[np.float64], arm: float) -> NDArray[np.float64]:

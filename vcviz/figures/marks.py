@@ -36,10 +36,31 @@ def error_bars(above: Any, below: Any, **looks: Any) -> dict[str, Any]:
     return {"type": "data", "symmetric": False, "array": above, "arrayminus": below} | looks
 
 
-def of_class(k: int, names: Sequence[str]) -> Trace:
-    """Return what every trace of class `k` has; a click on its key in the legend toggles them."""
-    name, group = labels(names, 40)[k], f"class {k}"
-    return {"type": "scatter", "name": name, "legendgroup": group, "showlegend": False}
+def of_class(k: int, names: Sequence[str], x: Any, y: Any, layer: str, **looks: Any) -> Trace:
+    """Return a `scatter` of class `k`; a click on the class's key in the legend toggles it."""
+    own: Trace = {
+        "legendgroup": f"class {k}",
+        "showlegend": False,
+        "meta": {"layer": layer, "class": k},
+    }
+    return scatter(x, y, labels(names, 40)[k], **own | looks)
+
+
+def key(name: str, **looks: Any) -> Trace:
+    """Return an empty trace that stands in the legend: layer "key"."""
+    return scatter([None], [None], name, "key", **{"hoverinfo": "skip"} | looks)
+
+
+def key_of_rest(n: int) -> list[Trace]:
+    """Return a key without a mark that says how many more classes there are, if there are any."""
+    clear = {"color": "rgba(0,0,0,0)"}
+    return [key(f"… {n:,} more classes", mode="markers", marker=clear)] if n > 0 else []
+
+
+def image(source: str, name: str, layer: str, **place: Any) -> Trace:
+    """Return a picture as a trace; `place` are ``x0, dx, y0, dy`` of its pixels' centres."""
+    quietly = {"hoverinfo": "skip", "name": name, "meta": {"layer": layer}}
+    return {"type": "image", "source": source} | quietly | place
 
 
 def text_at(lines: Sequence[str], x: float, y: float, side: str = "top right") -> Trace:

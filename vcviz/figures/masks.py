@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, legend_above
 from vcviz.figures.latent_traces import legend_traces
-from vcviz.figures.marks import Trace, scatter, text_at
+from vcviz.figures.marks import Trace, image, scatter, text_at
 from vcviz.figures.pictures import data_uri, rgba
 from vcviz.figures.regions import plane_axes, plane_points, region_trace
 from vcviz.records import LatentPlane
@@ -85,9 +85,8 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
         "bargap": 0.2,
     }
     if view.picture is not None:
-        picture: Trace = {"type": "image", "source": data_uri(rgba(view.picture[None])[0])}
-        picture |= {"hoverinfo": "skip", "name": "input", "meta": {"layer": "picture"}}
-        data += _PICTURE.place([picture])
+        source = data_uri(rgba(view.picture[None])[0])
+        data += _PICTURE.place([image(source, "input", "picture")])
         height, width = view.picture.shape[1:]
         bare = {"visible": False, "constrain": "domain", "fixedrange": True}
         x = bare | {"range": [-0.5, width - 0.5]}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.colouring import Colouring
-from vcviz.figures.marks import Trace
+from vcviz.figures.marks import Trace, image
 from vcviz.figures.pictures import palette_uri
 from vcviz.geometry.binned import BinnedCloud, Cloud, Window
 
@@ -71,17 +71,9 @@ def raster_picture(
         binned = cloud.binned(classes, window, size, colouring.rgb(values), of_rows=True)
     (x0, x1), (y0, y1) = (sorted(map(float, ends)) for ends in window)
     dx, dy = (x1 - x0) / size[0], (y1 - y0) / size[1]
-    trace = {
-        "type": "image",
-        "source": palette_uri(raster_pixels(binned)),
-        "x0": x0 + dx / 2,
-        "dx": dx,
-        "y0": y0 + dy / 2,
-        "dy": dy,
-        "hoverinfo": "skip",
-        "name": "points as a picture",
-        "meta": {"layer": "raster"},
-    }
+    place = {"x0": x0 + dx / 2, "dx": dx, "y0": y0 + dy / 2, "dy": dy}
+    source = palette_uri(raster_pixels(binned))
+    trace = image(source, "points as a picture", "raster", **place)
     n = int(cloud.counts[sorted(set(classes))].sum())
     return RasterPicture(trace, int(binned.counts.sum()), n)
 

@@ -15,6 +15,7 @@ from vcviz.figures import theme as style
 from vcviz.figures.grid import side_by_side
 from vcviz.figures.latent_panel import stratified
 from vcviz.figures.latent_traces import legend_traces, point_trace
+from vcviz.figures.marks import Trace, image
 from vcviz.figures.pictures import data_uri
 from vcviz.records import LatentPlane, PlaneField
 
@@ -77,24 +78,15 @@ def plot_regions(
     return style.apply(go.Figure(**panels.spec), theme)
 
 
-def region_trace(plane: LatentPlane) -> dict[str, Any]:
+def region_trace(plane: LatentPlane) -> Trace:
     """Return the regions as one picture, a pixel a point of the plane's grid."""
     return plane_image(plane, data_uri(region_pixels(plane.log_probs)), "regions")
 
 
-def plane_image(plane: LatentPlane | PlaneField, source: str, layer: str) -> dict[str, Any]:
+def plane_image(plane: LatentPlane | PlaneField, source: str, layer: str) -> Trace:
     """Return a picture, a pixel a point of the plane's grid, as an image trace."""
-    return {
-        "type": "image",
-        "source": source,
-        "x0": float(plane.x[0]),
-        "dx": float(plane.x[1] - plane.x[0]),
-        "y0": float(plane.y[0]),
-        "dy": float(plane.y[1] - plane.y[0]),
-        "hoverinfo": "skip",
-        "name": layer,
-        "meta": {"layer": layer},
-    }
+    x, y = ((float(ends[0]), float(ends[1] - ends[0])) for ends in (plane.x, plane.y))
+    return image(source, layer, layer, x0=x[0], dx=x[1], y0=y[0], dy=y[1])
 
 
 def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -110,7 +102,7 @@ def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.dstack([colors[log_probs.argmax(2)], opacity.round().astype(np.uint8)])
 
 
-def plane_points(plane: LatentPlane | PlaneField, max_points: int) -> list[dict[str, Any]]:
+def plane_points(plane: LatentPlane | PlaneField, max_points: int) -> list[Trace]:
     """Return the plane's latents, one trace a class; none if it has none."""
     if plane.latents is None or plane.projection is None:
         return []

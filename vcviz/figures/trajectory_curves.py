@@ -62,26 +62,19 @@ class Curves:
     def followed(self, place: int) -> list[Trace]:
         """Return the curves of one drawn sample, thick."""
         k, i = int(self.y[place]), int(self.samples[place])
-        return [
-            {
-                **of_class(k, self.path.class_names),
-                "x": np.arange(len(series)),
-                "y": series[:, i],
-                "mode": "lines",
-                "line": {"color": style.class_color(k), "width": 3},
-                "hovertemplate": f"row {self.path.index[i]}, step %{{x}}<br>{title} %{{y:.3g}} nats"
-                "<extra></extra>",
-                "meta": {"layer": "followed curve"},
-            }
-            for title, series in self.series.items()
-        ]
+        looks: Trace = {"line": {"color": style.class_color(k), "width": 3}}
+        looks["meta"] = {"layer": "followed curve"}
+        lines, names, row = [], self.path.class_names, self.path.index[i]
+        for title, series in self.series.items():
+            told = f"row {row}, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
+            line = of_class(k, names, np.arange(len(series)), series[:, i], "followed curve")
+            lines.append(line | looks | {"hovertemplate": told})
+        return lines
 
     def cursors(self, step: int) -> list[Trace]:
         """Return a line at the step across each panel."""
-        at, line = (
-            np.array([step, step], float),
-            {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
-        )
+        at = np.array([step, step], float)
+        line = {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"}
         return [
             quiet(at, np.array(self._span(series)), "this step", "cursor", line=line)
             for series in self.series.values()
@@ -91,23 +84,14 @@ class Curves:
 
     def _lines(self, series: NDArray[np.float64], title: str) -> list[Trace]:
         steps = np.append(np.arange(len(series), dtype=float), np.nan)
-        lines = []
+        told = f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
+        lines, hover = [], {"hovertemplate": told}
         for k in np.unique(self.y).tolist():
             mine = series[:, self.samples[self.y == k]].T
             joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
-            lines.append(
-                {
-                    **of_class(k, self.path.class_names),
-                    "x": np.tile(steps, len(mine)),
-                    "y": joined.ravel(),
-                    "mode": "lines",
-                    "line": {"color": style.class_color(k), "width": 1.1},
-                    "opacity": 0.65,
-                    "hovertemplate": f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}}"
-                    " nats<extra></extra>",
-                    "meta": {"layer": "curve", "class": k},
-                }
-            )
+            x, y, names = np.tile(steps, len(mine)), joined.ravel(), self.path.class_names
+            line = {"color": style.class_color(k), "width": 1.1}
+            lines.append(of_class(k, names, x, y, "curve", line=line, opacity=0.65) | hover)
         middle, thick = np.median(series, axis=1), {"color": style.NEUTRAL, "width": 3}
         told = f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats<extra></extra>"
         looks: Trace = {"line": thick, "showlegend": False, "hovertemplate": told}

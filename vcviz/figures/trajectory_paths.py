@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.classes import MANY
-from vcviz.figures.marks import Trace, of_class, quiet
+from vcviz.figures.classes import MANY, labels
+from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet
 from vcviz.records import Trajectory, as_indices
 
 #: inputs that are drawn, at most
@@ -56,19 +56,11 @@ class Paths:
         for k in self.classes:
             mine = self.points[:, self.y == k].transpose(1, 0, 2)
             joined = np.concatenate([mine, np.full((len(mine), 1, 2), np.nan)], axis=1)
-            lines.append(
-                {
-                    **of_class(k, self.path.class_names),
-                    "x": joined[..., 0].ravel(),
-                    "y": joined[..., 1].ravel(),
-                    "mode": "lines",
-                    "line": {"color": style.class_color(k), "width": 1.2},
-                    "opacity": 0.55,
-                    # Nothing to read, but a path can be clicked.
-                    "hoverinfo": "none",
-                    "meta": {"layer": "path", "class": k},
-                }
-            )
+            x, y = joined[..., 0].ravel(), joined[..., 1].ravel()
+            # Nothing to read, but a path can be clicked.
+            looks = {"line": {"color": style.class_color(k), "width": 1.2}, "hoverinfo": "none"}
+            names = self.path.class_names
+            lines.append(of_class(k, names, x, y, "path", opacity=0.55, **looks))
         return lines
 
     def clicked(self, meta: dict[str, Any], point: int) -> int | None:
@@ -96,15 +88,10 @@ class Paths:
     def followed(self, place: int) -> Trace:
         """Return the path of the followed input, thick: layer "followed"."""
         k = int(self.y[place])
-        return {
-            **of_class(k, self.path.class_names),
-            "x": self.points[:, place, 0],
-            "y": self.points[:, place, 1],
-            "mode": "lines",
-            "line": {"color": style.class_color(k), "width": 3.5},
-            "hoverinfo": "skip",
-            "meta": {"layer": "followed"},
-        }
+        x, y = self.points[:, place].T
+        line, meta = {"color": style.class_color(k), "width": 3.5}, {"layer": "followed"}
+        looks: Trace = {"line": line, "hoverinfo": "skip", "meta": meta}
+        return of_class(k, self.path.class_names, x, y, "followed", **looks)
 
     def now(self, step: int) -> Trace:
         """Return where the samples are at a step, misread ones ringed: layer "now"."""
@@ -142,34 +129,20 @@ class Paths:
 
 def legend_keys(classes: Sequence[int], names: Sequence[str], n: int) -> list[Trace]:
     """Return empty traces that stand in the legend."""
-    blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
+    found = []
+    for k in classes[:MANY]:
+        marker = {"color": style.class_color(k), "symbol": style.class_symbol(k)}
+        own: Trace = {"legendgroup": f"class {k}", "showlegend": True}
+        found.append(key(labels(names, 40)[k], mode="markers", marker=marker, **own))
     cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
     ring = {"color": style.NEUTRAL, "symbol": "circle-open", "size": 9, "line": {"width": 2}}
-    found = [
-        {
-            **of_class(k, names),
-            **blank,
-            "mode": "markers",
-            "marker": {"color": style.class_color(k), "symbol": style.class_symbol(k)},
-            "showlegend": True,
-        }
-        for k in classes[:MANY]
+    return [
+        *found,
+        *key_of_rest(len(classes) - MANY),
+        key("prediction flips", mode="markers", marker=cross),
+        key("misclassified at this step", mode="markers", marker=ring),
+        key(f"median of {n:,}", line={"color": style.NEUTRAL, "width": 3}),
     ]
-    if rest := len(classes[MANY:]):
-        clear = {"color": "rgba(0,0,0,0)"}
-        more = f"… {rest:,} more classes"
-        found.append({**blank, "mode": "markers", "marker": clear, "name": more})
-    found += [
-        {**blank, "mode": "markers", "marker": cross, "name": "prediction flips"},
-        {**blank, "mode": "markers", "marker": ring, "name": "misclassified at this step"},
-        {
-            **blank,
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 3},
-            "name": f"median of {n:,}",
-        },
-    ]
-    return [key | {"meta": {"layer": "key"}} for key in found]
 
 
 # ---------------------------------------------------------------- which are drawn
