@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, Panels
-from vcviz.figures.marks import Trace, error_bars, quiet
+from vcviz.figures.marks import Trace, error_bars, quiet, scatter
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores
 
 #: attribute -> (title, axis title, whether more is better)
@@ -120,7 +120,7 @@ def _dots(
     i: int,
     runs: int,
     chosen: str | None,
-) -> list[dict[str, Any]]:
+) -> list[Trace]:
     color, _, symbol = style.run_style(i)
     shift = 0.0 if runs == 1 else _SPREAD * (i / (runs - 1) - 0.5)
     values = np.array([getattr(s, key) for s in of_run])
@@ -129,38 +129,24 @@ def _dots(
         reach = np.nan_to_num(np.abs(ends - values[:, None]), posinf=0.0)
     place = np.array([methods.index(s.method) for s in of_run]) + shift
     name = style.escape(of_run[0].name, 40)
-    told = [style.escape(_told(s)) for s in of_run]
-    common = {"type": "scatter", "legendgroup": f"run {i}", "showlegend": False}
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     trained = next((getattr(s, key) for s in of_run if s.method == "none"), None)
     if trained is not None:
-        ends_of_axis = [-0.6, len(methods) - 0.4]
-        dotted = {"color": color, "width": 1, "dash": "dot"}
-        line = quiet([trained] * 2, ends_of_axis, f"{name}, as trained", line=dotted)
-        traces.append(line | common)
-    traces.append(
-        {
-            **common,
-            "x": values,
-            "y": place,
-            "mode": "markers",
-            "marker": {
-                "color": color,
-                "symbol": symbol,
-                "size": [15 if s.method == chosen else 9 for s in of_run],
-                "line": {"width": 0},
-            },
-            "error_x": error_bars(reach[:, 1], reach[:, 0], color=color, thickness=1.4, width=4),
-            "name": name,
-            "showlegend": runs > 1 and key == "accuracy",
-            "text": told,
-            "customdata": ends,
-            "hovertemplate": (
-                f"<b>%{{text}}</b><br>{name}<br>%{{x:.4g}} "
-                f"[%{{customdata[0]:.4g}}, %{{customdata[1]:.4g}}], {of_run[0].level:.0%}"
-                "<extra></extra>"
-            ),
-            "meta": {"layer": key},
-        }
+        axis, dotted = [-0.6, len(methods) - 0.4], {"color": color, "width": 1, "dash": "dot"}
+        traces.append(quiet([trained] * 2, axis, f"{name}, as trained", line=dotted))
+    sizes = [15 if s.method == chosen else 9 for s in of_run]
+    dots = scatter(
+        values,
+        place,
+        name,
+        key,
+        mode="markers",
+        marker={"color": color, "symbol": symbol, "size": sizes, "line": {"width": 0}},
+        error_x=error_bars(reach[:, 1], reach[:, 0], color=color, thickness=1.4, width=4),
+        showlegend=runs > 1 and key == "accuracy",
+        text=[style.escape(_told(s)) for s in of_run],
+        customdata=ends,
+        hovertemplate=f"<b>%{{text}}</b><br>{name}<br>%{{x:.4g}} "
+        f"[%{{customdata[0]:.4g}}, %{{customdata[1]:.4g}}], {of_run[0].level:.0%}<extra></extra>",
     )
-    return traces
+    return [trace | {"legendgroup": f"run {i}"} for trace in [*traces, dots]]

@@ -15,7 +15,7 @@ from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Panels, side_by_side
 from vcviz.figures.groups import group_dots, groups_axis
-from vcviz.figures.marks import Trace, band
+from vcviz.figures.marks import Trace, band, scatter
 from vcviz.records import Scoreboard, Verdict
 from vcviz.records.numbers import ATTACKED, attack_title, title
 
@@ -248,17 +248,11 @@ def _outcome(board: Scoreboard, rows: Sequence[Verdict | str], outcome: str) -> 
     color, symbol = OUTCOMES[outcome]
     chosen = [(i, r) for i, r in enumerate(rows) if not isinstance(r, str) and r.outcome == outcome]
     marks = [_standing(verdict) for _, verdict in chosen]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [float(np.clip(m, -_EDGE, _EDGE)) for m in marks],
-        "y": [i for i, _ in chosen],
-        "marker": {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.6}},
-        "name": f"{outcome} ({len(chosen)})",
-        "text": [_told(board, verdict) for _, verdict in chosen],
-        "hovertemplate": "%{text}<extra></extra>",
-        "meta": {"layer": outcome},
-    }
+    x, y = [float(np.clip(m, -_EDGE, _EDGE)) for m in marks], [i for i, _ in chosen]
+    marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.6}}
+    looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": "%{text}<extra></extra>"}
+    told = [_told(board, verdict) for _, verdict in chosen]
+    return scatter(x, y, f"{outcome} ({len(chosen)})", outcome, text=told, **looks)
 
 
 def _standing(verdict: Verdict) -> float:
@@ -315,21 +309,16 @@ def _curve(
     y = np.array([e.value for _, e in found])
     reach = np.array([e.reach if np.isfinite(e.reach) else 0.0 for _, e in found])
     name = style.escape(board.heads[head], 40)
-    group = {"type": "scatter", "legendgroup": head, "name": name}
-    return [
-        band(x, y - reach, y + reach, color, opacity=0.12, **group),
-        {
-            **group,
-            "x": x,
-            "y": y,
-            "mode": "lines+markers",
-            "line": {"color": color, "dash": dash, "width": 2},
-            "marker": {"color": color, "symbol": symbol, "size": 6},
-            "showlegend": legend,
-            "hovertemplate": f"{name}<br>at %{{x:g}}: %{{y:.4f}}<extra></extra>",
-            "meta": {"layer": "mean"},
-        },
-    ]
+    looks: Trace = {
+        "mode": "lines+markers",
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"color": color, "symbol": symbol, "size": 6},
+        "showlegend": legend,
+        "hovertemplate": f"{name}<br>at %{{x:g}}: %{{y:.4f}}<extra></extra>",
+    }
+    around = band(x, y - reach, y + reach, color, name=name, opacity=0.12)
+    pair = [around, scatter(x, y, name, "mean", **looks)]
+    return [trace | {"legendgroup": head} for trace in pair]
 
 
 def _broken(text: str) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell, Panels
-from vcviz.figures.marks import Trace
+from vcviz.figures.marks import Trace, scatter
 
 MEASURES = {
     "accuracy": ("accuracy", "fraction"),
@@ -76,46 +77,22 @@ def _round(top: float) -> float:
 def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[Trace]:
     color, dash, _ = style.run_style(i)
     name = style.escape(sweep.name, 40)
-    common = {
-        "type": "scatter",
-        "x": sweep.severity,
-        "legendgroup": f"sweep {i}",
-        "showlegend": False,
-        "name": name,
-    }
 
-    def told(what: str) -> str:
-        return f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
+    def trace(x: Any, y: Any, what: str, layer: str, **looks: Any) -> Trace:
+        told = f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
+        own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": told}
+        return scatter(x, y, name, f"{layer} {measure}", **own | looks)
 
-    lines = [
-        {
-            **common,
-            "y": sweep.fitted[measure],
-            "mode": "lines+markers",
-            "line": {"color": color, "dash": dash, "width": 1.8},
-            "marker": {"color": color, "symbol": "line-ns-open", "size": 7, "line": {"width": 2}},
-            "hovertemplate": told("T of clean rows"),
-            "meta": {"layer": f"fitted {measure}"},
-        },
-        {
-            **common,
-            "y": sweep.before[measure],
-            "mode": "lines+markers",
-            "opacity": 0.7,
-            "line": {"color": color, "dash": dash, "width": 1},
-            "marker": {"color": color, "symbol": "circle-open", "size": 7},
-            "hovertemplate": told("T = 1"),
-            "meta": {"layer": f"before {measure}"},
-        },
-    ]
-    at = {
-        **common,
-        "x": [severity],
-        "y": [sweep.now[measure]],
-        "mode": "markers",
-        "marker": {"color": color, "size": 10},
-        "hovertemplate": told("now"),
-        "meta": {"layer": f"now {measure}"},
-    }
-    # No temperature changes which class is first.
-    return [*(lines[:1] if measure == "accuracy" else lines), at]
+    def along(values: Any, what: str, layer: str, width: float, marker: Trace) -> Trace:
+        line = {"color": color, "dash": dash, "width": width}
+        looks: Trace = {"mode": "lines+markers", "line": line}
+        looks["marker"] = {"color": color, "size": 7} | marker
+        return trace(sweep.severity, values, what, layer, **looks)
+
+    tick, ring = {"symbol": "line-ns-open", "line": {"width": 2}}, {"symbol": "circle-open"}
+    lines = [along(sweep.fitted[measure], "T of clean rows", "fitted", 1.8, tick)]
+    if measure != "accuracy":  # no temperature changes which class is first
+        lines.append(along(sweep.before[measure], "T = 1", "before", 1, ring) | {"opacity": 0.7})
+    dot = {"color": color, "size": 10}
+    now = trace([severity], [sweep.now[measure]], "now", "now", mode="markers", marker=dot)
+    return [*lines, now]

@@ -14,7 +14,7 @@ from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_fraction
 from vcviz.figures import theme as style
 from vcviz.figures.grid import legend_above
-from vcviz.figures.marks import Trace, band, quiet
+from vcviz.figures.marks import Trace, band, quiet, scatter
 
 Table = Mapping[str, Any]
 
@@ -133,41 +133,28 @@ def _line(
     points = np.unique(at)
     mean, reach = np.array([_interval(values[at == p], level) for p in points]).T
     color, dash, symbol = style.run_style(i)
-    title, group = style.escape(name, 60), f"group {i}"
-    shared = {"type": "scatter", "legendgroup": group, "showlegend": False, "name": title}
-    traces: list[Trace] = [
-        band(points, mean - reach, mean + reach, color, **shared),
-        {
-            **shared,
-            "x": at,
-            "y": values,
-            "mode": "markers",
-            "marker": {"color": color, "size": 4, "opacity": 0.4},
-            "hovertemplate": f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>",
-            "meta": {"layer": "runs"},
-        },
-        {
-            **shared,
-            "x": points,
-            "y": mean,
-            "customdata": reach,
-            "mode": "lines+markers",
-            "line": {"color": color, "dash": dash, "width": 2},
-            "marker": {"symbol": symbol, "size": 7},
-            "showlegend": True,
-            "hovertemplate": (
-                f"{title}<br>%{{x:.4g}}: %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>"
-            ),
-            "meta": {"layer": "mean"},
-        },
+    title = style.escape(name, 60)
+    dots = {"color": color, "size": 4, "opacity": 0.4}
+    told = f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>"
+    looks: Trace = {
+        "customdata": reach,
+        "mode": "lines+markers",
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"symbol": symbol, "size": 7},
+        "hovertemplate": f"{title}<br>%{{x:.4g}}: %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>",
+    }
+    runs: Trace = {"mode": "markers", "marker": dots, "hovertemplate": told, "showlegend": False}
+    traces = [
+        band(points, mean - reach, mean + reach, color, name=title),
+        scatter(at, values, title, "runs", **runs),
+        scatter(points, mean, title, "mean", showlegend=True, **looks),
     ]
     if best is not None:
         k = int(mean.argmin() if best == "least" else mean.argmax())
         ring = {"symbol": "circle-open", "size": 16, "color": color, "line": {"width": 2}}
         place = points[[k]], mean[[k]]
-        looks = {"mode": "markers", "marker": ring, "legendgroup": group}
-        traces.append(quiet(*place, title, "best", **looks))
-    return traces
+        traces.append(quiet(*place, title, "best", mode="markers", marker=ring))
+    return [trace | {"legendgroup": f"group {i}"} for trace in traces]
 
 
 def _level(
@@ -177,18 +164,11 @@ def _level(
     ends = np.array([at.min(), at.max()])
     color, dash, _ = style.run_style(i)
     title = style.escape(name, 60)
-    shared = {"legendgroup": f"group {i}", "name": title}
     low, high = np.full(2, mean - reach), np.full(2, mean + reach)
-    return [
-        band(ends, low, high, color, opacity=0.1, **shared),
-        {
-            **shared,
-            "type": "scatter",
-            "mode": "lines",
-            "x": ends,
-            "y": [mean, mean],
-            "line": {"color": color, "dash": "dash" if dash == "solid" else dash, "width": 1.6},
-            "hovertemplate": f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>",
-            "meta": {"layer": "reference"},
-        },
+    line = {"color": color, "dash": "dash" if dash == "solid" else dash, "width": 1.6}
+    told = f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>"
+    traces = [
+        band(ends, low, high, color, name=title, opacity=0.1),
+        scatter(ends, [mean, mean], title, "reference", line=line, hovertemplate=told),
     ]
+    return [trace | {"legendgroup": f"group {i}"} for trace in traces]

@@ -10,7 +10,7 @@ import numpy as np
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
 from vcviz.figures.grid import beside
-from vcviz.figures.marks import Trace, quiet
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.figures.reliability import reliability_panels
 from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.metrics.calibration import TemperatureSweep
@@ -127,15 +127,7 @@ def _sweep(
 def _line(sweep: TemperatureSweep, what: str, i: int, name: str, width: float) -> Trace:
     """Return NLL or ECE along all temperatures."""
     color, dash, _ = style.run_style(i)
-    return {
-        "type": "scatter",
-        "legendgroup": f"sweep {i}",
-        "showlegend": False,
-        "x": sweep.temperature,
-        "y": getattr(sweep, what),
-        "mode": "lines",
-        "line": {"color": color, "dash": dash, "width": width},
-        "name": name,
-        "hovertemplate": f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>",
-        "meta": {"layer": what},
-    }
+    line = {"color": color, "dash": dash, "width": width}
+    told = f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>"
+    own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": told}
+    return scatter(sweep.temperature, getattr(sweep, what), name, what, line=line, **own)

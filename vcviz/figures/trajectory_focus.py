@@ -120,32 +120,27 @@ class Focus:
         p = np.exp(self.path.log_probs[step, self.i, self._classes].astype(np.float64))
         places, names = np.arange(len(p)), self.path.class_names
         y, x = _stems(places, p.astype(np.float32))
-        return [
-            quiet(x, y, "probability", "bars", **_THICK),
-            {
-                "type": "scatter",
-                "x": p.astype(np.float32),
-                "y": places,
-                "mode": "markers+text",
-                "marker": {
-                    "color": [style.class_color(k) for k in self._classes],
-                    "symbol": [style.class_symbol(k) for k in self._classes],
-                    "size": 9,
-                },
-                "text": [f" {v:.2f}" if v >= 0.005 else "" for v in p],
-                "textposition": "middle right",
-                "textfont": {"size": 10},
-                "hovertext": [
-                    f"{style.escape(names[k], 30)}: p = {v:.3g}"
-                    for k, v in zip(self._classes, p, strict=True)
-                ],
-                "hoverinfo": "text",
-                "showlegend": False,
-                "cliponaxis": False,
-                "name": "probability of each class",
-                "meta": {"layer": "probability"},
+        looks: Trace = {
+            "mode": "markers+text",
+            "marker": {
+                "color": [style.class_color(k) for k in self._classes],
+                "symbol": [style.class_symbol(k) for k in self._classes],
+                "size": 9,
             },
-        ]
+            "text": [f" {v:.2f}" if v >= 0.005 else "" for v in p],
+            "textposition": "middle right",
+            "textfont": {"size": 10},
+            "hovertext": [
+                f"{style.escape(names[k], 30)}: p = {v:.3g}"
+                for k, v in zip(self._classes, p, strict=True)
+            ],
+            "hoverinfo": "text",
+            "cliponaxis": False,
+        }
+        named = quiet(
+            p.astype(np.float32), places, "probability of each class", "probability", **looks
+        )
+        return [quiet(x, y, "probability", "bars", **_THICK), named]
 
     def _marked(self, k: int, label: str) -> str:
         if k == self.path.y[self.i]:

@@ -98,27 +98,20 @@ class Paths:
         probability = np.exp(self.path.log_probs[step, self.samples])
         predicted = probability.argmax(1)
         names = self.path.class_names
-        return {
-            "type": "scatter",
-            "x": self.points[step, :, 0],
-            "y": self.points[step, :, 1],
-            "mode": "markers",
-            "marker": {
-                "color": [style.class_color(k) for k in self.y],
-                "symbol": [style.class_symbol(k) for k in self.y],
-                "size": 10,
-                "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
-            },
-            "text": [
-                f"row {self.path.index[i]}, true {style.escape(names[y], 20)}<br>predicted "
-                f"{style.escape(names[p], 20)}, p = {q[p]:.3f}"
-                for i, y, p, q in zip(self.samples, self.y, predicted, probability, strict=True)
-            ],
-            "hoverinfo": "text",
-            "name": "at this step",
-            "showlegend": False,
-            "meta": {"layer": "now"},
+        marker = {
+            "color": [style.class_color(k) for k in self.y],
+            "symbol": [style.class_symbol(k) for k in self.y],
+            "size": 10,
+            "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
         }
+        told = [
+            f"row {self.path.index[i]}, true {style.escape(names[k], 20)}<br>predicted "
+            f"{style.escape(names[p], 20)}, p = {q[p]:.3f}"
+            for i, k, p, q in zip(self.samples, self.y, predicted, probability, strict=True)
+        ]
+        x, y = self.points[step].T
+        looks: Trace = {"mode": "markers", "marker": marker, "hoverinfo": "text", "text": told}
+        return quiet(x, y, "at this step", "now", **looks)
 
     def ring(self, place: int, step: int) -> Trace:
         """Return a ring around the followed input at a step: layer "ring"."""
