@@ -100,7 +100,9 @@ def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[
     bar = {"type": "bar", "x": middle, "width": width, "showlegend": legend}
     low, high = curve.band_low[filled], curve.band_high[filled]
     noise_low, noise_high = curve.consistency_low[filled], curve.consistency_high[filled]
-    extra = {} if details else {"visible": "legendonly"}
+    looks = {"color": ACCURACY, "thickness": 1.3, "width": 3}
+    whiskers = error_bars(high - accuracy, accuracy - low, **looks)
+    extra: Trace = {} if details else {"visible": "legendonly"}
     before = [] if diagram.before is None else [_outline(diagram, diagram.before, legend)]
     return [
         {
@@ -142,21 +144,17 @@ def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[
             "hoverinfo": "skip",
         },
         quiet([0, 1], [0, 1], "calibrated", line={"color": style.NEUTRAL, "width": 1}),
-        {
+        quiet(
+            confidence,
+            accuracy,
+            f"interval, {percent}",
+            mode="markers",
+            marker={"color": ACCURACY, "size": 5},
+            error_y=whiskers,
+            legendgroup="interval",
+            showlegend=legend,
             **extra,
-            "type": "scatter",
-            "x": confidence,
-            "y": accuracy,
-            "mode": "markers",
-            "marker": {"color": ACCURACY, "size": 5},
-            "error_y": error_bars(
-                high - accuracy, accuracy - low, color=ACCURACY, thickness=1.3, width=3
-            ),
-            "name": f"interval, {percent}",
-            "legendgroup": "interval",
-            "showlegend": legend,
-            "hoverinfo": "skip",
-        },
+        ),
         *before,
     ]
 

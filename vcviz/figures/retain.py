@@ -115,56 +115,38 @@ def _by_difficulty(retained: RetainSet) -> Panel:
     parts = np.array_split(order, min(_BINS, len(order)))
     hardest = np.linspace(100 / len(parts), 100, len(parts))
     probability = [float(np.exp(-retained.difficulty[part]).mean()) for part in parts]
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "x": hardest - 50 / len(parts),
-            "y": np.array([values[part].mean() for part in parts]),
-            "customdata": probability,
-            "mode": "lines+markers",
-            "line": {"color": style.RUN_COLORS[i], "dash": dash, "width": 2},
-            "name": name,
-            "hovertemplate": (
-                f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
-            ),
-        }
-        for i, (name, (values, dash)) in enumerate(lines.items())
-    ]
+    traces = []
+    for i, (name, (values, dash)) in enumerate(lines.items()):
+        line = {"color": style.RUN_COLORS[i], "dash": dash, "width": 2}
+        told = f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
+        looks: Trace = {"mode": "lines+markers", "line": line, "hovertemplate": told}
+        means = np.array([values[part].mean() for part in parts])
+        x = hardest - 50 / len(parts)
+        traces.append(scatter(x, means, name, customdata=probability, **looks))
     dotted = {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"}
     for level in (FIXED_POINT, 1 - FIXED_POINT):
         told = f"regulariser alone: ρ = {level:.3f}<extra></extra>"
-        looks: Trace = {"line": dotted, "showlegend": False, "hovertemplate": told}
+        looks = {"line": dotted, "showlegend": False, "hovertemplate": told}
         traces.append(scatter([0, 100], [level, level], "regulariser alone", **looks))
-    x = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
-    return traces, (x, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
+    across = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
+    return traces, (across, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
 
 
 def _given_label(retained: RetainSet) -> Panel:
     own = retained.own
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     for i, (name, mask) in enumerate((("its own class", own), ("other classes", ~own))):
         pairs = np.argwhere(mask)
         if len(pairs) > _MOST_PAIRS:
             rng = np.random.default_rng(0)
             pairs = pairs[np.sort(rng.choice(len(pairs), _MOST_PAIRS, replace=False))]
         row, k = pairs.T
-        traces.append(
-            {
-                "type": "scatter",
-                "x": retained.rho[row, k],
-                "y": retained.posterior[row, k],
-                "mode": "markers",
-                "marker": {
-                    "color": style.RUN_COLORS[2 * i],
-                    "symbol": style.SYMBOLS[i],
-                    "size": 4,
-                    "opacity": 0.5,
-                },
-                "name": name,
-                "showlegend": False,
-                "hovertemplate": f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>",
-            }
-        )
+        marker: Trace = {"color": style.RUN_COLORS[2 * i], "symbol": style.SYMBOLS[i]}
+        marker |= {"size": 4, "opacity": 0.5}
+        told = f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>"
+        looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": told}
+        pair = retained.rho[row, k], retained.posterior[row, k]
+        traces.append(scatter(*pair, name, showlegend=False, **looks))
     traces.append(quiet([0, 1], [0, 1], "g = ρ", line={"color": style.NEUTRAL, "width": 1}))
     x = {"title": {"text": "ρ, probability without the label"}, "range": [0, 1]}
     y = {"title": {"text": "g, probability with the label"}, "range": [-0.02, 1.04]}
