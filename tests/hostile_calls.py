@@ -15,7 +15,7 @@ from front_doors import by_last_name
 from scipy.special import log_softmax
 
 import vcviz
-from vcviz.figures.latent_spec import LatentPanel
+from vcviz.figures import LatentPanel
 from vcviz.models.encoders import build_encoder
 from vcviz.records import LatentPrior, LatentSet, LogitLaw, PixelSplit, Projection, Split
 

@@ -8,8 +8,8 @@ from fake_runs import curve, latents
 from vcviz.base.errors import InputError
 from vcviz.figures import plot_reliability
 from vcviz.figures.diagram import Diagram, numbers_text
-from vcviz.figures.grid import beside
-from vcviz.figures.reliability import panel_of, reliability_spec
+from vcviz.figures.grid import Panels, beside
+from vcviz.figures.reliability import panel_of, reliability_panels
 from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.figures.temperature import temperature_spec
 from vcviz.metrics.calibration import BrierParts, SmoothError, TemperatureSweep, reliability_curve
@@ -133,7 +133,7 @@ def test_what_stands_beside_a_curve_is_drawn_and_told():
         chosen=np.array([1, 0, 10, 3]),
         at_most=5000,
     )
-    fig = go.Figure(**reliability_spec([found, curve()], details=True))
+    fig = go.Figure(**reliability_panels([found, curve()], details=True).spec)
     assert numbers_text(found)[2:] == [
         "smECE 0.030, 0.010 if calibrated",
         "Brier 0.500: reliability 0.100",
@@ -158,8 +158,10 @@ def test_severities_are_drawn_on_axes_that_hold_them():
         np.arange(3), values, values, dict.fromkeys(values, 0.6),
         {"accuracy": 0.9, "ece": 0.62, "nll": 3.2}, "<r>",
     )  # fmt: skip
-    places = beside((0.0, 1.0), 3, gap_x=0.1, first=90, row=9)
-    data, layout, headings = severity_panels([sweep], places, 1, "<noise>")
+    places = beside((0.0, 1.0), 3, gap_x=0.1, first=90)
+    panels = Panels([100], 1, gap_x=0)
+    severity_panels(panels, [sweep], places, 1, "<noise>")
+    data, layout = panels.data, panels.layout
     assert [layout[f"yaxis{i}"]["range"][1] for i in (90, 91, 92)] == pytest.approx([1.02, 0.7, 4])
     assert layout["xaxis90"]["title"]["text"] == "severity of &lt;noise&gt;"
     layers = [t["meta"]["layer"] for t in data]
@@ -168,7 +170,7 @@ def test_severities_are_drawn_on_axes_that_hold_them():
         "fitted nll", "before nll", "now nll",
     ]  # fmt: skip
     assert all("&lt;r&gt;<br>severity %{x}" in t["hovertemplate"] for t in data)
-    assert headings[1]["text"] == "<b>ECE: ● now  ○ T = 1  | clean T</b>"
+    assert layout["annotations"][1]["text"] == "<b>ECE: ● now  ○ T = 1  | clean T</b>"
     assert go.Figure(data, layout)
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from vcviz.base.errors import InputError
 from vcviz.figures import plot_attack_accuracy, plot_trajectory, theme
-from vcviz.figures.trajectory_parts import pick_samples
-from vcviz.figures.trajectory_scene import Scene
+from vcviz.figures.trajectory import Scene
+from vcviz.figures.trajectory_paths import pick_samples
 
 
 def of(fig, layer: str):

@@ -12,7 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from vcviz.base.errors import InputError
 from vcviz.geometry import empirical_prior, implied_prior
 from vcviz.geometry.contours import empirical_contours, law_contours
-from vcviz.geometry.moments import pooled_covariance
+from vcviz.geometry.moments import class_moments
 from vcviz.geometry.priors import makes_scores
 from vcviz.records import LatentPrior, LatentSet, Projection
 
@@ -83,7 +83,7 @@ class TestImpliedPrior:
         rng = np.random.default_rng(1)
         weight, bias = rng.standard_normal((4, 3)), rng.standard_normal(4)
         law = implied_prior(weight, bias, lat, scale=2.0)
-        covariance = 4 * pooled_covariance(lat.z, lat.y, 4)
+        covariance = 4 * class_moments(lat).within
         np.testing.assert_allclose(law.covariance, np.broadcast_to(covariance, (4, 3, 3)))
         means = np.stack([lat.z[lat.y == k].astype(float).mean(0) for k in range(4)])
         m = (means - weight @ covariance).mean(0)
@@ -95,7 +95,7 @@ class TestImpliedPrior:
     def test_shift_is_m_itself(self):
         lat, weight = latents(), np.eye(4, 3)
         law = implied_prior(weight, np.zeros(4), lat, shift=[1, 2, 3])
-        covariance = pooled_covariance(lat.z, lat.y, 4)
+        covariance = class_moments(lat).within
         np.testing.assert_allclose(law.mean, weight @ covariance + [1, 2, 3])
 
     @pytest.mark.parametrize("spread", [0.0, 1.0])
@@ -160,7 +160,7 @@ class TestEmpiricalPrior:
         rows = np.r_[np.flatnonzero(lat.y != 0), np.flatnonzero(lat.y == 0)[:2]]
         part = lat.take(rows)
         law = empirical_prior(part)
-        np.testing.assert_allclose(law.covariance[0], pooled_covariance(part.z, part.y, 3))
+        np.testing.assert_allclose(law.covariance[0], class_moments(part).within)
         np.testing.assert_allclose(law.mean[0], part.z[-2:].astype(float).mean(0))
 
     def test_an_absent_class_has_no_weight(self):
@@ -172,7 +172,7 @@ class TestEmpiricalPrior:
     def test_pooled_covariance_is_sklearns(self):
         lat = latents()
         theirs = LinearDiscriminantAnalysis(store_covariance=True).fit(lat.z, lat.y).covariance_
-        ours = pooled_covariance(lat.z, lat.y, 4) * (60 - 4) / 60  # theirs divides by N
+        ours = class_moments(lat).within * (60 - 4) / 60  # theirs divides by N
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 

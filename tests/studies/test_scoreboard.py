@@ -14,7 +14,8 @@ from scipy.stats import ttest_1samp
 import vcviz
 from vcviz import InputError, report
 from vcviz.explorers import ScoreboardExplorer
-from vcviz.figures.scoreboard import claims_spec, curve_points, curves_spec, scores_spec
+from vcviz.figures import plot_claims, plot_score_curves
+from vcviz.figures.scoreboard import scores_spec
 from vcviz.records import Estimate, Scoreboard
 from vcviz.records.numbers import title
 from vcviz.studies import load_scoreboard, read_scoreboard_plan
@@ -35,7 +36,7 @@ def test_numbers_of_any_attack_are_shown():
     names += [f"new_one_{part}" for part in ("accuracy_0.1", "accuracy", "gates_failed")]
     values = {"t": {"a": {"accuracy": np.ones(2)} | {name: np.ones(2) for name in names}}}
     board = Scoreboard("c", {"t": "T"}, {"a": "softmax"}, values, (0, 1), {}, {"a": 1}, ())
-    said = [note["text"] for note in curves_spec(board, "t")["layout"]["annotations"]]
+    said = [note.text for note in plot_score_curves(board, "t").layout.annotations]
     assert said == ["<b>accuracy, corrupted</b>", "<b>accuracy under NEW-ONE</b>"]
     groups = ScoreboardExplorer(board).controls["numbers"].options
     assert [name for name, _ in groups][-2:] == ["shift and attacks", "strangers"]
@@ -297,8 +298,7 @@ def test_the_report_is_rebuilt_from_the_runs(folder, tmp_path):
 
 def test_figures_show_the_record(folder):
     board = load_scoreboard(folder)
-    spec = claims_spec(board)
-    for trace in spec["data"]:
+    for trace in plot_claims(board).data:
         outcome = trace["meta"]["layer"]
         assert len(trace["x"]) == sum(v.outcome == outcome for v in board.verdicts)
         standing = np.asarray(trace["x"])
@@ -312,12 +312,16 @@ def test_figures_show_the_record(folder):
         for number in ("accuracy", "nll")
         for head in board.heads
     ]
-    points = curve_points(board, "digits", "corrupted_ece")
-    assert [x for x, _ in points] == [0, 1, 2, 3, 4, 5]
-    lines = [t for t in curves_spec(board, "digits")["data"] if t["meta"]["layer"] == "mean"]
+    figure = plot_score_curves(board, "digits")
+    lines = [t for t in figure.data if t.meta["layer"] == "mean"]
+    (ece,) = [
+        note.xref for note in figure.layout.annotations if note.text == "<b>ECE, corrupted</b>"
+    ]
+    (axis,) = {t.xaxis for t in lines} & {ece.removesuffix(" domain")}
+    assert all(t.x.tolist() == [0, 1, 2, 3, 4, 5] for t in lines if t.xaxis == axis)
     assert lines[0]["y"][0] == pytest.approx(board.estimate("digits", "softmax", "accuracy").value)
     with pytest.raises(InputError, match="neither corruptions nor attacks"):
-        curves_spec(board, "digits_100")
+        plot_score_curves(board, "digits_100")
     with pytest.raises(InputError, match="unknown number of task 'digits' 'acuracy'"):
         scores_spec(board, "digits", ["acuracy"])
 

@@ -16,7 +16,7 @@ from vcviz.explorers.latent_explorer import LatentExplorer
 from vcviz.explorers.page_rows import of_split
 from vcviz.figures import theme as style
 from vcviz.figures.latent_panel import LatentOptions, View
-from vcviz.figures.latent_spec import spec_of_views
+from vcviz.figures.latents import spec_of_views
 from vcviz.headless import run_notebook
 from vcviz.metrics.robustness.support import support_threshold
 from vcviz.runs import Run

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.explorers.controls import PLAIN
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, text_above
+from vcviz.figures.grid import Panels
+from vcviz.figures.marks import text_at
 
 Trace = dict[str, Any]
 _LINE_PX = 17
@@ -55,7 +56,7 @@ def sheet(
     legend_rows : rows that the legend may need on a narrow page
     layout : more properties of plotly's layout
     """
-    (row,) = cells([height], len(panels), gap_x=0.2 / len(panels), gap_y=0, widths=widths)
+    (row,) = Panels([height], len(panels), gap_x=0.2 / len(panels), widths=widths).rows
     lines = max(len(panel.said) for panel in panels)
     above = _LINE_PX * lines + 28
     legend = 24 * legend_rows
@@ -68,7 +69,7 @@ def sheet(
         left, top = left + 1e-3 * (right - left), top - 1e-3 * (top - low)
         if panel.x.get("type") == "log":
             left = 10**left
-        words = [text_above(panel.said, left, top)] if panel.said else []
+        words = [text_at(panel.said, left, top)] if panel.said else []
         data += cell.place([*panel.traces, *words])
         axes |= cell.axes(panel.x, panel.y)
         annotations.append(cell.heading(panel.heading) | {"yshift": _LINE_PX * len(panel.said) + 2})

@@ -15,7 +15,7 @@ import numpy as np
 
 from vcviz.base.errors import InputError, clip
 from vcviz.explorers.controls import PLAIN, Choices, Control, Row, choice, dropdown
-from vcviz.figures.trajectory_parts import WHICH
+from vcviz.figures.trajectory_paths import WHICH
 from vcviz.records import Gates, Trajectory
 from vcviz.records.numbers import attack_title
 

@@ -25,9 +25,8 @@ from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.robustness import robustness_spec
-from vcviz.figures.trajectory import scene_figure
-from vcviz.figures.trajectory_parts import SAMPLES
-from vcviz.figures.trajectory_scene import Scene
+from vcviz.figures.trajectory import Scene
+from vcviz.figures.trajectory_paths import SAMPLES
 from vcviz.metrics.robustness import attack_gates
 from vcviz.records import Gates, Trajectory
 
@@ -140,9 +139,8 @@ class AdversarialExplorer(Explorer):
         """Return one static figure with a slider over the steps and a list of inputs to follow."""
         values = self.bound.values | {"narrow": False}
         scene = self._scene(values, low=False)
-        return scene_figure(
-            scene, min(values["step"], scene.path.steps), values["focus"], self._theme
-        )
+        step = min(values["step"], scene.path.steps)
+        return scene.figure(step, values["focus"], self._theme)
 
     def show_curves(self) -> None:
         """Show accuracy and ECE against the radius beneath the figure."""

@@ -14,8 +14,8 @@ from vcviz.explorers.adversarial_controls import NO_TARGET, AttackOptions
 from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import projected
 from vcviz.explorers.subject import Subject
-from vcviz.figures.trajectory_parts import pick_samples
-from vcviz.figures.trajectory_scene import Scene
+from vcviz.figures.trajectory import Scene
+from vcviz.figures.trajectory_paths import pick_samples
 from vcviz.records import LatentPrior, RobustnessCurve, Trajectory
 from vcviz.runs import Run
 from vcviz.studies.compare.attacks import CHECKS

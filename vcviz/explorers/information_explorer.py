@@ -14,8 +14,9 @@ from vcviz.explorers.controls import PLAIN, Control, dropdown, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.class_accuracy import class_axes, class_bars
-from vcviz.figures.grid import beside, text_above, text_below
+from vcviz.figures.grid import beside
 from vcviz.figures.information import information_axes, information_lines, pointwise_bars
+from vcviz.figures.marks import text_at
 from vcviz.metrics.accuracy import ClassAccuracy
 from vcviz.metrics.information import pointwise_information
 from vcviz.studies.imbalance import Level, accuracies, estimates, levels, prior_between
@@ -89,8 +90,8 @@ class InformationExplorer(Explorer):
         truth = np.array([one.truth for one in self.levels])
         total = _TOP_PX + _GAP_PX + _BOTTOM_PX
         share = _BOTTOM_PX / total
-        left, right = beside((share + _GAP_PX / total, 1.0), 2, gap_x=0.11, first=1, row=0)
-        (below,) = beside((0.0, share), 1, gap_x=0.0, first=3, row=1)
+        left, right = beside((share + _GAP_PX / total, 1.0), 2, gap_x=0.11, first=1)
+        (below,) = beside((0.0, share), 1, gap_x=0.0, first=3)
         lines = information_lines(
             at,
             self._estimates,
@@ -121,8 +122,9 @@ class InformationExplorer(Explorer):
             ],
         }
         # Readouts are traces, which a static figure's slider can change.
-        mean = text_below([style.escape(head), f"mean {pointwise.mean():.3f} nats"], -2.95, 0.59)
-        readout = text_above(_readout(accuracies, level, test_prior), -0.6, 1.02)
+        mean_text = [style.escape(head), f"mean {pointwise.mean():.3f} nats"]
+        mean = text_at(mean_text, -2.95, 0.59, "bottom right")
+        readout = text_at(_readout(accuracies, level, test_prior), -0.6, 1.02)
         data = left.place(lines) + right.place([*bars, mean])
         data += below.place([bar | {"showlegend": False} for bar in class_bars(accuracies)])
         data += below.place([readout])

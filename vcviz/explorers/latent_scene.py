@@ -23,6 +23,7 @@ from vcviz.explorers.static_layers import still_backdrops
 from vcviz.figures import theme as style
 from vcviz.figures.colouring import KEY_PX, Colouring, colouring_of
 from vcviz.figures.fields import field_bar
+from vcviz.figures.fit_panel import fit_range_of
 from vcviz.figures.latent_panel import (
     LatentOptions,
     LatentPanel,
@@ -30,8 +31,8 @@ from vcviz.figures.latent_panel import (
     Window,
     checked_classes,
 )
-from vcviz.figures.latent_spec import GAP_X, fit_range_of, spec_of_views
 from vcviz.figures.latent_traces import label_trace, pin_trace
+from vcviz.figures.latents import GAP_X, spec_of_views
 from vcviz.figures.outlines import Range
 
 Trace = dict[str, Any]

@@ -13,9 +13,9 @@ from vcviz.explorers.caching import cached_method
 from vcviz.explorers.controls import Control, choice, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
-from vcviz.figures.grid import beside, room_beneath
+from vcviz.figures.grid import beside
 from vcviz.figures.posthoc import ROW_PX, score_panels
-from vcviz.figures.reliability import reliability_spec
+from vcviz.figures.reliability import reliability_panels
 from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.metrics.posthoc.revision import LAWS, fitted_to
@@ -96,15 +96,13 @@ class PosthocExplorer(Explorer):
 
     def _draw(self, *, run: int, method: str, laws: str, bins: int) -> dict[str, Any]:
         curves = [self._curve(run, name, laws, bins) for name in ("none", method)]
-        top = reliability_spec(curves, columns=2)
-        layout = top["layout"]
+        panels = reliability_panels(curves, columns=2)
         scores = self._scores(run, laws)
         strip = ROW_PX * len(scores) + 20
-        total = room_beneath(layout, _GAP_PX + strip)
-        row = beside((0.0, strip / total), 3, gap_x=0.05, first=80, row=9)
-        data, axes, notes = score_panels(scores, row, chosen=method)
-        layout["annotations"] = [*layout["annotations"], *notes]
-        return style.themed({"data": [*top["data"], *data], "layout": layout | axes}, self._theme)
+        total = panels.room_beneath(_GAP_PX + strip)
+        row = beside((0.0, strip / total), 3, gap_x=0.05, first=80)
+        score_panels(panels, scores, row, chosen=method)
+        return style.themed(panels.spec, self._theme)
 
     @cached_method()
     def _revised(self, i: int, method: str, laws: str) -> LatentSet:

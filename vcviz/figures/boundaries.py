@@ -9,24 +9,16 @@ from contourpy import contour_generator
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
+from vcviz.figures.marks import Trace, quiet
 from vcviz.figures.outlines import GAP
 from vcviz.records import LatentPlane
 
 
-def boundary_trace(plane: LatentPlane) -> dict[str, Any]:
+def boundary_trace(plane: LatentPlane) -> Trace:
     """Return the lines on which the most probable class changes: layer "boundaries"."""
-    path = boundaries(plane).astype(np.float32)
-    return {
-        "type": "scatter",
-        "x": path[:, 0],
-        "y": path[:, 1],
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
-        "name": "decision boundaries",
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {"layer": "boundaries"},
-    }
+    dotted = {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"}
+    x, y = boundaries(plane).astype(np.float32).T
+    return quiet(x, y, "decision boundaries", "boundaries", line=dotted)
 
 
 def boundaries(plane: LatentPlane) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,9 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.pictures import EDGE, data_uri, rgba
-from vcviz.records import ActivationMaps, as_array
+from vcviz.figures.pictures import EDGE, data_uri, picture_axes, rgba
+from vcviz.records import ActivationMaps, as_indices
 
 _ROWS = ("image", "CAM", "infoCAM")
 _ROW_PX = 108
@@ -35,10 +33,6 @@ def plot_info_cam(
     maps : of `info_cam`
     rows : which of its images; default the first eight
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -63,8 +57,8 @@ def plot_info_cam(
     >>> [trace.name for trace in figure.data]
     ['images', 'CAM', 'infoCAM']
     """
-    chosen = _chosen(maps, rows)
-    height, width = (n + EDGE for n in maps.x.shape[-2:])
+    first = np.arange(min(8, len(maps)))
+    chosen = first if rows is None else as_indices("rows", rows, len(maps))
     # Beneath the maps the pictures are pale, so that both colours show on them.
     clear, pale = (
         np.concatenate(list(rgba(x)), axis=1) for x in (maps.x[chosen], 0.45 + 0.5 * maps.x[chosen])
@@ -79,43 +73,17 @@ def plot_info_cam(
         _overlay(maps.cam[chosen], maps, row=1, unit="score", place=0.78),
         _overlay(maps.info[chosen], maps, row=2, unit="nats", place=0.24),
     ]
-    told = [_told(maps, i) for i in chosen]
-    plain = {"showgrid": False, "showline": False, "ticks": "", "fixedrange": True}
-    n = len(chosen)
+    x, y = picture_axes(maps.x.shape[-2:], [_told(maps, i) for i in chosen], _ROWS)
+    h, w = maps.info.shape[1:]
+    title = f"{maps.name}: maps of {h} x {w} places of {maps.layer}"
     layout = {
         "height": len(_ROWS) * _ROW_PX + 120,
         "margin": {"t": 86, "b": 14, "l": 66},
-        "title": {"text": style.escape(_title(maps)), "font": {"size": 13}},
-        "xaxis": plain
-        | {
-            "tickvals": [width * (i + 0.5) - 0.5 for i in range(n)],
-            "ticktext": told,
-            "side": "top",
-            "range": [-0.5, width * n - 0.5],
-            "constrain": "domain",
-            "tickangle": 0,
-        },
-        "yaxis": plain
-        | {
-            "tickvals": [height * (i + 0.5) - 0.5 for i in range(len(_ROWS))],
-            "ticktext": list(_ROWS),
-            "range": [height * len(_ROWS) - 0.5, -0.5],
-            "scaleanchor": "x",
-            "constrain": "domain",
-        },
+        "title": {"text": style.escape(title), "font": {"size": 13}},
+        "xaxis": x | {"tickangle": 0},
+        "yaxis": y,
     }
     return style.apply(go.Figure(data, layout), theme)
-
-
-def _chosen(maps: ActivationMaps, rows: ArrayLike | None) -> NDArray[np.int64]:
-    if rows is None:
-        return np.arange(min(8, len(maps)))
-    chosen = as_array("rows", rows, 1)
-    if chosen.dtype.kind not in "iu" or len(chosen) == 0:
-        raise InputError(f"rows must be positions of images, got {chosen.dtype} {chosen.shape}")
-    if chosen.min() < 0 or chosen.max() >= len(maps):
-        raise InputError(f"rows must lie in [0, {len(maps)}), got {chosen.min()}..{chosen.max()}")
-    return chosen
 
 
 def _overlay(
@@ -155,14 +123,5 @@ def _overlay(
 def _told(maps: ActivationMaps, i: int) -> str:
     names = maps.class_names
     against = "the rest" if maps.against[i] < 0 else names[maps.against[i]]
-    lines: Sequence[str] = (
-        f"<b>{style.escape(names[maps.label[i]], 9)}</b>",
-        f"against {style.escape(against, 9)}",
-        f"{maps.difference[i]:+.1f} nats",
-    )
-    return "<br>".join(lines)
-
-
-def _title(maps: ActivationMaps) -> str:
-    h, w = maps.info.shape[1:]
-    return f"{maps.name}: maps of {h} x {w} places of {maps.layer}"
+    name, other = style.escape(names[maps.label[i]], 9), style.escape(against, 9)
+    return f"<b>{name}</b><br>against {other}<br>{maps.difference[i]:+.1f} nats"

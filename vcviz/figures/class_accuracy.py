@@ -13,6 +13,7 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
+from vcviz.figures.marks import error_bars
 from vcviz.metrics.accuracy import ClassAccuracy
 
 #: share of the distance between two classes that their bars fill
@@ -29,10 +30,6 @@ def plot_class_accuracy(
     ----------
     accuracies : one `ClassAccuracy`, or several of the same classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -113,6 +110,7 @@ def _bars(accuracy: ClassAccuracy, i: int, offset: float, width: float) -> dict[
     color, _, _ = style.run_style(i)
     low, high = accuracy.balanced_interval
     value = accuracy.accuracy
+    below, above = accuracy.interval.T
     return {
         "type": "bar",
         "x": np.arange(len(value)),
@@ -120,15 +118,9 @@ def _bars(accuracy: ClassAccuracy, i: int, offset: float, width: float) -> dict[
         "offset": offset,
         "width": width,
         "marker": {"color": color, "opacity": 0.75, "line": {"width": 0}},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": accuracy.interval[:, 1] - value,
-            "arrayminus": value - accuracy.interval[:, 0],
-            "thickness": 1.2,
-            "width": 2,
-            "color": style.NEUTRAL,
-        },
+        "error_y": error_bars(
+            above - value, value - below, thickness=1.2, width=2, color=style.NEUTRAL
+        ),
         "name": (
             f"{style.escape(accuracy.name, 40)}: balanced {accuracy.balanced:.3f} "
             f"[{low:.3f}, {high:.3f}]" + (accuracy.label_note and f", {accuracy.label_note}")

@@ -23,7 +23,6 @@ _BINS = 24
 _EDGES = 1.0, 99.0  # percentiles that the scale ends at
 KEY_PX = 104  # beside the panels
 _BAR_PX = 44
-_SHARES = np.arange(256) / 255
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,12 @@ class Colouring:
             return list(_TRUTH)
         if self.levels:
             return [style.class_color(k) for k in range(len(self.levels))]
-        share = (np.arange(_BINS) + 0.5) / _BINS
-        return [_mixed(value) for value in share]
+        return _hex(_mixed((np.arange(_BINS) + 0.5) / _BINS))
 
     def marker(self, values: NDArray[np.float64]) -> dict[str, Any]:
         """Return the properties of markers with these values; grey where there is none."""
         if not np.isfinite(values).all():
-            colors = self.rgb(values).astype(int).tolist()
-            return {"color": [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colors], "opacity": 0.85}
+            return {"color": _hex(self.rgb(values)), "opacity": 0.85}
         return {
             "color": values.astype(np.float32),
             "cmin": -0.5 if self.levels else self.low,
@@ -79,9 +76,9 @@ class Colouring:
 
     def rgb(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N, 3) colours of values, 0 to 255; grey where there is none."""
-        table = [*(self.colors if self.levels else map(_mixed, _SHARES)), style.NEUTRAL]
-        colors = np.array([style.rgb(color) for color in table], np.float64)
-        place = np.full(len(values), len(table) - 1)
+        known_colors = _rgb(self.colors) if self.levels else _mixed(np.arange(256) / 255)
+        colors = np.vstack([known_colors, _rgb([style.NEUTRAL])])
+        place = np.full(len(values), len(colors) - 1)
         known = np.isfinite(values)
         share = values[known] if self.levels else (values[known] - self.low) / self._length
         place[known] = share if self.levels else np.clip(share * 255, 0, 255)
@@ -168,12 +165,16 @@ def _lines(label: str) -> str:
     return "<br>".join(style.escape(line, 20) for line in textwrap.wrap(label, 14)[:3])
 
 
-def _mixed(share: float) -> str:
-    """Return the colour at a share of the scale."""
-    place = float(np.clip(share, 0, 1)) * (len(SCALE) - 1)
-    below = min(int(place), len(SCALE) - 2)
-    part = place - below
-    ends = (np.array(style.rgb(SCALE[below + i]), np.float64) for i in (0, 1))
-    one, other = ends
-    red, green, blue = (one + (other - one) * part).round().astype(int)
-    return f"#{red:02x}{green:02x}{blue:02x}"
+def _mixed(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N, 3) colours at shares of the scale, 0 to 255."""
+    at = shares * (len(SCALE) - 1)
+    parts = [np.interp(at, range(len(SCALE)), part) for part in _rgb(SCALE).T]
+    return np.stack(parts, axis=1).round()
+
+
+def _rgb(colors: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([style.rgb(color) for color in colors], np.float64)
+
+
+def _hex(colors: NDArray[np.float64]) -> list[str]:
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colors.astype(int).tolist()]

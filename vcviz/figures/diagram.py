@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
+from vcviz.figures.marks import Trace, error_bars, quiet
 from vcviz.metrics.calibration import BrierParts, SmoothError
 from vcviz.records import ReliabilityCurve
 
@@ -85,7 +85,7 @@ def _signed(value: float) -> str:
     return f"{'−' if value < 0 else '+'} {abs(value):.3f}"
 
 
-def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[dict[str, Any]]:
+def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[Trace]:
     """Return bars, gaps, noise and whiskers of one curve; the first has the legend.
 
     Without `details`, gaps and whiskers are shown by a click on the legend.
@@ -100,7 +100,9 @@ def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[
     bar = {"type": "bar", "x": middle, "width": width, "showlegend": legend}
     low, high = curve.band_low[filled], curve.band_high[filled]
     noise_low, noise_high = curve.consistency_low[filled], curve.consistency_high[filled]
-    extra = {} if details else {"visible": "legendonly"}
+    looks = {"color": ACCURACY, "thickness": 1.3, "width": 3}
+    whiskers = error_bars(high - accuracy, accuracy - low, **looks)
+    extra: Trace = {} if details else {"visible": "legendonly"}
     before = [] if diagram.before is None else [_outline(diagram, diagram.before, legend)]
     return [
         {
@@ -141,58 +143,31 @@ def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[
             "marker": {"color": "rgba(128,128,128,0.35)", "line": {"width": 0}},
             "hoverinfo": "skip",
         },
-        {
-            "type": "scatter",
-            "x": [0, 1],
-            "y": [0, 1],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1},
-            "name": "calibrated",
-            "showlegend": False,
-            "hoverinfo": "skip",
-        },
-        {
+        quiet([0, 1], [0, 1], "calibrated", line={"color": style.NEUTRAL, "width": 1}),
+        quiet(
+            confidence,
+            accuracy,
+            f"interval, {percent}",
+            mode="markers",
+            marker={"color": ACCURACY, "size": 5},
+            error_y=whiskers,
+            legendgroup="interval",
+            showlegend=legend,
             **extra,
-            "type": "scatter",
-            "x": confidence,
-            "y": accuracy,
-            "mode": "markers",
-            "marker": {"color": ACCURACY, "size": 5},
-            "error_y": {
-                "type": "data",
-                "symmetric": False,
-                "array": high - accuracy,
-                "arrayminus": accuracy - low,
-                "color": ACCURACY,
-                "thickness": 1.3,
-                "width": 3,
-            },
-            "name": f"interval, {percent}",
-            "legendgroup": "interval",
-            "showlegend": legend,
-            "hoverinfo": "skip",
-        },
+        ),
         *before,
     ]
 
 
-def _outline(diagram: Diagram, curve: ReliabilityCurve, legend: bool) -> dict[str, Any]:
+def _outline(diagram: Diagram, curve: ReliabilityCurve, legend: bool) -> Trace:
     """Return the tops of a curve's bars as a line, with gaps where bins are empty."""
-    return {
-        "type": "scatter",
-        "x": np.stack([curve.edges[:-1], curve.edges[1:]], axis=1).ravel(),
-        "y": np.repeat(curve.accuracy, 2),
-        "mode": "lines",
-        "line": {"width": 1.2, "color": style.NEUTRAL},
-        "name": diagram.before_text,
-        "legendgroup": "before",
-        "showlegend": legend,
-        "hoverinfo": "skip",
-        "meta": {"layer": "before"},
-    }
+    edges = np.stack([curve.edges[:-1], curve.edges[1:]], axis=1).ravel()
+    looks = {"line": {"width": 1.2, "color": style.NEUTRAL}, "legendgroup": "before"}
+    heights = np.repeat(curve.accuracy, 2)
+    return quiet(edges, heights, diagram.before_text, "before", showlegend=legend, **looks)
 
 
-def count_traces(diagram: Diagram, run: int) -> list[dict[str, Any]]:
+def count_traces(diagram: Diagram, run: int) -> list[Trace]:
     """Return the bars of counts, and the chosen part of each if rows can be chosen."""
     curve = diagram.curve
     bars = {

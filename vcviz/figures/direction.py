@@ -14,8 +14,9 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY, labels, shown_note
-from vcviz.figures.grid import Cell, cells, text_below
-from vcviz.figures.latent_traces import Layer, Trace, legend_traces
+from vcviz.figures.grid import Panels
+from vcviz.figures.latent_traces import Layer, legend_traces
+from vcviz.figures.marks import Trace, of_class, quiet, text_at
 from vcviz.figures.outlines import Range
 from vcviz.records import Marginals
 
@@ -56,10 +57,6 @@ def plot_direction(
     ranges : of the axes; default what all need, `direction_ranges`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -79,7 +76,10 @@ def plot_direction(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['anticipated', 'band', 'diagonal', 'empirical', 'key', 'quantiles', 'readout']
     """
-    return style.apply(go.Figure(**direction_spec(_listed(marginals), ranges)), theme)
+    found = one_or_several("marginals", marginals)
+    if len({(one.class_names, one.classes) for one in found}) > 1:
+        raise InputError("marginals above one another must be of the same classes")
+    return style.apply(go.Figure(**direction_spec(found, ranges)), theme)
 
 
 def direction_spec(
@@ -93,27 +93,25 @@ def direction_spec(
     found = _few(found)
     ranges = ranges or direction_ranges(found)
     first = found[0]
-    grid = cells([_PANEL_PX] * len(found), 2, gap_x=0.11, gap_y=_GAP_PX, widths=[1.35, 1.0])
-    plot = len(found) * _PANEL_PX + (len(found) - 1) * _GAP_PX
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 156,
-        "margin": {"t": 98, "b": 58, "r": 14},
-        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
-    }
-    data: list[Trace] = []
-    for one, (left, right) in zip(found, grid, strict=True):
-        data += left.place(
-            [*_densities(one), text_below([_told(one)], ranges.x[0], ranges.density[1])]
-        )
-        data += right.place([_diagonal(ranges), *_bands(one), *_quantiles(one)])
-        layout |= left.axes(*_density_axes(one, ranges)) | right.axes(*_quantile_axes(ranges))
-        layout["annotations"] += [left.heading(style.escape(one.name, 60)), _qq_heading(one, right)]
+    panels = Panels([_PANEL_PX] * len(found), 2, gap_x=0.11, gap_y=_GAP_PX, widths=[1.35, 1.0])
+    for one, (left, right) in zip(found, panels.rows, strict=True):
+        told = text_at([_told(one)], ranges.x[0], ranges.density[1], "bottom right")
+        name = style.escape(one.name, 60)
+        along = f"u·z, latent units (u: {style.escape(one.direction.label, 60)})"
+        x = {"title": {"text": along}, "range": list(ranges.x)}
+        y = {"title": {"text": "density, per latent unit"}, "range": list(ranges.density)}
+        panels.add(left, [*_densities(one), told], (x, y), name)
+        traces = [_diagonal(ranges), *_bands(one), *_quantiles(one)]
+        x = {"title": {"text": "anticipated quantile, σ"}, "range": list(ranges.law_quantile)}
+        y = {"title": {"text": "observed quantile, σ"}, "range": list(ranges.quantile)}
+        how = f" · law from {one.draws:,} draws" if one.draws else ""
+        heading = f"Q–Q against p(z|y), {one.level:.0%} band{how}".replace("%", " %")
+        panels.add(right, traces, (x, y), heading)
     layers: list[Layer] = ["anticipated", "empirical"]
-    keys = legend_traces(
-        first.class_names, first.classes, layers if _laws(found) else layers[1:], False
-    )
-    return {"data": data + grid[0][0].place(keys), "layout": layout}
+    shown = layers if any(one.has_law for one in found) else layers[1:]
+    panels.draw(panels.rows[0][0], legend_traces(first.class_names, first.classes, shown))
+    panels.frame(98, 58, legend=46, margin={"r": 14})
+    return panels.spec
 
 
 def _few(found: Sequence[Marginals]) -> Sequence[Marginals]:
@@ -148,26 +146,13 @@ def _ends(arrays: Sequence[NDArray[np.float64]]) -> Range:
     return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
 
 
-def _laws(found: Sequence[Marginals]) -> bool:
-    return any(one.has_law for one in found)
-
-
 # ---------------------------------------------------------------- traces
 
 
 def _line(one: Marginals, i: int, x: Any, y: Any, layer: str, **more: Any) -> Trace:
     k = one.classes[i]
-    return {
-        "type": "scatter",
-        "x": np.asarray(x, np.float32),
-        "y": np.asarray(y, np.float32),
-        "mode": "lines",
-        "name": labels(one.class_names, 40)[k],
-        "legendgroup": f"class {k}",
-        "showlegend": False,
-        "hoverinfo": "skip",
-        "meta": {"layer": layer, "class": k},
-    } | more
+    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    return of_class(k, one.class_names, x, y, layer, **{"hoverinfo": "skip"} | more)
 
 
 def _densities(one: Marginals) -> list[Trace]:
@@ -226,17 +211,8 @@ def _diagonal(ranges: DirectionRanges) -> Trace:
         min(ranges.law_quantile[0], ranges.quantile[0]),
         max(ranges.law_quantile[1], ranges.quantile[1]),
     ]
-    return {
-        "type": "scatter",
-        "x": ends,
-        "y": ends,
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 1},
-        "name": "the law holds",
-        "showlegend": False,
-        "hoverinfo": "skip",
-        "meta": {"layer": "diagonal"},
-    }
+    line = {"color": style.NEUTRAL, "width": 1}
+    return quiet(ends, ends, "the law holds", "diagonal", line=line)
 
 
 def _told(one: Marginals) -> str:
@@ -256,33 +232,3 @@ def _told(one: Marginals) -> str:
 def _interval(one: Marginals, i: int) -> str:
     low, high = one.distance_interval[i]
     return f"{one.distance[i]:.2f} [{low:.2f}, {high:.2f}]"
-
-
-# ---------------------------------------------------------------- axes
-
-
-def _density_axes(one: Marginals, ranges: DirectionRanges) -> tuple[dict[str, Any], dict[str, Any]]:
-    label = style.escape(one.direction.label, 60)
-    x = {"title": {"text": f"u·z, latent units (u: {label})"}, "range": list(ranges.x)}
-    y = {"title": {"text": "density, per latent unit"}, "range": list(ranges.density)}
-    return x, y
-
-
-def _quantile_axes(ranges: DirectionRanges) -> tuple[dict[str, Any], dict[str, Any]]:
-    x = {"title": {"text": "anticipated quantile, σ"}, "range": list(ranges.law_quantile)}
-    y = {"title": {"text": "observed quantile, σ"}, "range": list(ranges.quantile)}
-    return x, y
-
-
-def _qq_heading(one: Marginals, cell: Cell) -> dict[str, Any]:
-    how = f" · law from {one.draws:,} draws" if one.draws else ""
-    return cell.heading(f"Q–Q against p(z|y), {one.level:.0%} band{how}".replace("%", " %"))
-
-
-def _listed(found: Marginals | Sequence[Marginals]) -> list[Marginals]:
-    listed = one_or_several("marginals", found)
-    if any(
-        (m.class_names, m.classes) != (listed[0].class_names, listed[0].classes) for m in listed
-    ):
-        raise InputError("marginals above one another must be of the same classes")
-    return listed

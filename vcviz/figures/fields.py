@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, grid_of
-from vcviz.figures.latent_traces import Trace, legend_traces
+from vcviz.figures.grid import side_by_side
+from vcviz.figures.latent_traces import legend_traces
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.figures.pictures import data_uri
 from vcviz.figures.regions import plane_axes, plane_image, plane_points
 from vcviz.geometry.contours import level_line
@@ -45,10 +46,6 @@ def plot_field(
     max_points : most latents drawn in a panel, evenly from the classes, and most crosses
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -69,20 +66,9 @@ def plot_field(
     ['bar', 'key', 'log_ratio', 'points']
     """
     found = one_or_several("fields", fields)
-    n_rows, columns = grid_of(len(found), columns)
-    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.34 / columns, gap_y=_GAP_PX)
-    plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 166,
-        "width": 90 + 560 * columns,
-        "margin": {"t": 106, "b": 60, "r": 110},
-        "legend": {"orientation": "h", "y": 1 + 50 / plot, "yanchor": "bottom", "x": 0},
-    }
-    data: list[Trace] = []
+    panels, places = side_by_side(len(found), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.34)
     thresholds = [field for field in found if field.threshold is not None]
-    for i, field in enumerate(found):
-        cell = grid[i // columns][i % columns]
+    for i, ((cell,), field) in enumerate(zip(places, found, strict=True)):
         layers = [field_trace(field), *plane_points(field, max_points)]
         if strangers is not None and field.projection is not None:
             rows = np.linspace(0, len(strangers) - 1, min(max_points, len(strangers))).astype(int)
@@ -93,13 +79,14 @@ def plot_field(
         high = cell.x_domain[1]
         middle = sum(cell.y_domain) / 2
         layers.append(field_bar(field, x=high + 0.01, y=middle, length=np.ptp(cell.y_domain)))
-        data += cell.place(layers)
-        layout |= cell.axes(*plane_axes(field, cell.suffix))
         told = [threshold_text(field)] if field.threshold is not None else []
-        layout["annotations"].append(cell.heading(style.escape(field.name, 60), *told))
+        axes = plane_axes(field, cell.suffix)
+        panels.add(cell, layers, axes, style.escape(field.name, 60), *told)
     names = next((f.latents.class_names for f in found if f.latents is not None), ())
-    data += grid[0][0].place(legend_traces(names, range(len(names)), [], False))
-    return style.apply(go.Figure(data, layout), theme)
+    panels.draw(places[0][0], legend_traces(names, range(len(names))))
+    width = 90 + 560 * len(panels.rows[0])
+    panels.frame(106, 60, legend=50, width=width, margin={"r": 110})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def field_trace(field: PlaneField, limits: tuple[float, float] | None = None) -> Trace:
@@ -150,12 +137,13 @@ def field_bar(
         low = -high
         clear = [[0.4999, style.faint(FEWER, 0)], [0.5001, style.faint(MORE, 0)]]
         scale = [[0, style.faint(FEWER, _STRONGEST)], *clear, [1, style.faint(MORE, _STRONGEST)]]
-    return {
-        "type": "scatter",
-        "x": [None],
-        "y": [None],
-        "mode": "markers",
-        "marker": {
+    return quiet(
+        [None],
+        [None],
+        "colours",
+        "bar",
+        mode="markers",
+        marker={
             "color": [low],
             "cmin": low,
             "cmax": high,
@@ -175,11 +163,7 @@ def field_bar(
                 "tickfont": {"size": 11},
             },
         },
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "name": "colours",
-        "meta": {"layer": "bar"},
-    }
+    )
 
 
 def threshold_line(field: PlaneField) -> Trace:
@@ -187,16 +171,9 @@ def threshold_line(field: PlaneField) -> Trace:
     if field.threshold is None:
         raise InputError("this field has no threshold; take one from score_plane")
     line = level_line(field.values, field.x, field.y, field.threshold).astype(np.float32)
-    return {
-        "type": "scatter",
-        "x": line[:, 0],
-        "y": line[:, 1],
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 2, "dash": "dashdot"},
-        "name": f"accepts {field.tpr:.0%} of the known".replace("%", " %"),
-        "hoverinfo": "skip",
-        "meta": {"layer": "fpr95"},
-    }
+    name = f"accepts {field.tpr:.0%} of the known".replace("%", " %")
+    looks = {"color": style.NEUTRAL, "width": 2, "dash": "dashdot"}
+    return scatter(line[:, 0], line[:, 1], name, "fpr95", line=looks, hoverinfo="skip")
 
 
 def threshold_note(field: PlaneField) -> str:
@@ -231,15 +208,15 @@ def stranger_trace(
     """
     points = np.asarray(points, np.float32)
     numbers = np.arange(len(points)) if rows is None else np.asarray(rows)
-    return {
-        "type": "scatter",
-        "x": points[:, 0],
-        "y": points[:, 1],
-        "mode": "markers",
-        "marker": {"symbol": "x-thin", "size": 7, "line": {"color": style.NEUTRAL, "width": 1.4}},
-        "customdata": numbers[:, None].astype(np.int32),
-        "name": style.escape(name, 40),
-        "showlegend": legend,
-        "hovertemplate": "<b>%{fullData.name}</b> · row %{customdata[0]:d}<extra></extra>",
-        "meta": {"layer": "strangers"},
-    }
+    cross = {"symbol": "x-thin", "size": 7, "line": {"color": style.NEUTRAL, "width": 1.4}}
+    return scatter(
+        points[:, 0],
+        points[:, 1],
+        style.escape(name, 40),
+        "strangers",
+        mode="markers",
+        marker=cross,
+        customdata=numbers[:, None].astype(np.int32),
+        showlegend=legend,
+        hovertemplate="<b>%{fullData.name}</b> · row %{customdata[0]:d}<extra></extra>",
+    )

@@ -14,6 +14,9 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Places, class_places, labels
+from vcviz.figures.fit_panel import bias_trace
+from vcviz.figures.grid import legend_above
+from vcviz.figures.marks import error_bars
 from vcviz.records import LatentFit
 
 Statistic = Literal["kl", "energy", "auc", "whitened_variance"]
@@ -51,10 +54,6 @@ def plot_latent_fit(
     statistic : "kl" (nats), "energy", "auc" or "whitened_variance"; `LatentFit` says what each is
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -75,7 +74,13 @@ def plot_latent_fit(
     """
     if statistic not in _SCALES:
         raise unknown("statistic", statistic, _SCALES)
-    fits = _listed(fits)
+    fits = one_or_several("fits", fits)
+    for fit in fits[1:]:
+        if fit.class_names != fits[0].class_names:
+            raise InputError(
+                f"fits in one figure must have the same classes; {fits[0].name!r} and "
+                f"{fit.name!r} differ"
+            )
     scale, names = _SCALES[statistic], fits[0].class_names
     at = class_places(names, np.sum([_badness(fit, statistic) for fit in fits], axis=0))
     data = [_dots(fit, i, len(fits), statistic, scale, at) for i, fit in enumerate(fits)]
@@ -88,7 +93,7 @@ def plot_latent_fit(
         "height": 380,
         "xaxis": at.axis,
         "yaxis": {"title": {"text": scale.title}, "type": "log" if log else "linear"},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1.02),
         "annotations": [],
         "shapes": [],
     }
@@ -102,7 +107,9 @@ def plot_latent_fit(
         layout["yaxis"]["rangemode"] = "tozero"
     _mark_ideal(layout, scale, log)
     if statistic == "kl":
-        data += [_expected(fit, at) for fit in fits if np.isfinite(fit.kl_bias).any()][:1]
+        x, known = at.x[at.named], [fit for fit in fits if np.isfinite(fit.kl_bias).any()]
+        name = {"name": "if p(z|y) holds, for so few rows"}
+        data += [bias_trace(x, fit.kl_bias[at.named], size=12) | name for fit in known[:1]]
     if lines := _told(fits, statistic):  # above the legend, which stands above the ∞
         top = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 1}
         told = {"yanchor": "bottom", "align": "left", "showarrow": False, "yshift": 52}
@@ -144,32 +151,6 @@ def _told(fits: Sequence[LatentFit], statistic: str) -> list[str]:
     return found
 
 
-def _expected(fit: LatentFit, at: Places) -> dict[str, Any]:
-    """Return what the KL is on average if the law holds, for each class's number of rows."""
-    return {
-        "type": "scatter",
-        "x": at.x[at.named],
-        "y": fit.kl_bias[at.named],
-        "mode": "markers",
-        "marker": {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": 12,
-                   "line": {"width": 1.5}},
-        "hovertemplate": "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>",
-        "name": "if p(z|y) holds, for so few rows",
-        "meta": {"layer": "bias"},
-    }  # fmt: skip
-
-
-def _listed(fits: LatentFit | Sequence[LatentFit]) -> list[LatentFit]:
-    found = one_or_several("fits", fits)
-    for fit in found[1:]:
-        if fit.class_names != found[0].class_names:
-            raise InputError(
-                f"fits in one figure must have the same classes; {found[0].name!r} and "
-                f"{fit.name!r} differ"
-            )
-    return found
-
-
 def _dots(
     fit: LatentFit, i: int, n: int, statistic: str, scale: _Scale, at: Places
 ) -> dict[str, Any]:
@@ -187,6 +168,7 @@ def _dots(
     alone = n == 1
     shift = 0.0 if alone else _SPREAD * (i / (n - 1) - 0.5)
     told = np.column_stack([interval, fit.count])
+    low, high = interval.T
     return {
         "type": "scatter",
         "x": at.x + np.where(named, shift, 0),
@@ -199,15 +181,13 @@ def _dots(
             "symbol": [(style.class_symbol(k) if alone else symbol) + hollow[k] for k in classes],
             "size": 9 if named.all() else np.where(named, 9, 3).tolist(),
         },
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": np.maximum(interval[:, 1] - values, 0),
-            "arrayminus": np.maximum(values - interval[:, 0], 0),
-            "color": style.NEUTRAL if alone else color,
-            "thickness": 1.4,
-            "width": 4,
-        },
+        "error_y": error_bars(
+            np.maximum(high - values, 0),
+            np.maximum(values - low, 0),
+            color=style.NEUTRAL if alone else color,
+            thickness=1.4,
+            width=4,
+        ),
         "name": f"{style.escape(fit.name, 40)}, mean {fit.mean(statistic):.3g}{scale.unit}",
         "showlegend": True,
         "text": labels(fit.class_names, 40),

@@ -39,6 +39,11 @@ def gates_beneath(names: Sequence[str], gates: Sequence[Gates], top: float) -> d
     }
 
 
+def norm_name(norm: str) -> str:
+    """Return a norm as people write it."""
+    return {"linf": "L∞", "l2": "L2"}.get(norm, style.escape(norm))
+
+
 def _told(gates: Gates) -> str:
     tried = [gate for gate in gates if gate.passed is not None]
     parts = [f"{len(tried) - len(gates.failed)} of {len(tried)} hold"]

@@ -1,4 +1,4 @@
-"""Panels in rows and columns with their axes, as the plain layout of a plotly figure."""
+"""Panels in rows and columns with their axes, as the plain data and layout of a plotly figure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vcviz.base.options import check_count
+from vcviz.figures.marks import Trace
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,6 @@ class Cell:
     """A place for a panel: the numbers of its axes and their domains (shares of the plot)."""
 
     number: int
-    row: int
-    column: int
     x_domain: tuple[float, float]
     y_domain: tuple[float, float]
 
@@ -24,7 +23,12 @@ class Cell:
         """What plotly appends to ``xaxis``, ``x``, …: nothing for the first."""
         return "" if self.number == 1 else str(self.number)
 
-    def place(self, traces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    @property
+    def leftmost(self) -> bool:
+        """Whether nothing stands to the left: the place for the title of an axis."""
+        return self.x_domain[0] == 0
+
+    def place(self, traces: Sequence[Trace]) -> list[Trace]:
         """Return the traces, drawn in this cell."""
         return [t | {"xaxis": f"x{self.suffix}", "yaxis": f"y{self.suffix}"} for t in traces]
 
@@ -51,73 +55,137 @@ class Cell:
         }
 
 
-def grid_of(n: int, columns: int) -> tuple[int, int]:
-    """Return the rows and columns of `n` panels, side by side up to so many `columns`."""
-    columns = min(check_count("columns", columns), n)
-    return -(-n // columns), columns
-
-
-def cells(
-    heights: Sequence[float],
-    columns: int,
-    *,
-    gap_x: float,
-    gap_y: float | Sequence[float],
-    widths: Sequence[float] | None = None,
-) -> list[list[Cell]]:
-    """Return rows of cells from the top.
+class Panels:
+    """A figure of panels, filled one after another.
 
     Parameters
     ----------
-    heights : one a row, in any unit; with the gaps they fill the plot
+    heights : pixels of each row
     columns : cells in a row
     gap_x : space between columns as a share of the plot's width
-    gap_y : space beneath each row but the last, in the unit of `heights`; one for all or one each
+    gap_y : pixels beneath each row but the last; one for all or one each
     widths : one a column, in any unit; default equal
+
+    Attributes
+    ----------
+    rows : the cells, row by row from the top
+    height : pixels from the top of the first row to the bottom of the last
+    data, layout : the traces and the layout so far
     """
-    gaps = [gap_y] * len(heights) if isinstance(gap_y, (int, float)) else list(gap_y)
-    total = sum(heights) + sum(gaps[: len(heights) - 1])
-    widths = widths or [1.0] * columns
-    free = (1 - gap_x * (columns - 1)) / sum(widths)
-    rows, top = [], total
-    for r, height in enumerate(heights):
-        left, row = 0.0, []
-        for c, width in enumerate(widths):
-            x = (left, min(left + free * width, 1.0))
-            y = (max((top - height) / total, 0.0), top / total)
-            row.append(Cell(r * columns + c + 1, r, c, x, y))
-            left += free * width + gap_x
-        rows.append(row)
-        top -= height + (gaps[r] if r < len(heights) - 1 else 0)
-    return rows
+
+    def __init__(
+        self,
+        heights: Sequence[float],
+        columns: int,
+        *,
+        gap_x: float,
+        gap_y: float | Sequence[float] = 0,
+        widths: Sequence[float] | None = None,
+    ) -> None:
+        gaps = [gap_y] * len(heights) if isinstance(gap_y, (int, float)) else list(gap_y)
+        self.height = total = sum(heights) + sum(gaps[: len(heights) - 1])
+        self.data: list[Trace] = []
+        self.layout: dict[str, Any] = {"annotations": []}
+        widths = widths or [1.0] * columns
+        free = (1 - gap_x * (columns - 1)) / sum(widths)
+        self.rows: list[list[Cell]] = []
+        top = total
+        for r, height in enumerate(heights):
+            left, row = 0.0, []
+            for c, width in enumerate(widths):
+                x = (left, min(left + free * width, 1.0))
+                y = (max((top - height) / total, 0.0), top / total)
+                row.append(Cell(r * columns + c + 1, x, y))
+                left += free * width + gap_x
+            self.rows.append(row)
+            top -= height + (gaps[r] if r < len(heights) - 1 else 0)
+
+    def add(
+        self,
+        cell: Cell,
+        traces: Sequence[Trace],
+        axes: tuple[dict[str, Any], dict[str, Any]],
+        *heading: str,
+        shift: float | None = None,
+    ) -> None:
+        """Draw traces in a cell, with its (x, y) axes and lines above it, `shift` pixels higher."""
+        self.draw(cell, traces)
+        self.layout |= cell.axes(*axes)
+        if heading:
+            note = cell.heading(*heading) | ({} if shift is None else {"yshift": shift})
+            self.layout["annotations"].append(note)
+
+    def draw(self, cell: Cell, traces: Sequence[Trace]) -> None:
+        """Draw further traces in a cell."""
+        self.data += cell.place(traces)
+
+    def frame(
+        self, top: float, bottom: float, *, legend: float | None = None, **layout: Any
+    ) -> None:
+        """Set size and margins.
+
+        Parameters
+        ----------
+        top, bottom : pixels of the margins
+        legend : pixels from the panels up to the legend; default plotly's own place
+        layout : further properties; `margin` is added to
+        """
+        margin = {"t": top, "b": bottom} | layout.pop("margin", {})
+        self.layout |= {"height": self.height + top + bottom, "margin": margin}
+        if legend is not None:
+            self.layout["legend"] = legend_above(1 + legend / self.height)
+        self.layout |= layout
+
+    def room_beneath(self, pixels: float) -> float:
+        """Make a framed figure so many pixels higher, empty beneath; return the plot's height.
+
+        The panels, their legend and all between them keep their size.
+        """
+        share = self.height / (self.height + pixels)
+        for name, axis in self.layout.items():
+            if name.startswith("yaxis"):
+                axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
+        self.layout["legend"]["y"] = 1 + (self.layout["legend"]["y"] - 1) * share
+        self.layout["height"] += pixels
+        self.height += pixels
+        return self.height
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The figure as plain data and layout."""
+        return {"data": self.data, "layout": self.layout}
 
 
-def beside(
-    y_domain: tuple[float, float], n: int, *, gap_x: float, first: int, row: int
-) -> list[Cell]:
+def side_by_side(
+    n: int, columns: int, heights: Sequence[float], gaps: Sequence[float], *, gap_x: float
+) -> tuple[Panels, list[list[Cell]]]:
+    """Return a figure of `n` panels in rows, and the cells of each panel from the top.
+
+    Parameters
+    ----------
+    n, columns : panels, and how many stand in a row at most
+    heights, gaps : pixels of the cells that a panel is made of, and beneath each of them
+    gap_x : space between all columns together, as a share of the plot's width
+    """
+    columns, k = min(check_count("columns", columns), n), len(heights)
+    n_rows = -(-n // columns)
+    panels = Panels([*heights] * n_rows, columns, gap_x=gap_x / columns, gap_y=[*gaps] * n_rows)
+    rows = [panels.rows[i : i + k] for i in range(0, len(panels.rows), k)]
+    return panels, [list(stack) for row in rows for stack in zip(*row, strict=True)][:n]
+
+
+def legend_above(y: float) -> dict[str, Any]:
+    """Return a legend in lines whose lower edge is at `y`, a share of the plot's height."""
+    return {"orientation": "h", "y": y, "yanchor": "bottom", "x": 0}
+
+
+def beside(y_domain: tuple[float, float], n: int, *, gap_x: float, first: int) -> list[Cell]:
     """Return `n` cells across the whole width, numbered from `first`, for a row of its own."""
     width = (1 - gap_x * (n - 1)) / n
     lefts = [i * (width + gap_x) for i in range(n)]
     return [
-        Cell(first + i, row, i, (left, min(left + width, 1.0)), y_domain)
-        for i, left in enumerate(lefts)
+        Cell(first + i, (left, min(left + width, 1.0)), y_domain) for i, left in enumerate(lefts)
     ]
-
-
-def room_beneath(layout: dict[str, Any], pixels: float) -> float:
-    """Make a figure so many pixels higher, empty beneath its panels; return the height of the plot.
-
-    The panels, their legend and all between them keep their size.
-    """
-    margin, legend = layout["margin"], layout["legend"]
-    plot = layout["height"] - margin["t"] - margin["b"]
-    share = plot / (plot + pixels)
-    for name, axis in layout.items():
-        if name.startswith("yaxis"):
-            axis["domain"] = [1 - share * (1 - bound) for bound in axis["domain"]]
-    legend["y"] = 1 + (legend["y"] - 1) * share
-    layout["height"] += pixels
-    return float(plot + pixels)
 
 
 def stacked(cell: Cell, n: int, *, gap: float, first: int) -> list[Cell]:
@@ -126,41 +194,6 @@ def stacked(cell: Cell, n: int, *, gap: float, first: int) -> list[Cell]:
     step = (high - low) / n
     tops = [high - i * step for i in range(n)]
     return [
-        Cell(
-            first + i,
-            cell.row,
-            cell.column,
-            cell.x_domain,
-            (max(top - step * (1 - gap * (i < n - 1)), 0.0), top),
-        )
+        Cell(first + i, cell.x_domain, (max(top - step * (1 - gap * (i < n - 1)), 0.0), top))
         for i, top in enumerate(tops)
     ]
-
-
-def text_above(lines: Sequence[str], x: float, y: float) -> dict[str, Any]:
-    """Return text that stands on the point (x, y), as a trace.
-
-    A trace, not an annotation: frames can change it without redrawing the figure.
-    """
-    return _text(lines, x, y, "top right")
-
-
-def text_below(lines: Sequence[str], x: float, y: float) -> dict[str, Any]:
-    """Return text that hangs from the point (x, y), as a trace."""
-    return _text(lines, x, y, "bottom right")
-
-
-def _text(lines: Sequence[str], x: float, y: float, position: str) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "x": [x],
-        "y": [y],
-        "mode": "text",
-        "text": ["<br>".join(lines)],
-        "textposition": position,
-        "cliponaxis": False,
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "name": "readout",
-        "meta": {"layer": "readout"},
-    }

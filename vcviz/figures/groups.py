@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import Panels
+from vcviz.figures.marks import Trace
 
-_ROW_PX, _GAP_PX = 30, 0
+_ROW_PX = 30
 
 
 def plot_groups(
@@ -35,58 +37,72 @@ def plot_groups(
         raise InputError("plot_groups needs at least one group with a metric")
     metrics = list(dict.fromkeys(m for group in values.values() for m in group))
     names = list(values)
-    height = _ROW_PX * len(names) + 20
-    (row,) = cells([height], len(metrics), gap_x=0.16 / len(metrics), gap_y=_GAP_PX)
+    panels = Panels([_ROW_PX * len(names) + 20], len(metrics), gap_x=0.16 / len(metrics))
     labels = [style.escape(name, 60) for name in names]
-    data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {
-        "height": height + 108,
-        "margin": {"t": 44, "b": 58, "l": 20},
-        "showlegend": False,
-    }
-    for place, (cell, metric) in enumerate(zip(row, metrics, strict=True)):
+    for cell, metric in zip(panels.rows[0], metrics, strict=True):
+        traces: list[Trace] = []
         for i, name in enumerate(names):
             runs = np.asarray(values[name].get(metric, ()), float)
             if not len(runs):
                 continue
             reach = (intervals or {}).get(name, {}).get(metric, np.nan)
-            data += cell.place([_runs(runs, i, labels[i]), _mean(runs, reach, i, labels[i])])
-        x_axis = {"nticks": 5, "tickformat": "~r"}
-        y_axis: dict[str, Any] = {
-            "tickvals": list(range(len(names))),
-            "ticktext": labels if place == 0 else [""] * len(names),
-            "range": [len(names) - 0.5, -0.5],
-            "ticks": "",
-        }
-        layout |= cell.axes(x_axis, y_axis)
-        layout.setdefault("annotations", []).append(
-            cell.heading(style.escape((titles or {}).get(metric, metric)))
-        )
-    return style.apply(go.Figure(data, layout), theme)
+            known = np.isfinite(reach)
+            text = f" ± {reach:.2g} (95 %, {len(runs)} runs)" if known else ""
+            told = f"{labels[i]}<br>one run", f"{labels[i]}<br>mean %{{x:.4g}}{text}"
+            traces += group_dots(i, runs, runs.mean(), reach if known else 0, told, spread=0.12)
+        axes = {"nticks": 5, "tickformat": "~r"}, groups_axis(labels, named=cell.leftmost)
+        panels.add(cell, traces, axes, style.escape((titles or {}).get(metric, metric)))
+    height, margin = panels.height + 108, {"l": 20}
+    panels.frame(44, 58, height=height, margin=margin, showlegend=False)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
-def _runs(runs: np.ndarray, i: int, label: str) -> dict[str, Any]:
-    spread = np.linspace(-0.12, 0.12, len(runs)) if len(runs) > 1 else [0.0]
+def groups_axis(labels: Sequence[str], *, named: bool) -> dict[str, Any]:
+    """Return the axis of groups, the first at the top; not `named` beside other panels."""
+    n = len(labels)
     return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": runs,
-        "y": i + np.asarray(spread),
-        "marker": {"size": 4, "color": style.run_style(i)[0], "opacity": 0.45},
-        "hovertemplate": f"{label}<br>one run: %{{x:.4g}}<extra></extra>",
+        "tickvals": list(range(n)),
+        "ticktext": list(labels) if named else [""] * n,
+        "range": [n - 0.5, -0.5],
+        "ticks": "",
     }
 
 
-def _mean(runs: np.ndarray, reach: float, i: int, label: str) -> dict[str, Any]:
+def group_dots(
+    i: int,
+    runs: Sequence[float] | NDArray[np.float64],
+    mean: float,
+    reach: float,
+    told: tuple[str, str],
+    *,
+    spread: float,
+) -> list[Trace]:
+    """Return a small dot for each run of the `i`-th group, and a large one with the interval.
+
+    Parameters
+    ----------
+    runs, mean, reach : values, their mean and the half width of its interval
+    told : what a run is called when pointed at, before its value, and what the mean says
+    spread : of the runs' places, in rows
+    """
     color, _, symbol = style.run_style(i)
-    known = np.isfinite(reach)
-    text = f" ± {reach:.2g} (95 %, {len(runs)} runs)" if known else ""
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [runs.mean()],
-        "y": [i],
-        "error_x": {"array": [reach if known else 0], "color": color, "thickness": 1.5, "width": 5},
-        "marker": {"size": 10, "color": color, "symbol": symbol},
-        "hovertemplate": f"{label}<br>mean %{{x:.4g}}{text}<extra></extra>",
-    }
+    places = np.linspace(-spread, spread, len(runs)) if len(runs) > 1 else np.zeros(1)
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": runs,
+            "y": i + places,
+            "marker": {"size": 4, "color": color, "opacity": 0.45},
+            "hovertemplate": f"{told[0]}: %{{x:.4g}}<extra></extra>",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [mean],
+            "y": [i],
+            "error_x": {"array": [reach], "color": color, "thickness": 1.5, "width": 5},
+            "marker": {"size": 10, "color": color, "symbol": symbol},
+            "hovertemplate": f"{told[1]}<extra></extra>",
+        },
+    ]

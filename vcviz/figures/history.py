@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from vcviz.base.errors import InputError, clip
 from vcviz.base.titles import run_titles
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, grid_of
+from vcviz.figures.grid import side_by_side
 
 History = Sequence[Mapping[str, Any]]
 
@@ -45,10 +45,6 @@ def plot_history(
     columns : panels in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -67,20 +63,10 @@ def plot_history(
     (17, 'epoch')
     """
     histories = _named(runs)
-    panels = _panels(histories)
-    n_rows, columns = grid_of(len(panels), columns)
-    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.2 / columns, gap_y=_GAP_PX)
-    plot = n_rows * _PANEL_PX + (n_rows - 1) * _GAP_PX
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 146,
-        "margin": {"t": 90, "b": 56, "r": 12},
-        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
-    }
-    data: list[dict[str, Any]] = []
+    terms = _terms(histories)
+    panels, places = side_by_side(len(terms), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.2)
     labelled: set[int] = set()
-    for p, (title, keys) in enumerate(panels.items()):
-        cell = grid[p // columns][p % columns]
+    for (cell,), (title, keys) in zip(places, terms.items(), strict=True):
         lines = []
         for i, (name, history) in enumerate(histories.items()):
             for key in keys:
@@ -89,12 +75,12 @@ def plot_history(
                     line["showlegend"] = i not in labelled and line["opacity"] == 1.0
                     labelled |= {i} if line["showlegend"] else set()
                     lines.append(line)
-        data += cell.place(lines)
         unit = _UNITS.get(keys[0].rsplit("/", 1)[-1], "nats")
-        layout |= cell.axes({"title": {"text": "epoch"}}, {"title": {"text": unit}})
+        axes = {"title": {"text": "epoch"}}, {"title": {"text": unit}}
         small = ["faint: training rows"] if any(k.startswith("probe_train/") for k in keys) else []
-        layout["annotations"].append(cell.heading(style.escape(title), *small))
-    return style.apply(go.Figure(data, layout), theme)
+        panels.add(cell, lines, axes, style.escape(title), *small)
+    panels.frame(90, 56, legend=46, margin={"r": 12})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def _named(runs: Any) -> dict[str, History]:
@@ -116,7 +102,7 @@ def _named(runs: Any) -> dict[str, History]:
     return found
 
 
-def _panels(histories: Mapping[str, History]) -> dict[str, list[str]]:
+def _terms(histories: Mapping[str, History]) -> dict[str, list[str]]:
     """Return panel title -> keys: one panel a loss term, one a score whatever its rows."""
     keys: dict[str, None] = {}
     for history in histories.values():

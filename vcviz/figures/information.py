@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.base.errors import InputError, clip
 from vcviz.figures import theme as style
+from vcviz.figures.grid import legend_above
+from vcviz.figures.marks import Trace, error_bars, quiet, scatter
 from vcviz.metrics.information import Information
 from vcviz.records import as_float
 
@@ -38,10 +40,6 @@ def plot_information(
     entropy : (R,) entropies of the labels H(Y), nats, which no information exceeds
     title : of the setting
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -73,7 +71,7 @@ def plot_information(
         "xaxis": x,
         "yaxis": y,
         "margin": {"t": 74},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1.02),
     }
     return style.apply(go.Figure(data, layout), theme)
 
@@ -84,7 +82,7 @@ def information_lines(
     truth: ArrayLike | None = None,
     entropy: ArrayLike | None = None,
     now: float | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Trace]:
     """Return the traces of `plot_information`; `now` marks a value of the setting."""
     data = [_estimate(at, name, found, i) for i, (name, found) in enumerate(estimates.items())]
     if entropy is not None:
@@ -92,21 +90,9 @@ def information_lines(
     if truth is not None:
         data.append(_reference(at, truth, "true I(X; Y)", "solid"))
     if now is not None:
-        _, high = _span(estimates)
-        data.append(
-            {
-                "type": "scatter",
-                "x": [now, now],
-                "y": [0, high],
-                "mode": "lines",
-                "line": {"color": style.NEUTRAL, "width": 8},
-                "opacity": 0.25,
-                "hoverinfo": "skip",
-                "showlegend": False,
-                "name": "now",
-                "meta": {"layer": "now"},
-            }
-        )
+        line = {"color": style.NEUTRAL, "width": 8}
+        ends = [0, _span(estimates)[1]]
+        data.append(quiet([now, now], ends, "now", "now", line=line, opacity=0.25))
     return data
 
 
@@ -130,7 +116,7 @@ def pointwise_bars(
     y: NDArray[np.int64],
     class_names: Sequence[str],
     highest: float,
-) -> list[dict[str, Any]]:
+) -> list[Trace]:
     """Return a histogram of pointwise information, nats, the classes stacked in their colours.
 
     Parameters
@@ -164,25 +150,12 @@ def pointwise_bars(
             }
         )
         base += share
-    bars.append(
-        {
-            "type": "scatter",
-            "x": [float(information.mean())] * 2,
-            "y": [0, 1],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 2, "dash": "dash"},
-            "name": "mean",
-            "hoverinfo": "skip",
-            "showlegend": False,
-            "meta": {"layer": "mean"},
-        }
-    )
-    return bars
+    dashed = {"color": style.NEUTRAL, "width": 2, "dash": "dash"}
+    mean = quiet([float(information.mean())] * 2, [0, 1], "mean", "mean", line=dashed)
+    return [*bars, mean]
 
 
-def _estimate(
-    at: NDArray[np.float64], name: str, found: Sequence[Information], i: int
-) -> dict[str, Any]:
+def _estimate(at: NDArray[np.float64], name: str, found: Sequence[Information], i: int) -> Trace:
     color, dash, symbol = style.run_style(i)
     numbers = np.array([(e.estimate, *e.interval) for e in found])
     estimate, low, high = np.where(np.isfinite(numbers), numbers, np.nan).T
@@ -196,14 +169,7 @@ def _estimate(
         "mode": "lines+markers",
         "line": {"color": color, "dash": dash, "width": 1.6},
         "marker": {"symbol": symbol, "size": 7},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": high - estimate,
-            "arrayminus": estimate - low,
-            "thickness": 1.4,
-            "width": 3,
-        },
+        "error_y": error_bars(high - estimate, estimate - low, thickness=1.4, width=3),
         "name": style.escape(name, 40),
         # A legend with any groups stacks whatever has none.
         "legendgroup": f"estimate {i}",
@@ -216,18 +182,11 @@ def _estimate(
     }
 
 
-def _reference(at: NDArray[np.float64], values: ArrayLike, name: str, dash: str) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "x": at,
-        "y": as_float(name, values, 1, np.float64),
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 2.5 if dash == "solid" else 1.5, "dash": dash},
-        "name": name,
-        "legendgroup": name,
-        "hovertemplate": f"{name}: %{{y:.3f}} nats<extra></extra>",
-        "meta": {"layer": "reference"},
-    }
+def _reference(at: NDArray[np.float64], values: ArrayLike, name: str, dash: str) -> Trace:
+    y = as_float(name, values, 1, np.float64)
+    line = {"color": style.NEUTRAL, "width": 2.5 if dash == "solid" else 1.5, "dash": dash}
+    told = f"{name}: %{{y:.3f}} nats<extra></extra>"
+    return scatter(at, y, name, "reference", line=line, legendgroup=name, hovertemplate=told)
 
 
 def _span(estimates: Mapping[str, Sequence[Information]]) -> tuple[float, float]:

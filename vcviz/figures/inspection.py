@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vcviz.base.arguments import takes_records
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
-from vcviz.figures.latent_traces import Trace
+from vcviz.figures.grid import Panels
+from vcviz.figures.marks import Trace
 from vcviz.metrics.ood import METHODS
 from vcviz.records import Inspection
 
@@ -29,10 +29,6 @@ def plot_inspection(inspection: Inspection, *, theme: style.Theme = "auto") -> g
     ----------
     inspection : see `vcviz.metrics.inspect_row`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Notes
     -----
@@ -56,14 +52,18 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
 
     Two traces of bars whatever the sample; without a law the second has no bars.
     """
-    shown = _shown(one)
-    left, right = cells([1], 2, gap_x=0.08, gap_y=0)[0]
-    height = _BAR_PX * len(shown)
-    places = list(range(len(shown)))
+    best = np.argsort(-one.log_probs, kind="stable")[:MOST_CLASSES]
+    shown = sorted({*best.tolist(), one.label})
+    names = [style.escape(one.class_names[k], 18) for k in shown]
+    panels = Panels([_BAR_PX * len(shown)], 2, gap_x=0.08)
+    left, right = panels.rows[0]
     y = {
         "range": [len(shown) - 0.5, -0.5],
-        "tickvals": places,
-        "ticktext": [_tick(one, k) for k in shown],
+        "tickvals": list(range(len(shown))),
+        "ticktext": [
+            f"<b>{name}</b> (label)" if k == one.label else name
+            for k, name in zip(shown, names, strict=True)
+        ],
         "showgrid": False,
         "fixedrange": True,
     }
@@ -74,19 +74,18 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
         "fixedrange": True,
     }
     probs = np.exp(one.log_probs[shown])
-    data = left.place([_bars(one, shown, probs, 0.0, [_percent(p) for p in probs], "probability")])
-    layout = {"annotations": [], "height": height + 112, "bargap": 0.25}
-    layout |= {"margin": {"t": 54, "b": 48, "r": 14}, "showlegend": False}
-    layout |= left.axes(x, y)
-    layout["annotations"] = [left.heading(*headline(one))]
+    bars = _bars(one, shown, probs, 0.0, [_percent(p) for p in probs], "probability")
+    panels.add(left, [bars], (x, y), *headline(one))
     density = np.full(len(shown), np.nan) if one.log_density is None else one.log_density[shown]
     first, last = _ends(one.log_density)
     told = [f"{v:.1f}" if np.isfinite(v) else "" for v in density]
-    data += right.place([_bars(one, shown, np.maximum(density, first), first, told, "log density")])
+    bars = _bars(one, shown, np.maximum(density, first), first, told, "log density")
     law = "log p(z|y), nats" if one.log_density is not None else "no p(z|y) to look at"
     x = {"title": {"text": law}, "range": [first, last], "nticks": 5, "fixedrange": True}
-    layout |= right.axes(x, y | {"showticklabels": False})
-    return {"data": data, "layout": layout}
+    panels.add(right, [bars], (x, y | {"showticklabels": False}))
+    height, margin = panels.height + 112, {"r": 14}
+    panels.frame(54, 48, height=height, margin=margin, bargap=0.25, showlegend=False)
+    return panels.spec
 
 
 def headline(one: Inspection) -> list[str]:
@@ -106,12 +105,6 @@ def headline(one: Inspection) -> list[str]:
         same = int((one.neighbour_labels == one.label).sum())
         told.append(f"{same} of {len(one.neighbours)} neighbours share the label")
     return [first, " · ".join(told)] if told else [first]
-
-
-def _shown(one: Inspection) -> list[int]:
-    """Return the classes with a bar, in their order."""
-    best = np.argsort(-one.log_probs, kind="stable")[:MOST_CLASSES]
-    return sorted({*best.tolist(), one.label})
 
 
 def _bars(
@@ -142,11 +135,6 @@ def _bars(
         "name": layer,
         "meta": {"layer": layer},
     }
-
-
-def _tick(one: Inspection, k: int) -> str:
-    name = style.escape(one.class_names[k], 18)
-    return f"<b>{name}</b> (label)" if k == one.label else name
 
 
 def _ends(density: NDArray[np.float64] | None) -> tuple[float, float]:

@@ -30,9 +30,9 @@ from vcviz.figures.outlines import (
     empirical_outlines,
     latent_ranges,
 )
-from vcviz.figures.raster import Raster, RasterPicture, binned_note
+from vcviz.figures.raster import RasterPicture, raster_picture
 from vcviz.geometry import fit_projection
-from vcviz.geometry.binned import Window
+from vcviz.geometry.binned import Cloud, Window
 from vcviz.geometry.moments import class_moments
 from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import LatentPrior, LatentSet, Projection, as_indices
@@ -110,9 +110,9 @@ class LatentPanel:
         )
 
     @cached_property
-    def raster(self) -> Raster:
-        """The points, to be drawn as a picture."""
-        return Raster(self.points, self.lat.y, self.lat.n_classes)
+    def cloud(self) -> Cloud:
+        """The points, to be seen through windows of the plane."""
+        return Cloud(self.points, self.lat.y, self.lat.n_classes)
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class View:
                 f"the prior must have {lat.n_classes} classes like the latents, "
                 f"got {prior.n_classes}"
             )
-        self.panel, self.lat, self.prior, self.texts = panel, lat, prior, panel.texts
+        self.panel, self.lat, self.prior = panel, lat, prior
         self.shown, self.under, self.over, self.told = shown, under, over, told
         self.projection, self.points = panel.plane, panel.points
         self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)
@@ -257,11 +257,11 @@ class View:
         limit = options.picture_above
         rows = np.flatnonzero(np.isin(self.lat.y, self.shown)) if len(self.lat) <= limit else None
         if rows is None:
-            rows = self.panel.raster.in_view(window, limit, self.shown)
+            rows = self.panel.cloud.in_view(window, limit, self.shown)
         if rows is None:
             values = None if self.values is None else self.values.values
-            self.picture = self.panel.raster.picture(
-                self.shown, window, _PICTURE, values, options.colouring
+            self.picture = raster_picture(
+                self.panel.cloud, self.shown, window, _PICTURE, values, options.colouring
             )
             rows = self.marked(options.chosen)
             rows = rows[stratified(self.lat.y[rows], self.shown, limit, options.seed)]
@@ -286,7 +286,7 @@ class View:
         notes += self._told_of_fit()
         of_shown = int(np.isin(self.lat.y, self.shown).sum())
         if self.picture is not None:
-            notes.append(binned_note(self.picture))
+            notes.append(self.picture.note)
         elif len(self.rows) < of_shown:
             notes.append(f"{len(self.rows):,} of {of_shown:,} points drawn")
         outside = 0 if self.picture else count_outside(self.points[self.rows], self.ranges)
@@ -348,20 +348,6 @@ def stratified(
         n = min(len(of_class), max(1, int(share * len(of_class))))
         kept.append(rng.choice(of_class, n, replace=False))
     return np.sort(np.concatenate(kept))
-
-
-def shared_names(panels: Sequence[LatentPanel]) -> tuple[str, ...]:
-    """Return the class names that all panels have."""
-    if not panels:
-        raise InputError("nothing to draw: pass at least one set of latents")
-    names = panels[0].lat.class_names
-    for panel in panels[1:]:
-        if panel.lat.class_names != names:
-            raise InputError(
-                "latents side by side must have the same classes: "
-                f"{title_of(panels[0])!r} and {title_of(panel)!r} differ; draw them one by one"
-            )
-    return names
 
 
 def checked_classes(classes: Collection[int] | None, n_classes: int) -> list[int]:

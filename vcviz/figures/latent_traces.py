@@ -6,18 +6,18 @@ A figure with a slider needs thousands of them; plotly checks them once, when it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.classes import MANY, labels
+from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet
 from vcviz.figures.outlines import GAP, Centres, Outlines
 from vcviz.records import LatentSet
 
 Layer = Literal["anticipated", "empirical"]
-Trace = dict[str, Any]
 
 #: outlines of more classes than this carry no names, which would hide the points
 NAMED_CLASSES = 20
@@ -116,18 +116,9 @@ def marks(rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> Trace:
 
 def pin_trace(points: NDArray[np.float64]) -> Trace:
     """Return a mark around points (M, 2) that a person keeps an eye on: layer "pinned"."""
-    return {
-        "type": "scatter",
-        "x": points[:, 0].astype(np.float32),
-        "y": points[:, 1].astype(np.float32),
-        "mode": "markers",
-        "marker": {"symbol": "circle-open", "size": 19, "color": style.NEUTRAL,
-                   "line": {"width": 3}},
-        "name": "kept",
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {"layer": "pinned"},
-    }  # fmt: skip
+    ring = {"symbol": "circle-open", "size": 19, "color": style.NEUTRAL, "line": {"width": 3}}
+    x, y = points.T.astype(np.float32)
+    return quiet(x, y, "kept", "pinned", mode="markers", marker=ring)
 
 
 def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.int64]) -> Trace:
@@ -152,22 +143,10 @@ def label_trace(lat: LatentSet, points: NDArray[np.float64], places: NDArray[np.
 def _points(
     lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64], k: int, size: float
 ) -> Trace:
-    return {
-        "type": "scatter",
-        "x": points[rows, 0].astype(np.float32),
-        "y": points[rows, 1].astype(np.float32),
-        "mode": "markers",
-        "marker": {
-            "color": style.class_color(k),
-            "symbol": style.class_symbol(k),
-            "size": size,
-            "opacity": 0.6,
-        },
-        "name": labels(lat.class_names, 40)[k],
-        "legendgroup": f"class {k}",
-        "showlegend": False,
-        "meta": {"layer": "points", "class": k},
-    }
+    x, y = points[rows].T.astype(np.float32)
+    marker: Trace = {"color": style.class_color(k), "symbol": style.class_symbol(k)}
+    marker |= {"size": size, "opacity": 0.6}
+    return of_class(k, lat.class_names, x, y, "points", mode="markers", marker=marker)
 
 
 def _size(n: int) -> float:
@@ -192,7 +171,7 @@ def outline_traces(
     half a cross in the axes' units.
     """
     named = named and len(classes) <= NAMED_CLASSES
-    short, long = labels(names, 12), labels(names, 40)
+    short = labels(names, 12)
     traces = []
     for k in classes:
         xy, centre = outlines.get(k, GAP), centres.get(k, GAP[0])
@@ -204,24 +183,15 @@ def outline_traces(
             top = xy[np.nanargmax(xy[:, 1])] if np.isfinite(xy).any() else centre
             parts = [top[None], GAP, *parts]
         path = np.concatenate(parts).astype(np.float32)
-        trace: Trace = {
-            "type": "scatter",
-            "x": path[:, 0],
-            "y": path[:, 1],
-            "mode": "lines+text" if named else "lines",
-            "line": {
-                "color": style.class_color(k),
-                "width": 1.6,
-                "dash": _DASH[layer],
-                "shape": "spline" if compact else "linear",
-            },
-            "name": long[k],
-            "legendgroup": f"class {k}",
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": layer, "class": k},
+        line = {
+            "color": style.class_color(k),
+            "width": 1.6,
+            "dash": _DASH[layer],
+            "shape": "spline" if compact else "linear",
         }
+        trace = of_class(k, names, path[:, 0], path[:, 1], layer, line=line, hoverinfo="skip")
         if named:
+            trace["mode"] = "lines+text"
             trace["text"] = [f"<b>{short[k]}</b>"]
             trace["textposition"] = "top center"
             trace["textfont"] = {"color": style.class_color(k), "size": 12}
@@ -231,119 +201,22 @@ def outline_traces(
 
 def others_trace(points: NDArray[np.float64]) -> Trace:
     """Return points (M, 2) of the classes that are not drawn one by one: layer "others"."""
-    return {
+    looks: Trace = {
         "type": "scattergl" if len(points) > _GREY_SVG else "scatter",
-        "x": points[:, 0].astype(np.float32),
-        "y": points[:, 1].astype(np.float32),
         "mode": "markers",
         "marker": {"color": style.NEUTRAL, "size": 3, "opacity": 0.25},
-        "name": "other classes",
         "legendgroup": "others",
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {"layer": "others"},
     }
-
-
-def bias_trace(values: NDArray[np.float64], classes: Sequence[int]) -> Trace:
-    """Return what the fit of each class is on average if the law holds: layer "bias"."""
-    return {
-        "type": "scatter",
-        "x": np.arange(len(classes), dtype=np.float32),
-        "y": np.asarray(values, np.float32)[list(classes)],
-        "mode": "markers",
-        "marker": {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": 9,
-                   "line": {"width": 1.5}},
-        "hovertemplate": "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>",
-        "name": "bias",
-        "showlegend": False,
-        "meta": {"layer": "bias"},
-    }  # fmt: skip
-
-
-def fit_trace(
-    values: NDArray[np.float64],
-    varying: NDArray[np.float64],
-    bias: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    classes: Sequence[int],
-    names: Sequence[str],
-) -> Trace:
-    """Return the fit of each class as a marker in its colour.
-
-    Hollow where it is infinite: that in the dimensions in which the class varies.
-    """
-    chosen = list(classes)
-    fit = np.asarray(values, np.float32)[chosen]
-    endless = np.isinf(fit)
-    return {
-        "type": "scatter",
-        "x": np.arange(len(chosen), dtype=np.float32),
-        "y": np.where(endless, np.asarray(varying, np.float32)[chosen], fit),
-        "mode": "markers",
-        "marker": {
-            "color": [style.class_color(k) for k in classes],
-            "symbol": [
-                style.class_symbol(k) + ("-open" if hollow else "")
-                for k, hollow in zip(classes, endless, strict=True)
-            ],
-            "size": 8,
-        },
-        "text": [labels(names, 40)[k] for k in classes],
-        "customdata": np.column_stack([counts, bias])[chosen].astype(np.float32),
-        "hovertemplate": (
-            "<b>%{text}</b><br>KL %{y:.3g} nats of %{customdata[0]:,d} rows"
-            "<br>(%{customdata[1]:.3g} on average if p(z|y) holds)<extra></extra>"
-        ),
-        "name": "fit",
-        "showlegend": False,
-        "meta": {"layer": "fit"},
-    }
-
-
-def edge_trace(
-    values: NDArray[np.float64],
-    classes: Sequence[int],
-    names: Sequence[str],
-    fit_range: tuple[float, float],
-) -> Trace:
-    """Return "∞" at the upper edge where a fit is infinite, "–" at the lower where there is none.
-
-    Layer "edge"; a class whose fit is a number has no place in it.
-    """
-    fit = np.asarray(values, np.float64)[list(classes)]
-    endless, unknown = np.isinf(fit), np.isnan(fit)
-    inside = (fit_range[1] / fit_range[0]) ** 0.01
-    low, high = fit_range[0] * inside, fit_range[1] / inside
-    why = {True: "KL ∞: it does not vary in some dimension", False: "too few rows for a KL"}
-    return {
-        "type": "scatter",
-        "x": np.arange(len(fit), dtype=np.float32),
-        # Just inside: on the very edge, rounded, they may not be drawn.
-        "y": np.select([endless, unknown], [high, low], np.nan).astype(np.float32),
-        "mode": "text",
-        "cliponaxis": False,
-        "text": [
-            "∞" if one else "–" if none else "" for one, none in zip(endless, unknown, strict=True)
-        ],
-        "textposition": "top center",
-        "textfont": {"color": [style.class_color(k) for k in classes], "size": 14},
-        "hovertext": [
-            f"<b>{labels(names, 40)[k]}</b><br>{why[bool(one)]}"
-            for k, one in zip(classes, endless, strict=True)
-        ],
-        "hovertemplate": "%{hovertext}<extra></extra>",
-        "name": "edge",
-        "showlegend": False,
-        "meta": {"layer": "edge"},
-    }
+    x, y = points.T.astype(np.float32)
+    return quiet(x, y, "other classes", "others", **looks)
 
 
 def legend_traces(
     names: Sequence[str],
     classes: Sequence[int],
-    layers: Sequence[Layer],
-    wrong: bool,
+    layers: Sequence[Layer] = (),
+    *,
+    wrong: bool = False,
     others: bool = False,
     counts: Sequence[str] | None = None,
     coloured: bool = True,
@@ -354,50 +227,32 @@ def legend_traces(
     key of the classes that are drawn grey; `counts` are words beside the names of all C classes.
     Where colours say something else than the class (not `coloured`), its symbol alone is the key.
     """
-    blank = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
     told = labels(names, 28 if len(classes) <= _LONG_LABELS else 18)
-    rest = max(len(classes) - MANY, 0)
-    keys: list[Trace] = [
-        {
-            "mode": "markers",
-            "marker": {
+    keys = [
+        key(
+            told[k] if counts is None else f"{told[k]} · {counts[k]}",
+            mode="markers",
+            marker={
                 "color": style.class_color(k) if coloured else style.NEUTRAL,
                 "symbol": style.class_symbol(k),
                 "size": 8,
             },
-            "name": told[k] if counts is None else f"{told[k]} · {counts[k]}",
-            "legendgroup": f"class {k}",
-            "meta": {"layer": "key", "class": k},
-        }
-        for k in list(classes)[: MANY if rest else None]
+            legendgroup=f"class {k}",
+            meta={"layer": "key", "class": k},
+        )
+        for k in classes[:MANY]
     ]
-    if rest:
-        clear = {"color": "rgba(0,0,0,0)"}
-        keys.append(
-            {"mode": "markers", "marker": clear, "name": f"… {rest:,} more classes",
-             "meta": {"layer": "key"}}
-        )  # fmt: skip
+    keys += key_of_rest(len(classes) - MANY)
     if others:
         grey = {"color": style.NEUTRAL, "size": 4, "opacity": 0.6}
-        keys.append(
-            {"mode": "markers", "marker": grey, "name": "other classes", "legendgroup": "others",
-             "meta": {"layer": "key"}}
-        )  # fmt: skip
-    keys += [
-        {
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1.6, "dash": _DASH[layer]},
-            "name": _KEY[layer],
-            "meta": {"layer": "key"},
-        }
-        for layer in layers
-    ]
+        keys.append(key("other classes", mode="markers", marker=grey, legendgroup="others"))
+    for layer in layers:
+        line = {"color": style.NEUTRAL, "width": 1.6, "dash": _DASH[layer]}
+        keys.append(key(_KEY[layer], line=line))
     if wrong:
         ring = {"symbol": "circle-open", "color": style.NEUTRAL, "size": 8, "line": {"width": 1.5}}
-        keys.append(
-            {"mode": "markers", "marker": ring, "name": "misclassified", "meta": {"layer": "key"}}
-        )
-    return [blank | key for key in keys]
+        keys.append(key("misclassified", mode="markers", marker=ring))
+    return keys
 
 
 def _cross(centre: NDArray[np.float64], arm: float) -> NDArray[np.float64]:

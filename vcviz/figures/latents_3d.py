@@ -14,7 +14,7 @@ from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import Chosen, chosen_classes, labels, shown_note
 from vcviz.figures.latent_panel import checked_classes, stratified
-from vcviz.figures.latent_traces import Trace
+from vcviz.figures.marks import Trace
 from vcviz.geometry import fit_projection
 from vcviz.geometry.ellipsoids import Ellipsoid, empirical_ellipsoids, law_ellipsoids
 from vcviz.records import LatentPrior, LatentSet, Projection
@@ -54,10 +54,6 @@ def plot_latents_3d(
     title : heading; default the name of `lat`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
     seed : of that sample
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------

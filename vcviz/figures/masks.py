@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, text_above
+from vcviz.figures.grid import Cell, legend_above
 from vcviz.figures.latent_traces import legend_traces
+from vcviz.figures.marks import Trace, image, scatter, text_at
 from vcviz.figures.pictures import data_uri, rgba
 from vcviz.figures.regions import plane_axes, plane_points, region_trace
 from vcviz.records import LatentPlane
@@ -19,10 +20,10 @@ _PLOT_PX = 470
 #: more classes than this have no room for their names on the bars' axis
 _NAMED = 12
 _DROPPED = 0.22  # opacity of a class that the mask drops
-_PLANE = Cell(1, 0, 0, (0.0, 0.58), (0.0, 1.0))
-_PICTURE = Cell(2, 0, 1, (0.7, 1.0), (0.68, 1.0))
-_RETAIN = Cell(3, 1, 1, (0.7, 1.0), (0.34, 0.58))
-_ANSWER = Cell(4, 2, 1, (0.7, 1.0), (0.0, 0.24))
+_PLANE = Cell(1, (0.0, 0.58), (0.0, 1.0))
+_PICTURE = Cell(2, (0.7, 1.0), (0.68, 1.0))
+_RETAIN = Cell(3, (0.7, 1.0), (0.34, 0.58))
+_ANSWER = Cell(4, (0.7, 1.0), (0.0, 0.24))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,12 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
             region_trace(plane),
             *plane_points(plane, max_points),
             _chosen(view),
-            text_above([f"<b>{style.escape(view.told, 70)}</b>", answer], *corner),
-            *legend_traces(plane.class_names, range(n_classes), [], False),
+            text_at([f"<b>{style.escape(view.told, 70)}</b>", answer], *corner),
+            *legend_traces(plane.class_names, range(n_classes)),
         ]
     )
     kept = np.ones(n_classes, bool) if view.mask is None else view.mask
-    heading = text_above([f"<b>{style.escape(view.title, 60)}</b>"], -0.6, 1.0)
+    heading = text_at([f"<b>{style.escape(view.title, 60)}</b>"], -0.6, 1.0)
     data += _RETAIN.place([_bars(view.rho, kept, "ρ"), heading])
     data += _ANSWER.place([_bars(view.probs, kept, "p(y|x, m)"), _marks(view.expected)])
     layout: dict[str, Any] = {
@@ -80,34 +81,29 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
         **_ANSWER.axes(_class_axis(names, view.label), _share_axis("p(y|x, m)")),
         "height": _PLOT_PX + 150,
         "margin": {"t": 100, "b": 50, "r": 12},
-        "legend": {"orientation": "h", "y": 1 + 48 / _PLOT_PX, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1 + 48 / _PLOT_PX),
         "bargap": 0.2,
     }
     if view.picture is not None:
-        data += _PICTURE.place([_picture(view.picture)])
-        layout |= _PICTURE.axes(*_picture_axes(view.picture))
+        source = data_uri(rgba(view.picture[None])[0])
+        data += _PICTURE.place([image(source, "input", "picture")])
+        height, width = view.picture.shape[1:]
+        bare = {"visible": False, "constrain": "domain", "fixedrange": True}
+        x = bare | {"range": [-0.5, width - 0.5]}
+        y = bare | {"range": [height - 0.5, -0.5], "scaleanchor": f"x{_PICTURE.suffix}"}
+        layout |= _PICTURE.axes(x, y)
     return {"data": data, "layout": layout}
 
 
-def _chosen(view: MaskView) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "x": view.point[:1],
-        "y": view.point[1:],
-        "mode": "markers",
-        "marker": {
-            "symbol": style.class_symbol(view.label),
-            "color": "#FFFFFF",
-            "size": 15,
-            "line": {"color": "#111111", "width": 3},
-        },
-        "name": "this input",
-        "hovertemplate": f"{style.escape(view.title, 60)}<extra></extra>",
-        "meta": {"layer": "chosen"},
-    }
+def _chosen(view: MaskView) -> Trace:
+    marker: Trace = {"symbol": style.class_symbol(view.label), "color": "#FFFFFF", "size": 15}
+    marker["line"] = {"color": "#111111", "width": 3}
+    told = f"{style.escape(view.title, 60)}<extra></extra>"
+    looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
+    return scatter(view.point[:1], view.point[1:], "this input", "chosen", **looks)
 
 
-def _bars(values: NDArray[Any], kept: NDArray[np.bool_], what: str) -> dict[str, Any]:
+def _bars(values: NDArray[Any], kept: NDArray[np.bool_], what: str) -> Trace:
     n = len(values)
     return {
         "type": "bar",
@@ -126,22 +122,13 @@ def _bars(values: NDArray[Any], kept: NDArray[np.bool_], what: str) -> dict[str,
     }
 
 
-def _marks(values: NDArray[Any]) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "x": np.arange(len(values)),
-        "y": np.asarray(values, np.float64).round(4),
-        "mode": "markers",
-        "marker": {
-            "symbol": "line-ew",
-            "size": 11,
-            "color": style.NEUTRAL,
-            "line": {"color": style.NEUTRAL, "width": 2.5},
-        },
-        "name": "p(y|x) with ρ in place of the mask",
-        "hovertemplate": "with ρ in place of the mask: %{y:.3f}<extra></extra>",
-        "meta": {"layer": "expected"},
-    }
+def _marks(values: NDArray[Any]) -> Trace:
+    x, y = np.arange(len(values)), np.asarray(values, np.float64).round(4)
+    marker: Trace = {"symbol": "line-ew", "size": 11, "color": style.NEUTRAL}
+    marker["line"] = {"color": style.NEUTRAL, "width": 2.5}
+    told = "with ρ in place of the mask: %{y:.3f}<extra></extra>"
+    looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
+    return scatter(x, y, "p(y|x) with ρ in place of the mask", "expected", **looks)
 
 
 def _class_axis(names: list[str], label: int | None) -> dict[str, Any]:
@@ -158,20 +145,3 @@ def _class_axis(names: list[str], label: int | None) -> dict[str, Any]:
 
 def _share_axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title}, "range": [0, 1], "dtick": 0.5}
-
-
-def _picture(picture: NDArray[Any]) -> dict[str, Any]:
-    return {
-        "type": "image",
-        "source": data_uri(rgba(picture[None])[0]),
-        "hoverinfo": "skip",
-        "name": "input",
-        "meta": {"layer": "picture"},
-    }
-
-
-def _picture_axes(picture: NDArray[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    height, width = picture.shape[1:]
-    bare = {"visible": False, "constrain": "domain", "fixedrange": True}
-    x = bare | {"range": [-0.5, width - 0.5]}
-    return x, bare | {"range": [height - 0.5, -0.5], "scaleanchor": "x2"}

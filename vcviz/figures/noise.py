@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Cell, Panels
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.figures.noise_maps import COLORS, grid_axes, grid_values
 from vcviz.metrics.noisy_scores import draw_utilities
 from vcviz.records import LogitLaw
@@ -58,39 +59,29 @@ class NoiseView:
 
 def noise_spec(view: NoiseView) -> dict[str, Any]:
     """Return the data and layout of the four panels of a `NoiseView`."""
-    grid = cells([_TOP_PX, _BOTTOM_PX], 2, gap_x=0.14, gap_y=_GAP_PX)
-    height = _TOP_PX + _BOTTOM_PX + _GAP_PX
-    layout: dict[str, Any] = {
-        "height": height + 146,
-        "margin": {"t": 86, "b": 60, "l": 60, "r": 16},
-        "annotations": [],
-        "barmode": "overlay",
-        "legend": {"orientation": "h", "y": 1 + 44 / height, "yanchor": "bottom", "x": 0},
-    }
+    panels = Panels([_TOP_PX, _BOTTOM_PX], 2, gap_x=0.14, gap_y=_GAP_PX)
+    (probabilities, cloud), (below, curve) = panels.rows
     names = [style.escape(n, 14) for n in view.law.class_names]
-    data: list[dict[str, Any]] = []
-    second = _plane if view.plane is not None else _rows
-    for cell, panel in (
-        (grid[0][0], _probabilities),
-        (grid[0][1], _cloud),
-        (grid[1][0], second),
-        (grid[1][1], _curve),
-    ):
-        traces, x, y, heading = panel(view, names, cell)
-        data += cell.place(traces)
-        layout |= cell.axes(x, y)
-        layout["annotations"].append(cell.heading(*heading))
-    return {"data": data, "layout": layout}
+    panels.add(probabilities, *_probabilities(view, names), "p(y|x) of the chosen input")
+    panels.add(cloud, *_cloud(view, names), "Draws of the logits, by the class that wins")
+    if view.plane is not None and view.plane_x is not None:
+        heading = "Noise: std of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training"
+        panels.add(below, *_plane(view.plane, view.plane_x, view.x, below), heading)
+    else:
+        heading = "How sure and how noisy: the two likeliest classes of each input"
+        panels.add(below, *_rows(view), heading)
+    panels.add(curve, *_curve(view), view.curve[2], "● now  ○ τ of training")
+    panels.frame(86, 60, legend=44, barmode="overlay", margin={"l": 60, "r": 16})
+    return panels.spec
 
 
-Panel = tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any], tuple[str, ...]]
+Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]
 
 
-def _probabilities(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
-    order = np.argsort(-view.law.mean[0])[:_MOST_CLASSES] if len(names) > _MOST_CLASSES else None
-    rows = np.arange(len(names)) if order is None else np.sort(order)
+def _probabilities(view: NoiseView, names: list[str]) -> Panel:
+    rows = np.sort(np.argsort(-view.law.mean[0])[:_MOST_CLASSES])
     shown = [names[k] for k in rows]
-    traces: list[dict[str, Any]] = [
+    traces: list[Trace] = [
         {
             "type": "bar",
             "x": shown,
@@ -100,33 +91,21 @@ def _probabilities(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
             "hovertemplate": "%{x}: %{y:.3f}<extra>this τ and S</extra>",
         }
     ]
-    for values, name, symbol in (
-        (view.limit, "τ → 0, exact", "line-ew-open"),
-        (view.truth, "truth", "diamond-open"),
+    for values, name, symbol, size in (
+        (view.limit, "τ → 0, exact", "line-ew-open", 22),
+        (view.truth, "truth", "diamond-open", 13),
     ):
         if values is not None:
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "x": shown,
-                    "y": values[rows],
-                    "marker": {
-                        "symbol": symbol,
-                        "size": 13 if symbol == "diamond-open" else 22,
-                        "color": style.NEUTRAL,
-                        "line": {"width": 2},
-                    },
-                    "name": name,
-                    "hovertemplate": f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>",
-                }
-            )
+            marker = {"symbol": symbol, "size": size, "color": style.NEUTRAL, "line": {"width": 2}}
+            told = f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>"
+            looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": told}
+            traces.append(scatter(shown, values[rows], name, **looks))
     x = {"type": "category", "title": {"text": "class"}}
     y = {"title": {"text": "probability"}, "range": [0, 1.03]}
-    return traces, x, y, ("p(y|x) of the chosen input",)
+    return traces, (x, y)
 
 
-def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _cloud(view: NoiseView, names: list[str]) -> Panel:
     """Dots: differences of drawn utilities, each with the class that wins the draw."""
     law, tau = view.law, view.law.temperature
     first, *rest = view.ranked
@@ -141,21 +120,11 @@ def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
     reach = [float(np.abs(all_u[:, first] - all_u[:, k]).max()) for k in rest]
     limits = [1.05 * max(reach[0], 1e-6), 1.05 * max(reach[-1], 1e-6) if third is not None else 1.1]
     soft = min(view.temperature / tau, 2 * max(limits))
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": xs,
-            "y": ys,
-            "fill": "toself",
-            "fillcolor": "rgba(128,128,128,0.22)",
-            "line": {"width": 0},
-            "name": "within τ of a tie: the softmax is undecided",
-            "legendgroup": "soft",
-            "showlegend": i == 0,
-            "hoverinfo": "skip",
-        }
-        for i, (xs, ys) in enumerate(_ties(soft, limits, third is not None))
+    undecided = "within τ of a tie: the softmax is undecided"
+    grey: Trace = {"fill": "toself", "fillcolor": "rgba(128,128,128,0.22)", "line": {"width": 0}}
+    traces: list[Trace] = [
+        quiet(*strip, undecided, legendgroup="soft", showlegend=i == 0, **grey)
+        for i, strip in enumerate(_ties(soft, limits, third is not None))
     ]
     for k in view.ranked:
         mine = winners == k
@@ -171,7 +140,7 @@ def _cloud(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
     if third is not None:
         y["title"] = {"text": f"(u<sub>{a}</sub> − u<sub>{names[third]}</sub>) / τ of training"}
         y |= {"zeroline": True, "zerolinecolor": style.NEUTRAL}
-    return traces, x, y, ("Draws of the logits, by the class that wins",)
+    return traces, (x, y)
 
 
 def _ties(soft: float, limits: list[float], both: bool) -> list[tuple[list[float], list[float]]]:
@@ -182,34 +151,21 @@ def _ties(soft: float, limits: list[float], both: bool) -> list[tuple[list[float
     return [upright, level if both else ([], [])]
 
 
-def _dots(
-    x: NDArray[np.float64], y: NDArray[np.float64], k: int | None, names: list[str]
-) -> dict[str, Any]:
+def _dots(x: NDArray[np.float64], y: NDArray[np.float64], k: int | None, names: list[str]) -> Trace:
     color = style.NEUTRAL if k is None else style.class_color(k)
     title = "another class" if k is None else names[k]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": x,
-        "y": y,
-        "marker": {
-            "color": color,
-            "symbol": "x" if k is None else style.class_symbol(k),
-            "size": 6,
-            "opacity": 0.6,
-        },
-        "name": f"{title} wins",
-        "showlegend": False,
-        "hovertemplate": f"{title} wins<extra></extra>",
-    }
+    symbol = "x" if k is None else style.class_symbol(k)
+    marker = {"color": color, "symbol": symbol, "size": 6, "opacity": 0.6}
+    looks: Trace = {"mode": "markers", "marker": marker, "showlegend": False}
+    told = f"{title} wins<extra></extra>"
+    return scatter(x, y, f"{title} wins", hovertemplate=told, **looks)
 
 
-def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> dict[str, Any]:
+def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> Trace:
     """Return the outlines of one and two standard deviations of the differences."""
-    shape = {"type": "scatter", "mode": "lines", "name": "1 and 2 standard deviations"}
-    look = {"line": {"color": style.NEUTRAL, "width": 1.3}, "hoverinfo": "skip"}
+    name, line = "1 and 2 standard deviations", {"color": style.NEUTRAL, "width": 1.3}
     if third is None:
-        return {**shape, **look, "x": [], "y": [], "showlegend": False}
+        return quiet([], [], name, line=line)
     contrast = np.zeros((2, law.n_classes))
     contrast[:, first] = 1
     contrast[0, second] = contrast[1, third] = -1
@@ -221,20 +177,20 @@ def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> dict
     ring = axes @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)
     gap = np.full((2, 1), np.nan)
     path = np.hstack([centre[:, None] + ring, gap, centre[:, None] + 2 * ring])
-    return {**shape, **look, "x": path[0], "y": path[1]}
+    return scatter(path[0], path[1], name, line=line, hoverinfo="skip")
 
 
-def _plane(view: NoiseView, names: list[str], cell: Cell) -> Panel:
-    assert view.plane is not None
-    assert view.plane_x is not None
-    across, down = grid_axes(view.plane_x)
-    _, noise = view.plane.contrast(*view.plane.leaders.T)
-    traces: list[dict[str, Any]] = [
+def _plane(
+    law: LogitLaw, inputs: NDArray[np.float64], chosen: NDArray[np.float64] | None, cell: Cell
+) -> Panel:
+    across, down = grid_axes(inputs)
+    _, noise = law.contrast(*law.leaders.T)
+    traces: list[Trace] = [
         {
             "type": "heatmap",
             "x": across,
             "y": down,
-            "z": grid_values(view.plane_x, noise).astype(np.float32),
+            "z": grid_values(inputs, noise).astype(np.float32),
             "colorscale": COLORS,
             "zmin": 0,
             "colorbar": {
@@ -247,89 +203,41 @@ def _plane(view: NoiseView, names: list[str], cell: Cell) -> Panel:
             "hovertemplate": "x1 %{x:.2f}, x2 %{y:.2f}<br>noise %{z:.2f}<extra></extra>",
         }
     ]
-    if view.x is not None:
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [view.x[0]],
-                "y": [view.x[1]],
-                "marker": {
-                    "symbol": "x-thin",
-                    "size": 14,
-                    "line": {"color": "#FFFFFF", "width": 3},
-                },
-                "name": "chosen input",
-                "showlegend": False,
-                "hoverinfo": "skip",
-            }
-        )
-    heading = ("Noise: std of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training",)
-    return traces, {"title": {"text": "x1"}}, {"title": {"text": "x2"}}, heading
+    if chosen is not None:
+        cross = {"symbol": "x-thin", "size": 14, "line": {"color": "#FFFFFF", "width": 3}}
+        place = [chosen[0]], [chosen[1]]
+        traces.append(quiet(*place, "chosen input", mode="markers", marker=cross))
+    return traces, ({"title": {"text": "x1"}}, {"title": {"text": "x2"}})
 
 
-def _rows(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _rows(view: NoiseView) -> Panel:
     """For inputs that are no plane: how sure and how noisy each of them is."""
+    one, other = style.RUN_COLORS[:2]
+    dot: Trace = {"size": 4, "color": one, "symbol": "circle", "line": {"width": 0}}
+    cross: Trace = {"size": 14, "color": other, "symbol": "x-thin-open"}
+    cross["line"] = {"width": 2, "color": other}
+    told = "mean %{x:.2f}, noise %{y:.2f}<extra></extra>"
+    looks: Trace = {"mode": "markers", "showlegend": False, "hovertemplate": told}
     traces = []
-    for law, size, color, name in (
-        (view.others, 4, style.RUN_COLORS[0], "inputs"),
-        (view.law, 14, style.RUN_COLORS[1], "chosen input"),
-    ):
+    for law, marker, name in ((view.others, dot, "inputs"), (view.law, cross, "chosen input")):
         mean, std = law.contrast(*law.leaders.T)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": mean,
-                "y": std,
-                "marker": {
-                    "size": size,
-                    "color": color,
-                    "opacity": 0.7,
-                    "symbol": "circle" if size < 10 else "x-thin-open",
-                    "line": {"width": 2, "color": color} if size > 10 else {"width": 0},
-                },
-                "name": name,
-                "showlegend": False,
-                "hovertemplate": "mean %{x:.2f}, noise %{y:.2f}<extra></extra>",
-            }
-        )
+        traces.append(scatter(mean, std, name, marker=marker | {"opacity": 0.7}, **looks))
     x = {"title": {"text": "mean of (u<sub>1st</sub> − u<sub>2nd</sub>) / τ of training"}}
     y = {"title": {"text": "its standard deviation"}, "rangemode": "tozero"}
-    return traces, x, y, ("How sure and how noisy: the two likeliest classes of each input",)
+    return traces, (x, y)
 
 
-def _curve(view: NoiseView, names: list[str], _cell: Cell) -> Panel:
+def _curve(view: NoiseView) -> Panel:
     taus, values, what = view.curve
     at = np.array([view.temperature, view.law.temperature])
     height = np.interp(np.log(at), np.log(taus), values)
     color = style.RUN_COLORS[0]
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": taus,
-            "y": values,
-            "line": {"color": color, "width": 2},
-            "name": what,
-            "showlegend": False,
-            "hovertemplate": "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>",
-        },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": at,
-            "y": height,
-            "marker": {
-                "symbol": ["circle", "circle-open"],
-                "size": [11, 10],
-                "color": color,
-                "line": {"width": 2},
-            },
-            "name": "now, and τ of training",
-            "showlegend": False,
-            "hoverinfo": "skip",
-        },
+    line, told = {"color": color, "width": 2}, "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>"
+    marks: Trace = {"symbol": ["circle", "circle-open"], "size": [11, 10], "color": color}
+    marks["line"] = {"width": 2}
+    traces = [
+        scatter(taus, values, what, line=line, showlegend=False, hovertemplate=told),
+        quiet(at, height, "now, and τ of training", mode="markers", marker=marks),
     ]
     x = {"title": {"text": "τ of the prediction"}, "type": "log", "tickformat": "~g", "dtick": 1}
-    return traces, x, {"title": {"text": "nats"}}, (f"{what}", "● now  ○ τ of training")
+    return traces, (x, {"title": {"text": "nats"}})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, grid_of
+from vcviz.figures.grid import side_by_side
 from vcviz.metrics.noisy_scores import relative_noise
 from vcviz.records import LogitLaw, as_float, as_labels
 
 COLORS = "Viridis"
-_PANEL_PX = 300
+_PANEL_PX, _GAP_PX = 300, 80
 
 
 def plot_noise_maps(
@@ -36,10 +35,6 @@ def plot_noise_maps(
     classes : k and j; default the two of largest mean at each input, of the first law
     columns : maps in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -77,54 +72,33 @@ def plot_noise_maps(
             raise InputError(f"classes must be two of 0..{law.n_classes - 1}, got {classes}")
         maps[title] = grid_values(x, relative_noise(law, k, j))
     names = ["1st", "2nd"] if classes is None else [reference.class_names[c] for c in classes]
-    n_rows, columns = grid_of(len(maps), columns)
-    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=80)
-    top = max(float(m.max()) for m in maps.values())
-    layout: dict[str, Any] = {
-        "height": n_rows * (_PANEL_PX + 80) + 20,
-        "margin": {"t": 40, "b": 56, "l": 56},
-        "annotations": [],
-        "coloraxis": {
-            "colorscale": COLORS,
-            "cmin": 0,
-            "cmax": top,
-            "colorbar": {
-                "title": {
-                    "text": f"noise of u<sub>{style.escape(names[0], 8)}</sub> − "
-                    f"u<sub>{style.escape(names[1], 8)}</sub><br>over its typical mean",
-                    "font": {"size": 12},
-                },
-                "thickness": 14,
-            },
-        },
+    panels, places = side_by_side(len(maps), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.16)
+    bare = {"constrain": "domain", "showgrid": False}
+    for (cell,), (title, values) in zip(places, maps.items(), strict=True):
+        heat = {
+            "type": "heatmap",
+            "x": across,
+            "y": down,
+            "z": values.astype(np.float32),
+            "coloraxis": "coloraxis",
+            "name": style.escape(title),
+            "hovertemplate": "x1 %{x:.2f}, x2 %{y:.2f}<br>%{z:.3f}<extra></extra>",
+        }
+        x_axis = bare | {"title": {"text": "x1"}}
+        y_axis = bare | {"title": {"text": "x2" if cell.leftmost else None}}
+        y_axis["scaleanchor"] = f"x{cell.suffix}"
+        panels.add(cell, [heat], (x_axis, y_axis), style.escape(title, 50))
+    first, second = (style.escape(name, 8) for name in names)
+    told = f"noise of u<sub>{first}</sub> − u<sub>{second}</sub><br>over its typical mean"
+    colors = {
+        "colorscale": COLORS,
+        "cmin": 0,
+        "cmax": max(float(m.max()) for m in maps.values()),
+        "colorbar": {"title": {"text": told, "font": {"size": 12}}, "thickness": 14},
     }
-    data: list[dict[str, Any]] = []
-    for i, (title, values) in enumerate(maps.items()):
-        cell = grid[i // columns][i % columns]
-        data += cell.place(
-            [
-                {
-                    "type": "heatmap",
-                    "x": across,
-                    "y": down,
-                    "z": values.astype(np.float32),
-                    "coloraxis": "coloraxis",
-                    "name": style.escape(title),
-                    "hovertemplate": "x1 %{x:.2f}, x2 %{y:.2f}<br>%{z:.3f}<extra></extra>",
-                }
-            ]
-        )
-        layout |= cell.axes(
-            {"title": {"text": "x1"}, "constrain": "domain", "showgrid": False},
-            {
-                "title": {"text": "x2" if i % columns == 0 else None},
-                "scaleanchor": f"x{cell.suffix}",
-                "constrain": "domain",
-                "showgrid": False,
-            },
-        )
-        layout["annotations"].append(cell.heading(style.escape(title, 50)))
-    return style.apply(go.Figure(data, layout), theme)
+    height = panels.height + 100
+    panels.frame(40, 56, height=height, margin={"l": 56}, coloraxis=colors)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def grid_axes(x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells, grid_of
+from vcviz.figures.grid import side_by_side
+from vcviz.figures.marks import Trace, error_bars, quiet, scatter
 from vcviz.metrics.ood import METHODS, UNITS, roc_curve
 from vcviz.records import Separation
 
@@ -39,10 +39,6 @@ def plot_ood(
     n_bins : bars along each axis
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -68,32 +64,24 @@ def plot_ood(
     """
     found = one_or_several("separations", separations)
     check_count("n_bins", n_bins, minimum=2)
-    n_rows, columns = grid_of(len(found), columns)
-    heights = [_PANEL_PX] * (n_rows * (2 if roc else 1))
-    gaps = ([_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]) * n_rows
-    grid = cells(heights, columns, gap_x=0.2 / columns, gap_y=gaps)
-    plot = sum(heights) + sum(gaps[: len(heights) - 1])
-    layout: dict[str, Any] = {
-        "barmode": "overlay",
-        "bargap": 0,
-        "annotations": [],
-        "height": plot + 206,
-        "margin": {"t": 150, "b": 56, "r": 14},
-        "legend": {"orientation": "h", "y": 1 + 92 / plot, "yanchor": "bottom", "x": 0},
-    }
-    data: list[dict[str, Any]] = []
+    gaps = [_ROC_GAP_PX, _GAP_PX] if roc else [_GAP_PX]
+    panels, places = side_by_side(len(found), columns, [_PANEL_PX] * len(gaps), gaps, gap_x=0.2)
     several = len({s.name for s in found}) > 1, len({s.against for s in found}) > 1
-    for i, one in enumerate(found):
-        row, column = divmod(i, columns)
-        cell = grid[row * (2 if roc else 1)][column]
-        data += cell.place(_histogram(one, n_bins, legend=i == 0))
-        layout |= cell.axes(*_histogram_axes(one, first=column == 0))
-        layout["annotations"].append(cell.heading(*_heading(one, *several)))
-        if roc:
-            below: Cell = grid[2 * row + 1][column]
-            data += below.place(_roc(one))
-            layout |= below.axes(*_roc_axes(first=column == 0))
-    return style.apply(go.Figure(data, layout), theme)
+    for i, (one, (cell, *below)) in enumerate(zip(found, places, strict=True)):
+        low, high = _range(one)
+        unit = UNITS.get(one.method)
+        x = {"title": {"text": f"score, {unit}" if unit else "score"}, "range": [low, high]}
+        title = {"text": "share of rows" if cell.leftmost else None}
+        y = {"title": title, "rangemode": "tozero", "tickformat": ".0%"}
+        bars = _histogram(one, np.linspace(low, high, n_bins + 1), legend=i == 0)
+        panels.add(cell, bars, (x, y), *_heading(one, *several))
+        for under in below:
+            title = {"text": "known accepted" if under.leftmost else None}
+            accepted = {"title": {"text": "strangers accepted, fraction"}, "range": [-0.01, 1]}
+            known = {"title": title, "range": [0, 1.02], "dtick": 0.5}
+            panels.add(under, _roc(one), (accepted | {"dtick": 0.25}, known))
+    panels.frame(150, 56, legend=92, barmode="overlay", bargap=0, margin={"r": 14})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
@@ -113,17 +101,15 @@ def _heading(one: Separation, runs: bool, kinds: bool) -> list[str]:
     return [*lines, f"against {style.escape(one.against, 32)}"] if kinds else lines
 
 
-def _histogram(one: Separation, bins: int, legend: bool) -> list[dict[str, Any]]:
-    low, high = _range(one)
-    edges = np.linspace(low, high, bins + 1)
+def _histogram(one: Separation, edges: NDArray[np.float64], legend: bool) -> list[Trace]:
     middle = (edges[:-1] + edges[1:]) / 2
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     top = 0.0
     for scores, name, color, shape in (
         (one.known, "known", KNOWN, ""),
         (one.strange, f"strangers ({one.against})", STRANGE, "/"),
     ):
-        share = np.histogram(np.clip(scores, low, high), edges)[0] / len(scores)
+        share = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)[0] / len(scores)
         top = max(top, float(share.max()))
         traces.append(
             {
@@ -147,20 +133,16 @@ def _histogram(one: Separation, bins: int, legend: bool) -> list[dict[str, Any]]
                 ),
             }
         )
-    traces.append(
-        {
-            "type": "scatter",
-            "x": [one.threshold] * 2,
-            "y": [0, 1.05 * top],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1.6, "dash": "dot"},
-            "name": f"accepts {one.tpr:.0%} of the known",
-            "legendgroup": "threshold",
-            "showlegend": legend,
-            "hovertemplate": f"threshold {one.threshold:.4g}<extra></extra>",
-        }
+    line = scatter(
+        [one.threshold] * 2,
+        [0, 1.05 * top],
+        f"accepts {one.tpr:.0%} of the known",
+        line={"color": style.NEUTRAL, "width": 1.6, "dash": "dot"},
+        legendgroup="threshold",
+        showlegend=legend,
+        hovertemplate=f"threshold {one.threshold:.4g}<extra></extra>",
     )
-    return traces
+    return [*traces, line]
 
 
 def _range(one: Separation) -> tuple[float, float]:
@@ -179,56 +161,29 @@ def _range(one: Separation) -> tuple[float, float]:
     return float(low), float(max(high, low + width))
 
 
-def _histogram_axes(one: Separation, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    unit = UNITS.get(one.method)
-    x = {"title": {"text": f"score, {unit}" if unit else "score"}, "range": list(_range(one))}
-    y = {"title": {"text": "share of rows" if first else None}, "rangemode": "tozero"}
-    return x, y | {"tickformat": ".0%"}
-
-
-def _roc(one: Separation) -> list[dict[str, Any]]:
+def _roc(one: Separation) -> list[Trace]:
     strange, known = roc_curve(one.known, one.strange)
-    common = {"type": "scatter", "showlegend": False}
+    rate, (low, high) = f"FPR{100 * one.tpr:g}", one.fpr_interval
     return [
-        {
-            **common,
-            "x": [0, 1],
-            "y": [0, 1],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1},
-            "name": "chance",
-            "hoverinfo": "skip",
-        },
-        {
-            **common,
-            "x": strange,
-            "y": known,
-            "mode": "lines",
-            "line": {"color": KNOWN, "width": 1.8, "shape": "linear"},
-            "name": "ROC",
-            "hovertemplate": "accepts %{x:.3f} of strangers, %{y:.3f} of known<extra></extra>",
-        },
-        {
-            **common,
-            "x": [one.fpr],
-            "y": [one.tpr],
-            "mode": "markers",
-            "marker": {"color": STRANGE, "size": 8, "symbol": "diamond"},
-            "error_x": {
-                "type": "data",
-                "symmetric": False,
-                "array": [max(one.fpr_interval[1] - one.fpr, 0)],
-                "arrayminus": [max(one.fpr - one.fpr_interval[0], 0)],
-                "color": STRANGE,
-                "thickness": 1.4,
-            },
-            "name": f"FPR{100 * one.tpr:g}",
-            "hovertemplate": f"FPR{100 * one.tpr:g} %{{x:.3f}}<extra></extra>",
-        },
+        quiet([0, 1], [0, 1], "chance", line={"color": style.NEUTRAL, "width": 1}),
+        scatter(
+            strange,
+            known,
+            "ROC",
+            line={"color": KNOWN, "width": 1.8, "shape": "linear"},
+            showlegend=False,
+            hovertemplate="accepts %{x:.3f} of strangers, %{y:.3f} of known<extra></extra>",
+        ),
+        scatter(
+            [one.fpr],
+            [one.tpr],
+            rate,
+            mode="markers",
+            marker={"color": STRANGE, "size": 8, "symbol": "diamond"},
+            error_x=error_bars(
+                [max(high - one.fpr, 0)], [max(one.fpr - low, 0)], color=STRANGE, thickness=1.4
+            ),
+            showlegend=False,
+            hovertemplate=f"{rate} %{{x:.3f}}<extra></extra>",
+        ),
     ]
-
-
-def _roc_axes(first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    x = {"title": {"text": "strangers accepted, fraction"}, "range": [-0.01, 1], "dtick": 0.25}
-    y = {"title": {"text": "known accepted" if first else None}, "range": [0, 1.02], "dtick": 0.5}
-    return x, y

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.figures.theme import escape
 from vcviz.geometry.contours import Contour, empirical_contours, law_contours
 from vcviz.records import LatentPrior, LatentSet, Projection
 
@@ -101,6 +103,20 @@ def latent_ranges(
     centre, half = (low + high) / 2, 0.55 * max(float((high - low).max()), least)
     (x, y) = ((float(c - half), float(c + half)) for c in centre)
     return x, y
+
+
+def latent_axes(
+    labels: Sequence[str], ranges: tuple[Range, Range], suffix: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the axes of a plane of latents, in which a length is the same either way.
+
+    `suffix` is that of the names of plotly's axes.
+    """
+    x, y = (
+        {"title": {"text": escape(label, 60)}, "range": list(bounds), "constrain": "domain"}
+        for label, bounds in zip(labels, ranges, strict=False)
+    )
+    return x, y | {"scaleanchor": f"x{suffix}", "constraintoward": "top"}
 
 
 def _law_box(

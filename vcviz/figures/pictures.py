@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures.grid import Cell
+from vcviz.figures.marks import Trace, quiet
 from vcviz.figures.theme import escape
 from vcviz.records import Trajectory
 
@@ -54,7 +55,7 @@ def picture_rows(rows: Sequence[NDArray[np.float32]], cell: Cell) -> dict[str, A
     }
 
 
-def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any]:
+def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> Trace:
     """Return unseen points on the pictures that say, and lead to, what each is of."""
     height, width = (n + EDGE for n in path.x.shape[-2:])
     final, names = path.log_probs[-1].argmax(1), path.class_names
@@ -64,45 +65,45 @@ def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> dict[str, Any
         for i in samples
     ]
     columns = width * (np.arange(len(samples)) + 0.5) - 0.5
-    return {
-        "type": "scatter",
-        "x": np.tile(columns, 3),
-        "y": np.repeat(height * (np.arange(3) + 0.5) - 0.5, len(samples)),
-        "mode": "markers",
-        "marker": {"size": 34, "opacity": 0},
-        "text": told * 3,
-        "hoverinfo": "text",
-        "showlegend": False,
-        "name": "pictures",
-        "meta": {"layer": "pictures"},
-    }
+    x, y = np.tile(columns, 3), np.repeat(height * (np.arange(3) + 0.5) - 0.5, len(samples))
+    looks = {"mode": "markers", "marker": {"size": 34, "opacity": 0}}
+    return quiet(x, y, "pictures", "pictures", text=told * 3, hoverinfo="text", **looks)
 
 
-def picture_axes(
+def attack_axes(
     path: Trajectory, samples: NDArray[np.int64], cell: Cell
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes of `attack_pictures`: true class → prediction above, what a row shows."""
-    height, width = (n + EDGE for n in path.x.shape[-2:])
     final = path.log_probs[-1].argmax(1)
     names = path.class_names
     told = [f"{escape(names[path.y[i]], 8)} → {escape(names[final[i]], 8)}" for i in samples]
-    plain = {"showgrid": False, "showline": False, "ticks": "", "fixedrange": True}
-    x = plain | {
-        "tickvals": [width * (i + 0.5) - 0.5 for i in range(len(samples))],
-        "ticktext": told,
-        "side": "top",
-        "range": [-0.5, width * len(samples) - 0.5],
-        "constrain": "domain",
-    }
     labels = ["before", "after", f"difference ×{_gain(path, samples):.3g}"]
-    y = plain | {
-        "tickvals": [height * (i + 0.5) - 0.5 for i in range(3)],
-        "ticktext": labels,
-        "range": [3 * height - 0.5, -0.5],
-        "constrain": "domain",
-        "scaleanchor": f"x{cell.suffix}",
+    return picture_axes(path.x.shape[-2:], told, labels, cell.suffix)
+
+
+def picture_axes(
+    size: tuple[int, ...], above: Sequence[str], beside: Sequence[str], suffix: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the axes of rows of pictures of a size (h, w): words above columns, beside rows.
+
+    `suffix` is that of the names of plotly's axes.
+    """
+    height, width = (n + EDGE for n in size)
+    plain = {"showgrid": False, "showline": False, "ticks": "", "fixedrange": True}
+    plain["constrain"] = "domain"
+    x = {
+        "tickvals": [width * (i + 0.5) - 0.5 for i in range(len(above))],
+        "ticktext": list(above),
+        "side": "top",
+        "range": [-0.5, width * len(above) - 0.5],
     }
-    return x, y
+    y = {
+        "tickvals": [height * (i + 0.5) - 0.5 for i in range(len(beside))],
+        "ticktext": list(beside),
+        "range": [height * len(beside) - 0.5, -0.5],
+        "scaleanchor": f"x{suffix}",
+    }
+    return plain | x, plain | y
 
 
 def _gain(path: Trajectory, samples: NDArray[np.int64]) -> float:

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Cell, Panels
+from vcviz.figures.marks import Trace, error_bars, quiet, scatter
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores
 
 #: attribute -> (title, axis title, whether more is better)
@@ -31,10 +32,6 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     ----------
     scores : see `vcviz.studies.revise_runs`
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -57,24 +54,17 @@ def plot_posthoc(scores: Sequence[PosthocScores], *, theme: style.Theme = "auto"
     """
     found: list[PosthocScores] = one_or_several("scores", scores)
     methods = list(dict.fromkeys(s.method for s in found))
-    height = ROW_PX * len(methods) + 20
-    (row,) = cells([height], 3, gap_x=0.05, gap_y=0)
-    runs = len({s.name for s in found})
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": height + 130 + 20 * (runs > 1),
-        "margin": {"t": 70 + 20 * (runs > 1), "b": 60, "r": 14},
-        "legend": {"orientation": "h", "y": 1 + 34 / height, "yanchor": "bottom", "x": 0},
-    }
-    data, axes, notes = score_panels(found, row)
-    layout["annotations"] = notes
-    return style.apply(go.Figure(data, layout | axes), theme)
+    panels = Panels([ROW_PX * len(methods) + 20], 3, gap_x=0.05)
+    several = len({s.name for s in found}) > 1
+    score_panels(panels, found, panels.rows[0])
+    panels.frame(70 + 20 * several, 60, legend=34, margin={"r": 14})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 def score_panels(
-    found: Sequence[PosthocScores], row: Sequence[Cell], chosen: str | None = None
-) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
-    """Return traces, axes and headings of three panels, one of each score.
+    panels: Panels, found: Sequence[PosthocScores], row: Sequence[Cell], chosen: str | None = None
+) -> None:
+    """Add three panels, one of each score.
 
     Parameters
     ----------
@@ -84,12 +74,11 @@ def score_panels(
     """
     methods = list(dict.fromkeys(s.method for s in found))
     names = list(dict.fromkeys(s.name for s in found))
-    data: list[dict[str, Any]] = []
-    axes: dict[str, Any] = {}
-    for cell, (key, (_, unit)) in zip(row, PANELS.items(), strict=True):
+    for cell, (key, (title, unit)) in zip(row, PANELS.items(), strict=True):
+        dots: list[Trace] = []
         for i, name in enumerate(names):
             of_run = [s for s in found if s.name == name]
-            data += cell.place(_dots(of_run, key, methods, i, len(names), chosen))
+            dots += _dots(of_run, key, methods, i, len(names), chosen)
         labels = [style.escape(REVISIONS.get(m, m), 40) for m in methods]
         y = {
             "tickvals": list(range(len(methods))),
@@ -97,8 +86,8 @@ def score_panels(
             "range": [len(methods) - 0.4, -0.6],
             "ticks": "",
         }
-        axes |= cell.axes({"title": {"text": unit}, "nticks": 5} | _range(found, key), y)
-    return data, axes, [c.heading(t) for c, (t, _) in zip(row, PANELS.values(), strict=True)]
+        x = {"title": {"text": unit}, "nticks": 5} | _range(found, key)
+        panels.add(cell, dots, (x, y), title)
 
 
 def _range(found: Sequence[PosthocScores], key: str) -> dict[str, Any]:
@@ -131,7 +120,7 @@ def _dots(
     i: int,
     runs: int,
     chosen: str | None,
-) -> list[dict[str, Any]]:
+) -> list[Trace]:
     color, _, symbol = style.run_style(i)
     shift = 0.0 if runs == 1 else _SPREAD * (i / (runs - 1) - 0.5)
     values = np.array([getattr(s, key) for s in of_run])
@@ -140,53 +129,24 @@ def _dots(
         reach = np.nan_to_num(np.abs(ends - values[:, None]), posinf=0.0)
     place = np.array([methods.index(s.method) for s in of_run]) + shift
     name = style.escape(of_run[0].name, 40)
-    told = [style.escape(_told(s)) for s in of_run]
-    common = {"type": "scatter", "legendgroup": f"run {i}", "showlegend": False}
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     trained = next((getattr(s, key) for s in of_run if s.method == "none"), None)
     if trained is not None:
-        traces.append(
-            {
-                **common,
-                "x": [trained] * 2,
-                "y": [-0.6, len(methods) - 0.4],
-                "mode": "lines",
-                "line": {"color": color, "width": 1, "dash": "dot"},
-                "name": f"{name}, as trained",
-                "hoverinfo": "skip",
-            }
-        )
-    traces.append(
-        {
-            **common,
-            "x": values,
-            "y": place,
-            "mode": "markers",
-            "marker": {
-                "color": color,
-                "symbol": symbol,
-                "size": [15 if s.method == chosen else 9 for s in of_run],
-                "line": {"width": 0},
-            },
-            "error_x": {
-                "type": "data",
-                "symmetric": False,
-                "array": reach[:, 1],
-                "arrayminus": reach[:, 0],
-                "color": color,
-                "thickness": 1.4,
-                "width": 4,
-            },
-            "name": name,
-            "showlegend": runs > 1 and key == "accuracy",
-            "text": told,
-            "customdata": ends,
-            "hovertemplate": (
-                f"<b>%{{text}}</b><br>{name}<br>%{{x:.4g}} "
-                f"[%{{customdata[0]:.4g}}, %{{customdata[1]:.4g}}], {of_run[0].level:.0%}"
-                "<extra></extra>"
-            ),
-            "meta": {"layer": key},
-        }
+        axis, dotted = [-0.6, len(methods) - 0.4], {"color": color, "width": 1, "dash": "dot"}
+        traces.append(quiet([trained] * 2, axis, f"{name}, as trained", line=dotted))
+    sizes = [15 if s.method == chosen else 9 for s in of_run]
+    dots = scatter(
+        values,
+        place,
+        name,
+        key,
+        mode="markers",
+        marker={"color": color, "symbol": symbol, "size": sizes, "line": {"width": 0}},
+        error_x=error_bars(reach[:, 1], reach[:, 0], color=color, thickness=1.4, width=4),
+        showlegend=runs > 1 and key == "accuracy",
+        text=[style.escape(_told(s)) for s in of_run],
+        customdata=ends,
+        hovertemplate=f"<b>%{{text}}</b><br>{name}<br>%{{x:.4g}} "
+        f"[%{{customdata[0]:.4g}}, %{{customdata[1]:.4g}}], {of_run[0].level:.0%}<extra></extra>",
     )
-    return traces
+    return [trace | {"legendgroup": f"run {i}"} for trace in [*traces, dots]]

@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells, grid_of
+from vcviz.figures.grid import side_by_side
 from vcviz.figures.latent_panel import stratified
 from vcviz.figures.latent_traces import legend_traces, point_trace
+from vcviz.figures.marks import Trace, image
 from vcviz.figures.pictures import data_uri
 from vcviz.records import LatentPlane, PlaneField
 
 #: steps in which confidence is drawn: few colours make a picture of a few kilobytes
 _STEPS = 9
 _FAINTEST, _STRONGEST = 0.05, 0.5  # opacity at confidence 1/C and 1
-_PANEL_PX, _ALONE_PX = 340, 640
+_PANEL_PX, _GAP_PX, _ALONE_PX = 340, 96, 640
 
 
 @takes_records
@@ -42,10 +43,6 @@ def plot_regions(
     max_points : most latents drawn in a panel, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -65,54 +62,31 @@ def plot_regions(
     >>> sorted({trace.meta["layer"] for trace in figure.data})
     ['key', 'points', 'regions']
     """
-    spec = regions_spec(_listed(planes), columns=columns, max_points=max_points)
-    return style.apply(go.Figure(**spec), theme)
+    found = one_or_several("planes", planes)
+    names = found[0].class_names
+    if any(plane.class_names != names for plane in found):
+        raise InputError("planes side by side must have the same classes")
+    panels, places = side_by_side(len(found), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.16)
+    for (cell,), plane in zip(places, found, strict=True):
+        traces = [region_trace(plane), *plane_points(plane, max_points)]
+        told = [] if plane.latents is None else [style.accuracy_text(plane.latents)]
+        axes = plane_axes(plane, cell.suffix)
+        panels.add(cell, traces, axes, style.escape(plane.name, 60), *told)
+    panels.draw(places[0][0], legend_traces(names, range(len(names))))
+    alone = {"width": _ALONE_PX} if len(found) == 1 else {}
+    panels.frame(102, 58, legend=46, margin={"r": 12}, **alone)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
-def regions_spec(
-    planes: Sequence[LatentPlane], *, columns: int = 3, max_points: int = 600
-) -> dict[str, Any]:
-    """Return `plot_regions` as the plain data and layout of a figure, without a theme."""
-    names = planes[0].class_names
-    n_rows, columns = grid_of(len(planes), columns)
-    grid = cells([_PANEL_PX] * n_rows, columns, gap_x=0.16 / columns, gap_y=96)
-    plot = n_rows * _PANEL_PX + 96 * (n_rows - 1)
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 160,
-        "margin": {"t": 102, "b": 58, "r": 12},
-        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
-    }
-    if len(planes) == 1:
-        layout["width"] = _ALONE_PX
-    data: list[dict[str, Any]] = []
-    for i, plane in enumerate(planes):
-        cell = grid[i // columns][i % columns]
-        data += cell.place([region_trace(plane), *plane_points(plane, max_points)])
-        layout |= cell.axes(*plane_axes(plane, cell.suffix))
-        layout["annotations"].append(cell.heading(*_heading(plane)))
-    data += grid[0][0].place(legend_traces(names, range(len(names)), [], False))
-    return {"data": data, "layout": layout}
-
-
-def region_trace(plane: LatentPlane) -> dict[str, Any]:
+def region_trace(plane: LatentPlane) -> Trace:
     """Return the regions as one picture, a pixel a point of the plane's grid."""
     return plane_image(plane, data_uri(region_pixels(plane.log_probs)), "regions")
 
 
-def plane_image(plane: LatentPlane | PlaneField, source: str, layer: str) -> dict[str, Any]:
+def plane_image(plane: LatentPlane | PlaneField, source: str, layer: str) -> Trace:
     """Return a picture, a pixel a point of the plane's grid, as an image trace."""
-    return {
-        "type": "image",
-        "source": source,
-        "x0": float(plane.x[0]),
-        "dx": float(plane.x[1] - plane.x[0]),
-        "y0": float(plane.y[0]),
-        "dy": float(plane.y[1] - plane.y[0]),
-        "hoverinfo": "skip",
-        "name": layer,
-        "meta": {"layer": layer},
-    }
+    x, y = ((float(ends[0]), float(ends[1] - ends[0])) for ends in (plane.x, plane.y))
+    return image(source, layer, layer, x0=x[0], dx=x[1], y0=y[0], dy=y[1])
 
 
 def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -128,7 +102,7 @@ def region_pixels(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.dstack([colors[log_probs.argmax(2)], opacity.round().astype(np.uint8)])
 
 
-def plane_points(plane: LatentPlane | PlaneField, max_points: int) -> list[dict[str, Any]]:
+def plane_points(plane: LatentPlane | PlaneField, max_points: int) -> list[Trace]:
     """Return the plane's latents, one trace a class; none if it has none."""
     if plane.latents is None or plane.projection is None:
         return []
@@ -159,16 +133,3 @@ def plane_axes(
         "autorange": False,
     }
     return x, y
-
-
-def _heading(plane: LatentPlane) -> list[str]:
-    if plane.latents is None:
-        return [style.escape(plane.name, 60)]
-    return [style.escape(plane.name, 60), style.accuracy_text(plane.latents)]
-
-
-def _listed(planes: LatentPlane | Sequence[LatentPlane]) -> list[LatentPlane]:
-    found = one_or_several("planes", planes)
-    if any(p.class_names != found[0].class_names for p in found):
-        raise InputError("planes side by side must have the same classes")
-    return found

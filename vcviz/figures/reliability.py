@@ -10,14 +10,9 @@ import plotly.graph_objects as go
 
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.figures import theme as style
-from vcviz.figures.diagram import (
-    TOP,
-    Diagram,
-    count_traces,
-    diagram_traces,
-    numbers_text,
-)
-from vcviz.figures.grid import Cell, cells, grid_of, text_above
+from vcviz.figures.diagram import TOP, Diagram, count_traces, diagram_traces, numbers_text
+from vcviz.figures.grid import Cell, Panels, side_by_side
+from vcviz.figures.marks import text_at
 from vcviz.records import ReliabilityCurve
 
 _DIAGRAM_PX, _COUNTS_PX, _GAP_PX, _ALONE_PX = 300, 90, 26, 560
@@ -44,10 +39,6 @@ def plot_reliability(
     details : also show the gap to confidence, the intervals and the debiased ECE
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -69,54 +60,40 @@ def plot_reliability(
     >>> figure.layout.annotations[0].text
     '<b>reliability</b>'
     """
-    spec = reliability_spec(one_or_several("curves", curves), columns=columns, details=details)
-    return style.apply(go.Figure(**spec), theme)
+    found = one_or_several("curves", curves)
+    panels = reliability_panels(found, columns=columns, details=details)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
-def reliability_spec(
+def reliability_panels(
     curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = _COLUMNS, details: bool = False
-) -> dict[str, Any]:
-    """Return `plot_reliability` as the plain data and layout of a figure, without a theme.
+) -> Panels:
+    """Return the panels of `plot_reliability`, to which others can be added.
 
     A `Diagram` also shows what stands beside its curve. `meta["run"]` of bars is its number.
     """
     diagrams = [c if isinstance(c, Diagram) else Diagram(c) for c in curves]
-    n_rows, columns = grid_of(len(diagrams), columns)
     texts = [numbers_text(diagram, details=details) for diagram in diagrams]
     above = _LINE_PX * max(map(len, texts))
-    heights = [_DIAGRAM_PX, _COUNTS_PX] * n_rows
-    gaps = [_GAP_PX, _HEADED_GAP_PX + above] * n_rows
-    rows = cells(heights, columns, gap_x=0.18 / columns, gap_y=gaps)
-    plot = sum(heights) + sum(gaps[:-1])
-    layout: dict[str, Any] = {
-        "barmode": "overlay",
-        "annotations": [],
-        "height": plot + _ABOVE_PX + above + 60,
-        "margin": {"t": _ABOVE_PX + above, "b": 60, "r": 12},
-        "legend": {
-            "orientation": "h",
-            "y": 1 + (_LEGEND_PX + above) / plot,
-            "yanchor": "bottom",
-            "x": 0,
-        },
-    }
-    if len(diagrams) == 1:
-        layout["width"] = _ALONE_PX
-    data: list[dict[str, Any]] = []
+    heights, gaps = [_DIAGRAM_PX, _COUNTS_PX], [_GAP_PX, _HEADED_GAP_PX + above]
+    panels, places = side_by_side(len(diagrams), columns, heights, gaps, gap_x=0.18)
     # Of all samples, not of the fullest bin: the axis stays put while a slider moves.
     most = max(diagram.most for diagram in diagrams)
-    for i, (diagram, text) in enumerate(zip(diagrams, texts, strict=True)):
-        top = rows[2 * (i // columns)][i % columns]
-        counts = rows[2 * (i // columns) + 1][i % columns]
-        data += top.place(
-            [*diagram_traces(diagram, i, details=details), text_above(text, 0.0, TOP)]
-        )
-        data += counts.place(count_traces(diagram, i))
-        layout |= top.axes(*_diagram_axes(counts, first=i % columns == 0))
-        layout |= counts.axes(*_count_axes(most, first=i % columns == 0))
-        heading = top.heading(style.escape(diagram.curve.name, 60))
-        layout["annotations"].append(heading | {"yshift": _LINE_PX * len(text)})
-    return {"data": data, "layout": layout}
+    for i, (diagram, text, (top, counts)) in enumerate(zip(diagrams, texts, places, strict=True)):
+        traces = [*diagram_traces(diagram, i, details=details), text_at(text, 0.0, TOP)]
+        name = style.escape(diagram.curve.name, 60)
+        panels.add(top, traces, _diagram_axes(top, counts), name, shift=_LINE_PX * len(text))
+        panels.add(counts, count_traces(diagram, i), _count_axes(counts, most))
+    alone = {"width": _ALONE_PX} if len(diagrams) == 1 else {}
+    panels.frame(
+        _ABOVE_PX + above,
+        60,
+        legend=_LEGEND_PX + above,
+        margin={"r": 12},
+        barmode="overlay",
+        **alone,
+    )
+    return panels
 
 
 def panel_of(axis: str, n: int) -> int | None:
@@ -127,7 +104,7 @@ def panel_of(axis: str, n: int) -> int | None:
     return found if found < n and row < 2 * -(-n // columns) else None
 
 
-def _diagram_axes(counts: Cell, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _diagram_axes(top: Cell, counts: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
     x = {
         "range": [0, 1],
         "constrain": "domain",
@@ -136,17 +113,17 @@ def _diagram_axes(counts: Cell, first: bool) -> tuple[dict[str, Any], dict[str, 
         "showticklabels": False,
     }
     y = {
-        "title": {"text": "accuracy, fraction" if first else None},
+        "title": {"text": "accuracy, fraction" if top.leftmost else None},
         "range": [0, TOP],
         "dtick": 0.2,
     }
     return x, y
 
 
-def _count_axes(most: int, first: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _count_axes(counts: Cell, most: int) -> tuple[dict[str, Any], dict[str, Any]]:
     x = {"title": {"text": "confidence, fraction"}, "range": [0, 1], "dtick": 0.2}
     y = {
-        "title": {"text": "samples" if first else None},
+        "title": {"text": "samples" if counts.leftmost else None},
         "type": "log",
         "range": [-0.3, float(np.log10(max(most, 1))) + 0.2],
         "dtick": 1,

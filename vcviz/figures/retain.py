@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
-from vcviz.figures.grid import cells
+from vcviz.figures.grid import Panels
 from vcviz.figures.latent_panel import stratified
+from vcviz.figures.marks import Trace, quiet, scatter
 from vcviz.records import RetainSet
 
 #: where the regulariser alone would hold rho: log rho/(1 - rho) = 1/rho for the target
@@ -36,10 +37,6 @@ def plot_retain(
     max_rows : most inputs in the heat map, evenly from the classes
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Notes
     -----
     First: rho of each class (a column) for each input (a row); inputs stand by class, within a
@@ -56,35 +53,25 @@ def plot_retain(
     >>> figure.data[0].type, figure.data[0].z.shape
     ('heatmap', (48, 5))
     """
-    upper, lower = cells([_PANEL_PX] * 2, 2, gap_x=0.17, gap_y=_GAP_PX)
-    panels = (
-        (upper[0], _over_inputs(retained, max_rows), "Retain probability ρ of every class"),
-        (upper[1], _by_difficulty(retained), "Harder inputs"),
-        (lower[0], _given_label(retained), "Given the label"),
-        (lower[1], _correlation(retained), "Correlation of ρ between classes"),
-    )
-    small = (
+    panels = Panels([_PANEL_PX] * 2, 2, gap_x=0.17, gap_y=_GAP_PX)
+    upper, lower = panels.rows
+    panels.add(
+        upper[0],
+        *_over_inputs(retained, max_rows),
+        "Retain probability ρ of every class",
         "a row an input, by class, easiest first",
-        f"mean ρ over tenths of {len(retained):,} inputs",
-        "g with the label against ρ without",
-        "over the inputs",
     )
-    data: list[dict[str, Any]] = []
-    plot = 2 * _PANEL_PX + _GAP_PX
-    layout: dict[str, Any] = {
-        "annotations": [],
-        "height": plot + 160,
-        "margin": {"t": 96, "b": 64, "r": 60},
-        "legend": {"orientation": "h", "y": 1 + 46 / plot, "yanchor": "bottom", "x": 0},
-    }
-    for (cell, (traces, axes), title), line in zip(panels, small, strict=True):
-        data += cell.place(traces)
-        layout |= cell.axes(*axes)
-        layout["annotations"].append(cell.heading(title, line))
-    return style.apply(go.Figure(data, layout), theme)
+    tenths = f"mean ρ over tenths of {len(retained):,} inputs"
+    panels.add(upper[1], *_by_difficulty(retained), "Harder inputs", tenths)
+    sides = "g with the label against ρ without"
+    panels.add(lower[0], *_given_label(retained), "Given the label", sides)
+    correlated = "Correlation of ρ between classes"
+    panels.add(lower[1], *_correlation(retained), correlated, "over the inputs")
+    panels.frame(96, 64, legend=46, margin={"r": 60})
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
-Panel = tuple[list[dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
+Panel = tuple[list[Trace], tuple[dict[str, Any], dict[str, Any]]]
 
 
 def _over_inputs(retained: RetainSet, max_rows: int) -> Panel:
@@ -128,76 +115,39 @@ def _by_difficulty(retained: RetainSet) -> Panel:
     parts = np.array_split(order, min(_BINS, len(order)))
     hardest = np.linspace(100 / len(parts), 100, len(parts))
     probability = [float(np.exp(-retained.difficulty[part]).mean()) for part in parts]
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "x": hardest - 50 / len(parts),
-            "y": np.array([values[part].mean() for part in parts]),
-            "customdata": probability,
-            "mode": "lines+markers",
-            "line": {"color": style.RUN_COLORS[i], "dash": dash, "width": 2},
-            "name": name,
-            "hovertemplate": (
-                f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
-            ),
-        }
-        for i, (name, (values, dash)) in enumerate(lines.items())
-    ]
-    traces += [
-        {
-            "type": "scatter",
-            "x": [0, 100],
-            "y": [level, level],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"},
-            "name": "regulariser alone",
-            "showlegend": False,
-            "hovertemplate": f"regulariser alone: ρ = {level:.3f}<extra></extra>",
-        }
-        for level in (FIXED_POINT, 1 - FIXED_POINT)
-    ]
-    x = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
-    return traces, (x, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
+    traces = []
+    for i, (name, (values, dash)) in enumerate(lines.items()):
+        line = {"color": style.RUN_COLORS[i], "dash": dash, "width": 2}
+        told = f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
+        looks: Trace = {"mode": "lines+markers", "line": line, "hovertemplate": told}
+        means = np.array([values[part].mean() for part in parts])
+        x = hardest - 50 / len(parts)
+        traces.append(scatter(x, means, name, customdata=probability, **looks))
+    dotted = {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"}
+    for level in (FIXED_POINT, 1 - FIXED_POINT):
+        told = f"regulariser alone: ρ = {level:.3f}<extra></extra>"
+        looks = {"line": dotted, "showlegend": False, "hovertemplate": told}
+        traces.append(scatter([0, 100], [level, level], "regulariser alone", **looks))
+    across = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
+    return traces, (across, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
 
 
 def _given_label(retained: RetainSet) -> Panel:
     own = retained.own
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     for i, (name, mask) in enumerate((("its own class", own), ("other classes", ~own))):
         pairs = np.argwhere(mask)
         if len(pairs) > _MOST_PAIRS:
             rng = np.random.default_rng(0)
             pairs = pairs[np.sort(rng.choice(len(pairs), _MOST_PAIRS, replace=False))]
         row, k = pairs.T
-        traces.append(
-            {
-                "type": "scatter",
-                "x": retained.rho[row, k],
-                "y": retained.posterior[row, k],
-                "mode": "markers",
-                "marker": {
-                    "color": style.RUN_COLORS[2 * i],
-                    "symbol": style.SYMBOLS[i],
-                    "size": 4,
-                    "opacity": 0.5,
-                },
-                "name": name,
-                "showlegend": False,
-                "hovertemplate": f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>",
-            }
-        )
-    traces.append(
-        {
-            "type": "scatter",
-            "x": [0, 1],
-            "y": [0, 1],
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 1},
-            "name": "g = ρ",
-            "showlegend": False,
-            "hoverinfo": "skip",
-        }
-    )
+        marker: Trace = {"color": style.RUN_COLORS[2 * i], "symbol": style.SYMBOLS[i]}
+        marker |= {"size": 4, "opacity": 0.5}
+        told = f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>"
+        looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": told}
+        pair = retained.rho[row, k], retained.posterior[row, k]
+        traces.append(scatter(*pair, name, showlegend=False, **looks))
+    traces.append(quiet([0, 1], [0, 1], "g = ρ", line={"color": style.NEUTRAL, "width": 1}))
     x = {"title": {"text": "ρ, probability without the label"}, "range": [0, 1]}
     y = {"title": {"text": "g, probability with the label"}, "range": [-0.02, 1.04]}
     return traces, (x, y)

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.gates import LINE_PX, gates_beneath
-from vcviz.figures.grid import Cell, cells
-from vcviz.figures.trajectory_parts import norm_name
+from vcviz.figures.gates import LINE_PX, gates_beneath, norm_name
+from vcviz.figures.grid import Panels, legend_above
+from vcviz.figures.marks import Trace, band, scatter
 from vcviz.metrics.robustness import attack_gates, wilson
 from vcviz.records import RobustnessCurve, Trajectory
 
 #: pixels of tick labels and title beneath an axis
 _AXIS_PX = 62
-_GAP_PX = 92
-Traces = list[dict[str, Any]]
+_PANEL_PX, _GAP_PX = 300, 92
 
 
 @takes_records
@@ -39,10 +38,6 @@ def plot_attack_accuracy(
     level : mass of the (Wilson score) interval of each accuracy, drawn as a band
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -57,7 +52,7 @@ def plot_attack_accuracy(
     ('attack step', 'accuracy, fraction')
     """
     paths = one_or_several("paths", paths)
-    data: Traces = []
+    data: list[Trace] = []
     for i, path in enumerate(paths):
         steps = np.arange(path.steps + 1)
         name = _legend(path.name, len(path), path.label_note)
@@ -73,7 +68,7 @@ def plot_attack_accuracy(
         "xaxis": {"title": {"text": "attack step"}},
         "yaxis": {"title": {"text": "accuracy, fraction"}, "range": [-0.02, 1.02]},
         "margin": {"t": 78, "b": bottom},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1.02),
         "annotations": [gates_beneath(names, gates, _AXIS_PX - 14)],
     }
     return style.apply(go.Figure(data, layout), theme)
@@ -89,10 +84,6 @@ def plot_robustness(
     ----------
     curves : one curve, or several of the same norm
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -129,37 +120,32 @@ def robustness_spec(
     calibrated = [c for c in curves if np.isfinite(c.ece).all()]
     n = 2 if calibrated else 1
     across, down = (1, n) if narrow else (n, 1)
-    panels = cells([300] * down, across, gap_x=0.1, gap_y=_GAP_PX)
-    row = [cell for cells_ in panels for cell in cells_]
-    height = 300 * down + _GAP_PX * (down - 1)
-    data: Traces = []
+    panels = Panels([_PANEL_PX] * down, across, gap_x=0.1, gap_y=_GAP_PX)
+    left, *right = [cell for row in panels.rows for cell in row]
     for i, c in enumerate(curves):
         name = _legend(c.name, c.n, c.label_note)
         told = "ε = %{x:.3g}: accuracy %{y:.3f}"
-        data += row[0].place(_line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
+        panels.draw(left, _line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
         if c in calibrated:
             told = "ε = %{x:.3g}: ECE %{y:.3f}"
             lines = _line(c.epsilon, c.ece, c.ece_interval, i, name, told, layer="ece")
-            data += row[1].place([*(t | {"showlegend": False} for t in lines), _floor(c, i, name)])
+            lines = [line | {"showlegend": False} for line in lines]
+            panels.draw(right[0], [*lines, _floor(c, i, name)])
     attacks = {(c.method, c.loss, c.norm, c.steps) for c in curves}
-    said = "; ".join(f"{_attack(m, loss, n)}, {_steps(t)}" for m, loss, n, t in sorted(attacks))
-    bottom = _AXIS_PX + LINE_PX * (len(curves) + 1)
-    layout: dict[str, Any] = {
-        "height": height + 96 + bottom,
-        "margin": {"t": 96, "b": bottom},
-        "legend": {"orientation": "h", "y": 1 + 30 / height, "yanchor": "bottom", "x": 0},
-        "annotations": [gates_beneath([c.name for c in curves], [c.gates for c in curves], 48)],
-    }
-    heading = f"Accuracy under {style.escape(said)}"
-    layout |= _axes(row[0], curves, {"text": "accuracy, fraction"}, 1.0)
-    layout["annotations"].append(row[0].heading(heading))
+    said = "; ".join(
+        f"{_attack(m, loss, n)}, {t} step{'s' * (t != 1)}" for m, loss, n, t in sorted(attacks)
+    )
+    axes = _axes(curves, "accuracy, fraction", 1.0)
+    gates = gates_beneath([c.name for c in curves], [c.gates for c in curves], 48)
+    panels.layout["annotations"].append(gates)
+    panels.add(left, [], axes, f"Accuracy under {style.escape(said)}")
     if calibrated:
         top = max(float(np.nanmax(c.ece_interval)) for c in calibrated)
         bins = ", ".join(str(k) for k in sorted({c.n_bins for c in calibrated}))
-        axis = {"text": f"ECE of the worst points, {bins} bins, fraction"}
-        layout |= _axes(row[1], curves, axis, top)
-        layout["annotations"].append(row[1].heading("ECE of so many points; thin: if calibrated"))
-    return {"data": data, "layout": layout}
+        axes = _axes(curves, f"ECE of the worst points, {bins} bins, fraction", top)
+        panels.add(right[0], [], axes, "ECE of so many points; thin: if calibrated")
+    panels.frame(96, _AXIS_PX + LINE_PX * (len(curves) + 1), legend=30)
+    return panels.spec
 
 
 # ---------------------------------------------------------------- parts
@@ -170,17 +156,14 @@ def _legend(name: str, n: int, label_note: str) -> str:
 
 
 def _axes(
-    cell: Cell, curves: Sequence[RobustnessCurve], title: dict[str, Any], top: float
-) -> dict[str, Any]:
+    curves: Sequence[RobustnessCurve], title: str, top: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
     largest = max(float(c.epsilon[-1]) for c in curves)
-    norm = norm_name(curves[0].norm)
-    return cell.axes(
-        {
-            "title": {"text": f"radius ε ({norm}, in units of the inputs)"},
-            "range": [-0.02 * largest, 1.02 * largest],
-        },
-        {"title": title, "range": [-0.02 * top, 1.04 * top]},
-    )
+    x = {
+        "title": {"text": f"radius ε ({norm_name(curves[0].norm)}, in units of the inputs)"},
+        "range": [-0.02 * largest, 1.02 * largest],
+    }
+    return x, {"title": {"text": title}, "range": [-0.02 * top, 1.04 * top]}
 
 
 def _line(
@@ -191,61 +174,30 @@ def _line(
     name: str,
     told: str,
     layer: str = "accuracy",
-) -> Traces:
+) -> list[Trace]:
     """Return the line of the `i`-th classifier over the band of its interval."""
     color, dash, symbol = style.run_style(i)
-    group = {"legendgroup": f"run {i}", "type": "scatter"}
-    return [
-        {
-            **group,
-            "x": np.r_[x, x[::-1]],
-            "y": np.r_[interval[:, 1], interval[::-1, 0]],
-            "fill": "toself",
-            "fillcolor": color,
-            "opacity": 0.13,
-            "mode": "lines",
-            "line": {"width": 0},
-            "name": name,
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "interval"},
-        },
-        {
-            **group,
-            "x": x,
-            "y": y,
-            "mode": "lines+markers" if len(x) <= 20 else "lines",
-            "line": {"color": color, "dash": dash, "width": 2},
-            "marker": {"color": color, "symbol": symbol, "size": 6},
-            "name": name,
-            "hovertemplate": f"%{{fullData.name}}<br>{told}<extra></extra>",
-            "meta": {"layer": layer},
-        },
-    ]
+    low, high = interval.T
+    looks: Trace = {
+        "mode": "lines+markers" if len(x) <= 20 else "lines",
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"color": color, "symbol": symbol, "size": 6},
+        "hovertemplate": f"%{{fullData.name}}<br>{told}<extra></extra>",
+    }
+    pair = [band(x, low, high, color, name=name), scatter(x, y, name, layer, **looks)]
+    return [trace | {"legendgroup": f"run {i}"} for trace in pair]
 
 
 def _floor(curve: RobustnessCurve, i: int, name: str) -> dict[str, Any]:
     color, dash, _ = style.run_style(i)
-    return {
-        "type": "scatter",
-        "x": curve.epsilon,
-        "y": curve.ece_if_calibrated,
-        "mode": "lines",
-        "line": {"color": color, "dash": dash, "width": 1},
-        "opacity": 0.7,
-        "name": f"{name}, if calibrated",
-        "legendgroup": f"run {i}",
-        "showlegend": False,
-        "hovertemplate": "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>",
-        "meta": {"layer": "if calibrated"},
-    }
+    line = {"color": color, "dash": dash, "width": 1}
+    told = "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>"
+    looks: Trace = {"legendgroup": f"run {i}", "showlegend": False, "hovertemplate": told}
+    x, y, name = curve.epsilon, curve.ece_if_calibrated, f"{name}, if calibrated"
+    return scatter(x, y, name, "if calibrated", line=line, opacity=0.7, **looks)
 
 
 def _attack(method: str, loss: str, norm: str) -> str:
     """Return an attack in words, e.g. "PGD, L∞"; the loss where it is not the cross-entropy."""
     words = [w if w == "targeted" else w.upper() for w in method.split()]
     return ", ".join([" ".join(words), *([loss.upper()] if loss != "ce" else []), norm_name(norm)])
-
-
-def _steps(n: int) -> str:
-    return f"{n} step" + "s" * (n != 1)

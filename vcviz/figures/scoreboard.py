@@ -13,7 +13,9 @@ import plotly.graph_objects as go
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Panels, side_by_side
+from vcviz.figures.groups import group_dots, groups_axis
+from vcviz.figures.marks import Trace, band, scatter
 from vcviz.records import Scoreboard, Verdict
 from vcviz.records.numbers import ATTACKED, attack_title, title
 
@@ -34,7 +36,8 @@ _CURVES = {
 }
 #: where a curve begins: the number on clean inputs
 _CLEAN = {"corrupted_ece": "ece"}
-Spec = dict[str, Any]
+#: (x, name of a number) of a curve
+Points = list[tuple[float, str]]
 
 
 @takes_records
@@ -45,10 +48,6 @@ def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
     ----------
     board : a scoreboard with verdicts
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -78,11 +77,6 @@ def plot_claims(board: Scoreboard, *, theme: style.Theme = "auto") -> go.Figure:
     >>> figure.data[0].x
     (4.0,)
     """
-    return style.apply(go.Figure(**claims_spec(board)), theme)
-
-
-def claims_spec(board: Scoreboard) -> Spec:
-    """Return `plot_claims` as plain data and layout, without a theme."""
     if not board.verdicts:
         raise InputError("this scoreboard has no claims that could be looked for")
     rows: list[Verdict | str] = []
@@ -105,7 +99,7 @@ def claims_spec(board: Scoreboard) -> Spec:
     ]  # fmt: skip
     places = [i for i, row in enumerate(rows) if not isinstance(row, str)]
     labels = [board.tasks[row.task] for row in rows if not isinstance(row, str)]
-    layout: Spec = {
+    layout = {
         "height": n * _ROW_PX + 140,
         "margin": {"l": 20, "t": 52, "b": 62},
         "xaxis": {
@@ -124,7 +118,7 @@ def claims_spec(board: Scoreboard) -> Spec:
         "shapes": lines,
         "annotations": texts,
     }
-    return {"data": data, "layout": layout}
+    return style.apply(go.Figure(data, layout), theme)
 
 
 @takes_records
@@ -138,10 +132,6 @@ def plot_scores(
     board, task : a scoreboard and one of its tasks
     numbers : names of numbers that were measured there
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -162,7 +152,7 @@ def plot_scores(
     return style.apply(go.Figure(**scores_spec(board, task, numbers)), theme)
 
 
-def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
+def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> dict[str, Any]:
     """Return `plot_scores` as plain data and layout, without a theme."""
     _check_task(board, task)
     known = board.numbers(task)
@@ -172,30 +162,17 @@ def scores_spec(board: Scoreboard, task: str, numbers: Sequence[str]) -> Spec:
     if not numbers:
         raise InputError(f"name at least one number: {', '.join(known)}")
     heads = list(board.heads)
-    height = 32 * len(heads) + 16
-    (row,) = cells([height], len(numbers), gap_x=0.14 / len(numbers), gap_y=0)
-    data: list[Spec] = []
-    layout: Spec = {
-        "height": height + 144,
-        "margin": {"t": 80, "b": 58, "l": 20},
-        "showlegend": False,
-        "annotations": [],
-    }
-    for place, (cell, number) in enumerate(zip(row, numbers, strict=True)):
-        for i, head in enumerate(heads):
-            data += cell.place(_dots(board, task, head, number, i))
-        names = [style.escape(board.heads[h], 24) if place == 0 else "" for h in heads]
-        y = {
-            "tickvals": list(range(len(heads))),
-            "ticktext": names,
-            "range": [len(heads) - 0.5, -0.5],
-            "ticks": "",
-        }
-        layout |= cell.axes({"nticks": 4, "tickformat": "~r"}, y)
+    names = [style.escape(board.heads[head], 24) for head in heads]
+    panels = Panels([32 * len(heads) + 16], len(numbers), gap_x=0.14 / len(numbers))
+    for cell, number in zip(panels.rows[0], numbers, strict=True):
+        dots = [t for i, head in enumerate(heads) for t in _dots(board, task, head, number, i)]
+        axes = {"nticks": 4, "tickformat": "~r"}, groups_axis(names, named=cell.leftmost)
         said = title(number)
         arrow = {"higher": "\u00a0↑", "lower": "\u00a0↓", None: ""}[said.better]
-        layout["annotations"].append(cell.heading(*_broken(style.escape(said.text) + arrow)))
-    return {"data": data, "layout": layout}
+        panels.add(cell, dots, axes, *_broken(style.escape(said.text) + arrow))
+    height, margin = panels.height + 144, {"l": 20}
+    panels.frame(80, 58, height=height, margin=margin, showlegend=False)
+    return panels.spec
 
 
 @takes_records
@@ -206,10 +183,6 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
     ----------
     board, task : a scoreboard, and a task that corruptions or attacks were measured on
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -232,56 +205,37 @@ def plot_score_curves(board: Scoreboard, task: str, *, theme: style.Theme = "aut
     >>> [note.text for note in figure.layout.annotations]
     ['<b>accuracy, corrupted</b>']
     """
-    return style.apply(go.Figure(**curves_spec(board, task)), theme)
-
-
-def curves_spec(board: Scoreboard, task: str) -> Spec:
-    """Return `plot_score_curves` as plain data and layout, without a theme."""
     _check_task(board, task)
     found = _curves(board.numbers(task))
     if not found:
         raise InputError(f"neither corruptions nor attacks were measured on task {task!r}")
-    down = (len(found) + 1) // 2
-    grid = cells([_PANEL_PX] * down, min(2, len(found)), gap_x=0.1, gap_y=_GAP_PX)
-    places = [cell for row in grid for cell in row]
-    height = _PANEL_PX * down + _GAP_PX * (down - 1)
-    data: list[Spec] = []
-    layout: Spec = {
-        "height": height + 150,
-        "margin": {"t": 92, "b": 58},
-        "legend": {"orientation": "h", "y": 1 + 30 / height, "yanchor": "bottom", "x": 0},
-        "annotations": [],
-    }
-    for cell, (prefix, (heading, x_title)) in zip(places, found.items(), strict=False):
-        points = curve_points(board, task, prefix)
+    panels, places = side_by_side(len(found), 2, [_PANEL_PX], [_GAP_PX], gap_x=0.2)
+    for (cell,), (heading, x_title, points) in zip(places, found, strict=True):
+        last = points[-1][0]
+        x = {"title": {"text": x_title}, "range": [-0.03 * last, 1.03 * last]}
+        y = {"title": {"text": "fraction"}, "rangemode": "tozero"}
+        lines: list[Trace] = []
         for i, head in enumerate(board.heads):
-            first = cell.number == 1
-            data += cell.place(_curve(board, task, head, points, i, legend=first))
-        layout |= _curve_axes(cell, points, x_title)
-        layout["annotations"].append(cell.heading(heading))
-    return {"data": data, "layout": layout}
-
-
-def curve_points(board: Scoreboard, task: str, prefix: str) -> list[tuple[float, str]]:
-    """Return (x, name of a number) of a curve, ascending; nothing if it was not measured."""
-    _check_task(board, task)
-    matches = ((re.fullmatch(rf"{prefix}_([\d.e-]+)", n), n) for n in board.numbers(task))
-    points = sorted((float(m.group(1)), name) for m, name in matches if m)
-    return [(0.0, _CLEAN.get(prefix, "accuracy")), *points] if points else []
+            lines += _curve(board, task, head, points, i, legend=cell.number == 1)
+        panels.add(cell, lines, (x, y), heading)
+    panels.frame(92, 58, legend=30)
+    return style.apply(go.Figure(**panels.spec), theme)
 
 
 # ---------------------------------------------------------------- parts
 
 
-def _curves(numbers: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return what curves there are: first part of their names -> heading, title of the x axis."""
-    found = {}
+def _curves(numbers: Sequence[str]) -> list[tuple[str, str, Points]]:
+    """Return what curves there are: heading, title of the x axis, points from the clean ones on."""
+    found: dict[str, tuple[str, str, Points]] = {}
     for pattern, (heading, x_title) in _CURVES.items():
         for number in numbers:
-            if m := re.fullmatch(rf"({pattern})_[\d.e-]+", number):
+            if m := re.fullmatch(rf"({pattern})_(?P<at>[\d.e-]+)", number):
+                clean = [(0.0, _CLEAN.get(m[1], "accuracy"))]
                 named = {name: attack_title(group) for name, group in m.groupdict().items()}
-                found[m[1]] = heading.format(**named), x_title
-    return found
+                found.setdefault(m[1], (heading.format(**named), x_title, clean))
+                found[m[1]][2].append((float(m["at"]), number))
+    return [(heading, x_title, sorted(points)) for heading, x_title, points in found.values()]
 
 
 def _check_task(board: Scoreboard, task: str) -> None:
@@ -289,22 +243,16 @@ def _check_task(board: Scoreboard, task: str) -> None:
         raise unknown("task", task, board.tasks)
 
 
-def _outcome(board: Scoreboard, rows: Sequence[Verdict | str], outcome: str) -> Spec:
+def _outcome(board: Scoreboard, rows: Sequence[Verdict | str], outcome: str) -> Trace:
     """Return the claims that came out so; the trace is there even if there are none."""
     color, symbol = OUTCOMES[outcome]
     chosen = [(i, r) for i, r in enumerate(rows) if not isinstance(r, str) and r.outcome == outcome]
     marks = [_standing(verdict) for _, verdict in chosen]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [float(np.clip(m, -_EDGE, _EDGE)) for m in marks],
-        "y": [i for i, _ in chosen],
-        "marker": {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.6}},
-        "name": f"{outcome} ({len(chosen)})",
-        "text": [_told(board, verdict) for _, verdict in chosen],
-        "hovertemplate": "%{text}<extra></extra>",
-        "meta": {"layer": outcome},
-    }
+    x, y = [float(np.clip(m, -_EDGE, _EDGE)) for m in marks], [i for i, _ in chosen]
+    marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.6}}
+    looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": "%{text}<extra></extra>"}
+    told = [_told(board, verdict) for _, verdict in chosen]
+    return scatter(x, y, f"{outcome} ({len(chosen)})", outcome, text=told, **looks)
 
 
 def _standing(verdict: Verdict) -> float:
@@ -335,43 +283,23 @@ _JUDGED = re.compile(
 )
 
 
-def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[Spec]:
+def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[Trace]:
     mean = board.estimate(task, head, number)
     if mean is None:
         return []
-    color, _, symbol = style.run_style(i)
     runs = board.values[task][head][number]
     name = style.escape(board.heads[head], 40)
     if _JUDGED.fullmatch(number) and (note := board.label_notes.get(task, {}).get(head)):
         name += f", {note}"
-    spread = np.linspace(-0.16, 0.16, len(runs)) if len(runs) > 1 else np.zeros(1)
+    told = f"{name}<br>one seed", f"{name}<br>mean {mean:.4f} (95 %, {mean.n} seeds)"
     reach = mean.reach if np.isfinite(mean.reach) else 0.0
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": runs,
-            "y": i + spread,
-            "marker": {"size": 4, "color": color, "opacity": 0.45},
-            "hovertemplate": f"{name}<br>one seed: %{{x:.4g}}<extra></extra>",
-            "meta": {"layer": "seeds"},
-        },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [mean.value],
-            "y": [i],
-            "error_x": {"array": [reach], "color": color, "thickness": 1.5, "width": 5},
-            "marker": {"size": 10, "color": color, "symbol": symbol},
-            "hovertemplate": f"{name}<br>mean {mean:.4f} (95 %, {mean.n} seeds)<extra></extra>",
-            "meta": {"layer": "mean"},
-        },
-    ]
+    dots = group_dots(i, runs, mean.value, reach, told, spread=0.16)
+    return [dot | {"meta": {"layer": it}} for dot, it in zip(dots, ("seeds", "mean"), strict=True)]
 
 
 def _curve(
-    board: Scoreboard, task: str, head: str, points: Any, i: int, *, legend: bool
-) -> list[Spec]:
+    board: Scoreboard, task: str, head: str, points: Points, i: int, *, legend: bool
+) -> list[Trace]:
     """Return the line of a head over the band of its intervals."""
     found = [(x, e) for x, name in points if (e := board.estimate(task, head, name)) is not None]
     if not found:
@@ -381,39 +309,16 @@ def _curve(
     y = np.array([e.value for _, e in found])
     reach = np.array([e.reach if np.isfinite(e.reach) else 0.0 for _, e in found])
     name = style.escape(board.heads[head], 40)
-    group = {"type": "scatter", "legendgroup": head, "name": name}
-    return [
-        {
-            **group,
-            "x": np.r_[x, x[::-1]],
-            "y": np.r_[y + reach, (y - reach)[::-1]],
-            "fill": "toself",
-            "fillcolor": color,
-            "opacity": 0.12,
-            "mode": "lines",
-            "line": {"width": 0},
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "interval"},
-        },
-        {
-            **group,
-            "x": x,
-            "y": y,
-            "mode": "lines+markers",
-            "line": {"color": color, "dash": dash, "width": 2},
-            "marker": {"color": color, "symbol": symbol, "size": 6},
-            "showlegend": legend,
-            "hovertemplate": f"{name}<br>at %{{x:g}}: %{{y:.4f}}<extra></extra>",
-            "meta": {"layer": "mean"},
-        },
-    ]
-
-
-def _curve_axes(cell: Cell, points: Sequence[tuple[float, str]], x_title: str) -> Spec:
-    last = points[-1][0]
-    x = {"title": {"text": x_title}, "range": [-0.03 * last, 1.03 * last]}
-    return cell.axes(x, {"title": {"text": "fraction"}, "rangemode": "tozero"})
+    looks: Trace = {
+        "mode": "lines+markers",
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"color": color, "symbol": symbol, "size": 6},
+        "showlegend": legend,
+        "hovertemplate": f"{name}<br>at %{{x:g}}: %{{y:.4f}}<extra></extra>",
+    }
+    around = band(x, y - reach, y + reach, color, name=name, opacity=0.12)
+    pair = [around, scatter(x, y, name, "mean", **looks)]
+    return [trace | {"legendgroup": head} for trace in pair]
 
 
 def _broken(text: str) -> list[str]:

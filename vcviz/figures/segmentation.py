@@ -13,7 +13,7 @@ from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell, cells
+from vcviz.figures.grid import Cell, Panels
 from vcviz.records import PixelSplit, Segmentation
 
 _PANEL_PX, _GAP_PX = 190, 44
@@ -37,10 +37,6 @@ def plot_segmentation(
     segmentations : one segmentation of them or several
     row : which picture
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
-
-    Returns
-    -------
-    go.Figure
 
     Raises
     ------
@@ -71,19 +67,19 @@ def plot_segmentation(
         )
     if check_count("row", row, minimum=0) >= len(split):
         raise InputError(f"row must lie in [0, {len(split)}), got {row}")
-    height = _PANEL_PX * (1 + len(segmentations)) + _GAP_PX * len(segmentations)
-    grid = cells([_PANEL_PX] * (1 + len(segmentations)), 4, gap_x=0.04, gap_y=_GAP_PX)
+    figure = Panels([_PANEL_PX] * (1 + len(segmentations)), 4, gap_x=0.04, gap_y=_GAP_PX)
+    first, *others = figure.rows
     noise = [s.noise[row] for s in segmentations if s.noise is not None]
     loudest = float(np.quantile(noise, 0.99)) if noise else 1.0
     worst = max(float(np.quantile(s.nll(split.y)[row], 0.99)) for s in segmentations)
     panels: list[tuple[Cell, str, dict[str, Any]]] = [
-        (grid[0][0], "picture", _map(split.x[row].mean(0), _GREY, (0, 1))),
-        (grid[0][1], "label, as drawn", _classes(split.y[row], split.class_names)),
+        (first[0], "picture", _map(split.x[row].mean(0), _GREY, (0, 1))),
+        (first[1], "label, as drawn", _classes(split.y[row], split.class_names)),
     ]
     if split.label_probs is not None:
         unlike = 1 - split.label_probs[row].max(0)
-        panels.append((grid[0][2], "truth: unlike, share", _map(unlike, "Viridis", _SHARE)))
-    for place, one in zip(grid[1:], segmentations, strict=True):
+        panels.append((first[2], "truth: unlike, share", _map(unlike, "Viridis", _SHARE)))
+    for place, one in zip(others, segmentations, strict=True):
         nll = one.nll(split.y)[row]
         predicted = _classes(one.predicted[row], split.class_names)
         panels += [
@@ -97,22 +93,16 @@ def plot_segmentation(
                 (place[2], "flipped by noise, share", flips),
                 (place[3], "noise over τ", loud),
             ]
-    data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {
-        "height": height + 60,
-        "margin": {"t": 34, "b": 20, "l": 12, "r": 12},
-        "annotations": [],
-    }
+    plain = {"showticklabels": False, "ticks": "", "showgrid": False, "showline": False}
+    plain["constrain"] = "domain"
     for cell, title, trace in panels:
-        data += cell.place([trace])
-        plain = {"showticklabels": False, "ticks": "", "showgrid": False, "showline": False}
-        layout |= cell.axes(
-            plain | {"constrain": "domain"},
-            plain
-            | {"constrain": "domain", "autorange": "reversed", "scaleanchor": f"x{cell.suffix}"},
-        )
-        layout["annotations"].append(cell.heading(style.escape(title)) | {"font": {"size": 12}})
-    return style.apply(go.Figure(data, layout), theme)
+        down = {"autorange": "reversed", "scaleanchor": f"x{cell.suffix}"}
+        figure.add(cell, [trace], (plain, plain | down), style.escape(title))
+    height, margin = figure.height + 60, {"l": 12, "r": 12}
+    figure.frame(34, 20, height=height, margin=margin)
+    for note in figure.layout["annotations"]:
+        note["font"] = {"size": 12}
+    return style.apply(go.Figure(**figure.spec), theme)
 
 
 def _map(values: NDArray[Any], colors: Any, bounds: tuple[float, float]) -> dict[str, Any]:

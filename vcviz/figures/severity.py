@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
-from vcviz.figures.grid import Cell
+from vcviz.figures.grid import Cell, Panels
+from vcviz.figures.marks import Trace, scatter
 
 MEASURES = {
     "accuracy": ("accuracy", "fraction"),
@@ -42,9 +43,13 @@ class SeveritySweep:
 
 
 def severity_panels(
-    sweeps: Sequence[SeveritySweep], cells: Sequence[Cell], severity: int, title: str
-) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
-    """Return traces, axes and headings of three panels, whose axes no slider moves.
+    panels: Panels,
+    sweeps: Sequence[SeveritySweep],
+    cells: Sequence[Cell],
+    severity: int,
+    title: str,
+) -> None:
+    """Add three panels, whose axes no slider moves.
 
     Parameters
     ----------
@@ -53,19 +58,14 @@ def severity_panels(
     severity : marked
     title : of the corruption
     """
-    data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {}
-    headings = []
     for cell, (measure, (name, unit)) in zip(cells, MEASURES.items(), strict=True):
-        for i, sweep in enumerate(sweeps):
-            data += cell.place(_lines(sweep, measure, severity, i))
+        lines = [t for i, s in enumerate(sweeps) for t in _lines(s, measure, severity, i)]
         top = _round(max(sweep.top[measure] for sweep in sweeps))
         y = {"title": {"text": unit}, "range": [0, 1.02 if measure == "accuracy" else top]}
         x = {"title": {"text": f"severity of {style.escape(title)}"}, "dtick": 1}
-        layout |= cell.axes(x | {"range": [-0.3, sweeps[0].severity[-1] + 0.3]}, y)
+        x["range"] = [-0.3, sweeps[0].severity[-1] + 0.3]
         marks = "● now" if measure == "accuracy" else "● now  ○ T = 1  | clean T"
-        headings.append(cell.heading(f"{name}: {marks}"))
-    return data, layout, headings
+        panels.add(cell, lines, (x, y), f"{name}: {marks}")
 
 
 def _round(top: float) -> float:
@@ -74,49 +74,25 @@ def _round(top: float) -> float:
     return float(np.ceil(1.05 * top / digit) * digit)
 
 
-def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[dict[str, Any]]:
+def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[Trace]:
     color, dash, _ = style.run_style(i)
     name = style.escape(sweep.name, 40)
-    common = {
-        "type": "scatter",
-        "x": sweep.severity,
-        "legendgroup": f"sweep {i}",
-        "showlegend": False,
-        "name": name,
-    }
 
-    def told(what: str) -> str:
-        return f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
+    def trace(x: Any, y: Any, what: str, layer: str, **looks: Any) -> Trace:
+        told = f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
+        own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": told}
+        return scatter(x, y, name, f"{layer} {measure}", **own | looks)
 
-    lines = [
-        {
-            **common,
-            "y": sweep.fitted[measure],
-            "mode": "lines+markers",
-            "line": {"color": color, "dash": dash, "width": 1.8},
-            "marker": {"color": color, "symbol": "line-ns-open", "size": 7, "line": {"width": 2}},
-            "hovertemplate": told("T of clean rows"),
-            "meta": {"layer": f"fitted {measure}"},
-        },
-        {
-            **common,
-            "y": sweep.before[measure],
-            "mode": "lines+markers",
-            "opacity": 0.7,
-            "line": {"color": color, "dash": dash, "width": 1},
-            "marker": {"color": color, "symbol": "circle-open", "size": 7},
-            "hovertemplate": told("T = 1"),
-            "meta": {"layer": f"before {measure}"},
-        },
-    ]
-    at = {
-        **common,
-        "x": [severity],
-        "y": [sweep.now[measure]],
-        "mode": "markers",
-        "marker": {"color": color, "size": 10},
-        "hovertemplate": told("now"),
-        "meta": {"layer": f"now {measure}"},
-    }
-    # No temperature changes which class is first.
-    return [*(lines[:1] if measure == "accuracy" else lines), at]
+    def along(values: Any, what: str, layer: str, width: float, marker: Trace) -> Trace:
+        line = {"color": color, "dash": dash, "width": width}
+        looks: Trace = {"mode": "lines+markers", "line": line}
+        looks["marker"] = {"color": color, "size": 7} | marker
+        return trace(sweep.severity, values, what, layer, **looks)
+
+    tick, ring = {"symbol": "line-ns-open", "line": {"width": 2}}, {"symbol": "circle-open"}
+    lines = [along(sweep.fitted[measure], "T of clean rows", "fitted", 1.8, tick)]
+    if measure != "accuracy":  # no temperature changes which class is first
+        lines.append(along(sweep.before[measure], "T = 1", "before", 1, ring) | {"opacity": 0.7})
+    dot = {"color": color, "size": 10}
+    now = trace([severity], [sweep.now[measure]], "now", "now", mode="markers", marker=dot)
+    return [*lines, now]

@@ -37,7 +37,7 @@ def lay_out(
     *,
     slider: Menu | None = None,
     menus: Sequence[Menu] = (),
-    layers: Mapping[str, bool] | Sequence[str] = (),
+    layers: Mapping[str, bool] | None = None,
     one_of: Menu | None = None,
     share: bool = False,
     progress: bool = True,
@@ -50,8 +50,8 @@ def lay_out(
     values : what `draw` gets, but for the options below
     slider : options along the slider; the figure starts at `values[slider.name]`
     menus : their combinations become one list of views
-    layers : names of layers (`meta["layer"]` of traces) with a switch each; as a mapping, name ->
-        whether it is shown at first, else all are
+    layers : names of layers (`meta["layer"]` of traces) with a switch each -> whether it is shown
+        at first
     one_of : a list that shows one group of traces at a time, those whose ``meta["beneath"]`` is
         its value; at first that of `values`
     share : let a trace that is the same in all views stand there once, which is smaller; traces
@@ -86,8 +86,7 @@ def lay_out(
     frames = _frames(views, places, slider) if slider else []
     lists = [_view_list(views, places, menus, choices, first)] if len(views) > 1 else []
     if layers:
-        shown = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, True)
-        lists += _switches(data, shown, len(lists) + (slider is not None))
+        lists += _switches(data, layers, len(lists) + (slider is not None))
     if one_of is not None:
         lists.append(_single_list(data, one_of, values[one_of.name]))
     # Without a redraw plotly.js draws scatter traces alone: any other that stands there, moving or

@@ -13,6 +13,8 @@ from scipy.stats import t
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_fraction
 from vcviz.figures import theme as style
+from vcviz.figures.grid import legend_above
+from vcviz.figures.marks import Trace, band, quiet, scatter
 
 Table = Mapping[str, Any]
 
@@ -48,10 +50,6 @@ def plot_sweep(
         that the runs share is not in it.
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
-    Returns
-    -------
-    go.Figure
-
     Raises
     ------
     InputError
@@ -76,7 +74,7 @@ def plot_sweep(
     if log_x and at.min() <= 0:
         raise InputError(f"{x} must be positive on a logarithmic axis, got {at.min():g}")
     groups = columns[by].astype(str) if by else np.full(len(at), y)
-    data: list[dict[str, Any]] = []
+    data: list[Trace] = []
     names = list(dict.fromkeys(groups.tolist()))
     for i, name in enumerate(names):
         mine = groups == name
@@ -89,7 +87,7 @@ def plot_sweep(
         "height": 400,
         "xaxis": {"title": {"text": style.escape(x_title or x)}} | _scale(log_x),
         "yaxis": {"title": {"text": style.escape(y_title or y)}} | _scale(log_y),
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": legend_above(1.02),
         "margin": {"t": 30 + 22 * (1 + (len(names) + len(references or {})) // 4)},
     }
     return style.apply(go.Figure(data, layout), theme)
@@ -105,7 +103,7 @@ def _scale(log: bool) -> dict[str, Any]:
     return {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}
 
 
-def _keep_positive(data: Sequence[dict[str, Any]]) -> None:
+def _keep_positive(data: Sequence[Trace]) -> None:
     """Cut bands that reach to 0 or below, where a logarithmic axis has no place for them."""
     shown = [np.asarray(t["y"], float) for t in data if t["meta"]["layer"] != "interval"]
     lowest = min(values.min() for values in shown)
@@ -131,97 +129,46 @@ def _line(
     i: int,
     best: str | None,
     level: float,
-) -> list[dict[str, Any]]:
+) -> list[Trace]:
     points = np.unique(at)
     mean, reach = np.array([_interval(values[at == p], level) for p in points]).T
     color, dash, symbol = style.run_style(i)
-    title, group = style.escape(name, 60), f"group {i}"
-    quiet = {"type": "scatter", "legendgroup": group, "showlegend": False, "name": title}
-    traces: list[dict[str, Any]] = [
-        {
-            **quiet,
-            "x": np.r_[points, points[::-1]],
-            "y": np.r_[mean + reach, (mean - reach)[::-1]],
-            "mode": "lines",
-            "fill": "toself",
-            "fillcolor": color,
-            "opacity": 0.13,
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-            "meta": {"layer": "interval"},
-        },
-        {
-            **quiet,
-            "x": at,
-            "y": values,
-            "mode": "markers",
-            "marker": {"color": color, "size": 4, "opacity": 0.4},
-            "hovertemplate": f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>",
-            "meta": {"layer": "runs"},
-        },
-        {
-            **quiet,
-            "x": points,
-            "y": mean,
-            "customdata": reach,
-            "mode": "lines+markers",
-            "line": {"color": color, "dash": dash, "width": 2},
-            "marker": {"symbol": symbol, "size": 7},
-            "showlegend": True,
-            "hovertemplate": (
-                f"{title}<br>%{{x:.4g}}: %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>"
-            ),
-            "meta": {"layer": "mean"},
-        },
+    title = style.escape(name, 60)
+    dots = {"color": color, "size": 4, "opacity": 0.4}
+    told = f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>"
+    looks: Trace = {
+        "customdata": reach,
+        "mode": "lines+markers",
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"symbol": symbol, "size": 7},
+        "hovertemplate": f"{title}<br>%{{x:.4g}}: %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>",
+    }
+    runs: Trace = {"mode": "markers", "marker": dots, "hovertemplate": told, "showlegend": False}
+    traces = [
+        band(points, mean - reach, mean + reach, color, name=title),
+        scatter(at, values, title, "runs", **runs),
+        scatter(points, mean, title, "mean", showlegend=True, **looks),
     ]
     if best is not None:
         k = int(mean.argmin() if best == "least" else mean.argmax())
-        traces.append(
-            {
-                **quiet,
-                "x": points[[k]],
-                "y": mean[[k]],
-                "mode": "markers",
-                "marker": {
-                    "symbol": "circle-open",
-                    "size": 16,
-                    "color": color,
-                    "line": {"width": 2},
-                },
-                "hoverinfo": "skip",
-                "meta": {"layer": "best"},
-            }
-        )
-    return traces
+        ring = {"symbol": "circle-open", "size": 16, "color": color, "line": {"width": 2}}
+        place = points[[k]], mean[[k]]
+        traces.append(quiet(*place, title, "best", mode="markers", marker=ring))
+    return [trace | {"legendgroup": f"group {i}"} for trace in traces]
 
 
 def _level(
     runs: NDArray[np.float64], at: NDArray[np.float64], name: str, i: int, level: float
-) -> list[dict[str, Any]]:
+) -> list[Trace]:
     mean, reach = _interval(runs, level)
     ends = np.array([at.min(), at.max()])
     color, dash, _ = style.run_style(i)
     title = style.escape(name, 60)
-    shared = {"type": "scatter", "mode": "lines", "legendgroup": f"group {i}", "name": title}
-    return [
-        {
-            **shared,
-            "x": np.r_[ends, ends[::-1]],
-            "y": mean + reach * np.array([1, 1, -1, -1]),
-            "fill": "toself",
-            "fillcolor": color,
-            "opacity": 0.1,
-            "line": {"width": 0},
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "interval"},
-        },
-        {
-            **shared,
-            "x": ends,
-            "y": [mean, mean],
-            "line": {"color": color, "dash": "dash" if dash == "solid" else dash, "width": 1.6},
-            "hovertemplate": f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>",
-            "meta": {"layer": "reference"},
-        },
+    low, high = np.full(2, mean - reach), np.full(2, mean + reach)
+    line = {"color": color, "dash": "dash" if dash == "solid" else dash, "width": 1.6}
+    told = f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>"
+    traces = [
+        band(ends, low, high, color, name=title, opacity=0.1),
+        scatter(ends, [mean, mean], title, "reference", line=line, hovertemplate=told),
     ]
+    return [trace | {"legendgroup": f"group {i}"} for trace in traces]

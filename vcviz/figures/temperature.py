@@ -9,8 +9,9 @@ import numpy as np
 
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
-from vcviz.figures.grid import beside, room_beneath
-from vcviz.figures.reliability import reliability_spec
+from vcviz.figures.grid import beside
+from vcviz.figures.marks import Trace, quiet, scatter
+from vcviz.figures.reliability import reliability_panels
 from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.metrics.calibration import TemperatureSweep
 from vcviz.records import ReliabilityCurve
@@ -45,40 +46,38 @@ def temperature_spec(
     columns : diagrams in a row
     details : as of `plot_reliability`
     """
-    top = reliability_spec(curves, columns=columns, details=details)
-    layout = top["layout"]
+    panels = reliability_panels(curves, columns=columns, details=details)
     rows = 2 if severities else 1
-    total = room_beneath(layout, rows * (_GAP_PX + _SWEEP_PX))
+    total = panels.room_beneath(rows * (_GAP_PX + _SWEEP_PX))
     if len(curves) == 1:  # a diagram is about as wide as it is high; its sweeps need more
-        layout["width"] = _ALONE_PX
+        panels.layout["width"] = _ALONE_PX
         for name in ("xaxis", "xaxis2"):
-            layout[name]["domain"] = [0, _ALONE_SHARE]
-    data = list(top["data"])
+            panels.layout[name]["domain"] = [0, _ALONE_SHARE]
     bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total
-    places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80, row=9)
+    places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80)
     ends = heights or sweeps
+    every = np.concatenate([s.temperature for s in sweeps])
+    ends_of_t = [float(np.log10(every.min())) - 0.02, float(np.log10(every.max())) + 0.02]
     for cell, (what, unit) in zip(places, (("nll", "nats"), ("ece", "fraction")), strict=True):
-        lines: list[dict[str, Any]] = []
+        lines: list[Trace] = []
         for i, sweep in enumerate(sweeps):
             lines += _sweep(sweep, what, temperature, i, legend=what == "nll", of_clean=bool(clean))
             if clean:
-                lines.append(_thin(clean[i], what, i))
-        data += cell.place(lines)
-        x = {"title": {"text": "temperature T"}, "type": "log", "range": _log_range(sweeps)}
+                name = f"{style.escape(clean[i].name, 40)}, clean"
+                thin = {"opacity": 0.55, "meta": {"layer": f"clean {what}"}}
+                lines.append(_line(clean[i], what, i, name, 0.9) | thin)
+        x = {"title": {"text": "temperature T"}, "type": "log", "range": ends_of_t}
         x |= {"tickvals": list(_TICKS), "ticktext": [f"{t:g}" for t in _TICKS]}
-        layout |= cell.axes(x, {"title": {"text": unit}} | _height(ends, what))
+        y = {"title": {"text": unit}} | _height(ends, what)
         label = sweeps[0].label
         of = "" if label is None or what == "nll" else f" of p(y = {label}|x)"
         name = f"{what.upper()}(T){of}"
         least = "clean T" if clean else "least NLL"
-        layout["annotations"].append(cell.heading(f"{name}: ● now  ○ T = 1  | {least}"))
+        panels.add(cell, lines, (x, y), f"{name}: ● now  ○ T = 1  | {least}")
     if severities:
-        places = beside((0.0, _SWEEP_PX / total), 3, gap_x=0.07, first=90, row=10)
-        found, axes, headings = severity_panels(severities, places, severity, corruption)
-        data += found
-        layout |= axes
-        layout["annotations"] += headings
-    return {"data": data, "layout": layout}
+        places = beside((0.0, _SWEEP_PX / total), 3, gap_x=0.07, first=90)
+        severity_panels(panels, severities, places, severity, corruption)
+    return panels.spec
 
 
 _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
@@ -95,11 +94,6 @@ def _height(sweeps: Sequence[TemperatureSweep], what: str) -> dict[str, Any]:
     return {"type": "log", "range": bounds, "dtick": "D2", "tickformat": "~g"}
 
 
-def _log_range(sweeps: Sequence[TemperatureSweep]) -> list[float]:
-    every = np.concatenate([s.temperature for s in sweeps])
-    return [float(np.log10(every.min())) - 0.02, float(np.log10(every.max())) + 0.02]
-
-
 def _sweep(
     sweep: TemperatureSweep,
     what: str,
@@ -108,60 +102,32 @@ def _sweep(
     *,
     legend: bool,
     of_clean: bool,
-) -> list[dict[str, Any]]:
-    values = getattr(sweep, what)
-    color, dash, _ = style.run_style(i)
+) -> list[Trace]:
     name = style.escape(sweep.name, 40)
     low, high = sweep.temperature[[0, -1]]
     best = sweep.best if low <= sweep.best <= high else np.nan
     at = np.array([temperature, 1.0, best])
     # Between grid points along log T; the marks are on the line that is drawn.
-    height = np.interp(np.log(at), np.log(sweep.temperature), values)
+    height = np.interp(np.log(at), np.log(sweep.temperature), getattr(sweep, what))
     least = "least NLL of clean rows" if of_clean else "least NLL"
-    common = {"type": "scatter", "legendgroup": f"sweep {i}", "showlegend": False}
+    key = {"name": f"{name}, {least} at T = {sweep.best:.3g}", "showlegend": legend}
+    group = f"sweep {i}"
+    marks = {
+        "color": style.run_style(i)[0],
+        "size": [10, 9, 9],
+        "symbol": ["circle", "circle-open", "line-ns-open"],
+        "line": {"width": 2},
+    }
     return [
-        {
-            **common,
-            "x": sweep.temperature,
-            "y": values,
-            "mode": "lines",
-            "line": {"color": color, "dash": dash, "width": 1.8},
-            "name": f"{name}, {least} at T = {sweep.best:.3g}",
-            "showlegend": legend,
-            "hovertemplate": f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>",
-            "meta": {"layer": what},
-        },
-        {
-            **common,
-            "x": at,
-            "y": height,
-            "mode": "markers",
-            "marker": {
-                "color": color,
-                "size": [10, 9, 9],
-                "symbol": ["circle", "circle-open", "line-ns-open"],
-                "line": {"width": 2},
-            },
-            "name": name,
-            "hoverinfo": "skip",
-            "meta": {"layer": "marks"},
-        },
+        _line(sweep, what, i, name, 1.8) | key,
+        quiet(at, height, name, "marks", mode="markers", marker=marks, legendgroup=group),
     ]
 
 
-def _thin(sweep: TemperatureSweep, what: str, i: int) -> dict[str, Any]:
+def _line(sweep: TemperatureSweep, what: str, i: int, name: str, width: float) -> Trace:
+    """Return NLL or ECE along all temperatures."""
     color, dash, _ = style.run_style(i)
-    name = style.escape(sweep.name, 40)
-    return {
-        "type": "scatter",
-        "legendgroup": f"sweep {i}",
-        "showlegend": False,
-        "x": sweep.temperature,
-        "y": getattr(sweep, what),
-        "mode": "lines",
-        "opacity": 0.55,
-        "line": {"color": color, "dash": dash, "width": 0.9},
-        "name": f"{name}, clean",
-        "hovertemplate": f"{name}, clean<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>",
-        "meta": {"layer": f"clean {what}"},
-    }
+    line = {"color": color, "dash": dash, "width": width}
+    told = f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>"
+    own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": told}
+    return scatter(sweep.temperature, getattr(sweep, what), name, what, line=line, **own)

@@ -149,9 +149,9 @@ def template(theme: Theme = "auto") -> go.layout.Template:
     )  # fmt: skip
 
 
-def apply(fig: go.Figure, theme: Theme = "auto", **layout: object) -> go.Figure:
-    """Return `fig` itself with the theme's template and further `layout` properties set."""
-    return fig.update_layout(template=template(theme), **layout)
+def apply(fig: go.Figure, theme: Theme = "auto") -> go.Figure:
+    """Return `fig` itself with the theme's template."""
+    return fig.update_layout(template=template(theme))
 
 
 def themed(spec: Mapping[str, Any], theme: Theme = "auto") -> dict[str, Any]:

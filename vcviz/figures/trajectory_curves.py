@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell
-from vcviz.figures.trajectory_parts import Traces, of_class
+from vcviz.figures.marks import Trace, of_class, quiet, scatter
 from vcviz.metrics.robustness import Crossing
 from vcviz.records import Trajectory
 
@@ -37,14 +37,17 @@ class Curves:
         self._flipped = np.flatnonzero(flips >= 0)
         self._first = flips[self._flipped]
 
-    def lay(self, at: Sequence[Cell]) -> tuple[Traces, dict[str, Any], list[dict[str, Any]]]:
+    def lay(self, at: Sequence[Cell]) -> tuple[list[Trace], dict[str, Any], list[dict[str, Any]]]:
         """Return the traces that stay, the axes and the headings."""
-        data: Traces = []
+        data: list[Trace] = []
         layout: dict[str, Any] = {}
         headings = []
         for cell, (title, series) in zip(at, self.series.items(), strict=True):
             last = cell is at[-1]
-            data += cell.place([*self._lines(series, title), self._flips(series)])
+            flips = self._first, series[self._first, self.samples[self._flipped]]
+            cross = {"color": style.NEUTRAL, "symbol": "x", "size": 6}
+            marks = quiet(*flips, "prediction flips", "flip", mode="markers", marker=cross)
+            data += cell.place([*self._lines(series, title), marks])
             layout |= cell.axes(
                 {
                     "title": {"text": "attack step" if last else None},
@@ -56,87 +59,43 @@ class Curves:
             headings.append(cell.heading(title))
         return data, layout, headings
 
-    def followed(self, place: int) -> Traces:
+    def followed(self, place: int) -> list[Trace]:
         """Return the curves of one drawn sample, thick."""
         k, i = int(self.y[place]), int(self.samples[place])
-        return [
-            {
-                **of_class(k, self.path.class_names),
-                "x": np.arange(len(series)),
-                "y": series[:, i],
-                "mode": "lines",
-                "line": {"color": style.class_color(k), "width": 3},
-                "hovertemplate": f"row {self.path.index[i]}, step %{{x}}<br>{title} %{{y:.3g}} nats"
-                "<extra></extra>",
-                "meta": {"layer": "followed curve"},
-            }
-            for title, series in self.series.items()
-        ]
+        looks: Trace = {"line": {"color": style.class_color(k), "width": 3}}
+        looks["meta"] = {"layer": "followed curve"}
+        lines, names, row = [], self.path.class_names, self.path.index[i]
+        for title, series in self.series.items():
+            told = f"row {row}, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
+            line = of_class(k, names, np.arange(len(series)), series[:, i], "followed curve")
+            lines.append(line | looks | {"hovertemplate": told})
+        return lines
 
-    def cursors(self, step: int) -> Traces:
+    def cursors(self, step: int) -> list[Trace]:
         """Return a line at the step across each panel."""
+        at = np.array([step, step], float)
+        line = {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"}
         return [
-            {
-                "type": "scatter",
-                "x": np.array([step, step], float),
-                "y": np.array(self._span(series)),
-                "mode": "lines",
-                "line": {"color": style.NEUTRAL, "width": 1.2, "dash": "dot"},
-                "name": "this step",
-                "showlegend": False,
-                "hoverinfo": "skip",
-                "meta": {"layer": "cursor"},
-            }
+            quiet(at, np.array(self._span(series)), "this step", "cursor", line=line)
             for series in self.series.values()
         ]
 
     # ---------------------------------------------------------- parts
 
-    def _lines(self, series: NDArray[np.float64], title: str) -> Traces:
+    def _lines(self, series: NDArray[np.float64], title: str) -> list[Trace]:
         steps = np.append(np.arange(len(series), dtype=float), np.nan)
-        lines = []
+        told = f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
+        lines, hover = [], {"hovertemplate": told}
         for k in np.unique(self.y).tolist():
             mine = series[:, self.samples[self.y == k]].T
             joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
-            lines.append(
-                {
-                    **of_class(k, self.path.class_names),
-                    "x": np.tile(steps, len(mine)),
-                    "y": joined.ravel(),
-                    "mode": "lines",
-                    "line": {"color": style.class_color(k), "width": 1.1},
-                    "opacity": 0.65,
-                    "hovertemplate": f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}}"
-                    " nats<extra></extra>",
-                    "meta": {"layer": "curve", "class": k},
-                }
-            )
-        median = {
-            "type": "scatter",
-            "x": steps[:-1],
-            "y": np.median(series, axis=1),
-            "mode": "lines",
-            "line": {"color": style.NEUTRAL, "width": 3},
-            "name": "median",
-            "showlegend": False,
-            "hovertemplate": f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats"
-            "<extra></extra>",
-            "meta": {"layer": "median"},
-        }
-        return [*lines, median]
-
-    def _flips(self, series: NDArray[np.float64]) -> dict[str, Any]:
-        return {
-            "type": "scatter",
-            "x": self._first,
-            "y": series[self._first, self.samples[self._flipped]],
-            "mode": "markers",
-            "marker": {"color": style.NEUTRAL, "symbol": "x", "size": 6},
-            "name": "prediction flips",
-            "showlegend": False,
-            "hoverinfo": "skip",
-            "meta": {"layer": "flip"},
-        }
+            x, y, names = np.tile(steps, len(mine)), joined.ravel(), self.path.class_names
+            line = {"color": style.class_color(k), "width": 1.1}
+            lines.append(of_class(k, names, x, y, "curve", line=line, opacity=0.65) | hover)
+        middle, thick = np.median(series, axis=1), {"color": style.NEUTRAL, "width": 3}
+        told = f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats<extra></extra>"
+        looks: Trace = {"line": thick, "showlegend": False, "hovertemplate": told}
+        return [*lines, scatter(steps[:-1], middle, "median", "median", **looks)]
 
     def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:
         """Return the range of an axis for the drawn samples and the median, outliers cut."""

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell
+from vcviz.figures.marks import Trace, quiet
 from vcviz.figures.pictures import EDGE, picture_rows
-from vcviz.figures.trajectory_parts import Traces
 from vcviz.records import Trajectory
 
 #: columns of the film strip, bars of probabilities, and columns of a table that are drawn
 _FRAMES, _BARS, _COLUMNS = 7, 10, 40
+_THICK = {"line": {"color": style.NEUTRAL, "width": 7}, "opacity": 0.6}
 
 
 class Focus:
@@ -96,64 +97,50 @@ class Focus:
 
     # ---------------------------------------------------------- what moves
 
-    def frame_mark(self, frames: list[int], step: int) -> dict[str, Any]:
+    def frame_mark(self, frames: list[int], step: int) -> Trace:
         """Return a frame around the picture of the step, or of the last one before it."""
         height, width = (n + EDGE for n in self.path.x.shape[-2:])
         j = max(k for k, t in enumerate(frames) if t <= step)
         left, right = width * j - 0.5 - EDGE / 2, width * (j + 1) - 0.5 - EDGE / 2
         top, bottom = -0.5 - EDGE / 2, 2 * height - 0.5 - EDGE / 2
-        return {
-            "type": "scatter",
-            "x": np.array([left, right, right, left, left], np.float32),
-            "y": np.array([top, top, bottom, bottom, top], np.float32),
-            "mode": "lines",
-            "line": {"color": style.class_color(int(self.path.y[self.i])), "width": 2.5},
-            "hoverinfo": "skip",
-            "showlegend": False,
-            "name": "this step",
-            "meta": {"layer": "frame"},
-        }
+        x = np.array([left, right, right, left, left], np.float32)
+        y = np.array([top, top, bottom, bottom, top], np.float32)
+        line = {"color": style.class_color(int(self.path.y[self.i])), "width": 2.5}
+        return quiet(x, y, "this step", "frame", line=line)
 
-    def columns_now(self, step: int) -> dict[str, Any]:
+    def columns_now(self, step: int) -> Trace:
         """Return the change of each column of a table at the step."""
         at = step if len(self._change) > self.path.steps else -1
         values = self._change[at].ravel()[self._columns].astype(np.float32)
-        return _stems(np.arange(len(values)), values, upright=True) | {
-            "name": "change of each column",
-            "meta": {"layer": "columns"},
-        }
+        x, y = _stems(np.arange(len(values)), values)
+        return quiet(x, y, "change of each column", "columns", **_THICK)
 
-    def bars(self, step: int) -> Traces:
+    def bars(self, step: int) -> list[Trace]:
         """Return the probability of each class at the step: a bar with the class's marker."""
         p = np.exp(self.path.log_probs[step, self.i, self._classes].astype(np.float64))
         places, names = np.arange(len(p)), self.path.class_names
-        bars = _stems(places, p.astype(np.float32), upright=False)
-        return [
-            bars | {"name": "probability", "meta": {"layer": "bars"}},
-            {
-                "type": "scatter",
-                "x": p.astype(np.float32),
-                "y": places,
-                "mode": "markers+text",
-                "marker": {
-                    "color": [style.class_color(k) for k in self._classes],
-                    "symbol": [style.class_symbol(k) for k in self._classes],
-                    "size": 9,
-                },
-                "text": [f" {v:.2f}" if v >= 0.005 else "" for v in p],
-                "textposition": "middle right",
-                "textfont": {"size": 10},
-                "hovertext": [
-                    f"{style.escape(names[k], 30)}: p = {v:.3g}"
-                    for k, v in zip(self._classes, p, strict=True)
-                ],
-                "hoverinfo": "text",
-                "showlegend": False,
-                "cliponaxis": False,
-                "name": "probability of each class",
-                "meta": {"layer": "probability"},
+        y, x = _stems(places, p.astype(np.float32))
+        looks: Trace = {
+            "mode": "markers+text",
+            "marker": {
+                "color": [style.class_color(k) for k in self._classes],
+                "symbol": [style.class_symbol(k) for k in self._classes],
+                "size": 9,
             },
-        ]
+            "text": [f" {v:.2f}" if v >= 0.005 else "" for v in p],
+            "textposition": "middle right",
+            "textfont": {"size": 10},
+            "hovertext": [
+                f"{style.escape(names[k], 30)}: p = {v:.3g}"
+                for k, v in zip(self._classes, p, strict=True)
+            ],
+            "hoverinfo": "text",
+            "cliponaxis": False,
+        }
+        named = quiet(
+            p.astype(np.float32), places, "probability of each class", "probability", **looks
+        )
+        return [quiet(x, y, "probability", "bars", **_THICK), named]
 
     def _marked(self, k: int, label: str) -> str:
         if k == self.path.y[self.i]:
@@ -174,18 +161,10 @@ def _likely(path: Trajectory, i: int) -> list[int]:
     return sorted(np.argsort(-most, kind="stable")[:_BARS].tolist())
 
 
-def _stems(places: NDArray[Any], values: NDArray[np.float32], *, upright: bool) -> dict[str, Any]:
-    """Return thick lines from 0 to each value: bars that a frame can change without redrawing."""
+def _stems(
+    places: NDArray[Any], values: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return places and values of lines from 0 to each: bars that a frame can change."""
     n = len(places)
-    along = np.stack([np.zeros(n), values, np.full(n, np.nan)], axis=1).ravel().astype(np.float32)
-    across = np.repeat(places, 3).astype(np.float32)
-    return {
-        "type": "scatter",
-        "x": across if upright else along,
-        "y": along if upright else across,
-        "mode": "lines",
-        "line": {"color": style.NEUTRAL, "width": 7},
-        "opacity": 0.6,
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    along = np.stack([np.zeros(n), values, np.full(n, np.nan)], axis=1).ravel()
+    return np.repeat(places, 3).astype(np.float32), along.astype(np.float32)

@@ -1,15 +1,28 @@
-"""The ways of inputs under attack through the plane: lines, and the marks that move on them."""
+"""Inputs under attack: which are drawn, their ways through the plane, and marks that move there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
-from vcviz.figures.trajectory_parts import Traces, of_class
-from vcviz.records import Trajectory
+from vcviz.figures.classes import MANY, labels
+from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet
+from vcviz.records import Trajectory, as_indices
+
+#: inputs that are drawn, at most
+SAMPLES = 12
+#: how samples are chosen -> what it is called
+WHICH = {
+    "evenly": "over the classes in turn",
+    "flip": "those that flip",
+    "hold": "those that hold",
+    "rows": "by row number",
+}
 
 
 class Paths:
@@ -37,25 +50,17 @@ class Paths:
         self.flipped = np.flatnonzero(self.wrong.any(0))
         self.first = self.wrong[:, self.flipped].argmax(0)
 
-    def lines(self) -> Traces:
+    def lines(self) -> list[Trace]:
         """Return the paths of each class as one trace: layer "path"."""
         lines = []
         for k in self.classes:
             mine = self.points[:, self.y == k].transpose(1, 0, 2)
             joined = np.concatenate([mine, np.full((len(mine), 1, 2), np.nan)], axis=1)
-            lines.append(
-                {
-                    **of_class(k, self.path.class_names),
-                    "x": joined[..., 0].ravel(),
-                    "y": joined[..., 1].ravel(),
-                    "mode": "lines",
-                    "line": {"color": style.class_color(k), "width": 1.2},
-                    "opacity": 0.55,
-                    # Nothing to read, but a path can be clicked.
-                    "hoverinfo": "none",
-                    "meta": {"layer": "path", "class": k},
-                }
-            )
+            x, y = joined[..., 0].ravel(), joined[..., 1].ravel()
+            # Nothing to read, but a path can be clicked.
+            looks = {"line": {"color": style.class_color(k), "width": 1.2}, "hoverinfo": "none"}
+            names = self.path.class_names
+            lines.append(of_class(k, names, x, y, "path", opacity=0.55, **looks))
         return lines
 
     def clicked(self, meta: dict[str, Any], point: int) -> int | None:
@@ -67,86 +72,127 @@ class Paths:
             return int(mine[min(point // (self.path.steps + 2), len(mine) - 1)])
         return None
 
-    def marks(self) -> Traces:
+    def marks(self) -> list[Trace]:
         """Return where paths start and where predictions flip: layers "start" and "flip"."""
-        start, flip = self.points[0], self.points[self.first, self.flipped]
-        blank = {"type": "scatter", "mode": "markers", "showlegend": False, "hoverinfo": "skip"}
+        x, y = self.points[0].T
+        flip_x, flip_y = self.points[self.first, self.flipped].T
+        dot = {"color": [style.class_color(k) for k in self.y], "size": 4}
+        cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
+        told: Trace = {"hoverinfo": "text", "text": [f"flips at step {s}" for s in self.first]}
+        told |= {"mode": "markers", "marker": cross}
         return [
-            {
-                **blank,
-                "x": start[:, 0],
-                "y": start[:, 1],
-                "marker": {"color": [style.class_color(k) for k in self.y], "size": 4},
-                "name": "start",
-                "meta": {"layer": "start"},
-            },
-            {
-                **blank,
-                "x": flip[:, 0],
-                "y": flip[:, 1],
-                "marker": {"color": style.NEUTRAL, "symbol": "x", "size": 8},
-                "name": "prediction flips",
-                "hoverinfo": "text",
-                "text": [f"flips at step {s}" for s in self.first],
-                "meta": {"layer": "flip"},
-            },
+            quiet(x, y, "start", "start", mode="markers", marker=dot),
+            quiet(flip_x, flip_y, "prediction flips", "flip", **told),
         ]
 
-    def followed(self, place: int) -> dict[str, Any]:
+    def followed(self, place: int) -> Trace:
         """Return the path of the followed input, thick: layer "followed"."""
         k = int(self.y[place])
-        return {
-            **of_class(k, self.path.class_names),
-            "x": self.points[:, place, 0],
-            "y": self.points[:, place, 1],
-            "mode": "lines",
-            "line": {"color": style.class_color(k), "width": 3.5},
-            "hoverinfo": "skip",
-            "meta": {"layer": "followed"},
-        }
+        x, y = self.points[:, place].T
+        line, meta = {"color": style.class_color(k), "width": 3.5}, {"layer": "followed"}
+        looks: Trace = {"line": line, "hoverinfo": "skip", "meta": meta}
+        return of_class(k, self.path.class_names, x, y, "followed", **looks)
 
-    def now(self, step: int) -> dict[str, Any]:
+    def now(self, step: int) -> Trace:
         """Return where the samples are at a step, misread ones ringed: layer "now"."""
         probability = np.exp(self.path.log_probs[step, self.samples])
         predicted = probability.argmax(1)
         names = self.path.class_names
-        return {
-            "type": "scatter",
-            "x": self.points[step, :, 0],
-            "y": self.points[step, :, 1],
-            "mode": "markers",
-            "marker": {
-                "color": [style.class_color(k) for k in self.y],
-                "symbol": [style.class_symbol(k) for k in self.y],
-                "size": 10,
-                "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
-            },
-            "text": [
-                f"row {self.path.index[i]}, true {style.escape(names[y], 20)}<br>predicted "
-                f"{style.escape(names[p], 20)}, p = {q[p]:.3f}"
-                for i, y, p, q in zip(self.samples, self.y, predicted, probability, strict=True)
-            ],
-            "hoverinfo": "text",
-            "name": "at this step",
-            "showlegend": False,
-            "meta": {"layer": "now"},
+        marker = {
+            "color": [style.class_color(k) for k in self.y],
+            "symbol": [style.class_symbol(k) for k in self.y],
+            "size": 10,
+            "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
         }
+        told = [
+            f"row {self.path.index[i]}, true {style.escape(names[k], 20)}<br>predicted "
+            f"{style.escape(names[p], 20)}, p = {q[p]:.3f}"
+            for i, k, p, q in zip(self.samples, self.y, predicted, probability, strict=True)
+        ]
+        x, y = self.points[step].T
+        looks: Trace = {"mode": "markers", "marker": marker, "hoverinfo": "text", "text": told}
+        return quiet(x, y, "at this step", "now", **looks)
 
-    def ring(self, place: int, step: int) -> dict[str, Any]:
+    def ring(self, place: int, step: int) -> Trace:
         """Return a ring around the followed input at a step: layer "ring"."""
-        return {
-            "type": "scatter",
-            "x": self.points[step, [place], 0],
-            "y": self.points[step, [place], 1],
-            "mode": "markers",
-            "marker": {
-                "symbol": "circle-open",
-                "size": 21,
-                "color": style.NEUTRAL,
-                "line": {"width": 2},
-            },
-            "hoverinfo": "skip",
-            "showlegend": False,
-            "name": "the followed input",
-            "meta": {"layer": "ring"},
-        }
+        x, y = self.points[step, [place]].T
+        ring = {"symbol": "circle-open", "size": 21, "color": style.NEUTRAL, "line": {"width": 2}}
+        return quiet(x, y, "the followed input", "ring", mode="markers", marker=ring)
+
+
+def legend_keys(classes: Sequence[int], names: Sequence[str], n: int) -> list[Trace]:
+    """Return empty traces that stand in the legend."""
+    found = []
+    for k in classes[:MANY]:
+        marker = {"color": style.class_color(k), "symbol": style.class_symbol(k)}
+        own: Trace = {"legendgroup": f"class {k}", "showlegend": True}
+        found.append(key(labels(names, 40)[k], mode="markers", marker=marker, **own))
+    cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
+    ring = {"color": style.NEUTRAL, "symbol": "circle-open", "size": 9, "line": {"width": 2}}
+    return [
+        *found,
+        *key_of_rest(len(classes) - MANY),
+        key("prediction flips", mode="markers", marker=cross),
+        key("misclassified at this step", mode="markers", marker=ring),
+        key(f"median of {n:,}", line={"color": style.NEUTRAL, "width": 3}),
+    ]
+
+
+# ---------------------------------------------------------------- which are drawn
+
+
+def checked_samples(path: Trajectory, samples: Sequence[int] | None) -> NDArray[np.int64]:
+    """Return the rows to draw; by default of each class in turn, first those that were right."""
+    if samples is not None:
+        return as_indices("samples", samples, len(path))
+    return in_turn(path, np.arange(len(path)))
+
+
+def pick_samples(
+    path: Trajectory, which: str, classes: Sequence[int], numbers: Sequence[int] = ()
+) -> NDArray[np.int64]:
+    """Return up to twelve positions in a path, of these classes.
+
+    Parameters
+    ----------
+    which : a key of `WHICH`
+    classes : of the true labels; not asked for where rows are named by number
+    numbers : row numbers in the split, for "rows"
+
+    Raises
+    ------
+    InputError
+        If there are none, in words that say what to do.
+    """
+    if which == "rows":
+        if not len(numbers):
+            raise InputError("type row numbers to draw, for example 3, 17, 40-45")
+        missing = sorted(set(numbers) - set(path.index.tolist()))
+        if missing:
+            raise InputError(
+                f"row {missing[0]} was not attacked; there are {len(path)} rows from "
+                f"{path.index.min()} to {path.index.max()}"
+            )
+        found = [int(np.flatnonzero(path.index == number)[0]) for number in numbers]
+        return np.array(sorted(set(found))[:SAMPLES])
+    of_classes = np.isin(path.y, classes)
+    if not of_classes.any():
+        raise InputError("none of the attacked inputs is of these classes; tick more")
+    flips = path.first_flip
+    wanted = {"evenly": of_classes, "flip": flips > 0, "hold": flips < 0}[which] & of_classes
+    if not wanted.any():
+        told = "flips" if which == "flip" else "holds"
+        raise InputError(f"no input of these classes {told} under this attack; draw others")
+    return in_turn(path, np.flatnonzero(wanted))
+
+
+def in_turn(path: Trajectory, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return up to twelve of `rows`, of each class in turn, first those that were right."""
+    y = path.y[rows]
+    right = path.log_probs[0, rows].argmax(1) == y
+    order = np.lexsort((np.arange(len(rows)), ~right))
+    turn = np.zeros(len(rows), dtype=np.int64)  # the how-manieth of its class, in that order
+    for k in np.unique(y):
+        mine = order[y[order] == k]
+        turn[mine] = np.arange(len(mine))
+    return np.sort(rows[np.lexsort((y, turn))[:SAMPLES]])

@@ -14,8 +14,6 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from vcviz.base.errors import InputError, clip
 from vcviz.records import LatentPrior, Projection, as_array, as_float, as_labels
 
-__all__ = ["Contour", "empirical_contours", "law_contours", "level_line"]
-
 #: classes with fewer points have no empirical outline
 MIN_POINTS = 5
 _SCALED = 50_000  # points that say how large the whole is, of many

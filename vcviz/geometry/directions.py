@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
-from vcviz.geometry.moments import class_means, class_moments
+from vcviz.geometry.moments import class_moments
 from vcviz.geometry.projections import SUBSCRIPTS, fit_projection
 from vcviz.records import Direction, LatentSet, as_float
 
@@ -37,10 +37,6 @@ def natural_directions(
     lat : latents with labels
     weight : (C, D) weights of the last layer
     most : most axes, principal axes and discriminant axes, each
-
-    Returns
-    -------
-    dict
 
     Raises
     ------
@@ -145,10 +141,11 @@ def _between(
         )
     (a, b), names = places, lat.class_names
     if kind == "means":
-        means, counts = class_means(lat)
-        if counts[a] == 0 or counts[b] == 0:
-            raise InputError(f"{names[a if counts[a] == 0 else b]!r} has no latents, and no mean")
-        return Direction(means[b] - means[a], f"from {names[a]} to {names[b]}")
+        found = class_moments(lat)
+        for k in places:
+            if found.counts[k] == 0:
+                raise InputError(f"{names[k]!r} has no latents, and no mean")
+        return Direction(found.means[b] - found.means[a], f"from {names[a]} to {names[b]}")
     if rows is None:
         raise InputError("a direction of weights needs weight=, those of the last layer")
     return Direction(rows[b] - rows[a], f"w({names[b]}) − w({names[a]})")

@@ -8,10 +8,10 @@ from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from vcviz.records import LatentPrior, LatentSet, as_float, as_labels
+from vcviz.records import LatentPrior, LatentSet
 from vcviz.records.blocks import row_blocks
 
 Array = NDArray[np.float64]
@@ -198,21 +198,6 @@ def _moments(z: NDArray[np.floating], y: NDArray[np.int64], n_classes: int) -> M
         residual = z[rows] - means[y[rows]]
         scatter += residual.T @ residual
     return Moments(counts, means, scatter, largest)
-
-
-def pooled_covariance(z: ArrayLike, y: ArrayLike, n_classes: int) -> Array:
-    """Return the (D, D) within-class covariance of all classes together, unbiased.
-
-    The sum of squares about the class means is divided by N minus the number of classes present.
-    """
-    z = as_float("z", z, 2, None)
-    return _moments(z, as_labels("y", y, len(z), n_classes), n_classes).within
-
-
-def class_means(lat: LatentSet) -> tuple[Array, NDArray[np.int64]]:
-    """Return (C, D) means, zero for a class without latents, and (C,) counts."""
-    found = class_moments(lat)
-    return found.means.copy(), found.counts
 
 
 def invertible(covariance: Array) -> Array:

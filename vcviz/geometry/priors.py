@@ -12,19 +12,8 @@ from scipy.special import log_softmax
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_flag, check_number
-from vcviz.geometry.contours import Contour, empirical_contours, law_contours
-from vcviz.geometry.moments import class_means, class_moments, invertible, pooled_covariance
+from vcviz.geometry.moments import class_moments, invertible
 from vcviz.records import LatentPrior, LatentSet, as_float
-
-__all__ = [
-    "Contour",
-    "empirical_contours",
-    "empirical_prior",
-    "implied_prior",
-    "law_contours",
-    "makes_scores",
-    "pooled_covariance",
-]
 
 #: log p of what never happens
 _NEVER = -100.0
@@ -120,18 +109,19 @@ def implied_prior(
     check_number("scale", scale, above=0)
     if check_flag("verify", verify) and (off := makes_scores(weight, bias, lat)):
         warnings.warn(off, stacklevel=2)
-    means, counts = class_means(lat)
-    tril = np.asarray(scale * np.linalg.cholesky(invertible(class_moments(lat).within)), np.float64)
+    found = class_moments(lat)
+    present = found.counts > 0
+    tril = np.asarray(scale * np.linalg.cholesky(invertible(found.within)), np.float64)
     slope = weight @ tril @ tril.T
     if shift is None:
-        shift = (means - slope)[counts > 0].mean(0)
+        shift = (found.means - slope)[present].mean(0)
     shift = as_float("shift", shift, 1, np.float64)
     if shift.shape != (dim,):
         raise InputError(f"shift must have shape ({dim},), got {shift.shape}")
     mean = slope + shift
     # log pi_y + log N(c; mu_y, S) = w_y'c + b_y + const at any point c. One amid the latents
     # keeps both sides small where the identity is used; the formula above is c = 0.
-    centre = means[counts > 0].mean(0)
+    centre = found.means[present].mean(0)
     whitened = solve_triangular(tril, (centre - mean).T, lower=True)
     return LatentPrior(
         mean=mean,
@@ -169,15 +159,15 @@ def empirical_prior(lat: LatentSet) -> LatentPrior:
     array([[0.67, 0.  ],
            [0.  , 2.  ]])
     """
-    means, counts = class_means(lat)
-    own = counts > lat.latent_dim
+    found = class_moments(lat)
+    counts, own = found.counts, found.counts > lat.latent_dim
     tril = np.empty((lat.n_classes if own.any() else 1, lat.latent_dim, lat.latent_dim))
     if not own.all():
-        tril[:] = np.linalg.cholesky(invertible(class_moments(lat).within))
+        tril[:] = np.linalg.cholesky(invertible(found.within))
     for k in np.flatnonzero(own):
-        residual = lat.z[lat.y == k] - means[k]
+        residual = lat.z[lat.y == k] - found.means[k]
         tril[k] = np.linalg.cholesky(invertible(residual.T @ residual / counts[k]))
-    means[counts == 0] = class_moments(lat).centre
+    means = np.where((counts > 0)[:, None], found.means, found.centre)
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())
     return LatentPrior(mean=means, scale_tril=tril, log_weight=log_weight)

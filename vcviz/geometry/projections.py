@@ -19,8 +19,6 @@ from vcviz.records import LatentPrior, LatentSet, Projection, as_array, as_float
 Method = Literal["pair", "pca", "lda", "umap"]
 METHODS: tuple[str, ...] = ("pair", "pca", "lda", "umap")
 
-__all__ = ["METHODS", "fit_projection", "plane_latents"]
-
 #: rows that UMAP is fitted to; others take their place among those
 UMAP_ROWS = 5000
 _NEIGHBOURS = 15
@@ -188,13 +186,13 @@ def _pair(dim: int, dims: Sequence[int]) -> Projection:
     if not all(0 <= d < dim for d in axes):
         raise InputError(f"dims must lie in [0, {dim}) for {dim}-dimensional latents, got {axes}")
     names = [f"z{str(d + 1).translate(SUBSCRIPTS)}" for d in axes]
-    return _linear("pair", np.eye(dim)[:, axes], None, names, shown)
+    return _linear("pair", np.eye(dim)[:, axes], np.zeros(dim), names, shown)
 
 
 def _linear(
     method: str,
     matrix: NDArray[np.float64],
-    offset: NDArray[np.float64] | None,
+    offset: NDArray[np.float64],
     names: Sequence[str],
     size: int,
 ) -> Projection:
@@ -204,7 +202,7 @@ def _linear(
         method=method,
         labels=(*names, *["(no axis)"] * missing),
         matrix=np.pad(matrix, ((0, 0), (0, missing))),
-        offset=np.zeros(len(matrix)) if offset is None else offset,
+        offset=offset,
     )
 
 

@@ -13,7 +13,7 @@ from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_count, check_number
 from vcviz.geometry import empirical_prior
-from vcviz.geometry.moments import class_means, class_moments, invertible
+from vcviz.geometry.moments import class_moments, invertible
 from vcviz.metrics.fit import check_law
 from vcviz.metrics.posthoc.mixture import mixture_prior
 from vcviz.records import LatentPrior, LatentSet
@@ -152,9 +152,10 @@ def _restates(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
 def _gaussian(lat: LatentSet, kind: str, shrinkage: float | str | None) -> LatentPrior:
     if kind == "full" and shrinkage is None:
         return empirical_prior(lat)
-    mean, counts = class_means(lat)
+    found = class_moments(lat)
+    mean, counts = found.means.copy(), found.counts
     if kind == "shared" and shrinkage != "auto":
-        covariance = _shrunk(class_moments(lat).scatter / len(lat), shrinkage)[None]
+        covariance = _shrunk(found.scatter / len(lat), shrinkage)[None]
     else:
         residual = lat.z - mean[lat.y]
         covariance = _covariance(residual, shrinkage)[None]
@@ -162,7 +163,7 @@ def _gaussian(lat: LatentSet, kind: str, shrinkage: float | str | None) -> Laten
             covariance = np.repeat(covariance, lat.n_classes, axis=0)
             for k in np.flatnonzero(counts > 1):
                 covariance[k] = _covariance(residual[lat.y == k], shrinkage)
-    mean[counts == 0] = class_moments(lat).centre
+    mean[counts == 0] = found.centre
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())
     if kind in ("full", "shared"):
