@@ -21,6 +21,7 @@ from vcviz.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
+    reliability,
     reliability_curve,
     smooth_calibration_error,
 )
@@ -106,6 +107,21 @@ def test_numbers_above_the_diagram_are_the_records(bins, binning, temperature, l
     ui.bound.set(details=False)
     (brief,) = readouts(ui)
     assert brief == [text[0], *text[7:]]
+
+
+def test_the_debiased_error_is_estimated_only_where_it_is_shown(monkeypatch):
+    estimated = []
+    real = reliability.debiased_error
+    monkeypatch.setattr(
+        reliability, "debiased_error", lambda *given: estimated.append(1) or real(*given)
+    )
+    ui = CalibrationExplorer(FakeRun(), resamples=20)
+    ui.figure(bins=(5, 15), frames=3)
+    ui.controls["temperature"].value = 2.0
+    assert readouts(ui)
+    assert estimated == []
+    ui.controls["details"].value = True
+    assert len(estimated) == 1
 
 
 def test_the_outline_is_the_diagram_at_temperature_one():

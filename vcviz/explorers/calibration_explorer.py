@@ -279,7 +279,7 @@ class CalibrationExplorer(Explorer):
                 place = of.bin_of(rows, bins, temperature, mask)
                 counts = np.bincount(place, minlength=len(counts))
         return Diagram(
-            of.curve(rows, bins, temperature),
+            of.curve(rows, bins, temperature, details),
             before=of.curve(rows, bins, 1.0),
             smooth=of.smooth(rows, bins.label, temperature) if details else None,
             brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,

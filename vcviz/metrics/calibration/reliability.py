@@ -35,6 +35,7 @@ def reliability_curve(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    debiased: bool = True,
     name: str = "reliability",
 ) -> ReliabilityCurve:
     """Return accuracy against confidence in bins, with their ECE and what noise alone would do.
@@ -50,6 +51,7 @@ def reliability_curve(
     resamples : draws for each interval; 0 leaves the intervals NaN
     level : mass of the intervals
     seed : of the draws
+    debiased : also estimate the population's error, which takes most of the time; else it is NaN
     name : title of the curve
 
     Returns
@@ -132,8 +134,8 @@ def reliability_curve(
     consistency = outwards(column_quantiles(null_right, tails), np.where(filled, count, np.nan))
     null_interval = np.quantile(null_ece, tails) if resamples else (np.nan, np.nan)
     unknown = (np.nan, (np.nan, np.nan))
-    debiased, debiased_interval = (
-        debiased_error(cells, resamples, level, rng) if resamples else unknown
+    population, interval = (
+        debiased_error(cells, resamples, level, rng) if resamples and debiased else unknown
     )
     with np.errstate(invalid="ignore"):
         return ReliabilityCurve(
@@ -149,8 +151,8 @@ def reliability_curve(
             ece_interval=ece_interval,
             ece_if_calibrated=float(null_ece.mean()) if resamples else np.nan,
             ece_if_calibrated_interval=(float(null_interval[0]), float(null_interval[1])),
-            ece_debiased=debiased,
-            ece_debiased_interval=debiased_interval,
+            ece_debiased=population,
+            ece_debiased_interval=interval,
             n=len(confidence),
             binning=binning,
             level=level,
