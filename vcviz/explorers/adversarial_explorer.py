@@ -23,6 +23,7 @@ from vcviz.explorers.adversarial_controls import (
 from vcviz.explorers.attack_data import Attacked, Options
 from vcviz.explorers.bind import Bound
 from vcviz.explorers.display import Explorer
+from vcviz.explorers.page_rows import with_attack
 from vcviz.explorers.plot import DRAWING, Plot
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
@@ -136,9 +137,9 @@ class AdversarialExplorer(Explorer):
         """Return one static figure with a slider over the steps and a list of inputs to follow."""
         values = self.bound.values | {"narrow": False}
         scene = self._scene(values, low=False)
-        return scene_figure(
-            scene, min(values["step"], scene.path.steps), values["focus"], self._theme
-        )
+        step = min(values["step"], scene.path.steps)
+        figure = scene_figure(scene, step, values["focus"], self._theme)
+        return with_attack(figure, scene.path, scene.samples)
 
     def show_curves(self) -> None:
         """Show accuracy and ECE against the radius beneath the figure."""

@@ -55,9 +55,10 @@ function drawNear(boxes, load) {
     }
     makeAccessible(box, "", headingAbove(box));
     if (box.dataset.drawn) return;
-    box.after(dataTable(box));
+    const table = dataTable(box);
+    box.after(table);
     box.points = pointTools(box);
-    await pageState(box);
+    await pageState(box, table);
     box.dataset.drawn = "yes";
   }
 
