@@ -22,7 +22,7 @@ from vcviz.explorers.adversarial_controls import (
 )
 from vcviz.explorers.attack_data import Attacked, Options
 from vcviz.explorers.bind import Bound
-from vcviz.explorers.display import Explorer
+from vcviz.explorers.display import NARROW_PX, Explorer
 from vcviz.explorers.page_rows import with_attack
 from vcviz.explorers.plot import DRAWING, Plot
 from vcviz.explorers.selection import Selection
@@ -231,7 +231,7 @@ class AdversarialExplorer(Explorer):
             self.bound.set_state(focus=self.follow.value)
 
     def _resized(self, event: dict[str, Any]) -> None:
-        self.bound.fit_page(narrow=event["width"] < _NARROW_PX)
+        self.bound.fit_page(narrow=event["width"] < NARROW_PX)
 
     def _clicked(self, event: dict[str, Any]) -> None:
         place = self._scene(self.bound.values).clicked(event.get("meta") or {}, event["point"])
@@ -239,8 +239,6 @@ class AdversarialExplorer(Explorer):
             self.follow.value = place
 
 
-#: a figure of fewer pixels stands in one column
-_NARROW_PX = 600
 #: name of an option of an attack -> its control
 _CONTROL = {"targeted": "target"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -23,13 +22,12 @@ from vcviz.explorers.calibration_controls import (
 )
 from vcviz.explorers.calibration_data import Bins, Calibrations, Rows
 from vcviz.explorers.controls import prose
-from vcviz.explorers.display import Explorer
+from vcviz.explorers.display import NARROW_PX, Explorer
 from vcviz.explorers.panel_data import sources
-from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
-from vcviz.figures.reliability import panel_of
+from vcviz.figures.reliability import COLUMNS, panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.metrics.inspection import with_own
 
@@ -107,9 +105,12 @@ class CalibrationExplorer(Explorer):
         room = ipw.Layout(min_height=f"{1.45 * len(self._sources):.2f}em")
         self._line = ipw.HTML(prose(_HINT), layout=room)
         panel = ipw.VBox([calibration_panel(controls, self.reset), self._line])
-        self._listening = False
-        bound = Bound(self._draw, controls, "temperature", panel, {"chosen": ("test", b"")})
+        state = {"chosen": ("test", b""), "narrow": False}
+        bound = Bound(self._draw, controls, "temperature", panel, state)
         super().__init__(bound, chosen=Selection())
+        bound.on("click", self._clicked)
+        bound.on("select", self._boxed)
+        bound.on("resize", self._resized)
         for control in controls.values():
             control.observe(self._say, names="value")
         if "corruption" in controls:
@@ -117,22 +118,6 @@ class CalibrationExplorer(Explorer):
             self._enable()
 
     # ------------------------------------------------------------ what it shows
-
-    @property
-    def view(self) -> Plot:
-        """The live figure."""
-        view = self.bound.view
-        if not self._listening:
-            self._listening = True
-            view.on("click", self._clicked)
-            view.on("select", self._boxed)
-        return view
-
-    @cached_property
-    def widget(self) -> ipw.Widget:
-        """Controls, live figure, and what is chosen."""
-        assert self.view is not None  # listens from now on
-        return super().widget
 
     @property
     def selection(self) -> pd.DataFrame:
@@ -229,7 +214,7 @@ class CalibrationExplorer(Explorer):
     # ------------------------------------------------------------ drawing
 
     def _still(self, **values: Any) -> dict[str, Any]:
-        return self._draw(**{**values, "chosen": None})
+        return self._draw(**{**values, "chosen": None, "narrow": False})
 
     def _draw(self, **values: Any) -> dict[str, Any]:
         rows, bins, temperature = values_now(values)
@@ -251,6 +236,7 @@ class CalibrationExplorer(Explorer):
             [of.sweep(rows, bins) for of in shown],
             temperature,
             heights=[sweep for of in shown for sweep in of.heights(rows, bins)],
+            narrow=values["narrow"],
             details=details,
             **more,
         )
@@ -289,6 +275,9 @@ class CalibrationExplorer(Explorer):
 
     # ------------------------------------------------------------ choosing rows
 
+    def _resized(self, event: dict[str, Any]) -> None:
+        self.bound.fit_page(narrow=event["width"] < NARROW_PX)
+
     def _clicked(self, event: dict[str, Any]) -> None:
         run, x = event["meta"].get("run"), event["x"]
         if run is not None and x is not None:
@@ -299,7 +288,8 @@ class CalibrationExplorer(Explorer):
         if event["polygon"] is None:
             self.chosen.clear()
             return
-        run = panel_of(event["axes"][0], len(self._shown()))
+        columns = 1 if self.bound.values["narrow"] else COLUMNS
+        run = panel_of(event["axes"][0], len(self._shown()), columns)
         if run is not None:
             ends = event["polygon"][:, 0].min(), event["polygon"][:, 0].max()
             self._choose(run, *ends, event.get("combine"))

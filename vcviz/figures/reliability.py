@@ -24,14 +24,14 @@ _DIAGRAM_PX, _COUNTS_PX, _GAP_PX, _ALONE_PX = 300, 90, 26, 560
 _HEADED_GAP_PX = 88  # beneath the counts: their axis, and the heading of the next row
 _LEGEND_PX, _ABOVE_PX = 42, 95  # between legend and text, and both with their margin
 _LINE_PX = 17
-_COLUMNS = 3
+COLUMNS = 3
 
 
 @takes_records
 def plot_reliability(
     curves: ReliabilityCurve | Sequence[ReliabilityCurve],
     *,
-    columns: int = _COLUMNS,
+    columns: int = COLUMNS,
     details: bool = False,
     theme: style.Theme = "auto",
 ) -> go.Figure:
@@ -74,7 +74,7 @@ def plot_reliability(
 
 
 def reliability_spec(
-    curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = _COLUMNS, details: bool = False
+    curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = COLUMNS, details: bool = False
 ) -> dict[str, Any]:
     """Return `plot_reliability` as the plain data and layout of a figure, without a theme.
 
@@ -119,9 +119,9 @@ def reliability_spec(
     return {"data": data, "layout": layout}
 
 
-def panel_of(axis: str, n: int) -> int | None:
+def panel_of(axis: str, n: int, columns: int = COLUMNS) -> int | None:
     """Return which of `n` diagrams has an axis, such as "x5", or None for another panel's."""
-    columns = min(_COLUMNS, n)
+    columns = min(columns, n)
     row, column = divmod(int(axis[1:] or 1) - 1, columns)
     found = (row // 2) * columns + column
     return found if found < n and row < 2 * -(-n // columns) else None

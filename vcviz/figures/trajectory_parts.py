@@ -74,9 +74,10 @@ def places(n_curves: int, pictures: bool, narrow: bool = False, low: bool = Fals
 
 
 def _column(n_curves: int, pictures: bool) -> Places:
-    heights = [320, 140 * n_curves, 110, FOCUS_PX, *([110] if pictures else [])]
-    rows = [row[0] for row in cells(heights, 1, gap_x=0, gap_y=GAP_PX)]
-    height = sum(heights) + GAP_PX * (len(heights) - 1)
+    heights = [260, 140 * n_curves, 110, FOCUS_PX, *([110] if pictures else [])]
+    gaps = [GAP_PX, 1.5 * GAP_PX, GAP_PX, GAP_PX][: len(heights) - 1]  # words of several lines
+    rows = [row[0] for row in cells(heights, 1, gap_x=0, gap_y=gaps)]
+    height = sum(heights) + sum(gaps)
     latents, right, change, bars = rows[:4]
     curves = stacked(right, n_curves, gap=0.28, first=10)
     return Places(latents, curves, change, bars, rows[4] if pictures else None, height)

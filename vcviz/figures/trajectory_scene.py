@@ -34,8 +34,8 @@ from vcviz.metrics.robustness import attack_gates, crossings
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
 
 _LINE_PX, _BOTTOM_PX = 16, 56
-#: characters in a line of a narrow page
-_WRAP = 44
+#: characters in a line of a narrow page, and of another
+_WRAP, _WIDE_WRAP = 26, 80
 
 
 class Scene:
@@ -158,7 +158,7 @@ class Scene:
         else:
             moving += at.change.place([one.columns_now(step)])
         told = style.escape(self.words(i)[:1].upper() + self.words(i)[1:])
-        lines = textwrap.wrap(told, _WRAP) if self._narrow else [told]
+        lines = textwrap.wrap(told, _WRAP if self._narrow else _WIDE_WRAP)
         heading = at.change.heading("<br>".join(lines))
         notes = [*layout["annotations"], heading | {"yshift": 22 if one.image else 0}]
         return {
