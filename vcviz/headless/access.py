@@ -18,7 +18,7 @@ def access_script() -> str:
     JupyterLab takes them. It needs no module and no other script, so that a page and a widget can
     both take it in as text.
     """
-    return _read("figure_access.js") + _read("figure_table.js")
+    return "".join(map(_read, ("figure_parts.js", "figure_access.js", "figure_table.js")))
 
 
 @cache

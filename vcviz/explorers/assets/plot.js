@@ -26,7 +26,7 @@ function load(model) {
     // As a module of its own: a page's AMD loader would otherwise keep it for itself.
     const source = `const module = { exports: {} }, define = undefined;\n${code}
       export const Plotly = module.exports;
-      export { makeAccessible, dataTable, keepKeys, Handles };`;
+      export { figureParts, makeAccessible, dataTable, keepKeys, Handles };`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     return import(url);
   })();
@@ -95,7 +95,8 @@ export default () => {
           return;
         }
         if (message.kind === "download") {
-          save(message, buffers[0]); // once, however many views there are
+          // Once, however many views there are.
+          load(model).then(({ figureParts }) => figureParts.saveFile(message.name, buffers[0], message.mime));
           return;
         }
         if (message.kind === "dragged") {
@@ -196,8 +197,7 @@ const orLate = (promise) =>
 
 // ---------------------------------------------------------------- phrases of the text around
 
-// [words](#light:points) light up a layer of the next figure, a panel ("2") or both ("2.points"):
-// what page.js does in a page.
+// [words](#light:points) light up a part of the next figure: what page.js does in a page.
 const LIGHT = 'a[href*="#light:"]';
 const plots = globalThis.vcvizPlots ?? new Set();
 if (!globalThis.vcvizPlots) {
@@ -215,15 +215,13 @@ if (!globalThis.vcvizPlots) {
 }
 
 async function light(phrase, on) {
-  const { Plotly } = await globalThis.vcvizPlotly;
+  const { Plotly, figureParts } = await globalThis.vcvizPlotly;
   const plot = [...document.querySelectorAll(".js-plotly-plot")].find((one) => plots.has(one)
     && phrase.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
   if (!plot) return;
-  const wanted = phrase.getAttribute("href").split("#light:")[1];
-  const [panel, layer] = /^\d/.test(wanted) ? wanted.split(".") : [null, wanted];
+  const wanted = figureParts.lit(phrase.getAttribute("href").split("#light:")[1]);
   const panels = plot.layout.meta?.panels ?? [];
-  const bright = (trace) => (!panel || panels.indexOf(trace.xaxis ?? "x") + 1 === Number(panel))
-    && (!layer || trace.meta?.layer === layer);
+  const bright = ({ xaxis = "x", meta }) => wanted(panels.indexOf(xaxis) + 1, meta?.layer);
   if (plot.opacities?.length !== plot.data.length) {
     plot.opacities = plot.data.map((trace) => trace.opacity ?? 1);
   }
@@ -256,15 +254,6 @@ function layoutOf(plot, { layout }, revision) {
     found.font = { ...found.font, color: `rgba(${red},${green},${blue},0.8)` };
   }
   return found;
-}
-
-function save({ name, mime }, bytes) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
-  const link = Object.assign(document.createElement("a"), { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 60000);
 }
 
 // ---------------------------------------------------------------- what a person does

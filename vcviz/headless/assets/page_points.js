@@ -9,18 +9,14 @@ const pointTools = (() => {
   const HINT = "Point at a latent to see it, click it to keep it; lasso some, or find them, to count "
     + "and save them (Shift adds, Alt takes away).";
 
-  const numbers = (text, type) => new type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const { bytes, made, saveCsv } = figureParts;
+  const numbers = (text, type) => new type(bytes(text).buffer);
   const TYPES = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array,
     f4: Float32Array, f8: Float64Array };
   // The first entry of each row of customdata; plotly lays it open only where a trace is visible.
   const rowsOf = ({ customdata: told }) =>
     (told.bdata ? Array.from(numbers(told.bdata, TYPES[told.dtype])) : told.map((one) => one[0]));
   const short = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
-  const made = (tag, values = {}, ...inner) => {
-    const element = Object.assign(document.createElement(tag), values);
-    element.append(...inner);
-    return element;
-  };
 
   // What is known of the rows of a split, laid open.
   function opened(split) {
@@ -252,7 +248,6 @@ const pointTools = (() => {
     inRun.addEventListener("change", () => { if (find.value.trim()) asking.requestSubmit(); });
     save.addEventListener("click", () => {
       const t = table();
-      const quoted = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
       const lines = [["run", "row", "label", "predicted", ...t.values.map(({ name }) => name), ...(t.texts ? ["text"] : [])]];
       known.runs.forEach((run, r) => state.rows.forEach((row) => {
         const i = t.place.get(row);
@@ -260,10 +255,7 @@ const pointTools = (() => {
           ...t.values.map(({ of, levels }) => levels[of[r][i]] ?? (Number.isNaN(of[r][i]) ? "" : Number(of[r][i].toPrecision(5)))),
           ...(t.texts ? [t.texts[i]] : [])]);
       }));
-      const file = new Blob([`\ufeff${lines.map((line) => line.map(quoted).join()).join("\r\n")}\r\n`], { type: "text/csv" });
-      const link = made("a", { href: URL.createObjectURL(file), download: "chosen-rows.csv" });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+      saveCsv("chosen-rows.csv", lines);
     });
 
     // ---------------------------------------------------------- colours

@@ -64,15 +64,15 @@ const pageState = (() => {
 
   // A button that copies the address. Where a page may not, the address stands there, selected.
   function copyButton() {
-    const made = (tag, values) => Object.assign(document.createElement(tag), { className: "copy-link", ...values });
-    const button = made("button", { type: "button", textContent: "copy link", title: "to this page as it is set now" });
+    const { made } = figureParts;
+    const button = made("button", { className: "copy-link", type: "button", textContent: "copy link", title: "to this page as it is set now" });
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(address());
         button.textContent = "link copied";
         setTimeout(() => { button.textContent = "copy link"; }, 2000);
       } catch {
-        const field = made("input", { readOnly: true, value: address(), ariaLabel: "link to this page as it is set now" });
+        const field = made("input", { className: "copy-link", readOnly: true, value: address(), ariaLabel: "link to this page as it is set now" });
         field.addEventListener("blur", () => field.replaceWith(button));
         button.replaceWith(field);
         field.select();
