@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA device")
     if item.get_closest_marker("browser") and _chromium() is None:
-        reason = "needs Chromium: install it, for example with 'apt-get install chromium'"
+        reason = "needs Chromium or Chrome: apt-get install chromium-headless-shell, for example"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -58,8 +57,9 @@ def pytest_sessionfinish() -> None:
 
 
 def _chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next((path for name in names if (path := shutil.which(name))), None)
+    from vcviz.headless.outputs import find_browser
+
+    return find_browser()
 
 
 @pytest.fixture(autouse=True)

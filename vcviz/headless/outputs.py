@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 FIGURE = "application/vnd.plotly.v1+json"
 FORMATS = ("png", "svg", "pdf")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The one without a window takes half of a whole browser's time.
+BROWSERS = (
+    "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome",
+    "google-chrome-stable",
+)  # fmt: skip
 # Pixels; figures without a height have plotly's own. Doubled, so that text stays sharp in print.
 _WIDTH, _HEIGHT, _SCALE = 900, 450, 2
 
@@ -99,7 +103,12 @@ def image_formats(images: bool | Sequence[str] | None) -> tuple[str, ...]:
 
 def can_write_images() -> bool:
     """Return whether kaleido and a browser for it are installed."""
-    return find_spec("kaleido") is not None and any(map(shutil.which, BROWSERS))
+    return find_spec("kaleido") is not None and find_browser() is not None
+
+
+def find_browser() -> str | None:
+    """Return the path of the first of `BROWSERS` that is installed, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def _figures(nb: NotebookNode) -> Iterator[Mapping[str, Any]]:
@@ -142,7 +151,7 @@ def _write_images(figures: list[Mapping[str, Any]], folder: Path, formats: Seque
     import kaleido
 
     # One browser for all of them: starting it takes seconds.
-    kaleido.start_sync_server(silence_warnings=True)
+    kaleido.start_sync_server(silence_warnings=True, path=find_browser())
     try:
         for number, figure in enumerate(figures, 1):
             layout = {**figure.get("layout", {}), "paper_bgcolor": "white"}

@@ -65,14 +65,17 @@ def own_device(device: torch.device) -> torch.device:
     return device
 
 
-def share_of(rows: Tensor) -> Tensor:
-    """Return this process's part of a batch's rows; parts differ in size by one at most."""
-    return rows if world_size() == 1 else rows.tensor_split(world_size())[rank()]
+def share_of(rows: Tensor) -> tuple[Tensor, float]:
+    """Return this process's part of a batch's rows, and the weight of its mean loss.
 
-
-def weight_of(part: int, whole: int) -> float:
-    """Return the factor on the loss of a part with which the average over processes is exact."""
-    return part * world_size() / whole
+    Parts differ in size by one at most; with these weights the average over the processes is the
+    mean over the batch.
+    """
+    n = world_size()
+    if n == 1:
+        return rows, 1.0
+    own = rows.tensor_split(n)[rank()]
+    return own, len(own) * n / len(rows)
 
 
 def parallel(

@@ -51,6 +51,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.model, self.config, self.folder, self.device = model, config, folder, device
+        self.writes = distributed.is_writer()
         # From here on `index` counts the rows of the run's own splits, as `Run.split` gives them.
         train, test = (replace(s, index=np.arange(len(s))) for s in (train, test))
         held_out = None
@@ -105,17 +106,17 @@ class Trainer:
             desc=f"{config.head} D={config.latent_dim}",
             unit="epoch",
             mininterval=bar_interval(),
-            disable=not progress or not distributed.is_writer(),
+            disable=not progress or not self.writes,
         ) as bar:
             if self.done == 0:
                 self.keep_probe(0)
             for epoch in range(self.done + 1, config.epochs + 1):
                 row = {"epoch": epoch, **self._epoch(epoch), **self.keep_probe(epoch)}
-                if distributed.is_writer():
+                if self.writes:
                     run_folder.append_history(self.folder, row)
                 self.done = epoch
                 due = time.monotonic() - last_saved >= checkpoint_every and epoch < config.epochs
-                if due and distributed.is_writer():
+                if due and self.writes:
                     self.save()
                     last_saved = time.monotonic()
                 bar.set_postfix_str(
@@ -132,10 +133,11 @@ class Trainer:
         seed = epoch_seed(config.seed, epoch)
         # Each process draws noise of its own; the order of the batches is the same for all.
         # On a CPU its own alone: for a card not in use torch would keep a stack trace each time.
+        own_seed = seed + distributed.rank()
         on_cpu = self.device.type == "cpu"
         seed_all = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
-        seed_all(seed + distributed.rank())
-        noise = torch.Generator(self.device).manual_seed(seed + distributed.rank())
+        seed_all(own_seed)
+        noise = torch.Generator(self.device).manual_seed(own_seed)
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed)).to(
             self.device
         )
@@ -147,9 +149,7 @@ class Trainer:
             done = (epoch - 1 + step / len(self.batches)) / config.epochs
             lr = self._set_learning_rate(done)
             model.head.begin_step(done)
-            rows = order[start : start + config.batch_size]
-            own = distributed.share_of(rows)
-            weight = distributed.weight_of(len(own), len(rows))
+            own, weight = distributed.share_of(order[start : start + config.batch_size])
             x, y = augmented(self.x[own], config.augment, noise), self.y[own]
 
             loss, total, z, y = self.step(x, y, noise)
@@ -191,7 +191,7 @@ class Trainer:
                 f"validation/{k}": v for k, v in quick_scores(self._latents(self.held_out)).items()
             }
         kept = epoch % self.config.probe_every == 0 or epoch == self.config.epochs
-        if kept and distributed.is_writer():
+        if kept and self.writes:
             run_folder.write_probe(self.folder, epoch, arrays)
         return row
 
@@ -219,7 +219,7 @@ class Trainer:
         kept = {"train": train, "test": test}
         if self.held_out is not None:
             kept["validation"] = self._latents(self.held_out)
-        if not distributed.is_writer():
+        if not self.writes:
             return
         for split, latents in kept.items():
             run_folder.write_arrays(
