@@ -71,12 +71,6 @@ def _packed(name: str, text: str) -> str:
     return f'<script type="text/plain" id="{name}">{content}</script>'
 
 
-def unpacked(page: str, name: str) -> str:
-    """Return the text that `page_scripts` has packed into a page, e.g. as "figure-0"."""
-    content = page.partition(f'<script type="text/plain" id="{name}">')[2].partition("<")[0]
-    return gzip.decompress(base64.b64decode(content)).decode()
-
-
 def figure_json(figure: Mapping[str, Any]) -> str:
     """Return what page_draw.js draws: what Plotly.newPlot takes, and what moves."""
     config = {

@@ -641,11 +641,11 @@ def _heatmap(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> str:
     sides = [np.diff(at) for at in edges]
     if z.size > _FEW_CELLS and all(np.ptp(side) < 0.5 for side in sides):
         return _cells(z, scale, (low, high), edges)
-    found = ""
-    for i, j in zip(*np.nonzero(np.isfinite(z)), strict=True):
+    known, found = np.isfinite(z), ""
+    colors = _on_scale(scale, (z[known] - low) / ((high - low) or 1))
+    for (i, j), color in zip(np.argwhere(known), colors, strict=True):
         (x0, x1), (y0, y1) = sorted(edges[0][j : j + 2]), sorted(edges[1][i : i + 2])
-        share = (float(z[i, j]) - low) / ((high - low) or 1)
-        found += _rect((x0, y0, x1 - x0, y1 - y0), _on_scale(scale, share))
+        found += _rect((x0, y0, x1 - x0, y1 - y0), f"#{color.tobytes().hex()}")
     return found
 
 
@@ -663,8 +663,7 @@ def _cells(
     xs, ys = edges
     levels = levels[:: 1 if ys[-1] > ys[0] else -1, :: 1 if xs[-1] > xs[0] else -1]
     picture = Image.fromarray(np.ascontiguousarray(levels), "P")
-    table = [_rgb(_on_scale(scale, level / 254)) or [0.0] * 3 for level in range(255)]
-    picture.putpalette([round(v) for color in (*table, [0.0] * 3) for v in color])
+    picture.putpalette(_on_scale(scale, np.arange(255) / 254).tobytes() + bytes(3))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", transparency=255)
     source = base64.b64encode(buffer.getvalue()).decode()
@@ -676,23 +675,20 @@ def _cells(
     )
 
 
-def _on_scale(scale: Sequence[Any], share: float) -> str:
-    share = min(max(share, 0.0), 1.0)
-    after = next((i for i, (at, _) in enumerate(scale) if at >= share), len(scale) - 1)
-    (a, one), (b, other) = scale[max(after - 1, 0)], scale[after]
-    t = (share - a) / (b - a) if b > a else 1.0
-    first, second = _rgb(one), _rgb(other)
-    if first is None or second is None:
-        return _color(other) or "none"
-    mixed = (p + (q - p) * t for p, q in zip(first, second, strict=True))
-    return "#" + "".join(f"{round(v):02x}" for v in mixed)
+def _on_scale(scale: Sequence[Any], shares: Floats) -> NDArray[np.uint8]:
+    """Return the (N, 3) colours at shares of a scale."""
+    at = [place for place, _ in scale]
+    colors = np.array([_rgb(color) for _, color in scale], np.float64)
+    mixed = np.column_stack([np.interp(shares, at, part) for part in colors.T])
+    return mixed.round().astype(np.uint8)
 
 
-def _rgb(color: str) -> list[float] | None:
-    if re.fullmatch(r"#[0-9a-fA-F]{6}", color):
-        return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    found = re.match(r"rgba?\(([^)]*)\)", color)
-    return [float(v) for v in found[1].split(",")[:3]] if found else None
+def _rgb(color: str) -> Sequence[float]:
+    if found := re.match(r"rgba?\(([^)]*)\)", color):
+        return [float(v) for v in found[1].split(",")[:3]]
+    from PIL import ImageColor
+
+    return ImageColor.getrgb(color)[:3]
 
 
 def _nice(low: float, high: float, about: float) -> list[float]:
