@@ -320,7 +320,7 @@ def test_an_attacked_input_is_shown_before_and_after(tmp_path, chromium):
         assert steps == ["never" if s < 0 else f"step {s}" for s in path.first_flip]
         spot = page.evaluate(PLACE_OF, "now")
         page.mouse.move(*spot)
-        tip = page.locator(".point-tip")
+        tip = page.locator(".figure-tip")
         tip.filter(has_text=f"row {path.index[0]} ").wait_for()
         labels = tip.get_by_role("img").evaluate_all("all => all.map((one) => one.ariaLabel)")
         assert [label.split(", ")[-1] for label in labels] == ["before the attack", "after it"]
@@ -380,7 +380,7 @@ def test_pointing_shows_what_is_behind_a_point_and_a_click_keeps_it(kind, tmp_pa
     lat = kind("variational", 4).latents("test", 5)
     with open_page(chromium, page_of(fig, tmp_path), height=1200) as (page, watch):
         drawn(page)
-        tip = page.locator(".point-tip")
+        tip = page.locator(".figure-tip")
         assert not tip.is_visible()
         spot = page.locator(".scatterlayer .trace .points path").first.bounding_box()
         middle = spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2

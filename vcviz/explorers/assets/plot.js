@@ -128,16 +128,21 @@ export default () => {
   function render({ model, el }) {
     const plot = document.createElement("div");
     plot.style.width = "100%";
-    const bubble = new Bubble(plot);
     el.style.position = "relative";
-    el.append(plot, bubble.element);
-    const view = { draw() {}, dragged() {}, tip: (message) => bubble.show(message) };
+    el.append(plot);
+    const view = { draw() {}, dragged() {}, tip() {} };
     views.add(view);
     const width = new ResizeObserver(() => view.draw());
     let gone = false;
 
-    load(model).then(({ Plotly, makeAccessible, dataTable, keepKeys, Handles }) => {
+    load(model).then(({ Plotly, figureParts, makeAccessible, dataTable, keepKeys, Handles }) => {
       if (gone) return;
+      const tip = figureParts.tipIn(el);
+      view.tip = ({ image, text }) => {
+        if (!plot.pointed || !(image || text)) return tip.hide();
+        const picture = image ? [figureParts.made("img", { src: image, alt: "" })] : [];
+        tip.show(plot.pointed, ...picture, text); // as text, whatever is in it
+      };
       const handles = new Handles(plot, (event) => tell(model, "drag", event), () => view.draw());
       view.dragged = (ticket) => handles.answered(ticket);
       let drawing = false, again = false, drawn = 0, known = 0;
@@ -155,7 +160,7 @@ export default () => {
             await orLate(Plotly.react(plot, data, layout, CONFIG));
             drawn += 1;
             if (drawn === 1) {
-              listen(plot, model, bubble);
+              listen(plot, model, tip);
               plots.add(plot);
               el.append(handles.element, dataTable(plot));
               for (const kind of ["afterplot", "relayouting"]) {
@@ -264,20 +269,21 @@ function tell(model, kind, event) {
   if (listens(model, kind)) model.send({ kind, ...event });
 }
 
-function listen(plot, model, bubble) {
+function listen(plot, model, tip) {
   const place = ({ curveNumber, pointNumber, x, y }) => (
     { trace: curveNumber, point: pointNumber ?? null, x: x ?? null, y: y ?? null }
   );
   let timer = null;
   plot.on("plotly_click", ({ points }) => points.length && tell(model, "click", place(points[0])));
   plot.on("plotly_hover", ({ points, event }) => {
-    bubble.at(event);
+    plot.pointed = event;
     clearTimeout(timer);
     timer = setTimeout(() => points.length && tell(model, "hover", place(points[0])), HOVER_MS);
   });
   plot.on("plotly_unhover", () => {
     clearTimeout(timer);
-    bubble.hide();
+    plot.pointed = null; // what the kernel still says of it comes too late
+    tip.hide();
     tell(model, "unhover", {});
   });
   // With Shift or Alt, plotly joins what was selected before: the kernel does, of what is traced.
@@ -320,42 +326,4 @@ function outline(traced) {
 function corners({ type, path, x0, x1, y0, y1 }) {
   if (type !== "path") return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
   return path.replace(/^M|Z$/g, "").split("L").map((pair) => pair.split(",").map(Number));
-}
-
-// A picture beside the pointer, for what is pointed at.
-class Bubble {
-  constructor(plot) {
-    this.plot = plot;
-    this.element = document.createElement("div");
-    this.element.hidden = true;
-    Object.assign(this.element.style, {
-      position: "absolute", zIndex: 5, pointerEvents: "none", padding: "4px", maxWidth: "320px",
-      background: "#fff", border: "1px solid #888", borderRadius: "3px", color: "#222",
-      font: "12px system-ui, sans-serif", whiteSpace: "pre-line",
-    });
-    this.place = [0, 0];
-  }
-
-  at(event) {
-    const box = this.plot.getBoundingClientRect();
-    this.place = [event.clientX - box.left, event.clientY - box.top];
-  }
-
-  show({ image, text }) {
-    this.element.replaceChildren();
-    if (image) {
-      const picture = document.createElement("img");
-      Object.assign(picture.style, { display: "block", width: "96px", imageRendering: "pixelated" });
-      picture.src = image;
-      picture.alt = "";
-      this.element.append(picture);
-    }
-    if (text) this.element.append(text); // as text, whatever is in it
-    this.element.hidden = !(image || text);
-    const right = this.place[0] > this.plot.clientWidth - 160;
-    this.element.style.left = `${this.place[0] + (right ? -124 : 16)}px`;
-    this.element.style.top = `${this.place[1] + 24}px`;
-  }
-
-  hide() { this.element.hidden = true; }
 }

@@ -42,5 +42,23 @@ var figureParts = (() => {
       && (!layer || itsLayer === layer || itsLayer === "readout"); // numbers are for every layer
   }
 
-  return { bytes, made, plain, saveFile, saveCsv, lit };
+  // What stands beside the pointer, in an element that is no narrower than it.
+  function tipIn(parent) {
+    const tip = made("div", { className: "figure-tip", hidden: true });
+    parent.append(tip);
+    const hide = () => { tip.hidden = true; };
+    function show({ clientX, clientY }, ...content) {
+      tip.replaceChildren(...content);
+      tip.hidden = false;
+      tip.style.left = 0; // where it is as wide as it may be
+      const { width, height } = tip.getBoundingClientRect();
+      const { left, top } = parent.getBoundingClientRect();
+      const x = Math.max(Math.min(clientX + 14, innerWidth - width - 8), 8);
+      const y = clientY + 20 + height > innerHeight ? clientY - height - 20 : clientY + 20;
+      Object.assign(tip.style, { left: `${x - left}px`, top: `${y - top}px` });
+    }
+    return { show, hide };
+  }
+
+  return { bytes, made, plain, saveFile, saveCsv, lit, tipIn };
 })();

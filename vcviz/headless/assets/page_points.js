@@ -9,7 +9,7 @@ const pointTools = (() => {
   const HINT = "Point at a latent to see it, click it to keep it; lasso some, or find them, to count "
     + "and save them (Shift adds, Alt takes away).";
 
-  const { bytes, made, saveCsv } = figureParts;
+  const { bytes, made, saveCsv, tipIn } = figureParts;
   const numbers = (text, type) => new type(bytes(text).buffer);
   const TYPES = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array,
     f4: Float32Array, f8: Float64Array };
@@ -124,10 +124,10 @@ const pointTools = (() => {
     const clear = made("button", { type: "button", textContent: "choose none", hidden: true });
     const gallery = made("div", { className: "point-pictures" });
     const kept = made("ul", { className: "point-kept" });
-    const tip = made("div", { className: "point-tip", hidden: true });
     const asking = made("form", {}, made("label", {}, "Find ", find), " ", made("label", { hidden: known.runs.length < 2 }, "in ", inRun));
     const bar = made("div", { className: "point-tools", role: "group", ariaLabel: "points" },
-      made("div", {}, made("label", {}, "Colour of points ", color), key, asking), made("div", {}, told, " ", save, " ", clear), gallery, kept, tip);
+      made("div", {}, made("label", {}, "Colour of points ", color), key, asking), made("div", {}, told, " ", save, " ", clear), gallery, kept);
+    const tip = tipIn(bar);
     const values = Object.values(tables)[0].values;
     const named = [["class", "class"], ...values.map(({ name, label }) => [label, name])];
     color.append(...named.map(([label, value]) => made("option", { textContent: label, value })));
@@ -158,18 +158,12 @@ const pointTools = (() => {
       const t = table();
       const i = one && t.place.get(one.rows[point.pointNumber]);
       if (i === undefined) return;
-      tip.replaceChildren(picture(t, i, 80), made("span", {}, heading(t, i), made("br"), read(t, i, one.run),
+      tip.show(event, picture(t, i, 80), made("span", {}, heading(t, i), made("br"), read(t, i, one.run),
         ...(t.texts ? [made("br"), t.texts[i]] : [])));
-      tip.hidden = false;
-      tip.style.left = 0; // where it is as wide as it may be
-      const { width, height } = tip.getBoundingClientRect();
-      tip.style.left = `${Math.max(Math.min(event.clientX + 14, innerWidth - width - 8), 8)}px`;
-      tip.style.top = `${event.clientY + 20 + height > innerHeight ? event.clientY - height - 20 : event.clientY + 20}px`;
     });
-    const hide = () => { tip.hidden = true; };
-    box.on("plotly_unhover", hide);
-    box.addEventListener("mouseleave", hide);
-    addEventListener("keydown", ({ key: pressed }) => { if (pressed === "Escape") hide(); });
+    box.on("plotly_unhover", tip.hide);
+    box.addEventListener("mouseleave", tip.hide);
+    addEventListener("keydown", ({ key: pressed }) => { if (pressed === "Escape") tip.hide(); });
     box.on("plotly_click", ({ points: [point] }) => {
       const one = drawn.find(({ number }) => number === point?.curveNumber);
       if (one) keep([...new Set([...state.kept, one.rows[point.pointNumber]])].slice(-KEPT));
