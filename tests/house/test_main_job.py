@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from browser import open_page
 from page_checks import check_drawing, check_page
-from pages_browser import scrolled
+from pages_browser import WIDTHS, scrolled
 from warm_kernels import warm
 
 import vcviz
@@ -73,9 +73,16 @@ def test_the_tours_sliders_move_with_no_kernel_and_no_network(tour: Tour, chromi
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("dark", [False, True])
-def test_its_figures_fit_every_screen(tour: Tour, chromium: str, dark: bool) -> None:
-    check_drawing(tour.page, chromium, dark)
+@pytest.mark.parametrize(
+    "widths", [(320, 2560), pytest.param(WIDTHS, marks=pytest.mark.slow)], ids=len
+)
+def test_its_figures_fit_every_screen(tour: Tour, chromium: str, widths: tuple[int, ...]) -> None:
+    check_drawing(tour.page, chromium, widths=widths)
+
+
+@pytest.mark.browser
+def test_its_dark_page_is_dark_to_the_last_control(tour: Tour, chromium: str) -> None:
+    check_drawing(tour.page, chromium, dark=True)
 
 
 @pytest.mark.browser

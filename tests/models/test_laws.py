@@ -733,12 +733,15 @@ def test_the_frozen_density_is_the_density_without_its_gradient(kind):
     assert all(g is None for g in reached[1:])
 
 
+@pytest.mark.parametrize("shared_scale", [False, True])
 @pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
-def test_distances_without_gradients_are_the_same_to_the_bit(covariance, monkeypatch):
-    monkeypatch.setattr("vcviz.models.laws.location_scale._BLOCK", 70)  # three rows at a time
-    options = {"covariance": covariance, "separation": 3.0, "initial_scale": 0.7}
-    law = build_law("gaussian", latent_dim=4, n_classes=5, **options)
+def test_distances_without_gradients_are_the_same(covariance, shared_scale):
+    options = {"covariance": covariance, "separation": 3.0, "shared_scale": shared_scale}
+    law = build_law("gaussian", latent_dim=4, n_classes=5, initial_scale=0.7, **options)
+    with torch.no_grad():
+        law.log_scale += 0.1 * torch.arange(law.log_scale.numel()).view_as(law.log_scale)
     z = 3 * torch.randn(23, 4, generator=torch.Generator().manual_seed(0))
+    z[0] = law.mean[1]  # on a centre
     with torch.no_grad():
         found = law.squared_distance(z)
-    assert torch.equal(found, law.squared_distance(z))
+    torch.testing.assert_close(found, law.squared_distance(z), rtol=1e-14, atol=1e-14)

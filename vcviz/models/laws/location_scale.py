@@ -22,8 +22,6 @@ INITIAL_MEANS = ("spread", "normal", "he")
 SMALLEST_SCALE = 1e-3
 # Up to this many means x dimensions a (B, C, D) array of differences is formed.
 _DIRECT_SIZE = 4096
-# Differences at a time where no gradient is asked for: half a megabyte.
-_BLOCK = 2**16
 
 
 class LocationScaleLaw(Law):
@@ -177,14 +175,16 @@ class LocationScaleLaw(Law):
             return self.residual(z, y).square().sum(1)
         mean, shear = wide(self.mean), self.shear()
         inverse = (-wide(self.floored_log_scale())).exp()
+        if self.inverse_scale is not None:  # fixed, and the same for all
+            inverse = inverse[:1]
         if len(inverse) == 1:  # shared: all is whitened once
             z, mean = z * inverse, mean * inverse
             if shear is not None:
                 z, mean = (_solve_unit(wide(shear[0]), v.T).T for v in (z, mean))
             inverse, shear = torch.ones_like(inverse[:, :1]), None
         if mean.numel() <= _DIRECT_SIZE:
-            if shear is None and z.device.type == "cpu" and not torch.is_grad_enabled():
-                return _in_blocks(z, mean, inverse)
+            if shear is None and not torch.is_grad_enabled():
+                return _direct(z, mean, inverse)
             u = (z[:, None] - mean) * inverse
             if shear is not None:
                 u = _solve_unit(wide(shear), u.permute(1, 2, 0)).permute(2, 0, 1)
@@ -226,18 +226,12 @@ def _initial_means(
     return torch.randn(n_classes, latent_dim) * (1 if kind == "normal" else (2 / latent_dim) ** 0.5)
 
 
-def _in_blocks(z: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
-    """Return (B, C) squared distances, of so many rows at a time that a core's cache holds them.
-
-    The same numbers. Fresh pages for (B, C, D) differences took up to nine times as long.
-    """
-    rows = max(1, _BLOCK // mean.numel())
-    found = z.new_empty(len(z), len(mean))
-    for start in range(0, len(z), rows):
-        part = slice(start, start + rows)
-        u = z[part, None] - mean
-        torch.sum(u.mul_(inverse).square_(), 2, out=found[part])
-    return found
+def _direct(z: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+    """Return (B, C) squared distances from differences, without a (B, C, D) array."""
+    if len(inverse) == 1:  # z and mu are whitened
+        return torch.cdist(z, mean, compute_mode="donot_use_mm_for_euclid_dist").square()
+    each = (((z - m) * i).square().sum(1) for m, i in zip(mean, inverse, strict=True))
+    return torch.stack(list(each), 1)
 
 
 def _solve_unit(lower: Tensor, right: Tensor) -> Tensor:
