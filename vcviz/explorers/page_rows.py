@@ -87,8 +87,8 @@ def with_attack(figure: go.Figure, path: Trajectory, samples: NDArray[np.int64])
         elif layer == "path":  # would be pointed at before the mark on it
             trace.hoverinfo = "skip"
     last = path.at(path.steps).take(samples)
-    values = [_told(name, [v], [v.values]) for name in ("right", "confidence")
-              for v in [row_values(last, name)]]  # fmt: skip
+    known = [(name, row_values(last, name)) for name in ("right", "confidence")]
+    values = [_told(name, [value], [value.values]) for name, value in known]
     table: Table = {
         "row": _packed(last.index, "<u4"),
         "label": _packed(last.y, "<u2"),
