@@ -51,12 +51,14 @@ def z_of(epoch):
 """
 _OURS = """
 from vcviz import LatentExplorer, LatentPrior, LatentSet
+from vcviz.explorers.subject import Subject
 flat = np.full((N, C), -np.log(C), "f4")
 own = {"noise": noise[:, 0]}
 sets = [LatentSet(z_of(e), flat, y, name="latents", table=own) for e in range(EPOCHS)]
-class Kept:
-    name, anticipates, class_names = "latents", "stated", sets[0].class_names
-    epochs = list(range(EPOCHS))
+class Kept(Subject):
+    def __init__(self):
+        super().__init__(sets[-1], None, "stated")
+        self.epochs = list(range(EPOCHS))
     def latents(self, split="test", epoch=None):
         return sets[-1 if epoch is None else epoch]
     def prior(self, epoch=None):

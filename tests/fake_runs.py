@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.special import log_softmax
 
+from vcviz.explorers.subject import Subject
 from vcviz.metrics.robustness.gates import checked
 from vcviz.records import (
     LatentFit,
@@ -35,14 +36,14 @@ def prior(dim: int = 2) -> LatentPrior:
     return LatentPrior(5.0 * np.eye(3, dim), scale=np.ones((3, dim)))
 
 
-class FakeRun:
-    """What explorers need of a run: latents that drift with the epochs, and a law."""
+class FakeRun(Subject):
+    """A subject with epochs, as a run has them: its latents drift, its law stays."""
 
     def __init__(self, head: str = "softmax", dim: int = 2, epochs: tuple[int, ...] = (0, 2, 5)):
+        super().__init__(latents(46, dim), prior(dim), "implied" if head == "softmax" else "stated")
         self.name = f"fake-{head}-d{dim}"
         self.config = SimpleNamespace(head=head, latent_dim=dim, seed=0)
-        self.class_names = NAMES
-        self.anticipates = "implied" if head == "softmax" else "stated"
+        self.can_attack = True
         self.epochs = list(epochs)
         self.dim, self.last = dim, epochs[-1]
         self.history = [

@@ -22,8 +22,8 @@ from vcviz.runs.folder import read_checkpoint, write_checkpoint
 from vcviz.runs.stored import stored_settings
 from vcviz.studies.measures.store import read_scores
 from vcviz.studies.reports.collect import collect
-from vcviz.studies.sweeps import read_journal
 from vcviz.studies.sweeps.grid import read_yaml
+from vcviz.studies.sweeps.journal import read_journal
 from vcviz.training import loop
 
 Use = Callable[[bytes], object]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from copy import copy
-from types import SimpleNamespace
 
 import ipywidgets as ipw
 import numpy as np
@@ -373,7 +372,7 @@ def test_rows_can_be_named_and_pictures_of_steps_are_kept(tmp_path):
 
 def test_what_cannot_be_attacked_is_said():
     with pytest.raises(InputError, match="cannot be attacked: text has no gradients"):
-        AdversarialExplorer(SimpleNamespace(attack=None, can_attack=False, name="words"))
+        AdversarialExplorer(Subject(latents(), None, None))
 
 
 def test_a_state_comes_back_with_its_attack_its_step_and_the_input_that_is_followed():

@@ -225,7 +225,7 @@ def test_choices_follow_their_value():
 
 def test_play_moves_the_slider_and_follows_it():
     slider = epoch_slider([0, 5, 20])
-    box = player(slider)
+    box = player(slider, interval=400)
     assert box.play.value == 2
     box.play.value = 0
     assert slider.value == 0
@@ -236,7 +236,7 @@ def test_play_moves_the_slider_and_follows_it():
 def test_every_control_says_what_it_is():
     assert dropdown("Axes", [("a", 1)]).description == "Axes"
     assert epoch_slider([1]).description == "Epoch"
-    assert "play Epoch" in player(epoch_slider([0, 1])).play.tooltip
+    assert "play Epoch" in player(epoch_slider([0, 1]), interval=400).play.tooltip
 
 
 def test_the_live_figure_is_made_when_it_is_asked_for():

@@ -35,10 +35,11 @@ NAMES = ("ant", "<b>bee</b>", "cat $x$")
 class TableRun(FakeRun):
     """A fake run whose model and test rows can be had, and put through corruptions."""
 
-    can_corrupt = "table"
+    has_model = True
 
     def __init__(self, head: str = "softmax"):
         super().__init__(head)
+        self.can_corrupt = "table"
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Linear(F, D), nn.Tanh(), nn.Linear(D, C))
         with torch.no_grad():

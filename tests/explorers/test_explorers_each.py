@@ -152,7 +152,7 @@ def test_runs_with_other_epochs_show_the_last_one_kept():
     )
     assert ui.controls["epoch"].options == (0, 2, 4, 5)
     early = Source(FakeRun("variational", epochs=(0, 4)), "v")
-    assert [early.kept(e) for e in (0, 2, 4, 5)] == [0, 0, 4, 4]
+    assert [early.kept(("test", True), e) for e in (0, 2, 4, 5)] == [0, 0, 4, 4]
 
 
 def test_frames_of_the_static_figure_are_the_live_figure_at_each_epoch():

@@ -114,7 +114,7 @@ def test_the_table_says_the_same(runs):
 def test_refuses(runs):
     with pytest.raises(InputError, match="train the same heads"):
         InformationExplorer(runs[:3])
-    with pytest.raises(InputError, match="no runs with label frequencies"):
+    with pytest.raises(InputError, match="runs must be at least one record"):
         InformationExplorer([])
 
 

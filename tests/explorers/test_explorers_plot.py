@@ -12,8 +12,8 @@ import pytest
 from browser import open_page
 
 from vcviz.base.errors import InputError
+from vcviz.explorers import Selection, link
 from vcviz.explorers.plot import Plot
-from vcviz.explorers.selection import Selection, link
 
 TRACE = {"type": "scatter", "mode": "markers"}
 

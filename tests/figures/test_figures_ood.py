@@ -9,7 +9,7 @@ from vcviz.base.errors import InputError
 from vcviz.figures import plot_ood, plot_posthoc
 from vcviz.metrics.ood import roc_curve, separation
 from vcviz.metrics.posthoc import PosthocScores
-from vcviz.studies.compare import ood_table
+from vcviz.studies.compare.strangers import ood_table
 
 
 def record(method="energy", name="run <i>", against="noise", shift=2.0, far=0.0):

@@ -10,7 +10,7 @@ from fake_runs import robustness
 
 from vcviz.base.errors import InputError
 from vcviz.figures import plot_robustness
-from vcviz.studies.compare import robustness_table
+from vcviz.studies.compare.attacks import robustness_table
 
 
 def of(fig, layer: str):

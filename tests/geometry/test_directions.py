@@ -269,7 +269,7 @@ def test_a_class_without_latents_has_a_law_and_no_more():
     ("arguments", "message"),
     [
         ({"direction": [1.0, 0.0]}, "the direction must have 4 entries like the latents, got 2"),
-        ({"prior": prior(2)}, "the law must be of 3 classes in 4 dimensions"),
+        ({"prior": prior(2)}, "latents have 4 dimensions but the law has 2"),
         ({"seed": 0.5}, "seed must be a whole number"),
         ({"classes": [0.9]}, r"classes must be whole numbers in \[0, 3\)"),
         ({"classes": [3]}, r"classes must be whole numbers in \[0, 3\)"),

@@ -351,7 +351,7 @@ def test_figures_say_it_and_softmax_needs_no_word(runs):
 def test_tables_say_it(runs):
     tables = [
         vcviz.summarise(runs, rows=0, progress=False),
-        vcviz.studies.posthoc_table(runs, ["none"], resamples=0).set_index("run"),
+        vcviz.studies.posthoc_table(vcviz.studies.revise_runs(runs, ["none"], resamples=0)),
         vcviz.studies.robustness_table(
             vcviz.studies.robustness_curves(runs, 200, epsilons=[0.1], steps=1, progress=False)
         ).iloc[[0, -1]],
@@ -368,8 +368,8 @@ def test_a_post_hoc_number_says_which_rows_it_was_fitted_to(runs, lat):
     methods = ["none", "temperature", "gaussian_shared"]
     rows = {}
     for laws in ("train", "validation"):
-        table = vcviz.studies.posthoc_table(runs[1], methods, laws=laws, resamples=0)
-        rows[laws] = list(table["fitted to"])
+        scores = vcviz.studies.revise_runs(runs[1], methods, laws=laws, resamples=0)
+        rows[laws] = list(vcviz.studies.posthoc_table(scores)["fitted to"])
     assert rows["train"] == ["", "validation", "train"]
     assert rows["validation"] == ["", "validation", "validation"]
     assert fitted_to("vector", "train", held_out=False) == "other test"

@@ -49,7 +49,7 @@ ASKS: dict[str, Callable[[str], object]] = {
     "scoreboard": vcviz.studies.load_scoreboard,
     "plan of a scoreboard": lambda name: vcviz.run_scoreboard(f"inner/{name}"),
     "folder of a scoreboard": lambda name: vcviz.studies.load_scoreboard(f"inner/{name}"),
-    "file of a sweep": lambda name: vcviz.studies.sweeps.read_plan(f"inner/{name}"),
+    "file of a sweep": lambda name: vcviz.studies.sweeps.grid.read_plan(f"inner/{name}"),
     "dataset": vcviz.load_data,
     "dataset in a folder": lambda name: vcviz.load_data(f"path:inner/{name}"),
     "dataset of the Hub": lambda name: vcviz.load_data(f"hub:{name}"),

@@ -13,15 +13,16 @@ from scipy.special import gammaln, hyp1f1, log_softmax
 from vcviz.base.errors import InputError
 from vcviz.geometry import empirical_prior, implied_prior
 from vcviz.metrics.fit import energy_distance, latent_fit, moment_kl, moment_kl_bias
-from vcviz.metrics.fit.drawn import drawn_kernel, permutation_p_value
 from vcviz.metrics.fit.normal_energy import (
     distance_from_normal,
+    drawn_kernel,
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
     normal_energy_p_value,
+    permutation_p_value,
 )
-from vcviz.metrics.fit.two_sample import held_out_auc
+from vcviz.metrics.fit.two_sample import Drawn, held_out_auc
 from vcviz.records import LatentPrior, LatentSet
 
 LAW = LatentPrior(
@@ -343,7 +344,7 @@ class TestClassifier:
     def test_is_even_handed_under_the_law(self):
         rng = np.random.default_rng(0)
         areas = [
-            held_out_auc(rng.normal(size=(40, 3)), rng.normal(size=(80, 3)), rng)
+            held_out_auc(rng.normal(size=(40, 3)), Drawn(rng.normal(size=(80, 3))), rng)
             for _ in range(200)
         ]
         assert np.mean(areas) == pytest.approx(0.5, abs=0.015)
@@ -359,7 +360,7 @@ class TestClassifier:
 
         def area(change):
             return held_out_auc(
-                change(rng.normal(size=(400, dim))), rng.normal(size=(400, dim)), rng
+                change(rng.normal(size=(400, dim))), Drawn(rng.normal(size=(400, dim))), rng
             )
 
         assert area(lambda u: u + 1) > 0.75

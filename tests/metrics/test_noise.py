@@ -17,7 +17,7 @@ from vcviz.metrics.noisy_scores import (
     noisy_log_probs,
     relative_noise,
 )
-from vcviz.models.heads import noisy_log_softmax
+from vcviz.models import noisy_log_softmax
 from vcviz.records import LogitLaw
 
 N, C, R = 7, 3, 2

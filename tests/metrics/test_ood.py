@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -216,8 +218,8 @@ class TestScores:
     @pytest.mark.parametrize("method", METHODS)
     def test_stranger_scores_higher(self, method):
         law = LatentPrior(np.zeros((3, 2)), scale=1.0)
-        logits = np.array([[9, 1, 1], [1, 0.5, 0.5], [20, 0, 0]])
-        values = score(self.latents(), method, prior=law, logits=logits, train=self.train())
+        lat = replace(self.latents(), energy=[-9.0, -1.0, -20.0])
+        values = score(lat, method, prior=law, train=self.train())
         assert values.shape == (3,)
         assert values.argmax() == 1
 
@@ -281,8 +283,7 @@ class TestScores:
         ("arguments", "message"),
         [
             ({"method": "entrop"}, "unknown score 'entrop'; did you mean 'entropy'"),
-            ({"method": "energy"}, "needs latents with energy, or logits="),
-            ({"method": "energy", "logits": np.zeros((2, 3))}, "logits must have 3 rows"),
+            ({"method": "energy"}, "needs latents with energy="),
             ({"method": "log_marginal"}, "needs prior="),
             ({"method": "knn"}, "the knn score needs train="),
             ({"method": "mahalanobis"}, "the mahalanobis score needs train="),

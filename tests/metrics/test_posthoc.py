@@ -38,7 +38,6 @@ from vcviz.metrics.posthoc import (
 from vcviz.metrics.posthoc.recalibration import METHODS, STRENGTHS
 from vcviz.metrics.posthoc.revision import LAWS
 from vcviz.records import LatentPrior, LatentSet
-from vcviz.studies.compare.revisions import POSTHOC_COLUMNS
 
 
 def drawn(log_probs: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -599,11 +598,11 @@ class TestRuns:
             negative_log_likelihood(across, runs[1].latents("test").y), abs=1e-5
         )
         table = vcviz.studies.posthoc_table(found)
-        assert [c for c in table if not c.endswith((" low", " high"))] == list(POSTHOC_COLUMNS)
+        assert [c for c in table if not c.endswith((" low", " high"))] == [
+            "run", "method", "fitted to", "accuracy", "NLL", "NLL change", "ECE",
+        ]  # fmt: skip
         assert table["NLL"].tolist() == [s.nll for s in found]
         assert table["ECE low"].tolist() == [s.ece_interval[0] for s in found]
-        again = vcviz.studies.posthoc_table(runs, methods, resamples=20, progress=False)
-        assert again.equals(table)
 
     def test_laws_of_held_out_rows(self, runs):
         (found,) = vcviz.studies.revise_runs(
@@ -618,7 +617,7 @@ class TestRuns:
             vcviz.studies.revise_runs(runs[1], laws="tests")
 
     def test_nothing_to_revise(self):
-        with pytest.raises(InputError, match="no runs to revise"):
+        with pytest.raises(InputError, match="runs must be at least one record"):
             vcviz.studies.revise_runs([])
 
     def test_the_explorer_draws_the_method_that_is_chosen(self, runs):

@@ -12,9 +12,9 @@ from scipy.stats import multivariate_normal, norm
 import vcviz.models.heads.noisy_softmax as noisy_softmax
 from vcviz.base.errors import InputError
 from vcviz.metrics.calibration import mean_kl
+from vcviz.models import build_head, noisy_log_softmax
 from vcviz.models.classifier import Classifier
 from vcviz.models.encoders.mlp import MLPEncoder
-from vcviz.models.heads import build_head, noisy_log_softmax
 from vcviz.training import train
 
 N, C, D, R = 7, 3, 2, 4

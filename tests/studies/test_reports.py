@@ -61,7 +61,7 @@ def test_a_failure_stands_there_with_its_reason_and_command(folder):
 
 def test_the_command_of_a_line_repeats_its_runs(folder):
     from vcviz.headless.assignments import parse_value, split_assignments
-    from vcviz.studies.sweeps import expand, parse_grid
+    from vcviz.studies.sweeps.grid import expand, parse_grid
     from vcviz.studies.sweeps.tasks import tasks_of
 
     (mixture, _) = group(collect(folder).rows)

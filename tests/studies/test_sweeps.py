@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -16,8 +15,10 @@ from typer.testing import CliRunner
 import vcviz
 from vcviz.base.errors import InputError, MissingError
 from vcviz.cli import app
-from vcviz.studies.sweeps import expand, parse_grid, read_journal, read_plan, sweep
+from vcviz.studies.sweeps import sweep
 from vcviz.studies.sweeps.cluster import default_workers
+from vcviz.studies.sweeps.grid import expand, parse_grid, read_plan
+from vcviz.studies.sweeps.journal import read_journal
 from vcviz.studies.sweeps.tasks import in_order, tasks_of, train_command
 from vcviz.training.grids import nested
 
@@ -97,10 +98,9 @@ def test_a_plan_is_read_as_yaml_1_2(tmp_path):
         "grid:\n  - {seed: 1:4, dataset: 1:30x}\n  - seed: [7, 0o7]\n"
     )
     plan = read_plan(path)
-    assert plan.fixed == {"lr": 1e-3}
-    assert plan.notebook == "tour"
-    assert plan.options == {"workers": 2}
-    assert [c["seed"] for c in expand(plan.grid)] == [1, 2, 3, 7, "0o7"]
+    grid = plan.pop("grid")
+    assert plan == {"fixed": {"lr": 1e-3}, "notebook": "tour", "workers": 2}
+    assert [c["seed"] for c in expand(grid)] == [1, 2, 3, 7, "0o7"]
 
 
 @pytest.mark.parametrize(
@@ -266,15 +266,14 @@ def test_a_script_may_call_a_sweep_without_a_main_guard(tmp_path, guarded):
     assert [entry["state"] for entry in read_journal(tmp_path / "out").values()] == ["done"]
 
 
-def test_workers_fit_the_cores_whatever_the_system_says_of_them(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+def test_workers_fit_the_cores(monkeypatch):
+    monkeypatch.setattr("dask.system.CPU_COUNT", 7)
     assert [default_workers(threads) for threads in (1, 3, 9)] == [7, 2, 1]
 
 
 def test_a_journal_that_is_not_one_is_named(tmp_path):
     (tmp_path / "sweep.json").write_text('{"format": "other"}')
-    with pytest.raises(InputError, match=r"sweep.json is not a sweep's \(format"):
+    with pytest.raises(InputError, match=r"sweep\.json: format should be 'vcviz\.sweep/1'"):
         read_journal(tmp_path)
 
 

@@ -18,8 +18,8 @@ from tiny_notebooks import code, save
 import vcviz
 from vcviz.base.errors import InputError, MissingError, SweepError
 from vcviz.base.locks import held
-from vcviz.studies.sweeps import read_journal, sweep
-from vcviz.studies.sweeps.journal import locked
+from vcviz.studies.sweeps import sweep
+from vcviz.studies.sweeps.journal import locked, read_journal
 
 PARAMETERS = code('n: int = 0  # number\nflag: str = ""  # file', "parameters")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

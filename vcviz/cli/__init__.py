@@ -300,10 +300,10 @@ def _row(run: Run) -> dict[str, Any]:
         "latent": config.latent,
         "D": config.latent_dim,
         "epochs": config.epochs,
-        "accuracy": metrics.get("accuracy"),
-        "ECE": metrics.get("ece"),
-        "if calibrated": metrics.get("ece_if_calibrated"),
-        "NLL": metrics.get("nll"),
+        "accuracy": metrics["accuracy"],
+        "ECE": metrics["ece"],
+        "if calibrated": metrics["ece_if_calibrated"],
+        "NLL": metrics["nll"],
         "labels": run.label_note,
     }
 

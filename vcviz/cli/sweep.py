@@ -49,16 +49,16 @@ def sweep(
     from vcviz.headless.assignments import read_assignments
     from vcviz.headless.files import find_notebook, read_notebook
     from vcviz.headless.parameters import notebook_parameters
-    from vcviz.studies.sweeps.grid import Plan, expand, parse_grid, read_plan
+    from vcviz.studies.sweeps.grid import expand, parse_grid, read_plan
     from vcviz.studies.sweeps.tasks import tasks_of
 
     if file is None and not grid:
         raise InputError("give a sweep file or a grid, for example -g head=softmax,variational")
-    plan = Plan({}) if file is None else read_plan(file)
+    plan: dict[str, Any] = {} if file is None else read_plan(file)
     if file is not None and grid:
         raise InputError("give a sweep file or -g, not both; -p adds to either")
-    shared: dict[str, Any] = dict(plan.fixed)
     given = {
+        "notebook": notebook,
         "out": out,
         "workers": workers,
         "threads": threads,
@@ -66,32 +66,25 @@ def sweep(
         "retries": retries,
         "timeout": timeout,
     }
-    options = {**plan.options, **{k: v for k, v in given.items() if v is not None}}
-    which = notebook or plan.notebook
+    plan = {"out": "sweeps", **plan, **{k: v for k, v in given.items() if v is not None}}
+    which = plan.get("notebook")
     declared = [] if which is None else notebook_parameters(read_notebook(find_notebook(which)))
     if grid:
-        plan = Plan(parse_grid(grid, declared))
-    shared |= read_assignments(declared, fixed or [])
+        plan["grid"] = parse_grid(grid, declared)
+    plan["fixed"] = {**plan.get("fixed", {}), **read_assignments(declared, fixed or [])}
     if list_:
-        folder = Path(options.get("out", "sweeps"))
-        for task in tasks_of(expand(plan.grid, shared), folder, which, plan.measures):
+        cells = expand(plan["grid"], plan["fixed"])
+        for task in tasks_of(cells, Path(plan["out"]), which, plan.get("measures", ())):
             typer.echo(task.command)
         return
     from vcviz.studies.sweeps import sweep as run_sweep
 
-    result = run_sweep(
-        plan.grid,
-        fixed=shared,
-        notebook=which,
-        measures=plan.measures,
-        progress=not quiet,
-        **options,
-    )
+    result = run_sweep(**plan, progress=not quiet)
     done = len(result.runs) - len(result.failures)
     typer.echo(
         f"{result.folder}: {done} of {len(result.runs)} runs are done, "
         f"{len(result.runs) - result.repeated} were there before\n"
-        f"next: vcviz report {options.get('out', 'sweeps')}"
+        f"next: vcviz report {plan['out']}"
     )
     for failure in result.failures:
         # While the bar was shown, so were the reasons of what ran.

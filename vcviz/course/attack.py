@@ -72,7 +72,7 @@ def attacked(
     runs: Sequence[Run], *, rows: int = 100, epsilon: float = 0.15, steps: int = 15
 ) -> list[Trajectory]:
     """Return the same L∞ attack (PGD, in steps of ϵ/10) on the first test rows of each run."""
-    from vcviz.studies.compare import attack_runs
+    from vcviz.studies.compare.attacks import attack_runs
 
     return attack_runs(
         runs, rows, epsilon=epsilon, steps=steps, step_size=epsilon / 10, progress=False

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 from scipy.stats import poisson
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.drawing import Panel, axis, columns, float_slider, line, panel_of, sheet
+from vcviz.course.drawing import Panel, axis, columns, float_slider, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.two_classes import (
     DF,
@@ -22,8 +21,7 @@ from vcviz.course.two_classes import (
     log_odds,
     two_classes,
 )
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import dropdown, reset_button
+from vcviz.explorers.controls import Control, dropdown
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import data_uri
@@ -61,27 +59,27 @@ class BayesExplorer(Explorer):
     def __init__(self, slider: str = "x", **start: Any) -> None:
         at: dict[str, Any] = {"law": "gaussian", "ax": MEAN_A[0], "ay": MEAN_A[1]}
         at |= {"x": 1.5, "y": 0.0, "spread": 1.0, "correlation": 0.0, "share": 0.5} | start
-        controls: dict[str, ipw.Widget] = {
-            "law": dropdown("Laws", [(name, name) for name in LAWS], value=at["law"]),
-            **{
-                name: float_slider(
-                    f"Centre of {label}", at[name], -_FAR, _FAR, _STEP, ".1f", px=_SLIDER_PX
-                )
-                for (label, name) in (
-                    ("A, z₁", "ax"),
-                    ("A, z₂", "ay"),
-                    ("B, z₁", "x"),
-                    ("B, z₂", "y"),
-                )
-            },
-            "spread": float_slider("Spread of B", at["spread"], 0.4, 3, 0.2, ".1f", px=_SLIDER_PX),
-            "correlation": float_slider(
-                "Correlation in B", at["correlation"], -0.9, 0.9, 0.15, px=_SLIDER_PX
-            ),
-            "share": float_slider("Frequency of B", at["share"], 0.05, 0.95, 0.05, px=_SLIDER_PX),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
-        super().__init__(Bound(self._draw, controls, slider, panel))
+
+        def number(
+            name: str, label: str, low: float, high: float, step: float, form: str = ".2f"
+        ) -> Control:
+            slider = float_slider(label, at[name], low, high, step, form, px=_SLIDER_PX)
+            return Control(name, slider)
+
+        super().__init__(
+            self._draw,
+            [
+                Control("law", dropdown("Laws", [(name, name) for name in LAWS], value=at["law"])),
+                number("ax", "Centre of A, z₁", -_FAR, _FAR, _STEP, ".1f"),
+                number("ay", "Centre of A, z₂", -_FAR, _FAR, _STEP, ".1f"),
+                number("x", "Centre of B, z₁", -_FAR, _FAR, _STEP, ".1f"),
+                number("y", "Centre of B, z₂", -_FAR, _FAR, _STEP, ".1f"),
+                number("spread", "Spread of B", 0.4, 3, 0.2, ".1f"),
+                number("correlation", "Correlation in B", -0.9, 0.9, 0.15),
+                number("share", "Frequency of B", 0.05, 0.95, 0.05),
+            ],
+            slider=slider,
+        )
         self.bound.on("drag", self._dragged)
 
     def figure(self, menus: tuple[str, ...] = ("law",)) -> go.Figure:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
@@ -14,10 +13,9 @@ from scipy.special import log_softmax
 from scipy.stats import norm
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.drawing import Panel, axis, float_slider, line, panel_of, sheet
+from vcviz.course.drawing import Panel, axis, float_slider, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, reset_button
+from vcviz.explorers.controls import Control, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 
@@ -98,19 +96,18 @@ class BitsExplorer(Explorer):
     """
 
     def __init__(self, separation: float = 2.0, ratio: int = 10) -> None:
-        controls: dict[str, ipw.Widget] = {
-            "separation": float_slider("Distance of means", separation, 0, _MOST, 0.25),
-            "ratio": ipw.SelectionSlider(
-                options=[(f"{r} : 1", r) for r in RATIOS],
-                value=ratio,
-                description="Class frequencies",
-                style=PLAIN,
-                layout=ipw.Layout(width="320px"),
-            ),
-            "sharpness": float_slider("Sharpness of the logits", 1.0, 0.25, 3.0, 0.25),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
-        super().__init__(Bound(self._draw, controls, "separation", panel))
+        ratios = [(f"{r} : 1", r) for r in RATIOS]
+        super().__init__(
+            self._draw,
+            [
+                Control(
+                    "separation", float_slider("Distance of means", separation, 0, _MOST, 0.25)
+                ),
+                Control("ratio", steps("Class frequencies", ratios, ratio, width="320px")),
+                Control("sharpness", float_slider("Sharpness of the logits", 1.0, 0.25, 3.0, 0.25)),
+            ],
+            slider="separation",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure: a slider over the distance, a list of the others."""

@@ -13,7 +13,7 @@ from scipy.special import entr, expit, logit
 from scipy.stats import binom
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.drawing import Panel, axis, line, panel_of, sheet
+from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.sharpness import (
     BINS,
@@ -24,8 +24,7 @@ from vcviz.course.sharpness import (
     sample,
     true_error,
 )
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, reset_button
+from vcviz.explorers.controls import PLAIN, Control, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.metrics.calibration import (
@@ -53,26 +52,19 @@ class ConfidenceExplorer(Explorer):
     """
 
     def __init__(self, sharpness: float = 2.0, n: int = 200):
-        wide = ipw.Layout(width="400px")
-        controls: dict[str, ipw.Widget] = {
-            "sharpness": ipw.SelectionSlider(
-                options=[(f"{s:g}", s) for s in SHARPNESS],
-                value=sharpness,
-                description="Sharpness of the log odds",
-                style=PLAIN,
-                layout=wide,
-            ),
-            "n": ipw.SelectionSlider(
-                options=[(f"{n:,}", n) for n in SIZES],
-                value=n,
-                description="Test rows n",
-                style=PLAIN,
-                layout=wide,
-            ),
-            "draw": ipw.IntSlider(0, 0, SAMPLES - 1, description="Another sample", style=PLAIN),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
-        super().__init__(Bound(self._draw, controls, "sharpness", panel))
+        odds, sizes = [(f"{s:g}", s) for s in SHARPNESS], [(f"{n:,}", n) for n in SIZES]
+        again = ipw.IntSlider(0, 0, SAMPLES - 1, description="Another sample", style=PLAIN)
+        super().__init__(
+            self._draw,
+            [
+                Control(
+                    "sharpness", steps("Sharpness of the log odds", odds, sharpness, width="400px")
+                ),
+                Control("n", steps("Test rows n", sizes, n, width="400px")),
+                Control("draw", again),
+            ],
+            slider="sharpness",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure: a slider over the sharpness, a list of sizes."""

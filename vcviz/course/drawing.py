@@ -10,7 +10,7 @@ import ipywidgets as ipw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.explorers.controls import PLAIN, row_of
+from vcviz.explorers.controls import PLAIN
 from vcviz.figures import theme as style
 from vcviz.figures.grid import cells, text_above
 
@@ -159,8 +159,3 @@ def float_slider(
         style=PLAIN,
         layout=ipw.Layout(width=f"{px}px"),
     )
-
-
-def panel_of(controls: Sequence[ipw.Widget], *more: ipw.Widget) -> ipw.Box:
-    """Return controls in rows that wrap."""
-    return row_of([*controls, *more], gap="2px 18px")

@@ -6,17 +6,15 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.drawing import Panel, axis, bars, columns, float_slider, line, panel_of, sheet
+from vcviz.course.drawing import Panel, axis, bars, columns, float_slider, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import reset_button
+from vcviz.explorers.controls import Control
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import data_uri
@@ -68,16 +66,19 @@ class GaugeExplorer(Explorer):
     """
 
     def __init__(self, scale: float = 0.6, shift: float = 2.0) -> None:
-        controls: dict[str, ipw.Widget] = {
-            "scale": float_slider("Scale of Σ", scale, 0.2, 2.0, 0.1, ".1f"),
-            "ratio": float_slider("Longer axis over shorter", 1.0, 1.0, 4.0, 0.5, ".1f"),
-            "turn": float_slider("Turn, degrees", 30.0, 0.0, 180.0, 15.0, ".0f"),
-            "x": float_slider("Shift c₁", shift, -3.0, 3.0, 0.5, ".1f"),
-            "y": float_slider("Shift c₂", 0.0, -3.0, 3.0, 0.5, ".1f"),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
         self._picture = cache(_regions)
-        super().__init__(Bound(self._draw, controls, "scale", panel))
+        longer = float_slider("Longer axis over shorter", 1.0, 1.0, 4.0, 0.5, ".1f")
+        super().__init__(
+            self._draw,
+            [
+                Control("scale", float_slider("Scale of Σ", scale, 0.2, 2.0, 0.1, ".1f")),
+                Control("ratio", longer),
+                Control("turn", float_slider("Turn, degrees", 30.0, 0.0, 180.0, 15.0, ".0f")),
+                Control("x", float_slider("Shift c₁", shift, -3.0, 3.0, 0.5, ".1f")),
+                Control("y", float_slider("Shift c₂", 0.0, -3.0, 3.0, 0.5, ".1f")),
+            ],
+            slider="scale",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure: a slider over the scale, a list of ratios and shifts."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 from scipy.special import expit, logit, softmax
 from scipy.stats import norm
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.drawing import Panel, axis, bars, float_slider, line, panel_of, sheet
+from vcviz.course.drawing import Panel, axis, bars, float_slider, line, sheet
 from vcviz.course.noisy_labels import (
     DRAWS,
     HALF,
@@ -25,8 +24,7 @@ from vcviz.course.noisy_labels import (
     utilities,
 )
 from vcviz.course.predictions import Prediction, Reveal
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, reset_button
+from vcviz.explorers.controls import Control, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.metrics.noisy_scores import argmax_probs, noisy_log_probs
@@ -49,12 +47,14 @@ class FlipExplorer(Explorer):
     """
 
     def __init__(self, rate: float = 0.1, share: float = 0.5):
-        controls = {
-            "rate": float_slider("Share of labels turned", rate, 0.0, 0.4, 0.05),
-            "share": float_slider("Frequency of B", share, 0.1, 0.9, 0.1, ".1f"),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
-        super().__init__(Bound(self._draw, controls, "rate", panel))
+        super().__init__(
+            self._draw,
+            [
+                Control("rate", float_slider("Share of labels turned", rate, 0.0, 0.4, 0.05)),
+                Control("share", float_slider("Frequency of B", share, 0.1, 0.9, 0.1, ".1f")),
+            ],
+            slider="rate",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure: a slider over the share turned, a list of frequencies."""
@@ -118,18 +118,16 @@ class TemperatureExplorer(Explorer):
     """
 
     def __init__(self, temperature: float | None = None) -> None:
-        controls: dict[str, ipw.Widget] = {
-            "temperature": ipw.SelectionSlider(
-                options=[(f"{t:.2g}", t) for t in TEMPERATURES],
-                value=temperature or _ENDS[1],
-                description="Temperature τ",
-                style=PLAIN,
-                layout=ipw.Layout(width="360px"),
-            ),
-            "noise": float_slider("Noise σ of each utility", 1.0, 0.25, 3.0, 0.25),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
-        super().__init__(Bound(self._draw, controls, "temperature", panel))
+        options = [(f"{t:.2g}", t) for t in TEMPERATURES]
+        first = temperature or _ENDS[1]
+        super().__init__(
+            self._draw,
+            [
+                Control("temperature", steps("Temperature τ", options, first, width="360px")),
+                Control("noise", float_slider("Noise σ of each utility", 1.0, 0.25, 3.0, 0.25)),
+            ],
+            slider="temperature",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure: a slider over the temperature, a list of noises."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from vcviz.course.answers import Check, Key
-from vcviz.course.drawing import Panel, axis, float_slider, line, panel_of, sheet
+from vcviz.course.drawing import Panel, axis, float_slider, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.course.terms import (
     DISTANCES,
@@ -23,8 +22,7 @@ from vcviz.course.terms import (
     optimum,
     terms,
 )
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import checkbox, reset_button
+from vcviz.explorers.controls import Control, checkbox
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.pictures import data_uri
@@ -46,16 +44,18 @@ class ObjectiveExplorer(Explorer):
     """
 
     def __init__(self, mean: float = 1.5) -> None:
-        controls: dict[str, ipw.Widget] = {
-            "likelihood": checkbox("log p(z|y)", True),
-            "entropy": checkbox("entropy of q(z|y)", True),
-            "rate": checkbox("rate −I(x;z|y)", False),
-            "weight": float_slider("Weight β", 1.0, 0.1, 2.0, 0.1, ".1f"),
-            "mean": float_slider("Means of p(z|y) at ±", mean, 0.5, 4.0, 0.25),
-            "noise": float_slider("Noise of the encoder", 0.1, 0.05, 1.0, 0.05),
-        }
-        panel = panel_of(list(controls.values()), reset_button(self.reset))
-        super().__init__(Bound(self._draw, controls, "weight", panel))
+        super().__init__(
+            self._draw,
+            [
+                Control("likelihood", checkbox("log p(z|y)", True)),
+                Control("entropy", checkbox("entropy of q(z|y)", True)),
+                Control("rate", checkbox("rate −I(x;z|y)", False)),
+                Control("weight", float_slider("Weight β", 1.0, 0.1, 2.0, 0.1, ".1f")),
+                Control("mean", float_slider("Means of p(z|y) at ±", mean, 0.5, 4.0, 0.25)),
+                Control("noise", float_slider("Noise of the encoder", 0.1, 0.05, 1.0, 0.05)),
+            ],
+            slider="weight",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure: a slider over the weight, a list of the switches."""

@@ -4,6 +4,7 @@ from .adversarial_explorer import AdversarialExplorer as AdversarialExplorer
 from .bind import bind as bind
 from .calibration_explorer import CalibrationExplorer as CalibrationExplorer
 from .direction_explorer import DirectionExplorer as DirectionExplorer
+from .display import link as link
 from .dropmax_explorer import DropMaxExplorer as DropMaxExplorer
 from .exploration import Exploration as Exploration
 from .exploration import explore as explore
@@ -13,4 +14,3 @@ from .latent_explorer import LatentExplorer as LatentExplorer
 from .posthoc_explorer import PosthocExplorer as PosthocExplorer
 from .scoreboard_explorer import ScoreboardExplorer as ScoreboardExplorer
 from .selection import Selection as Selection
-from .selection import link as link

@@ -7,105 +7,146 @@ import html
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import ipywidgets as ipw
 import numpy as np
 
 from vcviz.base.errors import InputError, clip
-from vcviz.explorers.controls import PLAIN, Choices, dropdown, folded_panel, player
+from vcviz.explorers.controls import PLAIN, Choices, Control, Row, choice, dropdown
 from vcviz.figures.trajectory_parts import WHICH
 from vcviz.records import Gates, Trajectory
 from vcviz.records.numbers import attack_title
 
 #: a list shows a value of None as nothing chosen
 NO_TARGET = "none"
-#: controls of the attack itself, which take no input while it goes on
-ATTACK = ("source", "method", "loss", "norm", "epsilon", "steps", "target")
 #: seconds between two messages to the page
 _EVERY = 0.1
 
 
-def attack_controls(
-    first: Trajectory, start: dict[str, Any], titles: Sequence[str]
-) -> dict[str, ipw.Widget]:
-    """Return name -> control for the first attack; `start` is empty if none can be made anew."""
-    controls: dict[str, ipw.Widget] = {}
-    if len(titles) > 1:
-        controls["source"] = dropdown("Attacked", [(t, i) for i, t in enumerate(titles)])
-    if start:
-        from vcviz.attacks import ATTACKS, LOSSES, NORMS  # with torch, which nothing else needs
+class AttackOptions(NamedTuple):
+    """What is asked of an attack: the values of the controls of these names."""
 
-        methods = [(attack_title(name), name) for name in ATTACKS]
-        controls["method"] = dropdown("Attack", methods, value=start["method"])
-        for name, known in (("loss", LOSSES), ("norm", NORMS)):
-            choices = [(kind.title, key) for key, kind in known.items()]
-            controls[name] = dropdown(name.capitalize(), choices, value=start[name])
-        late: dict[str, Any] = {
-            "continuous_update": False, "style": PLAIN, "layout": ipw.Layout(width="260px"),
-        }  # fmt: skip
-        epsilon, steps = start["epsilon"], start["steps"]
-        controls["epsilon"] = ipw.FloatSlider(
-            epsilon,
+    method: str = "pgd"
+    norm: str = "linf"
+    loss: str = "ce"
+    epsilon: float = 0.1
+    steps: int = 20
+    target: int | str = NO_TARGET
+
+    @classmethod
+    def of(cls, path: Trajectory) -> AttackOptions:
+        """Return those of an attack that has been made."""
+        target: int | str = NO_TARGET
+        if path.target is not None:
+            one = (path.target == path.target[0]).all()
+            target = int(path.target[0]) if one else "least_likely"
+        method = path.method.removeprefix("targeted ")
+        return cls(method, path.norm, path.loss, float(path.epsilon), path.steps, target)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them as `vcviz.attack` takes them; a method of one step has no other number."""
+        found = self._asdict()
+        target = found.pop("target")
+        found["targeted"] = None if target == NO_TARGET else target
+        return found | ({"steps": 1} if _one_step(self.method) else {})
+
+
+def attack_controls(
+    first: Trajectory,
+    start: AttackOptions,
+    titles: Sequence[str],
+    follow: ipw.Widget,
+    *,
+    anew: bool,
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows of controls that are in view, and those that are folded away.
+
+    Parameters
+    ----------
+    first, start : the first attack, and what was asked of it
+    titles : of what can be attacked
+    follow : the list of inputs to follow, which stands among the controls
+    anew : whether anything can be attacked anew
+    """
+    step = ipw.IntSlider(
+        first.steps, 0, first.steps, description="Step shown", style=PLAIN,
+        layout=ipw.Layout(flex="1 1 auto"),
+    )  # fmt: skip
+    numbers = ipw.Text(
+        "", description="Rows", placeholder="3, 17, 40-45", continuous_update=False, style=PLAIN,
+        layout=ipw.Layout(width="220px"),
+    )  # fmt: skip
+    latent_dim = first.z.shape[2]
+    pairs = [(f"dimensions {i + 1} and {i + 2}", ("pair", i, i + 1)) for i in (0, 2)]
+    views = [("PCA of all steps", ("pca",)), ("LDA", ("lda",)), *pairs[: latent_dim // 2]]
+    present = [(first.class_names[k], int(k)) for k in np.unique(first.y)]
+    which = [(title, name) for name, title in WHICH.items()]
+    attack = _attack_widgets(start, first.class_names) if anew else {}
+    of_attack = {
+        name: Control(name, attack.get(name), value) for name, value in start._asdict().items()
+    }
+    of_attack["steps"] = replace(
+        of_attack["steps"], enabled=lambda now: not _one_step(now["method"])
+    )
+    in_view: list[Row] = [
+        [
+            Control("step", step, play=300),
+            follow,
+            choice("source", "Attacked", [(title, i) for i, title in enumerate(titles)]),
+        ],
+        [of_attack[name] for name in ("method", "norm", "epsilon")],
+    ]
+    folded: list[Row] = [
+        [
+            *(of_attack[name] for name in ("steps", "loss", "target")),
+            Control("axes", dropdown("Axes", views) if latent_dim > 2 else None),
+        ],
+        [
+            Control("which", dropdown("Inputs drawn", which)),
+            Control("numbers", numbers, shown=lambda now: now["which"] == "rows"),
+            Control("classes", Choices(present, description="Classes")),
+        ],
+    ]
+    return in_view, folded
+
+
+def _attack_widgets(start: AttackOptions, class_names: Sequence[str]) -> dict[str, ipw.Widget]:
+    """Return what sets each of the options."""
+    from vcviz.attacks import ATTACKS, LOSSES, NORMS  # with torch, which nothing else needs
+
+    methods = [(attack_title(name), name) for name in ATTACKS]
+    norms, losses = ([(kind.title, k) for k, kind in known.items()] for known in (NORMS, LOSSES))
+    targets: list[tuple[str, Any]] = [("none", NO_TARGET), ("least likely class", "least_likely")]
+    targets += [(name, k) for k, name in enumerate(class_names)]
+    late: dict[str, Any] = {
+        "continuous_update": False, "style": PLAIN, "layout": ipw.Layout(width="260px"),
+    }  # fmt: skip
+    return {
+        "method": dropdown("Attack", methods, value=start.method),
+        "norm": dropdown("Norm", norms, value=start.norm),
+        "loss": dropdown("Loss", losses, value=start.loss),
+        "epsilon": ipw.FloatSlider(
+            start.epsilon,
             min=0,
-            max=max(0.5, 2 * epsilon),
+            max=max(0.5, 2 * start.epsilon),
             step=0.005,
             description="Radius ε",
             readout_format=".3g",
             **late,
-        )
-        controls["steps"] = ipw.IntSlider(
-            steps, 1, max(60, steps), description="Attack steps", **late
-        )
-        targets: list[tuple[str, Any]] = [
-            ("none", NO_TARGET),
-            ("least likely class", "least_likely"),
-        ]
-        targets += [(name, k) for k, name in enumerate(first.class_names)]
-        controls["target"] = dropdown(
-            "Target", targets, value=NO_TARGET if start["targeted"] is None else start["targeted"]
-        )
-    controls["step"] = ipw.IntSlider(
-        first.steps,
-        0,
-        first.steps,
-        description="Step shown",
-        style=PLAIN,
-        layout=ipw.Layout(flex="1 1 auto"),
-    )
-    if first.z.shape[2] > 2:
-        views = [("PCA of all steps", ("pca",)), ("LDA", ("lda",))]
-        pairs = [(f"dimensions {i + 1} and {i + 2}", ("pair", i, i + 1)) for i in (0, 2)]
-        controls["axes"] = dropdown("Axes", views + pairs[: first.z.shape[2] // 2])
-    controls["which"] = dropdown("Inputs drawn", [(title, name) for name, title in WHICH.items()])
-    controls["numbers"] = ipw.Text(
-        "",
-        description="Rows",
-        placeholder="3, 17, 40-45",
-        continuous_update=False,
-        style=PLAIN,
-        layout=ipw.Layout(width="220px", display="none"),
-    )
-    present = [int(k) for k in np.unique(first.y)]
-    options = [(first.class_names[k], k) for k in present]
-    controls["classes"] = Choices(options, description="Classes")
-    return controls
+        ),
+        "steps": ipw.IntSlider(
+            start.steps, 1, max(60, start.steps), description="Attack steps", **late
+        ),
+        "target": dropdown("Target", targets, value=start.target),
+    }
 
 
-def attack_panel(
-    controls: dict[str, ipw.Widget],
-    follow: ipw.Widget,
-    busy: ipw.Widget,
-    reset: Callable[[], None],
-) -> ipw.Widget:
-    """Return the controls in rows: the step, the attack; on demand, more of it, what is drawn."""
-    shown = controls | {"step": player(controls["step"], interval=300), "follow": follow}
-    rows = [
-        ("step", "follow", "source"), ("method", "norm", "epsilon"),
-        ("steps", "loss", "target", "axes"), ("which", "numbers", "classes"),
-    ]  # fmt: skip
-    boxes = [[shown[name] for name in row if name in shown] for row in rows]
-    return ipw.VBox([folded_panel(boxes[:2], boxes[2:], reset), busy])
+def _one_step(method: str) -> bool:
+    from vcviz.attacks import ATTACKS
+
+    return ATTACKS[method].one_step
 
 
 def numbers_of(text: str) -> tuple[int, ...]:

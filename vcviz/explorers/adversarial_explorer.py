@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as ipw
@@ -12,19 +12,17 @@ import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError
 from vcviz.explorers.adversarial_controls import (
-    ATTACK,
-    NO_TARGET,
+    AttackOptions,
     Busy,
     attack_controls,
-    attack_panel,
     gates_table,
     numbers_of,
 )
-from vcviz.explorers.attack_data import Attacked, Options
-from vcviz.explorers.bind import Bound
+from vcviz.explorers.attack_data import Attacked
+from vcviz.explorers.controls import PLAIN, button
 from vcviz.explorers.display import NARROW_PX, Explorer
 from vcviz.explorers.page_rows import with_attack
-from vcviz.explorers.plot import DRAWING, Plot
+from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.robustness import robustness_spec
@@ -72,7 +70,7 @@ class AdversarialExplorer(Explorer):
 
     words = ("flip", "support", "sanity gate", "outline", "anticipated p(z|y)")
 
-    bound: _Prepared
+    _kept = ("focus",)
 
     def __init__(
         self,
@@ -86,31 +84,45 @@ class AdversarialExplorer(Explorer):
     ) -> None:
         self._theme = theme
         self._attacked = Attacked(attacked, rows)
-        #: options of an attack at first; none if there are only attacks that were made already
-        self._start = _first_options(path, epsilon, steps) if self._attacked.has_runs else {}
-        if path is not None:
-            self._attacked.give(0, tuple(self._start.items()), path)
-        first = self._attacked.path(0, tuple(self._start.items()))
-        controls = attack_controls(first, self._start, self._attacked.titles)
-        self.follow = ipw.Dropdown(
-            description="Follow input",
-            style={"description_width": "initial"},
-            layout=ipw.Layout(width="max-content"),
+        start = AttackOptions() if path is None else AttackOptions.of(path)
+        start = start._replace(
+            epsilon=start.epsilon if epsilon is None else epsilon,
+            steps=start.steps if steps is None else steps,
         )
-        self._busy = Busy([c for name, c in controls.items() if name in ATTACK])
-        self._gates, self._curve_button, self._curves = ipw.HTML(), _curve_button(), ipw.VBox()
-        self._curve_plot: Plot | None = None
-        curve_row = [self._curve_button] if self._attacked.has_runs else []
-        panel = attack_panel(controls, self.follow, self._busy.widget, self.reset)
-        state = {"focus": None, "narrow": False}
+        self._first_epsilon = start.epsilon
+        if path is not None:
+            self._attacked.give(0, start, path)
+        anew = self._attacked.has_runs
+        self.follow = ipw.Dropdown(
+            description="Follow input", style=PLAIN, layout=ipw.Layout(width="max-content")
+        )
+        first = self._attacked.path(0, start)
+        in_view, folded = attack_controls(
+            first, start, self._attacked.titles, self.follow, anew=anew
+        )
         super().__init__(
-            _Prepared(self._prepare, self._draw, controls, "step", panel, state),
-            below=[self._gates, *curve_row, self._curves],
+            self._draw,
+            *in_view,
+            more=folded,
+            slider="step",
+            state={"focus": None, "narrow": False},
             chosen=Selection(),
         )
-        self._prepare()
+        attacking = ("source", *AttackOptions._fields)
+        self._busy = Busy([self.controls[name] for name in attacking if name in self.controls])
+        self._gates, self._curves = ipw.HTML(), ipw.VBox()
+        self._curve_button = button(
+            "Accuracy and ECE against the radius",
+            "line-chart",
+            "attack every run at eight radii, up to twice the one that is set",
+            self.show_curves,
+            width="max-content",
+        )
+        self._curve_plot: Plot | None = None
+        self._above = [self._busy.widget]
+        self._below = [self._gates, *([self._curve_button] if anew else []), self._curves]
+        self._before_drawing()
         self.follow.observe(self._followed, names="value")
-        self._curve_button.on_click(lambda _: self.show_curves())
         self.bound.on("click", self._clicked)
         self.bound.on("resize", self._resized)
 
@@ -118,20 +130,12 @@ class AdversarialExplorer(Explorer):
     def path(self) -> Trajectory:
         """The attack that is shown."""
         values = self.bound.values
-        return self._attacked.path(values.get("source", 0), self._options(values))
+        return self._attacked.path(values["source"], _options(values))
 
     @property
     def gates(self) -> Gates:
         """The sanity gates of the attack that is shown."""
         return attack_gates(self.path)
-
-    def _kept(self) -> dict[str, Any]:
-        return {"focus": self.bound.values["focus"]}
-
-    def _keep(self, kept: Mapping[str, Any]) -> None:
-        if kept:
-            self.bound.set_state(**kept)
-            self._prepare()
 
     def figure(self) -> go.Figure:
         """Return one static figure with a slider over the steps and a list of inputs to follow."""
@@ -145,7 +149,7 @@ class AdversarialExplorer(Explorer):
         """Show accuracy and ECE against the radius beneath the figure."""
         try:
             with self._busy.working("following accuracy against the radius") as report:
-                curves = self._attacked.curves(self._options(self.bound.values), report)
+                curves = self._attacked.curves(_options(self.bound.values), report)
         except InputError as error:
             self.bound.say(str(error))
             return
@@ -161,7 +165,7 @@ class AdversarialExplorer(Explorer):
         ]
         self._curves.children = [self._curve_plot, *tables]
 
-    def show_chosen(self) -> None:
+    def show_chosen(self, _change: object = None) -> None:
         """Draw the rows that were chosen, here or elsewhere, as far as they were attacked."""
         if len(self.chosen) == 0:
             if self.controls["which"].value == "rows":
@@ -180,39 +184,29 @@ class AdversarialExplorer(Explorer):
         step = min(values["step"], scene.path.steps)
         return style.themed(scene.spec(step, values["focus"], exact=True), self._theme)
 
-    def _scene(self, values: dict[str, Any], *, low: bool = True) -> Scene:
+    def _scene(self, values: Mapping[str, Any], *, low: bool = True) -> Scene:
         return self._attacked.scene(
-            values.get("source", 0),
-            self._options(values),
-            values.get("axes"),
-            tuple(values["classes"]),
+            values["source"],
+            _options(values),
+            values["axes"],
+            values["classes"],
             values["which"],
             numbers_of(values["numbers"]) if values["which"] == "rows" else (),
             values["narrow"],
             low,
         )
 
-    def _options(self, values: dict[str, Any]) -> Options:
-        """Return the options of an attack; one that is a single step has no number of steps."""
-        chosen = {name: values[_CONTROL.get(name, name)] for name in self._start}
-        if chosen.get("targeted") == NO_TARGET:
-            chosen["targeted"] = None
-        if "method" in chosen and _one_step(chosen["method"]):
-            chosen["steps"] = 1
-        return tuple(chosen.items())
-
-    def _prepare(self) -> None:
+    def _before_drawing(self) -> None:
         """Attack if need be, and let what depends on the attack follow it; errors show later."""
-        values = self.bound.values
-        controls = self.controls
-        if "steps" in controls:
-            controls["steps"].disabled = _one_step(controls["method"].value)
-            largest = 5.0 if controls["norm"].value == "l2" else 0.5
-            controls["epsilon"].max = max(largest, 2 * self._start["epsilon"])
-        controls["numbers"].layout.display = None if values["which"] == "rows" else "none"
+        super()._before_drawing()
+        values, controls = self.bound.values, self.controls
+        if "epsilon" in controls:
+            largest = 5.0 if values["norm"] == "l2" else 0.5
+            controls["epsilon"].max = max(largest, 2 * self._first_epsilon)
+            values = self.bound.values
         with contextlib.suppress(InputError):
             with self._busy.working("attacking") as report:
-                path = self._attacked.path(values.get("source", 0), self._options(values), report)
+                path = self._attacked.path(values["source"], _options(values), report)
             slider = controls["step"]
             if slider.max != path.steps:
                 slider.max = path.steps
@@ -239,62 +233,5 @@ class AdversarialExplorer(Explorer):
             self.follow.value = place
 
 
-#: name of an option of an attack -> its control
-_CONTROL = {"targeted": "target"}
-
-
-class _Prepared(Bound):
-    """A bound figure that calls `prepare`, which may set controls, before it is drawn."""
-
-    def __init__(self, prepare: Callable[[], None], *arguments: Any) -> None:
-        self._prepare = prepare
-        self._preparing = False
-        super().__init__(*arguments)
-
-    def redraw(self) -> None:
-        """Prepare, then draw the values that this leaves."""
-        with DRAWING:
-            if self._preparing:
-                return
-            self._preparing = True
-            try:
-                self._prepare()
-            finally:
-                self._preparing = False
-            super().redraw()
-
-
-def _one_step(method: str) -> bool:
-    from vcviz.attacks import ATTACKS
-
-    return ATTACKS[method].one_step
-
-
-def _curve_button() -> ipw.Button:
-    return ipw.Button(
-        description="Accuracy and ECE against the radius",
-        icon="line-chart",
-        tooltip="attack every run at eight radii, up to twice the one that is set",
-        layout=ipw.Layout(width="max-content"),
-    )
-
-
-def _first_options(
-    path: Trajectory | None, epsilon: float | None, steps: int | None
-) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "method": "pgd", "norm": "linf", "loss": "ce", "epsilon": 0.1, "steps": 20,
-        "targeted": None,
-    }  # fmt: skip
-    if path is not None:
-        target = path.target
-        one = target is not None and (target == target[0]).all()
-        made = {
-            "method": path.method.removeprefix("targeted "),
-            "norm": path.norm,
-            "loss": path.loss,
-            "epsilon": float(path.epsilon),
-            "steps": path.steps,
-            "targeted": None if target is None else int(target[0]) if one else "least_likely",
-        }
-    return made | {k: v for k, v in (("epsilon", epsilon), ("steps", steps)) if v is not None}
+def _options(values: Mapping[str, Any]) -> AttackOptions:
+    return AttackOptions(**{name: values[name] for name in AttackOptions._fields})

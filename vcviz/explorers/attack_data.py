@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from vcviz.base.errors import InputError
 from vcviz.base.titles import run_titles
+from vcviz.explorers.adversarial_controls import NO_TARGET, AttackOptions
+from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import projected
+from vcviz.explorers.subject import Subject
 from vcviz.figures.trajectory_parts import pick_samples
 from vcviz.figures.trajectory_scene import Scene
 from vcviz.records import LatentPrior, RobustnessCurve, Trajectory
+from vcviz.runs import Run
 from vcviz.studies.compare.attacks import CHECKS
 
-Options = tuple[tuple[str, Any], ...]
+Report = Callable[[int, int], None]
 #: radii of a curve
 _RADII = 8
 #: values of inputs at all steps that are kept for pictures
@@ -39,22 +43,17 @@ class Attacked:
 
     def __init__(self, attacked: Any, rows: int | Sequence[int]) -> None:
         self.items = _listed(attacked)
-        self.rows = rows
+        self.rows: Any = rows
         self.has_runs = any(not isinstance(item, Trajectory) for item, _ in self.items)
         self.titles = run_titles([item for item, _ in self.items])
-        self._made: dict[tuple[int, Options], Trajectory] = {}
-        self._path = lru_cache(maxsize=16)(self._attack)
-        self.scene = lru_cache(maxsize=32)(self._new_scene)
-        self._curve = lru_cache(maxsize=64)(self._new_curve)
-        self._report: Callable[[int, int], None] | None = None
+        self._given: dict[tuple[int, AttackOptions], Trajectory] = {}
+        self._report: Report | None = None
 
-    def give(self, i: int, options: Options, path: Trajectory) -> None:
+    def give(self, i: int, options: AttackOptions, path: Trajectory) -> None:
         """Take an attack that was made already as that of source `i` with these options."""
-        self._made[i, options] = path
+        self._given[i, options] = path
 
-    def path(
-        self, i: int, options: Options, report: Callable[[int, int], None] | None = None
-    ) -> Trajectory:
+    def path(self, i: int, options: AttackOptions, report: Report | None = None) -> Trajectory:
         """Return the attack on a source, `report` is told of every step.
 
         Raises
@@ -65,17 +64,12 @@ class Attacked:
         item = self.items[i][0]
         if isinstance(item, Trajectory):
             return item
-        if (i, options) in self._made:
-            return self._made[i, options]
-        self._report = report
-        try:
+        if (i, options) in self._given:
+            return self._given[i, options]
+        with self._reporting(report):
             return self._path(i, options)
-        finally:
-            self._report = None
 
-    def curves(
-        self, options: Options, report: Callable[[int, int], None] | None = None
-    ) -> list[RobustnessCurve]:
+    def curves(self, options: AttackOptions, report: Report | None = None) -> list[RobustnessCurve]:
         """Return accuracy and ECE of every run against radii up to twice the present one.
 
         Raises
@@ -83,10 +77,10 @@ class Attacked:
         InputError
             If no source can be attacked anew, or the attack has a target.
         """
-        able = [i for i, (item, _) in enumerate(self.items) if hasattr(item, "robustness")]
+        able = [i for i, (item, _) in enumerate(self.items) if not isinstance(item, Trajectory)]
         if not able:
             raise InputError("an attack that was made already has no curve; pass the run itself")
-        if dict(options).get("targeted") is not None:
+        if options.target != NO_TARGET:
             raise InputError("curves are of attacks without a target; set the target to none")
         found = []
         for k, i in enumerate(able):
@@ -95,40 +89,15 @@ class Attacked:
                 if report is not None:
                     report(k * total + done, len(able) * total)
 
-            self._report = told
-            try:
+            with self._reporting(told):
                 found.append(self._curve(i, options))
-            finally:
-                self._report = None
         return found
 
-    # ---------------------------------------------------------- parts
-
-    def _attack(self, i: int, options: Options) -> Trajectory:
-        item = self.items[i][0]
-        chosen = dict(options)
-        size = _size(item) * _count(self.rows) * (int(chosen.get("steps", 1)) + 1)
-        # Those who brought objects of their own need not know of options that are not in use.
-        chosen = {k: v for k, v in chosen.items() if (k, v) not in _USUAL}
-        more = {"checks": CHECKS, "keep_inputs": size <= _KEPT, "report": self._report}
-        return _safely(lambda: item.attack(self.rows, progress=False, **chosen, **more))
-
-    def _new_curve(self, i: int, options: Options) -> RobustnessCurve:
-        item = self.items[i][0]
-        chosen = {k: v for k, v in options if k not in ("epsilon", "targeted")}
-        largest = 2 * (dict(options)["epsilon"] or 0.05)
-        radii = np.linspace(0, largest, _RADII + 1)[1:].round(6).tolist()
-        return _safely(
-            lambda: item.robustness(
-                self.rows, epsilons=radii, name=self.titles[i], progress=False,
-                report=self._report, **chosen,
-            )
-        )  # fmt: skip
-
-    def _new_scene(
+    @cached_method(32)
+    def scene(
         self,
         i: int,
-        options: Options,
+        options: AttackOptions,
         axes: tuple[Any, ...] | None,
         classes: tuple[int, ...],
         which: str,
@@ -136,6 +105,7 @@ class Attacked:
         narrow: bool,
         low: bool,
     ) -> Scene:
+        """Return what is drawn of an attack, for the values of an explorer's controls."""
         path = self.path(i, options)
         item, prior = self.items[i]
         if not isinstance(item, Trajectory):
@@ -147,8 +117,40 @@ class Attacked:
             projection = projected(path.at(0), prior, axes)
         return Scene(path, prior, projection=projection, samples=samples, narrow=narrow, low=low)
 
+    # ---------------------------------------------------------- parts
 
-_USUAL = (("loss", "ce"), ("targeted", None))
+    @contextlib.contextmanager
+    def _reporting(self, report: Report | None) -> Iterator[None]:
+        """Tell `report` of what is made inside; results are kept without it."""
+        self._report = report
+        try:
+            yield
+        finally:
+            self._report = None
+
+    @cached_method(16)
+    def _path(self, i: int, options: AttackOptions) -> Trajectory:
+        item = self.items[i][0]
+        given = options.arguments()
+        shape = item.data["input_shape"] if isinstance(item, Run) else (0,)
+        n = np.size(self.rows) if np.ndim(self.rows) else self.rows
+        size = np.prod(shape) * n * (given["steps"] + 1)
+        more = {"checks": CHECKS, "keep_inputs": bool(size <= _KEPT), "report": self._report}
+        return _safely(lambda: item.attack(self.rows, progress=False, **given, **more))
+
+    @cached_method(64)
+    def _curve(self, i: int, options: AttackOptions) -> RobustnessCurve:
+        item = self.items[i][0]
+        given = options.arguments()
+        del given["targeted"]
+        largest = 2 * (given.pop("epsilon") or 0.05)
+        radii = np.linspace(0, largest, _RADII + 1)[1:].round(6).tolist()
+        return _safely(
+            lambda: item.robustness(
+                self.rows, epsilons=radii, name=self.titles[i], progress=False,
+                report=self._report, **given,
+            )
+        )  # fmt: skip
 
 
 def _safely(work: Callable[[], Any]) -> Any:
@@ -162,39 +164,26 @@ def _safely(work: Callable[[], Any]) -> Any:
         raise InputError(f"the attack failed: {reason}") from error
 
 
-def _size(item: Any) -> int:
-    """Return how many values an input has, 0 if it is not known."""
-    shape = getattr(item, "input_shape", None)
-    if shape is None and hasattr(item, "data"):
-        shape = item.data.get("input_shape")
-    return int(np.prod(shape)) if shape else 0
-
-
-def _count(rows: int | Sequence[int]) -> int:
-    return int(rows) if np.ndim(rows) == 0 else len(rows)  # type: ignore[arg-type]
-
-
 def _listed(attacked: Any) -> list[tuple[Any, LatentPrior | None]]:
     if _is_pair(attacked) or not isinstance(attacked, (list, tuple)):
         attacked = [attacked]
     found: list[tuple[Any, LatentPrior | None]] = []
-    for item in attacked:
-        pair = item if _is_pair(item) else (item, None)
-        if not any(pair[0] is other for other, _ in found):
-            found.append(pair)
-    if not found:
-        raise InputError("nothing to explore: pass a run or a Trajectory")
-    for item, _ in found:
-        if not isinstance(item, Trajectory) and not hasattr(item, "attack"):
+    for given in attacked:
+        item, prior = given if _is_pair(given) else (given, None)
+        if not isinstance(item, (Run, Subject, Trajectory)):
             raise InputError(
                 f"AdversarialExplorer takes runs or Trajectory records, got {type(item).__name__}"
             )
-        if getattr(item, "can_attack", True) is False:
+        if not isinstance(item, Trajectory) and not item.can_attack:
             raise InputError(
-                f"{getattr(item, 'name', 'this')!r} cannot be attacked: text has no gradients, "
+                f"{item.name!r} cannot be attacked: text has no gradients, "
                 "latents no model, normalised images a range that is not known, and an encoder or "
                 "data that were passed in memory cannot be had again"
             )
+        if not any(item is other for other, _ in found):
+            found.append((item, prior))
+    if not found:
+        raise InputError("nothing to explore: pass a run or a Trajectory")
     return found
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vcviz.base.errors import InputError
+from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import Axes, Rows, Source
+from vcviz.explorers.subject import Subject
 from vcviz.figures.boundaries import boundary_trace
 from vcviz.figures.fields import field_trace, stranger_trace, threshold_line, threshold_note
 from vcviz.figures.regions import region_trace
@@ -47,87 +48,74 @@ class Backdrops:
     """
 
     def __init__(self, source: Source, strangers: Mapping[str, Split | LatentSet]) -> None:
-        self._source = source
+        self.source = source
         self._strangers = dict(strangers)
-        self._model = cache(self._load)
-        self._encoded = cache(self._encode)
-        self.boundaries = cache(self._boundaries)
-        self.regions = cache(self._regions)
-        self.ratio = cache(self._ratio)
-        self.scored = cache(self._scored)
 
-    @property
-    def has_model(self) -> bool:
-        """Whether the run has a model to ask."""
-        run = self._source.run
-        return getattr(run, "has_model", hasattr(run, "model"))
+    @cached_method()
+    def model(self) -> Any:
+        """Return the run's model."""
+        return self.source.run.model()
 
     @property
     def can_ask(self) -> bool:
         """Whether the model says p(y|z) of any z; not if z is what a layer in its middle takes."""
-        if not self.has_model:
+        run = self.source.run
+        if not run.has_model:
             return False
-        if getattr(self._source.run, "anticipates", None) is not None:
+        if run.anticipates is not None:
             return True
         from vcviz.latents.modules import is_ours, unwrapped
 
-        return is_ours(unwrapped(self._model()))
-
-    @property
-    def has_regions(self) -> bool:
-        """Whether a law or the model says to which class any z belongs."""
-        return bool(getattr(self._source.run, "anticipates", None)) or self.can_ask
+        return is_ours(unwrapped(self.model()))
 
     @property
     def has_critic(self) -> bool:
         """Whether the model has a critic to ask."""
-        if not self.has_model:
+        if not self.source.run.has_model:
             return False
         from vcviz.latents.fields import has_critic
 
-        return has_critic(self._model())
+        return has_critic(self.model())
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether a law or the model says to which class any z belongs."""
+        return self.source.run.anticipates is not None or self.can_ask
 
     def methods(self, split: str) -> tuple[str, ...]:
         """Return the scores that this source can give."""
-        lat, prior = self._known(split)
-        usable = available(lat, prior=prior, train=self._train())
+        lat, prior = self.source.trained(split)
+        usable = available(lat, prior=prior, train=self.source.train)
         return tuple(m for m in usable if m not in OF_OUTPUT or self.can_ask)
-
-    def _load(self) -> Any:
-        return self._source.run.model()
 
     def _asked(self) -> Any:
         """Return what says p(y|z): the map that was found in somebody's model, or the model."""
-        return getattr(self._source.run, "head", None) or self._model()
-
-    def _train(self) -> LatentSet | None:
-        source = self._source
-        return source.latents(("train", False), None)[0] if source.epochs else None
-
-    def _known(self, split: str) -> tuple[LatentSet, LatentPrior | None]:
-        return self._source.latents((split, False), None)  # type: ignore[arg-type]
+        run = self.source.run
+        head = run.head if isinstance(run, Subject) else None
+        return head or self.model()
 
     def _frame(self, axes: Axes, rows: Rows) -> dict[str, Any]:
-        source = self._source
         return {
-            "projection": source.projection(axes, rows[0]),
-            "ranges": source.ranges(axes, rows),
+            "projection": self.source.projection(axes, rows[0]),
+            "ranges": self.source.ranges(axes, rows),
             "size": _SIZE,
         }
 
     # ---------------------------------------------------------- what is drawn
 
-    def _boundaries(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
+    @cached_method()
+    def boundaries(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
         """Return the lines between decision regions, where a law says them at every epoch."""
-        lat, prior = self._source.latents(rows, epoch)
+        lat, prior = self.source.latents(rows, epoch)
         frame = self._frame(axes, rows)
         if prior is None or not frame["projection"].linear:
             return Backdrop(told=("no decision boundaries here",))
         return Backdrop(over=(boundary_trace(_by_bayes(lat, prior, **frame)),))
 
-    def _regions(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
+    @cached_method()
+    def regions(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
         """Return the decision regions at an epoch, by Bayes' rule from the law if there is one."""
-        lat, prior = self._source.latents(rows, epoch)
+        lat, prior = self.source.latents(rows, epoch)
         frame = self._frame(axes, rows)
         if not frame["projection"].linear:
             return Backdrop(told=("no regions: the axes are not linear",))
@@ -141,7 +129,8 @@ class Backdrops:
 
         return Backdrop((region_trace(plane_log_probs(self._asked(), lat, **frame)),))
 
-    def _ratio(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
+    @cached_method()
+    def ratio(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
         """Return the critic's T under the latents."""
         if not self.has_critic:
             return Backdrop(told=("no critic",))
@@ -149,10 +138,11 @@ class Backdrops:
             return Backdrop(told=("critic: of the trained model, on linear axes",))
         from vcviz.latents.fields import plane_log_ratio
 
-        lat, _ = self._source.latents(rows, epoch)
-        return Backdrop(field=plane_log_ratio(self._model(), lat, **self._frame(axes, rows)))
+        lat, _ = self.source.latents(rows, epoch)
+        return Backdrop(field=plane_log_ratio(self.model(), lat, **self._frame(axes, rows)))
 
-    def _scored(
+    @cached_method()
+    def scored(
         self, axes: Axes, rows: Rows, epoch: int | None, method: str, against: str | None
     ) -> Backdrop:
         """Return the score's threshold, strangers and what it lets pass, and the score as field."""
@@ -163,7 +153,7 @@ class Backdrops:
         from vcviz.latents.fields import score_plane
 
         frame = self._frame(axes, rows)
-        lat, prior = self._known(rows[0])
+        lat, prior = self.source.trained(rows[0])
         strangers = None if against is None else self._encoded(against)
         over: list[dict[str, Any]] = []
         if strangers is not None:
@@ -173,53 +163,70 @@ class Backdrops:
             return Backdrop(over=tuple(over), told=("no threshold: the axes are not linear",))
         field = score_plane(
             self._asked() if self.can_ask else None,
-            _thinned(lat),
+            _thinned(lat, _KNOWN),
             method,
             prior=prior,
-            train=self._train(),
+            train=self.source.train,
             strangers=strangers,
             **frame,
         )
         over.append(threshold_line(field) | {"showlegend": False})
         return Backdrop(over=tuple(over), told=(threshold_note(field),), field=field)
 
-    def _is_last(self, rows: Rows, epoch: int | None) -> bool:
-        source = self._source
-        at = source.kept(epoch) if rows[1] else None
-        return at is None or at == source.epochs[-1]
+    def beneath(
+        self,
+        kind: str,
+        axes: Axes,
+        rows: Rows,
+        epoch: int | None,
+        score: str,
+        against: str | None = None,
+    ) -> Backdrop:
+        """Return the backdrop of a kind of `BACKDROPS`, of a score with strangers `against` it."""
+        if kind == "regions":
+            return self.regions(axes, rows, epoch)
+        if kind == "log_ratio":
+            return self.ratio(axes, rows, epoch)
+        if kind == "ood":
+            return self.scored(axes, rows, epoch, score, against)
+        return Backdrop()
 
-    def _encode(self, name: str) -> LatentSet:
+    def _is_last(self, rows: Rows, epoch: int | None) -> bool:
+        at = self.source.kept(rows, epoch)
+        return at is None or at == self.source.epochs[-1]
+
+    @cached_method()
+    def _encoded(self, name: str) -> LatentSet:
         """Return the latents of strangers by this run's model."""
         found = self._strangers.get(name)
         if isinstance(found, LatentSet):
             return found
-        if not self.has_model:
-            raise InputError(f"{self._source.title} has no model to encode strangers with")
+        if not self.source.run.has_model:
+            raise InputError(f"{self.source.title} has no model to encode strangers with")
         from vcviz.data import make_strangers
         from vcviz.latents import extract_latents
 
         if found is None:
-            known = self._source.run.split("test")
-            found = make_strangers(known.take(_spread(len(known), _STRANGERS)), name)
+            known = self.source.run.split("test")
+            found = make_strangers(_thinned(known, _STRANGERS), name)
         else:
-            found = found.take(_spread(len(found), _STRANGERS))
-        return extract_latents(self._model(), found, name=name)
+            found = _thinned(found, _STRANGERS)
+        return extract_latents(self.model(), found, name=name)
 
 
 def strangers_of(source: Source, given: Mapping[str, Any]) -> list[str]:
     """Return the names of strangers that a source's model can be asked about."""
-    made: list[str] = []
-    if hasattr(source.run, "model") and hasattr(source.run, "split"):
-        from vcviz.data.strangers import STRANGERS
+    if not source.run.has_model:
+        return list(given)
+    from vcviz.data.strangers import STRANGERS
 
-        try:
-            known = source.run.split("test")
-        except (InputError, OSError):
-            return list(given)
-        square = known.kind == "image" and known.x.shape[-1] == known.x.shape[-2]
-        fits = {"noise": True, "inverted": known.kind == "image", "rotated": square}
-        made = [name for name in STRANGERS if fits.get(name, False)]
-    return [*given, *made]
+    try:
+        known = source.run.split("test")
+    except (InputError, OSError):
+        return list(given)
+    square = known.kind == "image" and known.x.shape[-1] == known.x.shape[-2]
+    fits = {"noise": True, "inverted": known.kind == "image", "rotated": square}
+    return [*given, *(name for name in STRANGERS if fits.get(name, False))]
 
 
 def stacked(layers: Sequence[Backdrop]) -> Backdrop:
@@ -228,7 +235,7 @@ def stacked(layers: Sequence[Backdrop]) -> Backdrop:
         tuple(trace for layer in layers for trace in layer.under),
         tuple(trace for layer in layers for trace in layer.over),
         tuple(line for layer in layers for line in layer.told),
-        next((layer.field for layer in layers if layer.field is not None), None),
+        next(iter(fields_of(layers)), None),
     )
 
 
@@ -251,13 +258,10 @@ def _by_bayes(
     return LatentPlane(grid, x, y, lat, projection, label_prior=lat.label_prior)
 
 
-def _thinned(lat: LatentSet) -> LatentSet:
-    return lat if len(lat) <= _KNOWN else lat.take(_spread(len(lat), _KNOWN))
-
-
-def _spread(n: int, most: int) -> Any:
-    """Return at most so many of `n` rows, evenly spread."""
-    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
+def _thinned(data: Any, most: int) -> Any:
+    """Return at most so many rows of a split or of latents, evenly spread."""
+    n = len(data)
+    return data if n <= most else data.take(np.linspace(0, n - 1, most).round().astype(int))
 
 
 def kinds_beneath(backdrops: Sequence[Backdrops], split: str) -> list[str]:
@@ -268,6 +272,11 @@ def kinds_beneath(backdrops: Sequence[Backdrops], split: str) -> list[str]:
         "ood": bool(backdrops[0].methods(split)),
     }
     return [kind for kind, offered in there.items() if offered]
+
+
+def fields_of(backdrops: Iterable[Backdrop]) -> list[PlaneField]:
+    """Return the fields of those that have one."""
+    return [one.field for one in backdrops if one.field is not None]
 
 
 def limits_of(fields: Sequence[PlaneField]) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,15 +13,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, unknown
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.controls import row_of
 from vcviz.explorers.plot import DRAWING, Kind, Plot
 from vcviz.figures.native import Menu
 from vcviz.figures.static import Draw, lay_out, plain
 
 Plain = tuple[list[dict[str, Any]], dict[str, Any]]
-Values = dict[str, Any]
 
+_RANGES = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider)
+_LISTS = (ipw.SelectionSlider, ipw.Dropdown, ipw.RadioButtons, ipw.Select, ipw.ToggleButtons)
 #: figures kept, so that a slider moved back and forth computes nothing twice
-_CACHE = 96
+_KEPT = 96
 
 
 class Bound:
@@ -36,9 +38,9 @@ class Bound:
 
     Parameters
     ----------
-    panel : the controls as they are laid out; default one after another
     state : name -> hashable value of what the figure function also takes and no control sets,
         such as chosen rows; see `set_state`
+    before : called before the figure is drawn anew; may set controls and state
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Bound:
         figure: Draw,
         controls: Mapping[str, ipw.Widget],
         slider: str | None = None,
-        panel: ipw.Widget | None = None,
         state: Mapping[str, Any] | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         if slider is not None and slider not in controls:
             raise unknown("control", slider, controls)
@@ -55,9 +57,8 @@ class Bound:
         self._state = dict(state or {})
         self.slider = slider
         self._figure = figure
-        self._cache: OrderedDict[Any, Plain] = OrderedDict()
+        self._before, self._redrawing = before, False
         self._held = 0
-        self._panel = panel
         self.message = ipw.HTML(layout=ipw.Layout(display="none"))
         self._start = self.values
         self._listeners: list[tuple[Kind, Callable[[dict[str, Any]], Any]]] = []
@@ -67,7 +68,7 @@ class Bound:
     @cached_property
     def view(self) -> Plot:
         """The live figure; made when it is first asked for, a static figure does without."""
-        view = Plot(*self._drawn(self.values))
+        view = Plot(*self._drawn())
         for kind, callback in self._listeners:
             view.on(kind, callback)
         return view
@@ -76,8 +77,7 @@ class Bound:
     def widget(self) -> ipw.Widget:
         """Controls above the live figure, to be displayed."""
         shown = [c for c in self.controls.values() if isinstance(c, ipw.Widget)]
-        bar = ipw.Box(shown, layout=ipw.Layout(flex_flow="row wrap", grid_gap="2px 16px"))
-        return ipw.VBox([self._panel or bar, self.message, self.view])
+        return ipw.VBox([row_of(shown), self.message, self.view])
 
     def on(self, kind: Kind, callback: Callable[[dict[str, Any]], Any]) -> None:
         """Call `callback` when a person does something to the live figure; see `Plot.on`."""
@@ -86,7 +86,7 @@ class Bound:
             self.view.on(kind, callback)
 
     @property
-    def values(self) -> Values:
+    def values(self) -> dict[str, Any]:
         """The controls' present values, and the state."""
         return {name: control.value for name, control in self.controls.items()} | self._state
 
@@ -135,21 +135,27 @@ class Bound:
                     self.redraw()
 
     def say(self, message: str) -> None:
-        """Show what is wrong, until the figure is drawn again."""
+        """Show what is wrong until the figure is drawn again; "" for nothing."""
         self.message.value = f"<b>{html.escape(message)}</b>"
-        self.message.layout.display = None
+        self.message.layout.display = None if message else "none"
 
     def redraw(self) -> None:
         """Draw the present values; one message to the page if traces keep their number."""
-        if "view" not in self.__dict__:
-            return
         with DRAWING:
+            if self._redrawing:  # what stands around the figure follows the values, too
+                return
+            self._redrawing = True
             try:
-                new = self._drawn(self.values)
+                self._before()
+                if "view" not in self.__dict__:
+                    return
+                new = self._drawn()
             except InputError as error:
                 self.say(str(error))
                 return
-            self.message.layout.display = "none"
+            finally:
+                self._redrawing = False
+            self.say("")
             self.view.show(*new)
 
     def figure(
@@ -188,8 +194,11 @@ class Bound:
         listed = dict(menus) if isinstance(menus, Mapping) else dict.fromkeys(menus)
         along = slider or self.slider
         single = [name for name in (along, one_of) if name]
-        for name in (*listed, *layers, *fixed, *single):
+        for name in (*listed, *layers, *single):
             if name not in self.controls:
+                raise unknown("control", name, self.controls)
+        for name in fixed:
+            if name not in self.values:
                 raise unknown("control", name, self.controls)
         base = self.values | fixed | dict.fromkeys(layers, True)
         steps = None
@@ -211,14 +220,12 @@ class Bound:
             if not self._held:
                 self.redraw()
 
-    def _drawn(self, values: Values) -> Plain:
-        key = tuple((k, _frozen(v)) for k, v in values.items())
-        if key not in self._cache:
-            self._cache[key] = plain(self._figure(**values))
-            if len(self._cache) > _CACHE:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return self._cache[key]
+    def _drawn(self) -> Plain:
+        return self._plain(tuple((name, _frozen(value)) for name, value in self.values.items()))
+
+    @cached_method(_KEPT)
+    def _plain(self, values: tuple[tuple[str, Any], ...]) -> Plain:
+        return plain(self._figure(**dict(values)))
 
 
 def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> Bound:
@@ -249,14 +256,18 @@ def bind(figure: Draw, *, slider: str | None = None, **controls: ipw.Widget) -> 
     (0, 2)
     """
     if slider is None:
-        kinds = (ipw.IntSlider, ipw.FloatSlider, ipw.FloatLogSlider, ipw.SelectionSlider)
-        slider = next((n for n, c in controls.items() if isinstance(c, kinds)), None)
+        sliders = (*_RANGES, ipw.SelectionSlider)
+        slider = next((n for n, c in controls.items() if isinstance(c, sliders)), None)
     return Bound(figure, controls, slider)
 
 
 def _menu(name: str, control: ipw.Widget) -> Menu:
-    title = (getattr(control, "description", "") or name).rstrip(":")
-    if hasattr(control, "options"):
+    if not isinstance(control, (*_LISTS, *_RANGES, ipw.Checkbox)):
+        raise InputError(
+            f"control {name!r} ({type(control).__name__}) has no options to list in a static figure"
+        )
+    title = (control.description or name).rstrip(":")
+    if isinstance(control, _LISTS):
         pairs = [o if isinstance(o, tuple) else (str(o), o) for o in control.options]
         return Menu(name, title, tuple(str(p[0]) for p in pairs), tuple(p[1] for p in pairs))
     if isinstance(control, ipw.Checkbox):
@@ -264,10 +275,6 @@ def _menu(name: str, control: ipw.Widget) -> Menu:
     if isinstance(control, ipw.IntSlider):
         whole = tuple(range(control.min, control.max + 1, control.step))
         return Menu(name, title, tuple(map(str, whole)), whole)
-    if not isinstance(control, (ipw.FloatSlider, ipw.FloatLogSlider)):
-        raise InputError(
-            f"control {name!r} ({type(control).__name__}) has no options to list in a static figure"
-        )
     n = round((control.max - control.min) / control.step)
     values = tuple(float(v) for v in np.linspace(control.min, control.max, n + 1))
     if isinstance(control, ipw.FloatLogSlider):

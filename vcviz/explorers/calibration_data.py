@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.data.corruptions import SEVERITIES
+from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import Source
 from vcviz.figures.severity import MEASURES, SeveritySweep
 from vcviz.metrics.calibration import (
@@ -34,6 +34,7 @@ TEMPERATURES = np.logspace(*LOG_T, 69)
 FEWEST, MOST = 2, 50  # bins
 _MANY, _FEWER = 100_000, 4  # rows above which only every fourth temperature is tried
 _PROBABILITIES = 2**26  # more are not looked at: half a gigabyte, several times over
+_WHOLE = 4  # results as long as the rows that are kept
 _DRAWS = 100  # of the smooth ECE, which costs more than the bins' do
 
 
@@ -64,17 +65,6 @@ class Calibrations:
 
     def __init__(self, source: Source, resamples: int) -> None:
         self.source, self._resamples = source, resamples
-        # A temperature moved back and forth bins nothing twice; whole arrays are kept for a few.
-        self._some = cache(self._new_some)
-        self._scaled = lru_cache(4)(self._new_scaled)
-        self.told = lru_cache(4)(self._new_told)
-        self.curve = cache(self._new_curve)
-        self.smooth = cache(self._new_smooth)
-        self.brier = cache(self._new_brier)
-        self.sweep = cache(self._new_sweep)
-        self._ends = cache(partial(self._new_sweep, step=_FEWER))
-        self.fitted = cache(self._new_fitted)
-        self.severities = cache(self._new_severities)
 
     def latents(self, rows: Rows) -> LatentSet:
         """Return the latents of these rows."""
@@ -106,12 +96,13 @@ class Calibrations:
 
     # ------------------------------------------------------------ made once
 
-    def _new_some(self, split: str) -> tuple[LatentSet, str]:
+    @cached_method()
+    def _some(self, split: str) -> tuple[LatentSet, str]:
         """Return the clean rows of a split and "", or a random sample of them and how many it has.
 
         Some copies of all probabilities are made.
         """
-        lat = self.source.latents((split, False), None)[0]  # type: ignore[arg-type]
+        lat = self.source.trained(split)[0]
         most = _PROBABILITIES // lat.n_classes
         if len(lat) <= most:
             return lat, ""
@@ -122,18 +113,22 @@ class Calibrations:
         """Return the title, and how large a sample of the rows is, if it is one."""
         return self.source.title + ("" if rows.corruption else self._some(rows.split)[1])
 
-    def _new_scaled(self, rows: Rows, temperature: float) -> NDArray[np.float64]:
+    @cached_method(_WHOLE)
+    def _scaled(self, rows: Rows, temperature: float) -> NDArray[np.float64]:
         return apply_temperature(self.latents(rows).log_probs, temperature)
 
-    def _new_told(
+    @cached_method(_WHOLE)
+    def told(
         self, rows: Rows, label: int | None, temperature: float
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return (N,) confidences, and whether each came true."""
         return confidences(self._scaled(rows, temperature), self.latents(rows).y, label)
 
-    def _new_curve(
+    @cached_method()
+    def curve(
         self, rows: Rows, bins: Bins, temperature: float, debiased: bool = False
     ) -> ReliabilityCurve:
+        """Return the reliability curve of these rows."""
         lat = self.latents(rows)
         found = reliability_curve(
             self._scaled(rows, temperature), lat.y, n_bins=bins.n,
@@ -142,25 +137,32 @@ class Calibrations:
         )  # fmt: skip
         return replace(found, label_note=lat.label_note)
 
-    def _new_smooth(self, rows: Rows, label: int | None, temperature: float) -> SmoothError:
+    @cached_method()
+    def smooth(self, rows: Rows, label: int | None, temperature: float) -> SmoothError:
+        """Return their smooth ECE."""
         draws = min(self._resamples, _DRAWS)
         return smooth_calibration_error(
             self._scaled(rows, temperature), self.latents(rows).y, label=label, resamples=draws
         )
 
-    def _new_brier(self, rows: Rows, n: int, binning: Binning, temperature: float) -> BrierParts:
+    @cached_method()
+    def brier(self, rows: Rows, n: int, binning: Binning, temperature: float) -> BrierParts:
+        """Return the parts of their Brier score."""
         return brier_decomposition(
             self._scaled(rows, temperature), self.latents(rows).y, n_bins=n, binning=binning
         )
 
-    def _new_fitted(self, rows: Rows) -> float:
+    @cached_method()
+    def fitted(self, rows: Rows) -> float:
         """Return the temperature of least NLL on the clean rows; NaN if a label is impossible."""
         clean = self.latents(rows._replace(severity=0))
         if not np.isfinite(negative_log_likelihood(clean.log_probs, clean.y)):
             return float("nan")
         return fit_temperature(clean.log_probs, clean.y).temperature
 
-    def _new_sweep(self, rows: Rows, bins: Bins, step: int | None = None) -> TemperatureSweep:
+    @cached_method()
+    def sweep(self, rows: Rows, bins: Bins, step: int | None = None) -> TemperatureSweep:
+        """Return NLL and ECE at every temperature, or at every `step`-th."""
         lat = self.latents(rows)
         step = step or (_FEWER if len(lat) > _MANY else 1)
         return temperature_sweep(
@@ -172,21 +174,23 @@ class Calibrations:
         """Return sweeps that reach as high and low as any that a slider leads to."""
         every = range(SEVERITIES + 1) if rows.corruption else (0,)
         return [
-            self._ends(rows._replace(severity=s), bins._replace(n=n))
+            self.sweep(rows._replace(severity=s), bins._replace(n=n), _FEWER)
             for s in every
             for n in (FEWEST, MOST)
         ]
 
     def severity_sweep(self, rows: Rows, bins: Bins, temperature: float) -> SeveritySweep:
         """Return accuracy, ECE and NLL at every severity of the corruption of these rows."""
-        before, fitted, tops = self.severities(rows._replace(severity=0), bins)
+        before, fitted, tops = self._severities(rows._replace(severity=0), bins)
         now = self._measured(rows, bins, temperature)
         severity = np.arange(SEVERITIES + 1)
         return SeveritySweep(severity, before, fitted, now, tops, self.source.title)
 
-    def _new_severities(
+    @cached_method()
+    def _severities(
         self, rows: Rows, bins: Bins
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+        """Return what is measured at every severity at T = 1 and at the best T, and the largest."""
         best = self.fitted(rows)
         each = [rows._replace(severity=s) for s in range(SEVERITIES + 1)]
         both, tops = [], dict.fromkeys(MEASURES, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -13,23 +14,19 @@ from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_flag
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.calibration_controls import (
-    calibration_controls,
-    calibration_panel,
-    offered_corruptions,
-    values_now,
-)
-from vcviz.explorers.calibration_data import Bins, Calibrations, Rows
-from vcviz.explorers.controls import prose
+from vcviz.data.corruptions import SEVERITIES
+from vcviz.explorers.calibration_data import FEWEST, LOG_T, MOST, Bins, Calibrations, Rows
+from vcviz.explorers.controls import PLAIN, Control, Row, checkbox, choice, dropdown, prose
 from vcviz.explorers.display import NARROW_PX, Explorer
-from vcviz.explorers.panel_data import sources
+from vcviz.explorers.latent_controls import runs_control, split_control
+from vcviz.explorers.panel_data import Source, sources
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
 from vcviz.figures.reliability import COLUMNS, panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.metrics.inspection import with_own
+from vcviz.studies.compare.corruptions import corruptions_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,22 +97,22 @@ class CalibrationExplorer(Explorer):
         self._sources = sources(runs)
         self._theme = theme
         self._of = [Calibrations(source, resamples) for source in self._sources]
-        controls = calibration_controls(self._sources, details=check_flag("details", details))
         # Above the figure, with room for a line of each run: what is chosen moves nothing.
         room = ipw.Layout(min_height=f"{1.45 * len(self._sources):.2f}em")
         self._line = ipw.HTML(prose(_HINT), layout=room)
-        panel = ipw.VBox([calibration_panel(controls, self.reset), self._line])
-        state = {"chosen": ("test", b""), "narrow": False}
-        bound = Bound(self._draw, controls, "temperature", panel, state)
-        super().__init__(bound, chosen=Selection())
-        bound.on("click", self._clicked)
-        bound.on("select", self._boxed)
-        bound.on("resize", self._resized)
-        for control in controls.values():
-            control.observe(self._say, names="value")
-        if "corruption" in controls:
-            controls["corruption"].observe(self._enable, names="value")
-            self._enable()
+        self._above = [self._line]
+        in_view, folded = _controls(self._sources, check_flag("details", details))
+        super().__init__(
+            self._draw,
+            *in_view,
+            more=folded,
+            slider="temperature",
+            state={"chosen": ("test", b""), "narrow": False},
+            chosen=Selection(),
+        )
+        self.bound.on("click", self._clicked)
+        self.bound.on("select", self._boxed)
+        self.bound.on("resize", self._resized)
 
     # ------------------------------------------------------------ what it shows
 
@@ -129,10 +126,9 @@ class CalibrationExplorer(Explorer):
         """
         import pandas as pd
 
-        assert self.chosen is not None
-        source, shown = self.chosen.source, self._shown()
+        source, shown = self.chosen.source, self.bound.values["runs"]
         i = next((i for i in shown if self._sources[i].title == source), shown[0])
-        rows, bins, temperature = self._now()
+        rows, bins, temperature = _now(self.bound.values)
         of, names = self._of[i], np.array(self._sources[i].class_names, dtype=object)
         lat = of.latents(rows)
         mask = self._mask(i, rows)
@@ -178,50 +174,27 @@ class CalibrationExplorer(Explorer):
                 raise InputError(
                     "these inputs cannot be corrupted: pass a run, or a model and data"
                 )
-            listed = list(corruptions or offered_corruptions(self._sources)[:4])
+            listed = list(corruptions or _corruptions(self._sources)[:4])
             lists = {"corruption": listed}
-            fixed = {"corruption": listed[0]}
-            fixed |= {"split": "test"} if "split" in self.controls else {}
+            fixed = {"corruption": listed[0], "split": "test"}
         many = frames or {"temperature": 29, "bins": 17}.get(slider)
         return self.bound.figure(
             menus=lists if menus is None else menus,
             frames=many,
             slider=slider,
-            draw=self._still,
+            draw=lambda **values: self._draw(**(values | {"chosen": None, "narrow": False})),
             **fixed,
         )
 
-    def show_chosen(self) -> None:
+    def show_chosen(self, _change: object = None) -> None:
         """Show which of the chosen rows are in which bin."""
-        assert self.chosen is not None
         self.bound.set_state(chosen=(self.chosen.split, self.chosen.rows.tobytes()))
-        self._say()
-
-    # ------------------------------------------------------------ controls
-
-    def _enable(self, _change: Any = None) -> None:
-        corrupted = self.controls["corruption"].value != "none"
-        self.controls["severity"].disabled = not corrupted
-        if "split" in self.controls:
-            self.controls["split"].disabled = corrupted
-
-    def _shown(self) -> tuple[int, ...]:
-        return tuple(self.bound.values.get("runs", range(len(self._sources))))
-
-    def _now(self) -> tuple[Rows, Bins, float]:
-        return values_now(self.bound.values)
 
     # ------------------------------------------------------------ drawing
 
-    def _still(self, **values: Any) -> dict[str, Any]:
-        return self._draw(**{**values, "chosen": None, "narrow": False})
-
     def _draw(self, **values: Any) -> dict[str, Any]:
-        rows, bins, temperature = values_now(values)
-        shown = [self._of[i] for i in values.get("runs", range(len(self._of)))]
-        chosen = values["chosen"]
-        details = values["details"]
-        diagrams = [self._diagram(of, rows, bins, temperature, chosen, details) for of in shown]
+        rows, bins, temperature = _now(values)
+        shown = [self._of[i] for i in values["runs"]]
         more: dict[str, Any] = {}
         if rows.corruption is not None:
             clean = rows._replace(severity=0)
@@ -232,46 +205,20 @@ class CalibrationExplorer(Explorer):
                 "corruption": rows.corruption.replace("_", " "),
             }
         spec = temperature_spec(
-            diagrams,
+            [_diagram(of, values) for of in shown],
             [of.sweep(rows, bins) for of in shown],
             temperature,
             heights=[sweep for of in shown for sweep in of.heights(rows, bins)],
             narrow=values["narrow"],
-            details=details,
+            details=values["details"],
             **more,
         )
-        if chosen is not None:
+        if values["chosen"] is not None:
             spec["layout"] |= {"dragmode": "select", "selectdirection": "h"}
             # A box fades the bars outside it, but must not fade the numbers.
             kept = {"unselected": {"textfont": {"color": style.ink(self._theme)}}}
             spec["data"] = [t | kept if t.get("mode") == "text" else t for t in spec["data"]]
         return style.themed(spec, self._theme)
-
-    def _diagram(
-        self,
-        of: Calibrations,
-        rows: Rows,
-        bins: Bins,
-        temperature: float,
-        chosen: Any,
-        details: bool,
-    ) -> Diagram:
-        counts = None
-        if chosen is not None:
-            split, packed = chosen
-            counts = np.zeros(of.curve(rows, bins, temperature).n_bins, np.int64)
-            if packed and split == rows.split:
-                mask = of.chosen(rows, np.frombuffer(packed, np.int64))
-                place = of.bin_of(rows, bins, temperature, mask)
-                counts = np.bincount(place, minlength=len(counts))
-        return Diagram(
-            of.curve(rows, bins, temperature, details),
-            before=of.curve(rows, bins, 1.0),
-            smooth=of.smooth(rows, bins.label, temperature) if details else None,
-            brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,
-            chosen=counts,
-            at_most=len(of.latents(Rows(rows.split))),
-        )
 
     # ------------------------------------------------------------ choosing rows
 
@@ -284,21 +231,19 @@ class CalibrationExplorer(Explorer):
             self._choose(run, x, x)
 
     def _boxed(self, event: dict[str, Any]) -> None:
-        assert self.chosen is not None
         if event["polygon"] is None:
             self.chosen.clear()
             return
         columns = 1 if self.bound.values["narrow"] else COLUMNS
-        run = panel_of(event["axes"][0], len(self._shown()), columns)
+        run = panel_of(event["axes"][0], len(self.bound.values["runs"]), columns)
         if run is not None:
             ends = event["polygon"][:, 0].min(), event["polygon"][:, 0].max()
             self._choose(run, *ends, event.get("combine"))
 
     def _choose(self, place: int, low: float, high: float, combine: str | None = None) -> None:
         """Choose the rows of a run's bins with their middle in a range, or of the one around it."""
-        assert self.chosen is not None
-        i = self._shown()[place]
-        rows, bins, temperature = self._now()
+        i = self.bound.values["runs"][place]
+        rows, bins, temperature = _now(self.bound.values)
         of = self._of[i]
         edges = of.curve(rows, bins, temperature).edges
         middle = (edges[:-1] + edges[1:]) / 2
@@ -314,19 +259,20 @@ class CalibrationExplorer(Explorer):
         )
 
     def _mask(self, i: int, rows: Rows) -> NDArray[np.bool_]:
-        assert self.chosen is not None
         wanted = self.chosen.rows if self.chosen.split == rows.split else np.empty(0, np.int64)
         return self._of[i].chosen(rows, wanted)
 
-    def _say(self, _change: Any = None) -> None:
-        """Say above the figure how good the predictions of the chosen rows are, by run."""
-        assert self.chosen is not None
-        rows, bins, temperature = self._now()
+    def _before_drawing(self) -> None:
+        super()._before_drawing()
+        self._line.value = prose(self._told())
+
+    def _told(self) -> str:
+        """Return how good the predictions of the chosen rows are, by run, as HTML."""
         if len(self.chosen) == 0:
-            self._line.value = prose(_HINT)
-            return
+            return _HINT
+        rows, bins, temperature = _now(self.bound.values)
         lines = []
-        for i in self._shown():
+        for i in self.bound.values["runs"]:
             of, mask = self._of[i], self._mask(i, rows)
             title = html.escape(self._sources[i].title)
             if not mask.any():
@@ -334,11 +280,91 @@ class CalibrationExplorer(Explorer):
                 continue
             part = of.part(rows, bins, temperature, mask)
             confidence, right = (told[mask] for told in of.told(rows, bins.label, temperature))
-            floor = f" ({part.ece_if_calibrated:.3f} expected if calibrated)"
             lines.append(
                 f"{title}: n = {part.n:,} chosen, accuracy {right.mean():.3f}, mean confidence "
                 f"{confidence.mean():.3f}, ECE {part.ece:.3f}"
-                + floor
-                * bool(np.isfinite(part.ece_if_calibrated))
             )
-        self._line.value = prose("<br>".join(lines))
+            if np.isfinite(part.ece_if_calibrated):
+                lines[-1] += f" ({part.ece_if_calibrated:.3f} expected if calibrated)"
+        return "<br>".join(lines)
+
+
+def _diagram(of: Calibrations, values: Mapping[str, Any]) -> Diagram:
+    rows, bins, temperature = _now(values)
+    counts = None
+    if values["chosen"] is not None:
+        split, packed = values["chosen"]
+        counts = np.zeros(of.curve(rows, bins, temperature).n_bins, np.int64)
+        if packed and split == rows.split:
+            mask = of.chosen(rows, np.frombuffer(packed, np.int64))
+            place = of.bin_of(rows, bins, temperature, mask)
+            counts = np.bincount(place, minlength=len(counts))
+    details = values["details"]
+    return Diagram(
+        of.curve(rows, bins, temperature, details),
+        before=of.curve(rows, bins, 1.0),
+        smooth=of.smooth(rows, bins.label, temperature) if details else None,
+        brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,
+        chosen=counts,
+        at_most=len(of.latents(Rows(rows.split))),
+    )
+
+
+def _controls(of: Sequence[Source], details: bool) -> tuple[list[Row], list[Row]]:
+    """Return the rows of controls that are in view, and those that are folded away."""
+    labels = [("top label", "top"), *((f"class {n}", k) for k, n in enumerate(of[0].class_names))]
+    binnings = [("equal width", "width"), ("equal mass", "mass")]
+    offered = [(name.replace("_", " "), name) for name in _corruptions(of)]
+    bins = ipw.IntSlider(
+        15, FEWEST, MOST, description="Number of bins", style=PLAIN,
+        layout=ipw.Layout(width="280px"),
+    )  # fmt: skip
+    temperature = ipw.FloatLogSlider(
+        1.0, min=LOG_T[0], max=LOG_T[1], step=0.025, description="Temperature T", style=PLAIN,
+        readout_format=".3g", layout=ipw.Layout(width="300px"),
+    )  # fmt: skip
+    severity = ipw.IntSlider(
+        3, 0, SEVERITIES, description="Severity", style=PLAIN, layout=ipw.Layout(width="300px")
+    )
+
+    def corrupted(now: Mapping[str, Any]) -> bool:
+        return bool(now["corruption"] != "none")
+
+    def clean(now: Mapping[str, Any]) -> bool:
+        return not corrupted(now)
+
+    in_view: list[Row] = [
+        [
+            Control("temperature", temperature),
+            Control("bins", bins),
+            # ipywidgets takes a value of None for "nothing chosen".
+            Control("label", dropdown("Confidence in", labels)),
+        ],
+        [
+            Control("details", checkbox("details: gaps, intervals, all numbers", details)),
+            replace(split_control(of, "test"), enabled=clean),
+        ],
+    ]
+    folded: list[Row] = [
+        [runs_control(of), Control("binning", dropdown("Bins of", binnings))],
+        [
+            choice("corruption", "Corruption", [("none", "none"), *offered]),
+            Control("severity", severity if offered else None, 0, enabled=corrupted),
+        ],
+    ]
+    return in_view, folded
+
+
+def _corruptions(of: Sequence[Source]) -> list[str]:
+    """Return the corruptions that the inputs of all sources can be put through."""
+    each = [corruptions_for(source.run) for source in of]
+    return [name for name in each[0] if all(name in other for other in each)]
+
+
+def _now(values: Mapping[str, Any]) -> tuple[Rows, Bins, float]:
+    """Return what the values of the controls say: rows, bins and temperature."""
+    rows = Rows(values["split"])
+    if values["corruption"] != "none":
+        rows = Rows("test", values["corruption"], values["severity"])
+    label = None if values["label"] == "top" else values["label"]
+    return rows, Bins(values["bins"], values["binning"], label), float(values["temperature"])

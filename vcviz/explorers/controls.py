@@ -1,15 +1,55 @@
-"""Controls that ipywidgets lacks: a row of check boxes with one value, a slider with play."""
+"""What a control of an explorer is, the widgets that ipywidgets lacks, and the panel of all."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import ipywidgets as ipw
 import traitlets
 
 PLAIN = {"description_width": "initial"}
+
+
+@dataclass(frozen=True)
+class Control:
+    """An argument of an explorer's drawing function, and the widget that sets it.
+
+    Attributes
+    ----------
+    name : of the argument
+    widget : its `value` is the argument; None where there is nothing to choose
+    default : the argument where there is no widget
+    play : milliseconds between the steps of a play button beside a slider; 0 for none
+    shown, enabled : of all values, whether the widget does something; else it is hidden, or takes
+        no input
+    """
+
+    name: str
+    widget: ipw.Widget | None
+    default: Any = None
+    play: int = 0
+    shown: Callable[[Mapping[str, Any]], bool] | None = None
+    enabled: Callable[[Mapping[str, Any]], bool] | None = None
+
+    @cached_property
+    def box(self) -> ipw.Widget | None:
+        """What stands in the panel: the widget, beside its play button if it has one."""
+        return player(self.widget, interval=self.play) if self.play and self.widget else self.widget
+
+    def follow(self, values: Mapping[str, Any]) -> None:
+        """Show and enable the widget only while it does something."""
+        if self.box is not None and self.shown is not None:
+            self.box.layout.display = None if self.shown(values) else "none"
+        if self.widget is not None and self.enabled is not None:
+            self.widget.disabled = not self.enabled(values)
+
+
+#: controls beside each other, and widgets that set no argument
+Row = Sequence[Control | ipw.Widget]
 
 
 class Choices(ipw.Box):
@@ -22,6 +62,7 @@ class Choices(ipw.Box):
     """
 
     value = traitlets.Tuple()
+    told = ""
 
     def __init__(self, options: Sequence[tuple[str, Any]], *, description: str) -> None:
         self.options = tuple(options)
@@ -140,32 +181,33 @@ def row_of(controls: Iterable[ipw.Widget], *, gap: str = "0 18px") -> ipw.Box:
     return ipw.Box(list(controls), layout=wrap)
 
 
-def folded_panel(
-    first: Iterable[Sequence[ipw.Widget]],
-    others: Iterable[Sequence[ipw.Widget]],
-    reset: Any,
-) -> ipw.VBox:
-    """Return rows of what is used most, ended by a button that unfolds the rows of the others."""
-    *above, last = (list(row) for row in first if row)
-    drawer = ipw.VBox(
-        [row_of(row) for row in others if row], layout=ipw.Layout(display="none", grid_gap="2px 0")
-    )
-    more = ipw.ToggleButton(
+def folded_panel(rows: Sequence[Row], more: Sequence[Row], *ends: ipw.Widget) -> ipw.VBox:
+    """Return rows of controls, the last with a button that unfolds `more` of them, and `ends`."""
+    *above, last = (boxes for row in rows if (boxes := _boxes(row)))
+    folded = [row_of(boxes) for row in more if (boxes := _boxes(row))]
+    if not folded:
+        return ipw.VBox([*map(row_of, above), row_of([*last, *ends])])
+    drawer = ipw.VBox(folded, layout=ipw.Layout(display="none", grid_gap="2px 0"))
+    unfold = ipw.ToggleButton(
         False,
         description="More controls",
         icon="sliders",
         tooltip="show the controls that are used less",
         layout=ipw.Layout(width="auto"),
     )
-    more.observe(
+    unfold.observe(
         lambda change: setattr(drawer.layout, "display", None if change["new"] else "none"), "value"
     )
-    buttons = [*([more] if drawer.children else []), reset_button(reset)]
-    return ipw.VBox([*map(row_of, above), row_of([*last, *buttons]), drawer])
+    return ipw.VBox([*map(row_of, above), row_of([*last, unfold, *ends]), drawer])
 
 
-def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int = 400) -> ipw.Box:
-    """Return the slider with a play button that steps through its values."""
+def _boxes(row: Row) -> list[ipw.Widget]:
+    boxes = (entry.box if isinstance(entry, Control) else entry for entry in row)
+    return [box for box in boxes if box is not None]
+
+
+def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int) -> ipw.Box:
+    """Return the slider with a play button that steps through its values, each so many ms."""
     play = ipw.Play(interval=interval, tooltip=f"play {slider.description}")
     if isinstance(slider, ipw.SelectionSlider):
         play.max = len(slider.options) - 1
@@ -178,15 +220,19 @@ def player(slider: ipw.SelectionSlider | ipw.IntSlider, *, interval: int = 400) 
     return box
 
 
+def steps(
+    description: str, options: Sequence[Any], value: Any, **layout: str
+) -> ipw.SelectionSlider:
+    """Return a slider over options, values or (label, value) pairs; `layout` as its CSS."""
+    return ipw.SelectionSlider(
+        options=list(options), value=value, description=description, style=PLAIN,
+        layout=ipw.Layout(**layout),
+    )  # fmt: skip
+
+
 def epoch_slider(epochs: Sequence[int]) -> ipw.SelectionSlider:
     """Return a slider over epochs that starts at the last."""
-    return ipw.SelectionSlider(
-        options=list(epochs),
-        value=epochs[-1],
-        description="Epoch",
-        style=PLAIN,
-        layout=ipw.Layout(flex="1 1 auto"),
-    )
+    return steps("Epoch", epochs, epochs[-1], flex="1 1 auto")
 
 
 def dropdown(
@@ -203,6 +249,24 @@ def dropdown(
     )
 
 
+def choice(
+    name: str,
+    description: str,
+    options: Sequence[tuple[str, Any]],
+    *,
+    value: Any = None,
+    px: int | None = None,
+) -> Control:
+    """Return a control that is a drop-down list where there are several options; first the first.
+
+    `value`, where it is given, is the first value instead.
+    """
+    first = options[0][1] if value is None else value
+    several = len(options) > 1
+    widget = dropdown(description, options, value=first, px=px) if several else None
+    return Control(name, widget, first)
+
+
 def checkbox(description: str, value: bool = True) -> ipw.Checkbox:
     """Return a check box without indent."""
     return ipw.Checkbox(
@@ -215,13 +279,12 @@ def prose(text: str) -> str:
     return f"<div style='line-height:1.45;margin:4px 0'>{text}</div>" if text else ""
 
 
-def reset_button(action: Any) -> ipw.Button:
-    """Return a button that puts everything back."""
-    button = ipw.Button(
-        description="Reset",
-        icon="undo",
-        tooltip="put every control back to where it was",
-        layout=ipw.Layout(width="auto"),
+def button(
+    description: str, icon: str, tooltip: str, action: Callable[[], Any], *, width: str = "auto"
+) -> ipw.Button:
+    """Return a button that does something."""
+    made = ipw.Button(
+        description=description, icon=icon, tooltip=tooltip, layout=ipw.Layout(width=width)
     )
-    button.on_click(lambda _: action())
-    return button
+    made.on_click(lambda _: action())
+    return made

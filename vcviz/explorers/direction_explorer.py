@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as ipw
 import plotly.graph_objects as go
 
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import (
-    class_choice,
-    dropdown,
-    epoch_slider,
-    player,
-    reset_button,
-    row_of,
-)
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.controls import Control, choice, dropdown
 from vcviz.explorers.display import Explorer
+from vcviz.explorers.latent_controls import classes_control, epoch_control, split_control
 from vcviz.explorers.panel_data import Rows, sources
 from vcviz.figures import theme as style
 from vcviz.figures.direction import DirectionRanges, direction_ranges, direction_spec
-from vcviz.geometry.directions import direction, natural_directions
+from vcviz.geometry.directions import direction as direction_of
+from vcviz.geometry.directions import natural_directions
 from vcviz.metrics.fit.marginals import marginals
-from vcviz.records import Direction, Marginals
+from vcviz.records import Marginals
 
 _SHARED = ("split", "epoch", "all_rows", "classes")
 
@@ -38,8 +32,8 @@ class DirectionExplorer(Explorer):
     runs : as for `LatentExplorer`
     split : "test" or "train", the rows shown at first
     theme : "auto", "light" or "dark"
-    follows : controls of another explorer of the same runs, of which ``split``, ``epoch``,
-        ``all_rows`` and ``classes`` move this one too
+    follows : another explorer of the same runs, of which ``split``, ``epoch``, ``all_rows`` and
+        ``classes`` move this one too
 
     Attributes
     ----------
@@ -64,28 +58,23 @@ class DirectionExplorer(Explorer):
         *,
         split: str = "test",
         theme: style.Theme = "auto",
-        follows: Mapping[str, ipw.Widget] | None = None,
+        follows: Explorer | None = None,
     ) -> None:
-        self._sources = sources(runs)
-        self._theme = theme
-        self._found = cache(self._new)
-        self._ranges = cache(self._new_ranges)
-        own = self._own_controls()
-        shared = follows if follows is not None else self._shared_controls(split)
-        controls = own | {name: shared[name] for name in _SHARED if name in shared}
-        self._defaults = {
-            "run": 0,
-            "split": split,
-            "epoch": None,
-            "all_rows": "epoch" not in shared,
-        }
-        shown = own if follows is not None else dict(controls)
-        if follows is None and "epoch" in shown:
-            shown["epoch"] = player(shown["epoch"])
-        rest = [] if follows is not None else [reset_button(self.reset)]
-        slider = "epoch" if "epoch" in controls else None
-        panel = row_of([*shown.values(), *rest])
-        super().__init__(Bound(self._draw, controls, slider, panel))
+        self._sources, self._theme = sources(runs), theme
+        of = self._sources
+        directions = natural_directions(of[0].trained("test")[0])
+        own = [
+            choice("run", "Run", [(source.title, i) for i, source in enumerate(of)]),
+            Control("direction", dropdown("Direction", list(directions.items()))),
+        ]
+        if follows is None:
+            epochs = epoch_control(of)
+            more = [split_control(of, split), epochs, classes_control(of, split)]
+            every = Control("all_rows", None, epochs.widget is None)
+            super().__init__(self._draw, [*own, *more, every], slider="epoch")
+        else:
+            shared = [control for control in follows.declared if control.name in _SHARED]
+            super().__init__(self._draw, own, follows=shared, slider="epoch")
 
     @property
     def drawer(self) -> ipw.Accordion:
@@ -117,49 +106,35 @@ class DirectionExplorer(Explorer):
             menus = {"direction": list(directions) if directions is not None else offered[:2]}
         return self.bound.figure(menus=menus, frames=5)
 
-    def _own_controls(self) -> dict[str, ipw.Widget]:
-        controls: dict[str, ipw.Widget] = {}
-        if len(self._sources) > 1:
-            controls["run"] = dropdown("Run", [(s.title, i) for i, s in enumerate(self._sources)])
-        lat = self._sources[0].latents(("test", False), None)[0]
-        controls["direction"] = dropdown("Direction", list(natural_directions(lat).items()))
-        return controls
-
-    def _shared_controls(self, split: str) -> dict[str, ipw.Widget]:
-        made, controls = self._sources, dict[str, ipw.Widget]()
-        epochs = sorted(set().union(*(s.epochs for s in made)))
-        if epochs:
-            controls["split"] = dropdown("Split", [(s, s) for s in ("test", "train")], value=split)
-        if len(epochs) > 1:
-            controls["epoch"] = epoch_slider(epochs)
-        rules = [(found.rule, found.classes) for found in made[0].rules(split)]
-        controls["classes"] = class_choice(made[0].class_names, rules)
-        return controls
-
-    def _draw(self, **values: Any) -> dict[str, Any]:
-        values = {**self._defaults, **values}
-        rows: Rows = values["split"], not values["all_rows"]
-        i, spec, classes = values["run"], values["direction"], tuple(values["classes"])
-        epoch = self._sources[i].kept(values["epoch"]) if rows[1] else None
-        found = self._found(i, spec, rows, epoch, classes)
+    def _draw(
+        self,
+        *,
+        run: int,
+        direction: Any,
+        split: str,
+        epoch: int | None,
+        all_rows: bool,
+        classes: tuple[int, ...],
+    ) -> dict[str, Any]:
+        source, rows = self._sources[run], (split, not all_rows)
+        found = self._found(run, direction, rows, source.kept(rows, epoch), classes)
         # The slider says the epoch: in a static figure no heading can change along it.
-        found = dataclasses.replace(found, name=f"{self._sources[i].title}, {values['split']}")
-        drawn = direction_spec([found], self._ranges(i, spec, rows, classes))
+        found = dataclasses.replace(found, name=f"{source.title}, {split}")
+        drawn = direction_spec([found], self._ranges(run, direction, rows, classes))
         return style.themed(drawn, self._theme)
 
-    def _new(
+    @cached_method()
+    def _found(
         self, i: int, spec: Any, rows: Rows, epoch: int | None, classes: tuple[int, ...]
     ) -> Marginals:
-        lat, prior = self._sources[i].latents(rows, epoch)
-        return marginals(lat, prior, self._direction(i, spec, rows[0]), classes=classes)
+        """Return the latents along a direction, the same at every epoch: the trained model's."""
+        source = self._sources[i]
+        along = direction_of(source.trained(rows[0])[0], spec)
+        lat, prior = source.latents(rows, epoch)
+        return marginals(lat, prior, along, classes=classes)
 
-    def _direction(self, i: int, spec: Any, split: str) -> Direction:
-        """Return the direction, the same at every epoch: that of the trained model."""
-        return direction(self._sources[i].latents((split, False), None)[0], spec)  # type: ignore[arg-type]
-
-    def _new_ranges(
-        self, i: int, spec: Any, rows: Rows, classes: tuple[int, ...]
-    ) -> DirectionRanges:
+    @cached_method()
+    def _ranges(self, i: int, spec: Any, rows: Rows, classes: tuple[int, ...]) -> DirectionRanges:
         """Return axes that stay put over the epochs, and show the second half of them whole.
 
         Before training all latents are in one place, with a density that would hide all others.

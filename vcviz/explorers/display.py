@@ -15,9 +15,11 @@ from traitlets import TraitError
 
 from vcviz.base.errors import InputError, clip, unknown
 from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import Control, Row, button, folded_panel
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
 from vcviz.explorers.words import words_html
+from vcviz.figures.static import Draw
 
 #: a figure of fewer pixels stands in one column
 NARROW_PX = 600
@@ -28,29 +30,59 @@ class Explorer:
 
     Parameters
     ----------
-    bound : the figure function tied to its controls
-    below : what is shown beneath the figure
+    draw : returns the figure, or its plain data and layout, for the values of all controls and of
+        `state`
+    rows, more : controls as they are laid out, rows in view and rows that are folded away
+    follows : controls of another explorer that set this one's arguments too, and are laid out there
+    slider : the control that becomes the slider of the static figure, where there is one
+    state : name -> value of what `draw` takes and no control sets
     chosen : rows that can be chosen here and shown elsewhere, see `vcviz.link`; None if there
         are none to choose
 
     Attributes
     ----------
-    bound, chosen : as given
+    bound : the figure function tied to its controls
+    chosen : as given
+    declared : what `draw` takes of controls, whether there is something to choose or not
     words : terms of `vcviz.explorers.words` that are explained beneath, on demand
     """
 
     words: ClassVar[tuple[str, ...]] = ()
     #: controls that do something at once, and are no part of a view
     _acting: ClassVar[tuple[str, ...]] = ()
+    #: states that belong to a view, as controls and chosen rows do
+    _kept: ClassVar[tuple[str, ...]] = ()
+    #: what stands between controls and figure, and beneath the figure
+    _above: Sequence[ipw.Widget] = ()
+    _below: Sequence[ipw.Widget] = ()
 
     def __init__(
-        self, bound: Bound, *, below: Sequence[ipw.Widget] = (), chosen: Selection | None = None
+        self,
+        draw: Draw,
+        *rows: Row,
+        more: Sequence[Row] = (),
+        follows: Sequence[Control] = (),
+        slider: str | None = None,
+        state: Mapping[str, Any] | None = None,
+        chosen: Selection | None = None,
     ) -> None:
-        self.bound = bound
+        self._own = [c for row in (*rows, *more) for c in row if isinstance(c, Control)]
+        self.declared = [*self._own, *follows]
+        controls = {c.name: c.widget for c in self.declared if c.widget is not None}
+        fixed = {c.name: c.default for c in self.declared if c.widget is None}
+        self.bound = Bound(
+            draw,
+            controls,
+            slider if slider in controls else None,
+            state=fixed | dict(state or {}),
+            before=self._before_drawing,
+        )
+        reset = button("Reset", "undo", "put every control back to where it was", self.reset)
+        self._panel = folded_panel(rows, more, *([] if follows else [reset]))
         self.chosen: Any = chosen
-        self._below = tuple(below)
         if chosen is not None:
-            chosen.observe(self._chosen_changed, names="rows")
+            chosen.observe(self.show_chosen, names="rows")
+        self._follow()
 
     @property
     def controls(self) -> dict[str, ipw.Widget]:
@@ -66,9 +98,8 @@ class Explorer:
     def widget(self) -> ipw.Widget:
         """Controls, live figure and what stands beneath it."""
         told = [ipw.HTML(words_html(self.words))] if self.words else []
-        if not (self._below or told):
-            return self.bound.widget
-        return ipw.VBox([self.bound.widget, *self._below, *told])
+        controls = [self._panel, *self._above, self.bound.message]
+        return ipw.VBox([*controls, self.view, *self._below, *told])
 
     def reset(self) -> None:
         """Put every control back to where it was, and choose no rows."""
@@ -104,13 +135,13 @@ class Explorer:
         }
         if self.chosen is not None:
             shown["chosen"] = {"rows": self.chosen.rows.tolist(), "split": self.chosen.split}
-        return shown | self._kept()
+        return shown | {name: self.bound.values[name] for name in self._kept}
 
     @state.setter
     def state(self, state: Mapping[str, Any] | str | os.PathLike[str]) -> None:
         given = _read_state(state)
         chosen = given.pop("chosen", None)
-        kept = {name: given.pop(name) for name in self._kept() if name in given}
+        kept = {name: given.pop(name) for name in self._kept if name in given}
         for name in given:
             if name not in self.controls:
                 raise unknown("control", name, self.controls)
@@ -121,18 +152,23 @@ class Explorer:
                 self.bound.set(**values)
             if chosen is not None and self.chosen is not None:
                 self.chosen.choose(chosen["rows"], split=chosen["split"])
-            self._keep(kept)
+            self._keep(**kept)
         except (TraitError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"a state of another explorer: {error}") from None
 
-    def _kept(self) -> dict[str, Any]:
-        """Return what belongs to a view beside controls and chosen rows."""
-        return {}
+    def _before_drawing(self) -> None:
+        """Bring what stands around the figure up to the values, before each drawing."""
+        self._follow()
 
-    def _keep(self, kept: Mapping[str, Any]) -> None:
-        """Show that again."""
+    def _follow(self) -> None:
+        for control in self._own:
+            control.follow(self.bound.values)
+
+    def _keep(self, **kept: Any) -> None:
+        """Come back to states of `_kept`."""
+        self.bound.set_state(**kept)
 
     def figure(self) -> go.Figure:
         """Return one static figure with plotly's own controls."""
@@ -141,16 +177,13 @@ class Explorer:
     def share(self, chosen: Selection) -> None:
         """Choose and show rows in `chosen` from now on, which others may share."""
         if self.chosen is not None:
-            self.chosen.unobserve(self._chosen_changed, names="rows")
+            self.chosen.unobserve(self.show_chosen, names="rows")
         self.chosen = chosen
-        chosen.observe(self._chosen_changed, names="rows")
+        chosen.observe(self.show_chosen, names="rows")
         self.show_chosen()
 
-    def show_chosen(self) -> None:
+    def show_chosen(self, _change: object = None) -> None:
         """Show which rows are chosen; what can choose rows says how."""
-
-    def _chosen_changed(self, _change: Any) -> None:
-        self.show_chosen()
 
     def show_static(self) -> None:
         """Display the static figure, and what its words mean."""
@@ -168,6 +201,37 @@ class Explorer:
             self.show_static()
         else:
             display(self.widget)
+
+
+def link(*explorers: Any) -> None:
+    """Link explorers: rows chosen in one are shown in all.
+
+    Parameters
+    ----------
+    explorers : two or more that can choose rows, of the same data; what is chosen in the first
+        stays chosen
+
+    Raises
+    ------
+    InputError
+        If fewer than two are given, or one cannot choose rows.
+
+    Examples
+    --------
+    >>> lat = vcviz.train("mixture", epochs=3, progress=False).latents()
+    >>> latents, calibration = vcviz.LatentExplorer((lat, None)), vcviz.CalibrationExplorer(lat)
+    >>> vcviz.link(latents, calibration)
+    >>> latents.chosen.choose([3, 5, 8])  # as a lasso in the figure does
+    >>> len(calibration.selection)
+    3
+    """
+    if len(explorers) < 2:
+        raise InputError(f"link takes at least two explorers, got {len(explorers)}")
+    for explorer in explorers:
+        if not isinstance(explorer, Explorer) or explorer.chosen is None:
+            raise InputError(f"{type(explorer).__name__} has no rows to choose, so nothing to link")
+    for explorer in explorers[1:]:
+        explorer.share(explorers[0].chosen)
 
 
 def _read_state(state: Mapping[str, Any] | str | os.PathLike[str]) -> dict[str, Any]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, player, reset_button, row_of
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.controls import Control, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.masks import MaskView, mask_spec
@@ -92,13 +90,21 @@ class DropMaxExplorer(Explorer):
         method = "pair" if self._latents.latent_dim == 2 else "pca"
         self._projection = fit_projection(self._latents, method=method)  # type: ignore[arg-type]
         self._points = self._projection(self._latents.z)
-        self._axes = _square(self._points, check_count("size", size, minimum=2))
-        # Slow parts are kept: masks moved back and forth evaluate nothing twice.
-        self._under_masks = cache(self._new_under_masks)
-        self._under_rho = cache(self._new_under_rho)
-        controls = self._controls(check_count("samples", samples))
-        bars = [player(controls["mask"]), controls["sample"], reset_button(self.reset)]
-        super().__init__(Bound(self._draw, controls, "mask", row_of(bars)))
+        check_count("size", size, minimum=2)
+        x, y = (np.linspace(*ends, size) for ends in latent_ranges(self._points))
+        self._axes = x, y
+        inputs, first = self._inputs(check_count("samples", samples))
+        numbers = [(str(i), i) for i in range(1, n + 1)]
+        kinds = [*numbers, (f"mean of {n}", MEAN), ("ρ itself", EXPECTED)]
+        wide = {"flex": "1 1 420px", "max_width": "760px"}
+        super().__init__(
+            self._draw,
+            [
+                Control("mask", steps("Mask", kinds, 1, flex="1 1 auto"), play=400),
+                Control("sample", steps("Input, hardest first", inputs, first, **wide)),
+            ],
+            slider="mask",
+        )
 
     def masks(self, row: int) -> NDArray[np.bool_]:
         """Return (S, C) the masks of a row of the latents, True where a class is retained."""
@@ -115,39 +121,18 @@ class DropMaxExplorer(Explorer):
             chosen[nearest] = shown
         return self.bound.figure(menus={"sample": chosen})
 
-    def _controls(self, samples: int) -> dict[str, ipw.Widget]:
+    def _inputs(self, samples: int) -> tuple[list[tuple[str, int]], int]:
+        """Return titles and rows of inputs, hardest first, and the row to start with."""
         order = np.argsort(-self._retained.difficulty, kind="stable")
         ranks = np.geomspace(1, len(order), min(samples, len(order))).round().astype(int) - 1
         rows = order[np.unique(ranks)]
         probability = np.exp(-self._retained.difficulty[rows])
-        options = [
+        titles = [
             (f"{self._title(r)}, p(y|x) = {p:.2f}", int(r))
             for r, p in zip(rows, probability, strict=True)
         ]
-        n = len(self._noise)
-        kinds = [
-            *((str(i), i) for i in range(1, n + 1)),
-            (f"mean of {n}", MEAN),
-            ("ρ itself", EXPECTED),
-        ]
-        wide = ipw.Layout(flex="1 1 420px", max_width="760px")
-        return {
-            "mask": ipw.SelectionSlider(
-                options=kinds,
-                value=1,
-                description="Mask",
-                style=PLAIN,
-                layout=ipw.Layout(flex="1 1 auto"),
-            ),
-            "sample": ipw.SelectionSlider(
-                options=options,
-                # A hard input that is not lost: its masks disagree.
-                value=int(rows[np.abs(probability - 0.6).argmin()]),
-                description="Input, hardest first",
-                style=PLAIN,
-                layout=wide,
-            ),
-        }
+        # A hard input that is not lost: its masks disagree.
+        return titles, int(rows[np.abs(probability - 0.6).argmin()])
 
     def _title(self, row: int) -> str:
         lat = self._latents
@@ -197,7 +182,8 @@ class DropMaxExplorer(Explorer):
     def _plane(self, row: int) -> NDArray[np.float64]:
         return plane_latents(self._projection, *self._axes, through=self._latents.z[row])
 
-    def _new_under_masks(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    @cached_method()
+    def _under_masks(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (S, G, C) and (S, C) log p(y|z, m) over the plane and at the input."""
         from vcviz.latents.retain import masked_log_probs
 
@@ -205,7 +191,8 @@ class DropMaxExplorer(Explorer):
         here = masked_log_probs(self._model, self._latents.z[row : row + 1], masks)[:, 0]
         return masked_log_probs(self._model, self._plane(row), masks), here
 
-    def _new_under_rho(self, row: int) -> NDArray[np.float32]:
+    @cached_method()
+    def _under_rho(self, row: int) -> NDArray[np.float32]:
         from vcviz.latents.planes import latent_log_probs
 
         return latent_log_probs(self._model, self._plane(row))
@@ -221,8 +208,3 @@ def _mean(log_probs: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the log of the mean over the first axis of probabilities."""
     with np.errstate(divide="ignore"):
         return np.log(np.exp(log_probs.astype(np.float64)).mean(0))
-
-
-def _square(points: NDArray[np.float64], size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    x, y = (np.linspace(low, high, size) for low, high in latent_ranges(points))
-    return x, y

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from functools import cache
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
@@ -11,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
-from vcviz.explorers.controls import prose
+from vcviz.explorers.bind import Bound
+from vcviz.explorers.controls import button, prose
+from vcviz.explorers.latent_controls import LatentValues
+from vcviz.explorers.latent_scene import LatentScene
+from vcviz.explorers.panel_data import Source
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.samples import Sample, Samples
+from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.inspection import headline, inspection_spec
 from vcviz.figures.latent_panel import View
@@ -24,12 +30,10 @@ from vcviz.metrics.inspection import (
     selection_summary,
     selection_table,
 )
-from vcviz.records import Inspection, LatentPrior, LatentSet, SelectionSummary
+from vcviz.records import Inspection, LatentSet, SelectionSummary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from vcviz.explorers.latent_explorer import LatentExplorer
 
 _FEW = 20  # rows that "most surely wrong", "least sure" and "least likely" choose
 _NEIGHBOURS = 6
@@ -42,47 +46,69 @@ _HINT = (
 
 
 class Picks:
-    """Pointing, clicking and lassoing in an explorer's figure.
+    """Pointing, clicking, lassoing and zooming in a LatentExplorer's figure.
+
+    Parameters
+    ----------
+    bound : the figure with its controls
+    scene : what the figure shows
+    chosen : returns the rows that are chosen now, which explorers may share
 
     Attributes
     ----------
     widget : what was clicked, and what is told of the chosen rows
     """
 
-    def __init__(self, explorer: LatentExplorer) -> None:
-        self._explorer = explorer
-        self._theme = explorer.theme
-        self._samples = cache(lambda i: Samples(explorer.sources[i].run))
+    def __init__(self, bound: Bound, scene: LatentScene, chosen: Callable[[], Selection]) -> None:
+        self._bound, self._scene, self._chosen = bound, scene, chosen
         self._bars: Plot | None = None
         self._told = ipw.HTML(_note(_HINT))
         self._picture = ipw.HTML()
-        self._close = ipw.Button(
-            description="Close",
-            icon="times",
-            tooltip="put the kept latent away",
-            layout=ipw.Layout(width="auto"),
-        )
-        self._close.on_click(lambda _: self.unpin())
+        self._close = button("Close", "times", "put the kept latent away", self.unpin)
         self._pin = ipw.VBox(layout=ipw.Layout(display="none", flex="1 1 230px", min_width="0"))
-        self._save = ipw.HBox(
-            [self._saver("CSV"), self._saver("Parquet")], layout=ipw.Layout(display="none")
-        )
-        chosen = ipw.VBox(
+        as_what = "the chosen rows, one line for each in each run shown, as"
+        savers = [
+            button(f"Save {kind}", "download", f"{as_what} {kind}", partial(self.download, kind))
+            for kind in ("CSV", "Parquet")
+        ]
+        self._save = ipw.HBox(savers, layout=ipw.Layout(display="none"))
+        told = ipw.VBox(
             [self._told, self._save], layout=ipw.Layout(flex="1 1 570px", min_width="0")
         )
         self.widget = ipw.Box(
-            [chosen, self._pin], layout=ipw.Layout(flex_flow="row wrap", grid_gap="0 14px")
+            [told, self._pin], layout=ipw.Layout(flex_flow="row wrap", grid_gap="0 14px")
         )
         self._following = False
-
-    def attach(self) -> None:
-        """Listen to the figure and to the list of choices."""
-        bound = self._explorer.bound
         bound.on("hover", self._hovered)
         bound.on("click", self._clicked)
         bound.on("select", self._lassoed)
-        self._explorer.controls["choose"].observe(self._listed, names="value")
-        self._explorer.controls["find"].observe(self._asked, names="value")
+        bound.on("viewport", self._zoomed)
+        bound.on("resize", self._resized)
+        bound.controls["choose"].observe(self._listed, names="value")
+        bound.controls["find"].observe(self._asked, names="value")
+
+    @property
+    def shown(self) -> LatentValues:
+        """What the figure shows."""
+        return LatentValues(**self._bound.values)
+
+    @property
+    def views(self) -> list[View]:
+        """What its panels show, from the left."""
+        return self._scene.views(self.shown)
+
+    def _zoomed(self, event: dict[str, Any]) -> None:
+        number = self._panel_at(event["axes"][0])
+        if number is None:
+            return
+        (x0, x1), (y0, y1) = event["range"]
+        window = ((float(x0), float(x1)), (float(y0), float(y1)))
+        windows = dict(self.shown.windows) | {number: window}
+        self._bound.set_state(windows=tuple(sorted(windows.items())))
+
+    def _resized(self, event: dict[str, Any]) -> None:
+        # In steps: a page that is made narrower by hand is not laid out at every pixel.
+        self._bound.fit_page(width=max(int(event["width"]) // 40 * 40, 320))
 
     # ---------------------------------------------------------- one latent
 
@@ -90,26 +116,27 @@ class Picks:
         found = self._at(event)
         if found is None:
             return
-        number, view, place = found
-        sample = self._sample(number, view, place)
-        lat = view.lat
+        number, place = found
+        source, view = self._panels()[number]
+        lat, row = view.lat, int(view.lat.index[place])
+        sample = source.samples(self.shown.split, row)
         predicted = int(lat.log_probs[place].argmax())
         lines = [
-            f"row {lat.index[place]}, {lat.class_names[lat.y[place]]}",
+            f"row {row}, {lat.class_names[lat.y[place]]}",
             f"predicted {lat.class_names[predicted]}, "
             f"p = {np.exp(float(lat.log_probs[place, predicted])):.3f}",
             *(line[:160] for line in lat.told(place)),
         ]
         text = sample.text[:160] if sample else ""
-        self._explorer.view.tip(
+        self._bound.view.tip(
             image=sample.image if sample else None, text="\n".join([*lines, text]).strip()
         )
 
     def _clicked(self, event: dict[str, Any]) -> None:
         found = self._at(event)
         if found is not None:
-            number, view, place = found
-            self.pin(number, int(view.lat.index[place]))
+            number, place = found
+            self.pin(number, int(self.views[number].lat.index[place]))
 
     def pin(self, number: int, row: int) -> None:
         """Keep a row of the shown run `number` beneath the figure.
@@ -119,9 +146,9 @@ class Picks:
         InputError
             If the run has no latent of this row.
         """
-        view = self._explorer.views()[number]
+        source, view = self._panels()[number]
         one = inspect_row(view.lat, view.prior, row, neighbours=_NEIGHBOURS)
-        spec = style.themed(inspection_spec(one), self._theme)
+        spec = style.themed(inspection_spec(one), self._scene.theme)
         # Its headline stands beside the picture.
         spec["layout"] |= {"annotations": [], "margin": spec["layout"]["margin"] | {"t": 8}}
         spec["layout"]["height"] -= 46
@@ -129,189 +156,135 @@ class Picks:
             self._bars = Plot(spec["data"], spec["layout"], label="the kept latent")
         else:
             self._bars.show(spec["data"], spec["layout"])
-        self._picture.value = self._described(number, one)
+        self._picture.value = _described(source, self.shown.split, view.lat, one)
         self._pin.children = (self._picture, self._bars, self._close)
         self._pin.layout.display = None
-        self._explorer.bound.set_state(pinned=row)
+        self._bound.set_state(pinned=row)
 
     def unpin(self) -> None:
         """Put the kept row away."""
         self._pin.layout.display = "none"
-        self._explorer.bound.set_state(pinned=-1)
-
-    def _described(self, number: int, one: Inspection) -> str:
-        """Return picture, labels and neighbours of a row as HTML."""
-        run, split = self._number(number), self._explorer.split
-        title = html.escape(self._explorer.sources[run].title)
-        own = _sample_html(self._samples(run)(split, one.row), 64)
-        lat = self._explorer.views()[number].lat
-        lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
-        near = list(zip(one.neighbours.tolist(), one.distances.tolist(), strict=True))
-        lists = [("nearest in latent space", near)]
-        if inputs := self._samples(run).nearest(split, one.row, _NEIGHBOURS):
-            lists.append(("nearest in input space", inputs))
-        told = "".join(self._listed_rows(run, split, lat, name, rows) for name, rows in lists)
-        words = "<br>".join([*headline(one), f"in {title}", *lines])
-        return (
-            f"<div style='{_SMALL}'><div style='display:flex;gap:8px'><div>{own}</div>"
-            f"<div>{words}</div></div>{told}</div>"
-        )
-
-    def _listed_rows(
-        self, run: int, split: str, lat: LatentSet, name: str, rows: list[tuple[int, float]]
-    ) -> str:
-        """Return rows with their distances as a list in HTML."""
-        items = []
-        labels = dict(zip(lat.index.tolist(), lat.y.tolist(), strict=True))
-        for row, distance in rows:
-            label = f", {lat.class_names[labels[row]]}" if row in labels else ""
-            told = html.escape(f"row {row}{label}, at {distance:.3g}")
-            items.append(f"<li>{_sample_html(self._samples(run)(split, row), 24)} {told}</li>")
-        return f"{name}:<ul style='{_NEAR}'>{''.join(items)}</ul>"
+        self._bound.set_state(pinned=-1)
 
     # ---------------------------------------------------------- several
 
     def _lassoed(self, event: dict[str, Any]) -> None:
-        explorer = self._explorer
         if event["polygon"] is None:
-            explorer.chosen.clear()
+            self._chosen().clear()
             return
-        number = explorer.panel_at(event["axes"][0])
+        number = self._panel_at(event["axes"][0])
         if number is None:
             return
-        view = explorer.views()[number]
+        view = self.views[number]
         inside = within(view.points, event["polygon"]) & np.isin(view.lat.y, view.shown)
         self._choose(number, view.lat.index[inside], "lasso", event.get("combine"))
 
     def _listed(self, change: Any) -> None:
         """Choose the rows that the list names, of the first run shown."""
-        if self._following or change["new"] in ("lasso", "found"):
-            return
-        view = self._explorer.views()[0]
-        self._choose(0, named_rows(view, change["new"]), change["new"])
+        if not self._following and change["new"] not in ("lasso", "found"):
+            self._choose(0, named_rows(self.views[0], change["new"]), change["new"])
 
     def _asked(self, change: Any) -> None:
         """Choose the rows that a person asks for in words, in the first run shown."""
         if not change["new"].strip():
             return
-        explorer = self._explorer
-        view = explorer.views()[0]
+        source, view = self._panels()[0]
+        split = source.samples.split(self.shown.split)
+        texts = None
+        if split is not None and split.texts is not None:
+            texts = [split.texts[row] for row in view.lat.index]
         try:
-            rows = find_rows(view.lat, view.prior, change["new"], texts=self._texts(view))
+            rows = find_rows(view.lat, view.prior, change["new"], texts=texts)
         except InputError as error:
-            explorer.bound.say(str(error))
+            self._bound.say(str(error))
             return
-        explorer.bound.message.layout.display = "none"
+        self._bound.say("")
         self._choose(0, rows, "found")
-
-    def _texts(self, view: View) -> list[str] | None:
-        """Return what stands behind the rows of the first run shown, if they are texts."""
-        split = self._samples(self._number(0)).split(self._explorer.split)
-        if split is None or split.texts is None:
-            return None
-        return [split.texts[row] for row in view.lat.index]
 
     def _choose(
         self, number: int, rows: NDArray[np.int64], how: str, combine: str | None = None
     ) -> None:
-        explorer = self._explorer
-        source = explorer.sources[self._number(number)].title
+        shown = self.shown
+        self._say_how(how)
+        source, _ = self._panels()[number]
+        self._chosen().choose(
+            rows, split=shown.split, source=source.title, combine=combine or shown.combine
+        )
+
+    def _say_how(self, how: str) -> None:
+        """Let the list say how rows were chosen, without choosing them again."""
         self._following = True
-        explorer.controls["choose"].value = how
+        self._bound.controls["choose"].value = how
         self._following = False
-        combine = combine or explorer.controls["combine"].value
-        explorer.chosen.choose(rows, split=explorer.split, source=source, combine=combine)
 
     def show_chosen(self) -> None:
         """Tell how right, how sure and how likely the chosen rows are, in every run shown."""
-        explorer = self._explorer
-        chosen = explorer.chosen
+        chosen, split = self._chosen(), self.shown.split
         self._save.layout.display = None if len(chosen) else "none"
         if not len(chosen):
-            self._following = True
-            explorer.controls["choose"].value = "none"
-            self._following = False
+            self._say_how("none")
             self._told.value = _note(_HINT)
             return
-        if chosen.split != explorer.split:
+        if chosen.split != split:
             told = (
                 f"{len(chosen):,} rows of the {chosen.split} split are chosen, which is not shown"
             )
             self._told.value = _note(told)
             return
-        lines = []
-        for number, view in enumerate(explorer.views()):
-            rows = here(view.lat, chosen.rows)
-            summary = selection_summary(view.lat, view.prior, rows)
-            title = explorer.sources[self._number(number)].title
-            lines.append(_row_html(title, summary))
-        self._told.value = _TABLE.format(rows="".join(lines)) + self._pictures(chosen.rows)
+        panels = self._panels()
+        lines = [
+            _row_html(
+                source.title, selection_summary(view.lat, view.prior, here(view.lat, chosen.rows))
+            )
+            for source, view in panels
+        ]
+        pictures = _pictures(panels[0][0].samples, split, chosen.rows)
+        self._told.value = _TABLE.format(rows="".join(lines)) + pictures
 
-    def _pictures(self, rows: NDArray[np.int64]) -> str:
-        """Return the mean picture of the chosen rows and the first of them, if they are any."""
-        samples, split = self._samples(self._number(0)), self._explorer.split
-        mean = samples.mean_picture(split, rows)
-        if mean is None:
-            return ""
-        first = [_sample_html(samples(split, int(row)), 32) for row in rows[:_SHOWN]]
-        of = f"the first {_SHOWN} of {len(rows):,}" if len(rows) > _SHOWN else "each"
-        return (
-            f"<div>mean <img src='{mean}' alt='mean picture' {_PIXELS} width=56> "
-            f"{of}: {''.join(first)}</div>"
-        )
-
-    def _saver(self, kind: str) -> ipw.Button:
-        button = ipw.Button(
-            description=f"Save {kind}",
-            icon="download",
-            tooltip=f"the chosen rows, one line for each in each run shown, as {kind}",
-            layout=ipw.Layout(width="auto"),
-        )
-        button.on_click(lambda _: self.download(kind))
-        return button
-
-    def download(self, kind: str = "CSV") -> None:
-        """Let the page save the chosen rows."""
-        table, name = self.table(), f"chosen_{self._explorer.split}.{kind.lower()}"
+    def download(self, kind: str) -> None:
+        """Let the page save the chosen rows, as "CSV" or "Parquet"."""
+        table, name = self.table(), f"chosen_{self.shown.split}.{kind.lower()}"
         if kind == "CSV":
-            self._explorer.view.download(name, table.to_csv(index=False).encode(), "text/csv")
+            self._bound.view.download(name, table.to_csv(index=False).encode(), "text/csv")
         else:
-            self._explorer.view.download(name, table.to_parquet(index=False))
+            self._bound.view.download(name, table.to_parquet(index=False))
 
     def table(self) -> pd.DataFrame:
         """Return the chosen rows in each run shown."""
         import pandas as pd
 
-        explorer = self._explorer
-        chosen = explorer.chosen
-        rows = chosen.rows if chosen.split == explorer.split else np.empty(0, np.int64)
+        chosen = self._chosen()
+        rows = chosen.rows if chosen.split == self.shown.split else np.empty(0, np.int64)
         parts = []
-        for number, view in enumerate(explorer.views()):
+        for source, view in self._panels():
             table = selection_table(view.lat, view.prior, here(view.lat, rows))
-            table.insert(0, "run", explorer.sources[self._number(number)].title)
+            table.insert(0, "run", source.title)
             parts.append(table)
         return pd.concat(parts, ignore_index=True)
 
-    # ---------------------------------------------------------- parts
+    # ---------------------------------------------------------- panels
 
-    def _at(self, event: dict[str, Any]) -> tuple[int, View, int] | None:
-        """Return (number of the panel, its view, place in its latents) of what is pointed at."""
+    def _panels(self) -> list[tuple[Source, View]]:
+        """Return the runs that are shown with what their panels show, from the left."""
+        shown = self.shown
+        sources = [self._scene.sources[k] for k in shown.runs]
+        return list(zip(sources, self._scene.views(shown), strict=True))
+
+    def _panel_at(self, axis: str) -> int | None:
+        """Return the number of the panel with this x axis ("x", "x2", …); None for the fits."""
+        panels: list[str] = self._bound.view.layout.meta["panels"]
+        return panels.index(axis) if axis in panels else None
+
+    def _at(self, event: dict[str, Any]) -> tuple[int, int] | None:
+        """Return the number of the panel, and the place in its latents, of what is pointed at."""
         meta, point = event["meta"], event.get("point")
         if meta.get("layer") != "points" or not isinstance(point, int):
             return None
-        number = self._explorer.panel_at(event["axes"][0])
+        number = self._panel_at(event["axes"][0])
         if number is None:
             return None
-        view = self._explorer.views()[number]
-        mine = view.of_class(meta["class"])
-        return (number, view, int(mine[point])) if point < len(mine) else None
-
-    def _sample(self, number: int, view: View, place: int) -> Sample | None:
-        row = int(view.lat.index[place])
-        return self._samples(self._number(number))(self._explorer.split, row)
-
-    def _number(self, panel: int) -> int:
-        return self._explorer.shown_runs()[panel]
+        mine = self.views[number].of_class(meta["class"])
+        return (number, int(mine[point])) if point < len(mine) else None
 
 
 def named_rows(view: View, name: str) -> NDArray[np.int64]:
@@ -328,16 +301,13 @@ def named_rows(view: View, name: str) -> NDArray[np.int64]:
     elif name == "unsure":
         places = places[np.argsort(own.max(1), kind="stable")[:_FEW]]
     elif name == "strange":
-        places = places[np.argsort(_likelihood(lat, view.prior, places), kind="stable")[:_FEW]]
+        if view.prior is None:
+            raise InputError("there is no law p(z|y) to judge the latents by")
+        likelihood = view.prior.log_marginal(lat.z[places])
+        places = places[np.argsort(likelihood, kind="stable")[:_FEW]]
     else:
         places = places[:0]
     return lat.index[places]
-
-
-def _likelihood(lat: LatentSet, prior: LatentPrior | None, places: NDArray[np.int64]) -> Any:
-    if prior is None:
-        raise InputError("there is no law p(z|y) to judge the latents by")
-    return prior.log_marginal(lat.z[places])
 
 
 def here(lat: LatentSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -375,6 +345,43 @@ _TABLE = (
     + "".join(f"<th {_HEAD}>{name}</th>" for name in _HEADS)
     + "</tr>{rows}</table></div>"
 )
+
+
+def _described(source: Source, split: str, lat: LatentSet, one: Inspection) -> str:
+    """Return picture, labels and neighbours of a row as HTML."""
+    own = _sample_html(source.samples(split, one.row), 64)
+    lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
+    near = list(zip(one.neighbours.tolist(), one.distances.tolist(), strict=True))
+    lists = [("nearest in latent space", near)]
+    if inputs := source.samples.nearest(split, one.row, _NEIGHBOURS):
+        lists.append(("nearest in input space", inputs))
+    labels = {row: lat.class_names[k] for row, k in zip(lat.index.tolist(), lat.y, strict=True)}
+    told = ""
+    for name, rows in lists:
+        items = []
+        for row, distance in rows:
+            label = f", {labels[row]}" if row in labels else ""
+            line = html.escape(f"row {row}{label}, at {distance:.3g}")
+            items.append(f"<li>{_sample_html(source.samples(split, row), 24)} {line}</li>")
+        told += f"{name}:<ul style='{_NEAR}'>{''.join(items)}</ul>"
+    words = "<br>".join([*headline(one), f"in {html.escape(source.title)}", *lines])
+    return (
+        f"<div style='{_SMALL}'><div style='display:flex;gap:8px'><div>{own}</div>"
+        f"<div>{words}</div></div>{told}</div>"
+    )
+
+
+def _pictures(samples: Samples, split: str, rows: NDArray[np.int64]) -> str:
+    """Return the mean picture of the chosen rows and the first of them, if they are any."""
+    mean = samples.mean_picture(split, rows)
+    if mean is None:
+        return ""
+    first = [_sample_html(samples(split, int(row)), 32) for row in rows[:_SHOWN]]
+    of = f"the first {_SHOWN} of {len(rows):,}" if len(rows) > _SHOWN else "each"
+    return (
+        f"<div>mean <img src='{mean}' alt='mean picture' {_PIXELS} width=56> "
+        f"{of}: {''.join(first)}</div>"
+    )
 
 
 def _row_html(title: str, summary: SelectionSummary) -> str:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.explorers.adversarial_explorer import AdversarialExplorer
 from vcviz.explorers.calibration_explorer import CalibrationExplorer
-from vcviz.explorers.display import Explorer
+from vcviz.explorers.display import Explorer, link
 from vcviz.explorers.latent_explorer import LatentExplorer
-from vcviz.explorers.selection import link
-from vcviz.explorers.subject import Own, Subject, normalised, subject_of, usual_radius
+from vcviz.explorers.subject import Subject, normalised, subject_of
 from vcviz.geometry import implied_prior
 from vcviz.geometry.priors import makes_scores
 from vcviz.records import LatentSet, as_array, columns_of
@@ -107,9 +107,12 @@ def explore(
     if model is not None:
         if data is None or any(v is not None for v in arrays):
             raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
-        own = Own(layer, weight, bias, class_names, name, ids, table)
         check_count("attack_rows", attack_rows, minimum=0)
-        return Exploration(subject_of(model, data, own, attack_rows))
+        found = subject_of(
+            model, data, layer=layer, weight=weight, bias=bias, class_names=class_names, name=name,
+            ids=ids, table=table, n=attack_rows,
+        )  # fmt: skip
+        return Exploration(found)
     if any(v is None for v in arrays) or data is not None:
         raise InputError("explore takes a model and data, or latents=, log_probs= and y=")
     if layer is not None:
@@ -192,18 +195,13 @@ class Exploration:
             return
         import ipywidgets as ipw
 
-        explorers, shown = self.explorers, {}
-        for title in ("Latents", "Calibration", "Attack"):
-            if title in explorers:
-                shown[title] = explorers[title].widget
-            elif title in self.missing:
-                shown[title] = ipw.HTML(f"<p>{escape(self.missing[title])}</p>")
+        shown = {title: explorer.widget for title, explorer in self.explorers.items()}
+        shown |= {title: ipw.HTML(f"<p>{escape(why)}</p>") for title, why in self.missing.items()}
         if isinstance(self.subject, Subject) and self.subject.told and self.latents is not None:
             note = ipw.HTML(f"<p>{escape(self.subject.told)}; no law is drawn.</p>")
             shown["Latents"] = ipw.VBox([note, shown["Latents"]])
-        tabs = ipw.Tab(list(shown.values()))
-        tabs.titles = tuple(shown)
-        display(tabs)
+        titles = ("Latents", "Calibration", "Attack")
+        display(ipw.Tab([shown[title] for title in titles], titles=titles))
 
     @property
     def _no_latents(self) -> str:
@@ -219,7 +217,7 @@ class Exploration:
     def _no_attack(self) -> str:
         """Why there is no explorer of attacks; "" if there can be one."""
         if isinstance(self.subject, Subject):
-            return "" if self.subject.can_attack else self.subject.why_not
+            return self.subject.rows if isinstance(self.subject.rows, str) else ""
         if all(run.can_attack for run in self.subject):
             return ""
         if self.subject[0].data["kind"] == "text":
@@ -242,5 +240,7 @@ def _runs(found: Any) -> list[Run] | None:
 def _attacked(subject: Subject | list[Run]) -> AdversarialExplorer:
     if isinstance(subject, list):
         return AdversarialExplorer(subject)
-    rows = len(subject._rows or ())
-    return AdversarialExplorer(subject, epsilon=usual_radius(subject), rows=rows)
+    rows: Any = subject.rows
+    # A tenth of the range of images, of the spread of a table.
+    radius = 0.1 if rows.kind == "image" else round(max(0.1 * float(np.std(rows.x)), 0.01), 2)
+    return AdversarialExplorer(subject, epsilon=radius, rows=len(rows))

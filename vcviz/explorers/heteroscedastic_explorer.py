@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import ipywidgets as ipw
@@ -12,14 +11,15 @@ from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, dropdown, reset_button, row_of
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.controls import PLAIN, Control, dropdown
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.noise import NoiseView, noise_spec
 from vcviz.metrics.calibration import mean_kl, negative_log_likelihood
 from vcviz.metrics.noisy_scores import argmax_probs, input_grid, noisy_log_probs
 from vcviz.records import LogitLaw, Split
+from vcviz.runs import Run
 
 _DECADES = 2.0  # temperatures from 1/100 to 100 of that of training
 _CURVE_POINTS = 25
@@ -72,7 +72,7 @@ class HeteroscedasticExplorer(Explorer):
     ) -> None:
         from vcviz.latents.logit_laws import logit_law
 
-        if not hasattr(run, "model"):
+        if not isinstance(run, Run):
             raise InputError(f"HeteroscedasticExplorer takes a run, got {type(run).__name__}")
         self._theme, self._seed = theme, seed
         model = run.model()
@@ -85,11 +85,28 @@ class HeteroscedasticExplorer(Explorer):
         if self._data.kind == "table" and self._data.x.shape[1] == 2:
             self._plane_x = input_grid(self._data.x, _PLANE_POINTS)
             self._plane = logit_law(model, self._plane_x)
-        # Slow parts are kept: a temperature moved back and forth averages nothing twice.
-        self._curve = cache(self._new_curve)
-        controls = self._controls(check_count("samples", samples))
-        boxes = row_of([*controls.values(), reset_button(self.reset)])
-        super().__init__(Bound(self._draw, controls, "temperature", boxes))
+        tau = float(np.log10(self._law.temperature))
+        temperature = ipw.FloatLogSlider(
+            self._law.temperature,
+            min=tau - _DECADES,
+            max=tau + _DECADES,
+            step=0.125,
+            description="Temperature τ",
+            style=PLAIN,
+            readout_format=".3g",
+            layout=ipw.Layout(width="400px"),
+        )
+        inputs = self._inputs(check_count("samples", samples))
+        middle = inputs[len(inputs) // 2][1]
+        super().__init__(
+            self._draw,
+            [
+                Control("temperature", temperature),
+                Control("draws", dropdown("Draws S", [(f"{n:,}", n) for n in _DRAWS], value=100)),
+                Control("sample", dropdown("Input, least noisy first", inputs, value=middle)),
+            ],
+            slider="temperature",
+        )
 
     def figure(
         self, *, draws: tuple[int, ...] = (1, 10, 100), samples: int = 3, frames: int = 17
@@ -103,28 +120,12 @@ class HeteroscedasticExplorer(Explorer):
             chosen[len(chosen) // 2] = shown
         return self.bound.figure(menus={"sample": chosen, "draws": draws}, frames=frames)
 
-    def _controls(self, samples: int) -> dict[str, ipw.Widget]:
+    def _inputs(self, samples: int) -> list[tuple[str, int]]:
+        """Return titles and rows of inputs, from the least to the most noisy."""
         _, noise = self._law.contrast(*self._law.leaders.T)
         ranks = np.linspace(0, len(noise) - 1, min(samples, len(noise))).round().astype(int)
         rows = np.argsort(noise, kind="stable")[ranks]
-        options = [(f"row {self._data.index[r]}, noise {noise[r]:.2g}", int(r)) for r in rows]
-        tau = float(np.log10(self._law.temperature))
-        return {
-            "temperature": ipw.FloatLogSlider(
-                self._law.temperature,
-                min=tau - _DECADES,
-                max=tau + _DECADES,
-                step=0.125,
-                description="Temperature τ",
-                style=PLAIN,
-                readout_format=".3g",
-                layout=ipw.Layout(width="400px"),
-            ),
-            "draws": dropdown("Draws S", [(f"{n:,}", n) for n in _DRAWS], value=100),
-            "sample": dropdown(
-                "Input, least noisy first", options, value=options[len(options) // 2][1]
-            ),
-        }
+        return [(f"row {self._data.index[r]}, noise {noise[r]:.2g}", int(r)) for r in rows]
 
     def _draw(self, *, temperature: float, draws: int, sample: int) -> dict[str, Any]:
         law, data = self._law.take([sample]), self._data
@@ -146,7 +147,8 @@ class HeteroscedasticExplorer(Explorer):
         )
         return style.themed(noise_spec(view), self._theme)
 
-    def _new_curve(self, draws: int) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    @cached_method()
+    def _curve(self, draws: int) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
         """Return temperatures and the score of the rows at each of them."""
         reach = np.linspace(-_DECADES, _DECADES, _CURVE_POINTS)
         taus = self._law.temperature * 10**reach

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, dropdown, reset_button, row_of
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.controls import PLAIN, Control, dropdown, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.class_accuracy import class_axes, class_bars
@@ -55,33 +54,30 @@ class InformationExplorer(Explorer):
     def __init__(self, runs: Any, *, theme: style.Theme = "auto") -> None:
         self._theme = theme
         self.levels = levels(runs)
-        self._accuracies = cache(self._new_accuracies)
         self._estimates = estimates(self.levels)
         self._names = list(self._estimates)
         ratios = [(f"{level.ratio:.3g}", i) for i, level in enumerate(self.levels)]
         heads = list(self.levels[0].runs)
-        controls: dict[str, ipw.Widget] = {
-            "ratio": ipw.SelectionSlider(
-                options=ratios,
-                value=len(ratios) - 1,
-                description="Imbalance ratio, to 1",
-                style=PLAIN,
-                layout=ipw.Layout(width="420px"),
-            ),
-            "test_prior": ipw.FloatSlider(
-                0.0,
-                min=0.0,
-                max=1.0,
-                step=0.1,
-                description="Test classes (0 equal, 1 as in training)",
-                style=PLAIN,
-                readout_format=".1f",
-                layout=ipw.Layout(width="460px"),
-            ),
-            "head": dropdown("Histogram of", [(h, h) for h in heads], value=heads[-1]),
-        }
-        panel = row_of([*controls.values(), reset_button(self.reset)])
-        super().__init__(Bound(self._draw, controls, "ratio", panel))
+        test_prior = ipw.FloatSlider(
+            0.0,
+            min=0.0,
+            max=1.0,
+            step=0.1,
+            description="Test classes (0 equal, 1 as in training)",
+            style=PLAIN,
+            readout_format=".1f",
+            layout=ipw.Layout(width="460px"),
+        )
+        last = len(ratios) - 1
+        super().__init__(
+            self._draw,
+            [
+                Control("ratio", steps("Imbalance ratio, to 1", ratios, last, width="420px")),
+                Control("test_prior", test_prior),
+                Control("head", dropdown("Histogram of", [(h, h) for h in heads], value=heads[-1])),
+            ],
+            slider="ratio",
+        )
 
     def figure(self) -> go.Figure:
         """Return one static figure with a slider over the ratios and a list of test priors."""
@@ -132,7 +128,8 @@ class InformationExplorer(Explorer):
         data += below.place([readout])
         return style.themed({"data": data, "layout": layout}, self._theme)
 
-    def _new_accuracies(self, i: int, test_prior: float) -> list[ClassAccuracy]:
+    @cached_method()
+    def _accuracies(self, i: int, test_prior: float) -> list[ClassAccuracy]:
         level = self.levels[i]
         return accuracies(level, prior_between(level.frequencies, test_prior))
 

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.explorers.backdrops import Backdrops
-from vcviz.explorers.bind import Bound
 from vcviz.explorers.direction_explorer import DirectionExplorer
 from vcviz.explorers.display import Explorer
 from vcviz.explorers.events import Picks
-from vcviz.explorers.latent_controls import (
-    MOVING,
-    SPLITS,
-    STATE,
-    LatentValues,
-    Offer,
-    latent_controls,
-    latent_panel,
-    starting_values,
-)
+from vcviz.explorers.latent_controls import MOVING, SPLITS, STATE, LatentValues, latent_controls
 from vcviz.explorers.latent_scene import EVERY, LatentScene
 from vcviz.explorers.page_rows import of_split, with_rows
 from vcviz.explorers.panel_data import Axes, sources
@@ -87,6 +76,7 @@ class LatentExplorer(Explorer):
 
     # A list and a field that choose rows would choose them again.
     _acting = ("choose", "find")
+    _kept = ("pinned",)
     words = (
         "anticipated p(z|y)",
         "empirical q(z|y)",
@@ -108,43 +98,26 @@ class LatentExplorer(Explorer):
     ) -> None:
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
-        self.sources = sources(runs)
+        self.sources, self.theme = sources(runs), theme
         strangers = strangers or {}
-        backdrops = [Backdrops(s, strangers) for s in self.sources]
-        self._max_points, self.theme = max_points, theme
-        offer = Offer(self.sources, backdrops, strangers, umap, split)
-        controls = latent_controls(offer)
-        self._start = starting_values(offer, controls)
+        backdrops = [Backdrops(source, strangers) for source in self.sources]
+        in_view, folded = latent_controls(
+            self.sources, backdrops, split=split, umap=umap, strangers=strangers
+        )
         self._scene = LatentScene(
-            self.sources,
             backdrops,
             mass=tuple(mass),
             max_points=max_points,
             theme=theme,
-            rule=lambda: getattr(controls["classes"], "told", ""),
+            rule=lambda: self.controls["classes"].told,
         )
-        bound = Bound(
-            self._draw,
-            controls,
-            "epoch" if "epoch" in controls else None,
-            latent_panel(controls, self.reset),
-            state={name: getattr(self._start, name) for name in STATE},
-        )
-        self.directions = DirectionExplorer(runs, split=split, theme=theme, follows=controls)
-        self._picks = Picks(self)
         super().__init__(
-            bound,
-            below=[self._picks.widget, self.directions.drawer],
-            chosen=Selection(),
+            self._draw, *in_view, more=folded, slider="epoch", state=STATE, chosen=Selection()
         )
-        self._picks.attach()
-        bound.on("viewport", self._zoomed)
-        bound.on("resize", self._resized)
-        for name in MOVING:
-            if name in controls:
-                controls[name].observe(self._moved, names="value")
-        if "all_rows" in controls:
-            controls["all_rows"].observe(self._all_rows_changed, names="value")
+        self._place = self._now_at()
+        self.directions = DirectionExplorer(runs, split=split, theme=theme, follows=self)
+        self._picks = Picks(self.bound, self._scene, lambda: self.chosen)
+        self._below = (self._picks.widget, self.directions.drawer)
 
     # ---------------------------------------------------------- for a page without a kernel
 
@@ -179,12 +152,11 @@ class LatentExplorer(Explorer):
         if slider not in ("epoch", "turn"):
             raise unknown("slider", slider, ("epoch", "turn"))
         options = LatentOptions(compact=True, max_points=max_points)
-        layers = [name for name in _LAYERS if name in self.controls]
 
         def draw(**values: Any) -> Mapping[str, Any]:
-            spec = self._draw(options, **values)
-            return of_split(spec, values.get("split", self._start.split))
+            return of_split(self._draw(options, **values), values["split"])
 
+        layers = [name for name in _LAYERS if name in self.controls]
         if slider == "turn":
             if "turn" not in self.controls:
                 raise InputError("there is no grand tour of latents of two dimensions")
@@ -196,15 +168,15 @@ class LatentExplorer(Explorer):
                 draw=draw,
             )
             return self.carrying(found)
-        menus: dict[str, Sequence[Any] | None] = {}
+        menus: dict[str, Sequence[Any]] = {}
         if "axes" in self.controls:
             offered = [value for _, value in self.controls["axes"].options]
             now = self.controls["axes"].value
             usual = offered[:2] if now in (*offered[:2], ("tour",)) else [now, offered[0]]
-            menus["axes"] = list(axes) if axes is not None else usual
+            menus["axes"] = usual if axes is None else list(axes)
         elif "split" in self.controls:
-            menus["split"] = None
-        views = 1 if not menus else len(menus.get("axes") or ("test", "train"))
+            menus["split"] = SPLITS
+        views = len(next(iter(menus.values()), [None]))
         if beneath is None:
             beneath = self._affordable(views, max_points, beneath=True) >= _ENOUGH
         beneath = beneath and "backdrop" in self.controls
@@ -219,12 +191,12 @@ class LatentExplorer(Explorer):
 
     def carrying(self, figure: go.Figure) -> go.Figure:
         """Let a page colour, find and show the rows behind the points of a static figure."""
-        runs = [self.sources[k] for k in self.shown.runs]
+        shown = self.shown
         offered: list[str] = []
-        if self.shown.color == "class":  # else every frame has colours of its own
+        if shown.color == "class":  # else every frame has colours of its own
             offered = [name for _, name in self.controls["color"].options if name != "class"]
-        probe = not self.bound.values.get("all_rows", self._start.all_rows)
-        return with_rows(figure, runs, offered, probe=probe)
+        runs = [self.sources[k] for k in shown.runs]
+        return with_rows(figure, runs, offered, probe=not shown.all_rows)
 
     def _affordable(self, views: int, rows: int, *, beneath: bool) -> int:
         """Return how many steps fit the budget, by what points, outlines and regions take."""
@@ -240,29 +212,35 @@ class LatentExplorer(Explorer):
     @property
     def shown(self) -> LatentValues:
         """What is shown now: the value of every control and state."""
-        return replace(self._start, **self.bound.values)
-
-    @property
-    def split(self) -> str:
-        """The split that is shown."""
-        return self.shown.split
-
-    def shown_runs(self) -> tuple[int, ...]:
-        """Return the numbers of the runs that are shown, from the left."""
-        return self.shown.runs
+        return LatentValues(**self.bound.values)
 
     def views(self) -> list[View]:
         """Return what the panels of the live figure show, from the left."""
         return self._scene.views(self.shown)
 
     def _draw(self, options: LatentOptions | None = None, /, **values: Any) -> dict[str, Any]:
-        return self._scene.spec(replace(self._start, **values), options)
+        return self._scene.spec(LatentValues(**values), options)
 
-    # ---------------------------------------------------------- what a person does
+    def _before_drawing(self) -> None:
+        super()._before_drawing()
+        now = self._now_at()
+        if now != self._place:  # whole panels again: other axes have other windows
+            self._place = now
+            self.bound.set_state(windows=())
 
-    def show_chosen(self) -> None:
+    def _now_at(self) -> tuple[Any, ...]:
+        return tuple(self.bound.values[name] for name in MOVING)
+
+    # ---------------------------------------------------------- chosen and kept rows
+
+    @property
+    def selection(self) -> Any:
+        """The chosen rows as a DataFrame, a row for each in each run shown."""
+        return self._picks.table()
+
+    def show_chosen(self, _change: object = None) -> None:
         """Let the chosen rows stand out, if they are of the split that is shown."""
-        here = self.chosen.split == self.split
+        here = self.chosen.split == self.shown.split
         self.bound.set_state(chosen=self.chosen.rows.tobytes() if here else b"")
         self._picks.show_chosen()
 
@@ -271,39 +249,6 @@ class LatentExplorer(Explorer):
         self._picks.unpin()
         super().reset()
 
-    def _kept(self) -> dict[str, Any]:
-        return {"pinned": self.shown.pinned}
-
-    def _keep(self, kept: Mapping[str, Any]) -> None:
+    def _keep(self, **kept: Any) -> None:
         if kept.get("pinned", -1) >= 0:
             self._picks.pin(0, kept["pinned"])
-
-    @property
-    def selection(self) -> Any:
-        """The chosen rows as a DataFrame, a row for each in each run shown."""
-        return self._picks.table()
-
-    def _zoomed(self, event: dict[str, Any]) -> None:
-        number = self.panel_at(event["axes"][0])
-        if number is None:
-            return
-        windows = dict(self.bound.values["windows"])
-        (x0, x1), (y0, y1) = event["range"]
-        windows[number] = ((float(x0), float(x1)), (float(y0), float(y1)))
-        self.bound.set_state(windows=tuple(sorted(windows.items())))
-
-    def _resized(self, event: dict[str, Any]) -> None:
-        # In steps: a page that is made narrower by hand is not laid out at every pixel.
-        self.bound.fit_page(width=max(int(event["width"]) // 40 * 40, 320))
-
-    def panel_at(self, axis: str) -> int | None:
-        """Return the number of the panel with this x axis ("x", "x2", …); None for the fits."""
-        panels: list[str] = self.view.layout.meta["panels"]
-        return panels.index(axis) if axis in panels else None
-
-    def _moved(self, _change: Any) -> None:
-        """Look at whole panels again: other axes have other windows."""
-        self.bound.set_state(windows=())
-
-    def _all_rows_changed(self, change: Any) -> None:
-        self.controls["epoch"].disabled = change["new"]

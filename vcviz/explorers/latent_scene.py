@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from vcviz.explorers.backdrops import Backdrop, Backdrops, filled, limits_of, stacked
-from vcviz.explorers.latent_controls import TOUR, LatentValues
-from vcviz.explorers.panel_data import Axes, Rows, Source
+from vcviz.explorers.backdrops import (
+    Backdrop,
+    Backdrops,
+    fields_of,
+    filled,
+    limits_of,
+    stacked,
+)
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.latent_controls import OPTIONS, LatentValues
+from vcviz.explorers.panel_data import Rows
 from vcviz.explorers.static_layers import still_backdrops
 from vcviz.figures import theme as style
 from vcviz.figures.colouring import KEY_PX, Colouring, colouring_of
@@ -27,6 +34,10 @@ from vcviz.figures.latent_spec import GAP_X, fit_range_of, spec_of_views
 from vcviz.figures.latent_traces import label_trace, pin_trace
 from vcviz.figures.outlines import Range
 
+Trace = dict[str, Any]
+#: views from the left, options, bars of colours
+Drawn = tuple[list[View], LatentOptions, list[Trace]]
+
 #: a backdrop that is all of them at once, of which a list in a static figure shows one
 EVERY = "every"
 #: backdrops that are a number at every point, with a bar of its colours
@@ -41,80 +52,77 @@ class LatentScene:
 
     Parameters
     ----------
-    sources, backdrops : the runs, and what can lie beneath the points of each
+    backdrops : the runs, and what can lie beneath their points
     mass, max_points, theme : of the explorer
     rule : returns by which rule the classes are chosen, in words
     """
 
     def __init__(
         self,
-        sources: Sequence[Source],
         backdrops: Sequence[Backdrops],
         *,
         mass: tuple[float, ...],
         max_points: int,
         theme: style.Theme,
-        rule: Callable[[], str] = str,
+        rule: Callable[[], str],
     ) -> None:
-        self.sources, self._backdrops = sources, backdrops
-        self._mass, self._max_points, self._theme = mass, max_points, theme
+        self._backdrops, self.sources = backdrops, [part.source for part in backdrops]
+        self._mass, self._max_points, self.theme = mass, max_points, theme
         self._rule = rule
-        self._live = lru_cache(maxsize=16)(self._new_views)
-        self._colouring = lru_cache(maxsize=16)(self._new_colouring)
 
     def views(self, values: LatentValues) -> list[View]:
         """Return what the panels of the live figure show, from the left; the last are kept."""
-        return self._live(values)
+        return self._live(values)[0]
 
     def spec(self, values: LatentValues, options: LatentOptions | None = None) -> dict[str, Any]:
         """Return the figure; with `options` of a static one, else of the live one."""
-        bars: list[dict[str, Any]] = []
-        if options is None:
-            views, options = self.views(values), self._options(values)
-        else:
-            options = dataclasses.replace(options, **self._shared(values))
-            every = None
-            if values.backdrop == EVERY:
-                every, bars = self._still(values)
-            views = self._laid_open(values, options, every)
+        views, options, bars = (
+            self._live(values) if options is None else self._still(values, options)
+        )
         spec = spec_of_views(views, options)
         low, high = spec["layout"]["yaxis"]["domain"]
-        place = {"x": 1.01, "y": (low + high) / 2, "length": high - low}
-        if values.backdrop == EVERY:
-            spec["data"] += [bar | {"xaxis": "x", "yaxis": "y"} for bar in bars]
-            for bar in bars:
-                bar["marker"]["colorbar"] |= {"y": place["y"], "len": place["length"]}
-            return style.themed(spec, self._theme)
-        fields = [b.field for b in self._backdrops_of(values) if b.field is not None]
-        if fields and values.backdrop in FIELDS:
-            limits = limits_of(fields)
-            bar = field_bar(fields[0], limits=limits, **place) | {"xaxis": "x", "yaxis": "y"}
-            spec["data"].append(bar)
+        for bar in bars:
+            bar["marker"]["colorbar"] |= {"y": (low + high) / 2, "len": high - low}
+            spec["data"].append(bar | {"xaxis": "x", "yaxis": "y"})
+        if bars and values.backdrop != EVERY:
             _make_room(spec["layout"])
-        return style.themed(spec, self._theme)
+        return style.themed(spec, self.theme)
 
-    def _new_views(self, values: LatentValues) -> list[View]:
-        return self._laid_open(values, self._options(values))
+    @cached_method(16)
+    def _live(self, values: LatentValues) -> Drawn:
+        options = LatentOptions(
+            live=True,
+            fit_px=_FIT_PX,
+            picture_above=max(self._max_points // max(len(values.runs), 1), 1),
+            **_room(values.width, len(values.runs), beside=_beside(values)),
+            **self._shared(values),
+        )
+        backdrops, bars = self._beneath(values)
+        return self._views(values, options, backdrops), options, bars
 
-    def _laid_open(
-        self,
-        values: LatentValues,
-        options: LatentOptions,
-        backdrops: Sequence[Backdrop] | None = None,
+    def _still(self, values: LatentValues, options: LatentOptions) -> Drawn:
+        options = dataclasses.replace(options, **self._shared(values))
+        if values.backdrop != EVERY:
+            backdrops, bars = self._beneath(values)
+        else:
+            shown = [self._backdrops[k] for k in values.runs]
+            every, bars = still_backdrops(
+                shown, values.plane, values.rows, values.epoch, values.score
+            )
+            lines, _ = self._beneath(dataclasses.replace(values, backdrop="none"))
+            backdrops = [stacked(pair) for pair in zip(lines, every, strict=True)]
+        return self._views(values, options, backdrops), options, bars
+
+    def _views(
+        self, values: LatentValues, options: LatentOptions, backdrops: Sequence[Backdrop]
     ) -> list[View]:
-        backdrops = self._backdrops_of(values) if backdrops is None else backdrops
-        fields = [b.field for b in backdrops if b.field is not None]
-        limits = limits_of(fields) if fields else None
         classes = checked_classes(values.classes, len(self.sources[0].class_names))
         views = []
-        windows = dict(values.windows)
         for i, (k, backdrop) in enumerate(zip(values.runs, backdrops, strict=True)):
-            panel = self.sources[k].panel(_axes(values), _rows(values), values.epoch)
-            if values.backdrop in FIELDS:
-                backdrop = filled(backdrop, limits)
+            panel = self.sources[k].panel(values.plane, values.rows, values.epoch)
             over = [*backdrop.over, *_pinned(panel, values.pinned)]
-            if i in windows:
-                over += _named(panel, windows[i], classes)
+            if i in options.windows:
+                over += _named(panel, options.windows[i], classes)
             if i:  # one legend for all panels
                 over = [trace | {"showlegend": False} for trace in over]
             under, told = backdrop.under, backdrop.told
@@ -125,56 +133,41 @@ class LatentScene:
         """Return the options that live and static figures share."""
         chosen = np.frombuffer(values.chosen, np.int64)
         return {
-            **values.options,
+            **{name: getattr(values, name) for name in OPTIONS},
             "chosen": chosen if len(chosen) else None,
+            "windows": dict(values.windows),
             "mass": self._mass,
             "rule": self._rule(),
-            "fit_range": self._fit_range(_rows(values)),
-            "colouring": self._colouring(values.color, _rows(values), values.runs),
+            "fit_range": self._fit_range(values.rows),
+            "colouring": self._colouring(values.color, values.rows, values.runs),
             "key_offset": _BAR_PX if values.backdrop in FIELDS else 0,
         }
 
-    def _new_colouring(self, color: str, rows: Rows, runs: tuple[int, ...]) -> Colouring | None:
+    @cached_method(16)
+    def _colouring(self, color: str, rows: Rows, runs: tuple[int, ...]) -> Colouring | None:
         """Return one scale for all panels and epochs: that of the trained models."""
         if color == "class" or not runs:
             return None
         return colouring_of([self.sources[k].values(rows, color) for k in runs])
 
-    def _options(self, values: LatentValues) -> LatentOptions:
-        return LatentOptions(
-            live=True,
-            fit_px=_FIT_PX,
-            picture_above=max(self._max_points // max(len(values.runs), 1), 1),
-            **_room(values.width, len(values.runs), beside=_beside(values)),
-            windows=dict(values.windows),
-            **self._shared(values),
-        )
-
-    def _backdrops_of(self, values: LatentValues) -> list[Backdrop]:
-        axes, rows, epoch = _axes(values), _rows(values), values.epoch
+    def _beneath(self, values: LatentValues) -> tuple[list[Backdrop], list[Trace]]:
+        """Return the backdrop of each panel, and the bar of the colours that they share."""
+        axes, rows = values.plane, values.rows
         kind, against = values.backdrop, values.strangers or None
         found = []
-        for k in values.runs:
-            source, parts = self.sources[k], self._backdrops[k]
-            at = source.kept(epoch) if rows[1] else None
-            layers = [parts.boundaries(axes, rows, at)] if values.boundaries else []
-            if kind == "regions":
-                layers.append(parts.regions(axes, rows, at))
-            if kind == "log_ratio":
-                layers.append(parts.ratio(axes, rows, at))
-            if kind == "ood" or against:
-                scored = parts.scored(axes, rows, at, values.score, against)
-                layers.append(scored if kind == "ood" else scored._replace(field=None))
+        for part in (self._backdrops[k] for k in values.runs):
+            at = part.source.kept(rows, values.epoch)
+            layers = [part.boundaries(axes, rows, at)] if values.boundaries else []
+            layers.append(part.beneath(kind, axes, rows, at, values.score, against))
+            if against and kind != "ood":
+                scored = part.scored(axes, rows, at, values.score, against)
+                layers.append(scored._replace(field=None))
             found.append(stacked(layers))
-        return found
-
-    def _still(self, values: LatentValues) -> tuple[list[Backdrop], list[dict[str, Any]]]:
-        """Return every backdrop of each panel of a static figure, and the bars of their colours."""
-        shown = [(self.sources[k], self._backdrops[k]) for k in values.runs]
-        axes, rows = _axes(values), _rows(values)
-        found, bars = still_backdrops(shown, axes, rows, values.epoch, values.score)
-        lines = self._backdrops_of(dataclasses.replace(values, backdrop="none"))
-        return [stacked(pair) for pair in zip(lines, found, strict=True)], bars
+        fields = fields_of(found)
+        if not fields:
+            return found, []
+        limits = limits_of(fields)
+        return [filled(one, limits) for one in found], [field_bar(fields[0], x=1.01, limits=limits)]
 
     def _fit_range(self, rows: Rows) -> Range | None:
         """Return the range of fits over all runs and epochs, so that their axis stays put."""
@@ -223,12 +216,3 @@ def _make_room(layout: dict[str, Any]) -> None:
     layout["margin"] = margin | {"r": margin["r"] - 12 + _BAR_PX}
     if "width" in layout:
         layout["width"] += _BAR_PX
-
-
-def _axes(values: LatentValues) -> Axes:
-    axes: Axes = values.axes
-    return ("tour", values.turn, TOUR) if axes == ("tour",) else axes
-
-
-def _rows(values: LatentValues) -> Rows:
-    return values.split, not values.all_rows  # type: ignore[return-value]

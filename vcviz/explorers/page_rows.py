@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vcviz.explorers.panel_data import Rows, Source
-from vcviz.explorers.samples import Samples
 from vcviz.figures.colouring import SCALE, Colouring, colouring_of
 from vcviz.figures.theme import NEUTRAL
 from vcviz.metrics.row_values import RowValues, row_values
@@ -63,7 +62,7 @@ def with_rows(
     tables = {}
     for split, found in drawn.items():
         rows = np.unique(np.concatenate(found))
-        table = _table(sources, (split, probe), rows, offered)  # type: ignore[arg-type]
+        table = _table(sources, (split, probe), rows, offered)
         if len(rows) and table is not None:
             tables[split] = table
     if tables:
@@ -135,8 +134,7 @@ def _table(
     sources: Sequence[Source], rows: Rows, numbers: NDArray[np.int64], offered: Sequence[str]
 ) -> Table | None:
     """Return what is known of some rows of a split; None if runs differ in them."""
-    last = [source.latents(rows, source.epochs[-1] if source.epochs else None)
-            for source in sources]  # fmt: skip
+    last = [source.last(rows) for source in sources]
     places = [_places(lat.index, numbers) for lat, _ in last]
     labels = np.full(len(numbers), -1)
     for (lat, _), place in zip(last, places, strict=True):
@@ -162,7 +160,7 @@ def _table(
         if any(found is None for found in values):
             continue
         table["values"].append(_told(name, *zip(*values, strict=True)))
-    split = Samples(sources[0].run).split(rows[0])
+    split = sources[0].samples.split(rows[0])
     return table | ({} if split is None or numbers.max() >= len(split) else _inputs(split, numbers))
 
 
@@ -175,8 +173,8 @@ def _places(index: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.
 
 def _values(source: Source, rows: Rows, name: str, place: NDArray[np.int64]) -> Any:
     """Return the values that make the scale, and those of the rows at `place`; None: too slow."""
-    lat, prior = source.latents(rows, source.epochs[-1] if source.epochs else None)
-    train = source.latents(("train", False), None)[0] if source.epochs else None
+    lat, prior = source.last(rows)
+    train = source.train
     if name in _DISTANCES and train is not None and train.z.size > _FEW_NUMBERS:
         return None
     if len(lat) <= _ALL:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
 from vcviz.base.titles import run_titles
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.samples import Samples
+from vcviz.explorers.subject import Subject
 from vcviz.figures.classes import (
     MANY,
     Chosen,
@@ -25,10 +28,11 @@ from vcviz.geometry.grand_tour import grand_tour, tour_ranges
 from vcviz.metrics.fit import moment_kl
 from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import LatentPrior, LatentSet, Projection
+from vcviz.runs import Run
 
 #: ("test", True) = the probe rows of the test split that were kept at every epoch,
 #: ("test", False) = all its rows, of the trained model
-Rows = tuple[Literal["train", "test"], bool]
+Rows = tuple[str, bool]
 #: ("pair", 0, 1), ("pca",), ("lda",), ("umap",) or ("tour", frame, of how many)
 Axes = tuple[Any, ...]
 
@@ -41,24 +45,6 @@ _LAW = {
 }
 
 
-class PairSource:
-    """Latents with their law, made to look like a run that kept no epochs."""
-
-    def __init__(self, lat: LatentSet, prior: LatentPrior | None) -> None:
-        self.name, self.class_names = lat.name, lat.class_names
-        self.epochs: list[int] = []
-        self.anticipates = "stated" if prior is not None else None
-        self._lat, self._prior = lat, prior
-
-    def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
-        """Return the latents."""
-        return self._lat
-
-    def prior(self, epoch: int | None = None) -> LatentPrior | None:
-        """Return the law."""
-        return self._prior
-
-
 class Source:
     """Panels of one run at any epoch, on axes that stay put.
 
@@ -66,51 +52,65 @@ class Source:
     the same at every epoch; ranges show the latents of all epochs.
     """
 
-    def __init__(self, run: Any, title: str) -> None:
+    def __init__(self, run: Run | Subject, title: str) -> None:
         self.run, self.title = run, title
         self.class_names: tuple[str, ...] = tuple(run.class_names)
         self.epochs: list[int] = list(run.epochs)
-        # One cache per source: an explorer that is dropped takes them along.
-        self.latents = cache(self._latents)
-        self.projection = cache(self._projection)
-        self.tour = cache(self._tour)
-        self.ranges = cache(self._ranges)
-        self.fit = cache(self._fit)
-        self.fit_varying = cache(self._fit_varying)
-        self.fit_bias = cache(self._fit_bias)
-        self.rules = cache(self._rules)
-        self.panel = cache(self._panel)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """What stands behind the rows."""
+        return Samples(self.run)
 
     @property
     def latent_dim(self) -> int:
         """D of the run's latents."""
-        return self.latents(("test", False), None)[0].latent_dim
+        return self.trained("test")[0].latent_dim
 
-    def kept(self, epoch: int | None) -> int | None:
-        """Return the last epoch with kept latents that is not after `epoch`."""
-        if epoch is None or not self.epochs:
+    @property
+    def train(self) -> LatentSet | None:
+        """The trained model's latents of training rows; None of what is no run."""
+        return self.trained("train")[0] if self.epochs else None
+
+    def trained(self, split: str) -> tuple[LatentSet, LatentPrior | None]:
+        """Return latents and law of the trained model, of all rows."""
+        return self.latents((split, False), None)
+
+    def last(self, rows: Rows) -> tuple[LatentSet, LatentPrior | None]:
+        """Return latents and law of these rows at the last epoch."""
+        return self.latents(rows, self.epochs[-1] if self.epochs else None)
+
+    def kept(self, rows: Rows, epoch: int | None) -> int | None:
+        """Return the last epoch with kept latents that is not after `epoch`.
+
+        None for the trained model, of which alone there are all rows.
+        """
+        if epoch is None or not rows[1] or not self.epochs:
             return None
         return max((e for e in self.epochs if e <= epoch), default=self.epochs[0])
 
-    def _latents(self, rows: Rows, epoch: int | None) -> tuple[LatentSet, LatentPrior | None]:
-        """Return latents and law; `epoch` is ignored where all rows are asked for."""
-        split, probe = rows
-        at = self.kept(epoch) if probe else None
-        return self.run.latents(split, at), self.run.prior(at)
+    @cached_method()
+    def latents(self, rows: Rows, epoch: int | None) -> tuple[LatentSet, LatentPrior | None]:
+        """Return latents and law of some rows at an epoch."""
+        at = self.kept(rows, epoch)
+        return self.run.latents(rows[0], at), self.run.prior(at)
 
-    def _projection(self, axes: Axes, split: str) -> Projection:
+    @cached_method()
+    def projection(self, axes: Axes, split: str) -> Projection:
         """Return the map to the plane, the same at every epoch."""
         if axes[0] == "tour":
             return self.tour(split, axes[2])[axes[1]]
-        lat, prior = self.latents((split, False), None)
+        lat, prior = self.trained(split)
         return projected(lat, prior, axes)
 
-    def _tour(self, split: str, frames: int) -> list[Projection]:
+    @cached_method()
+    def tour(self, split: str, frames: int) -> list[Projection]:
         """Return the planes of a grand tour through the trained model's latents."""
-        lat, prior = self.latents((split, False), None)
+        lat, prior = self.trained(split)
         return grand_tour(lat, frames, prior=prior)
 
-    def _ranges(self, axes: Axes, rows: Rows) -> tuple[Range, Range]:
+    @cached_method()
+    def ranges(self, axes: Axes, rows: Rows) -> tuple[Range, Range]:
         """Return axis ranges that show the latents of every epoch and the final law."""
         split, probe = rows
         if axes[0] == "tour":  # the same axes all the way around
@@ -122,12 +122,14 @@ class Source:
         prior = self.latents(rows, epochs[-1])[1]
         return latent_ranges(points, prior, projection)
 
-    def _fit(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
+    @cached_method()
+    def fit(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
         """Return (C,) moment KL in nats, or None without a law."""
         lat, prior = self.latents(rows, epoch)
         return None if prior is None else moment_kl(lat, prior)
 
-    def _fit_varying(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
+    @cached_method()
+    def fit_varying(self, rows: Rows, epoch: int | None) -> NDArray[np.float64] | None:
         """Return the fit of each class in the dimensions in which it varies."""
         fit = self.fit(rows, epoch)
         lat, prior = self.latents(rows, epoch)
@@ -135,26 +137,27 @@ class Source:
             return fit
         return moment_kl(lat, prior, varying=True)
 
-    def _fit_bias(self, rows: Rows) -> NDArray[np.float64]:
+    @cached_method()
+    def fit_bias(self, rows: Rows) -> NDArray[np.float64]:
         """Return (C,) what the fit is on average for as many latents that follow the law."""
         lat, prior = self.latents(rows, None)
         return np.full(lat.n_classes, np.nan) if prior is None else kl_bias(lat, prior)
 
-    def _rules(self, split: str = "test") -> list[Chosen]:
+    @cached_method()
+    def rules(self, split: str) -> list[Chosen]:
         """Return the choices of classes on offer, the first of which is the default.
 
         Of few classes all of them; of many those that some rule picks from the trained model.
         """
-        rows: Rows = ("train" if split == "train" else "test", False)
-        lat, prior = self.latents(rows, None)
-        first = chosen_classes(
-            lat, prior, self.fit(rows, None) if len(lat.class_names) > MANY else None
-        )
+        lat, prior = self.trained(split)
+        kl = self.fit((split, False), None) if len(lat.class_names) > MANY else None
+        first = chosen_classes(lat, prior, kl)
         others = [found for found in (most_confused(lat), most_frequent(lat))
                   if found.rule != first.rule]  # fmt: skip
         return [first, *others]
 
-    def _panel(self, axes: Axes, rows: Rows, epoch: int | None) -> LatentPanel:
+    @cached_method()
+    def panel(self, axes: Axes, rows: Rows, epoch: int | None) -> LatentPanel:
         """Return what one panel shows."""
         lat, prior = self.latents(rows, epoch)
         return LatentPanel(
@@ -162,18 +165,17 @@ class Source:
             prior,
             self.projection(axes, rows[0]),
             title=self.title,
-            subtitle=_LAW.get(getattr(self.run, "anticipates", None)),
+            subtitle=_LAW[self.run.anticipates],
             ranges=self.ranges(axes, rows),
             fit=self.fit(rows, epoch),
             fit_varying=self.fit_varying(rows, epoch),
-            train=self.latents(("train", False), None)[0] if self.epochs else None,
+            train=self.train,
         )
 
     def values(self, rows: Rows, name: str) -> RowValues:
         """Return what the trained model's rows are coloured by, which sets the scale of colours."""
-        lat, prior = self.latents(rows, self.epochs[-1] if self.epochs else None)
-        train = self.latents(("train", False), None)[0] if self.epochs else None
-        return row_values(lat, name, prior=prior, train=train)
+        lat, prior = self.last(rows)
+        return row_values(lat, name, prior=prior, train=self.train)
 
 
 def projected(lat: LatentSet, prior: LatentPrior | None, axes: Axes) -> Projection:
@@ -208,13 +210,14 @@ def _is_pair(item: Any) -> bool:
     )
 
 
-def _as_run(item: Any) -> Any:
-    if isinstance(item, LatentSet):
-        return PairSource(item, None)
-    if _is_pair(item):
-        return PairSource(*item)
-    if all(hasattr(item, name) for name in ("latents", "prior", "epochs", "class_names")):
+def _as_run(item: Any) -> Run | Subject:
+    if isinstance(item, (Run, Subject)):
         return item
+    if isinstance(item, LatentSet):
+        item = item, None
+    if _is_pair(item):
+        lat, prior = item
+        return Subject(lat, prior, None if prior is None else "stated")
     raise InputError(
         f"an explorer takes runs or (LatentSet, LatentPrior) pairs, got {type(item).__name__}"
     )

@@ -24,7 +24,6 @@ from vcviz.headless.access import access_script, access_style
 Kind = Literal["click", "hover", "unhover", "drag", "select", "viewport", "resize"]
 #: what is told of a point
 _OF_POINTS = ("click", "hover", "drag")
-Plain = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 class _Shown(NamedTuple):
@@ -83,7 +82,9 @@ class Plot(anywidget.AnyWidget):
     _css = access_style() + (_ASSETS / "handles.css").read_text(encoding="utf-8")
     _library = traitlets.Instance(_Library).tag(sync=True, **ipw.widget_serialization)
     _channel = traitlets.Instance(ipw.Widget).tag(sync=True, **ipw.widget_serialization)
-    _figure = traitlets.Dict().tag(sync=True, to_json=lambda _value, plot: plot._packed())
+    _figure = traitlets.Dict().tag(
+        sync=True, to_json=lambda _, plot: _packed(plot._shown._asdict())
+    )
     _listened = traitlets.List(traitlets.Unicode()).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
 
@@ -219,7 +220,7 @@ class Plot(anywidget.AnyWidget):
         with DRAWING:
             if content.get("version") != self._shown.version:
                 arrays: list[bytes] = []
-                self.send(_packed({"whole": self._whole()}, arrays), arrays)
+                self.send(_packed({"whole": self._shown._asdict()}, arrays), arrays)
 
     def _as_figure(self) -> go.Figure:
         with DRAWING:
@@ -229,12 +230,6 @@ class Plot(anywidget.AnyWidget):
                 figure = go.Figure([dict(trace) for trace in shown.data], dict(shown.layout))
                 made = self._objects = shown, figure
             return made[1]
-
-    def _whole(self) -> dict[str, Any]:
-        return self._shown._asdict()
-
-    def _packed(self) -> Any:
-        return _packed(self._whole())
 
 
 def _kind(trace: Mapping[str, Any]) -> str:
@@ -253,7 +248,7 @@ def _packed(value: Any, arrays: list[bytes] | None = None) -> Any:
         return {key: _packed(part, arrays) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_packed(part, arrays) for part in value]
-    if hasattr(value, "to_plotly_json"):
+    if isinstance(value, go.layout.Template):
         return _packed(value.to_plotly_json(), arrays)
     return value
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import ipywidgets as ipw
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
 from vcviz.base.titles import run_titles
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import PLAIN, dropdown, reset_button, row_of
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.controls import Control, choice, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.grid import beside, room_beneath
@@ -22,6 +20,7 @@ from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.metrics.posthoc.revision import LAWS, fitted_to
 from vcviz.records import LatentSet, ReliabilityCurve
+from vcviz.runs import Run
 
 _GAP_PX = 120
 #: numbers of bins along the slider
@@ -69,44 +68,37 @@ class PosthocExplorer(Explorer):
         theme: style.Theme = "auto",
     ) -> None:
         self._runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
-        if not self._runs or not all(hasattr(r, "latents") for r in self._runs):
+        if not self._runs or not all(isinstance(run, Run) for run in self._runs):
             raise InputError("PosthocExplorer takes a run, or several; see vcviz.load_run")
         self._titles = run_titles(self._runs)
         self._theme, self._resamples = theme, resamples
-        self._revised, self._scores = cache(self._new_revised), cache(self._new_scores)
-        self._curve = cache(self._new_curve)
-        controls: dict[str, ipw.Widget] = {}
-        if len(self._runs) > 1:
-            options = [(title, i) for i, title in enumerate(self._titles)]
-            controls["run"] = dropdown("Run", options)
+        titles = [(title, i) for i, title in enumerate(self._titles)]
         methods = [(label, name) for name, label in REVISIONS.items() if name != "none"]
-        controls["method"] = dropdown("Method", methods)
         check_choice("post-hoc method", method, [name for _, name in methods])
-        controls["method"].value = method
         rows = [("training rows", "train")]
-        if all(self._held_out(i) for i in range(len(self._runs))):
+        if all(run.config.validation for run in self._runs):
             rows.append(("held-out rows", "validation"))
-            controls["laws"] = dropdown("Laws of", rows)
         check_choice("laws", laws, [name for _, name in rows])
-        if "laws" in controls:
-            controls["laws"].value = laws
-        controls["bins"] = ipw.SelectionSlider(
-            options=_BINS, value=15, description="Number of bins", style=PLAIN,
-            layout=ipw.Layout(width="340px"),
-        )  # fmt: skip
-        boxes = row_of([*controls.values(), reset_button(self.reset)])
-        super().__init__(Bound(self._draw, controls, "bins", boxes))
+        super().__init__(
+            self._draw,
+            [
+                choice("run", "Run", titles),
+                choice("method", "Method", methods, value=method),
+                choice("laws", "Laws of", rows, value=laws),
+                Control("bins", steps("Number of bins", _BINS, 15, width="340px")),
+            ],
+            slider="bins",
+        )
 
     def figure(self, *, frames: int = 4) -> go.Figure:
         """Return one static figure with a list of methods and a slider of bin numbers."""
         return self.bound.figure(menus=("method",), frames=frames)
 
-    def _draw(self, **values: Any) -> dict[str, Any]:
-        i, method, laws = values.get("run", 0), values["method"], values.get("laws", "train")
-        curves = [self._curve(i, name, laws, values["bins"]) for name in ("none", method)]
+    def _draw(self, *, run: int, method: str, laws: str, bins: int) -> dict[str, Any]:
+        curves = [self._curve(run, name, laws, bins) for name in ("none", method)]
         top = reliability_spec(curves, columns=2)
         layout = top["layout"]
-        scores = self._scores(i, laws)
+        scores = self._scores(run, laws)
         strip = ROW_PX * len(scores) + 20
         total = room_beneath(layout, _GAP_PX + strip)
         row = beside((0.0, strip / total), 3, gap_x=0.05, first=80, row=9)
@@ -114,36 +106,32 @@ class PosthocExplorer(Explorer):
         layout["annotations"] = [*layout["annotations"], *notes]
         return style.themed({"data": [*top["data"], *data], "layout": layout | axes}, self._theme)
 
-    def _latents(self, i: int, split: str) -> LatentSet:
-        return self._runs[i].latents(split)
+    @cached_method()
+    def _revised(self, i: int, method: str, laws: str) -> LatentSet:
+        """Return what a method makes of the test rows; a map is fitted once, whatever `laws` is."""
+        if method not in LAWS and laws != "train":
+            return self._revised(i, method, "train")
+        run = self._runs[i]
+        validation = run.latents("validation") if run.config.validation else None
+        return revised(run.latents(), method, validation=validation, train=run.latents(laws))
 
-    def _held_out(self, i: int) -> bool:
-        return getattr(getattr(self._runs[i], "config", None), "validation", 0) > 0
-
-    def _new_revised(self, i: int, method: str, laws: str) -> LatentSet:
-        validation = self._latents(i, "validation") if self._held_out(i) else None
-        test, fitted = self._latents(i, "test"), self._latents(i, laws)
-        return revised(test, method, validation=validation, train=fitted)
-
-    def _new_scores(self, i: int, laws: str) -> list[PosthocScores]:
-        before, name = self._latents(i, "test"), self._titles[i]
+    @cached_method()
+    def _scores(self, i: int, laws: str) -> list[PosthocScores]:
+        run = self._runs[i]
         return [
             posthoc_scores(
-                before,
-                self._made(i, m, laws),
-                m,
+                run.latents(),
+                self._revised(i, method, laws),
+                method,
                 resamples=self._resamples,
-                name=name,
-                fitted_to=fitted_to(m, laws, held_out=self._held_out(i)),
+                name=self._titles[i],
+                fitted_to=fitted_to(method, laws, held_out=run.config.validation > 0),
             )
-            for m in REVISIONS
+            for method in REVISIONS
         ]
 
-    def _made(self, i: int, method: str, laws: str) -> LatentSet:
-        """Return what a method makes of the test rows; a map is fitted once, whatever `laws` is."""
-        return self._revised(i, method, laws if method in LAWS else "train")
-
-    def _new_curve(self, i: int, method: str, laws: str, bins: int) -> ReliabilityCurve:
-        lat = self._made(i, method, laws)
+    @cached_method()
+    def _curve(self, i: int, method: str, laws: str, bins: int) -> ReliabilityCurve:
+        lat = self._revised(i, method, laws)
         name = f"{self._titles[i]}, {REVISIONS[method]}"
         return reliability_curve(lat, n_bins=bins, resamples=self._resamples, name=name)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
+from vcviz.explorers.caching import cached_method
+from vcviz.explorers.subject import Subject
 from vcviz.figures.pictures import data_uri, rgba
 from vcviz.records import Split
+from vcviz.runs import Run
 
 _FEATURES = 12  # numbers of a table's row that are told
 _LONGEST = 600  # characters of a text
@@ -35,12 +37,11 @@ class Samples:
 
     Parameters
     ----------
-    run : has ``split(name)``; one whose data are gone, or that never had any, has no samples
+    run : one whose data are gone, or that never had any, has no samples
     """
 
-    def __init__(self, run: Any) -> None:
+    def __init__(self, run: Run | Subject) -> None:
         self._run = run
-        self.split = cache(self._load)
 
     def __call__(self, split: str, row: int) -> Sample | None:
         """Return what stands behind a row of "train" or "test", or None if nobody knows."""
@@ -74,15 +75,13 @@ class Samples:
         mean = known.x[some].mean(0, dtype=np.float64).astype(np.float32) / largest
         return data_uri(rgba(np.clip(mean, 0, 1)[None])[0][:-1, :-1])
 
-    def _load(self, split: str) -> Split | None:
-        load = getattr(self._run, "split", None)
-        if load is None:
-            return None
+    @cached_method()
+    def split(self, name: str) -> Split | None:
+        """Return a split of the run, or None if nobody knows it."""
         try:
-            found: Split | None = load(split)
+            return self._run.split(name)
         except (InputError, OSError):
             return None  # latents are worth a look without their inputs, too
-        return found
 
 
 def sample_of(split: Split, row: int) -> Sample:

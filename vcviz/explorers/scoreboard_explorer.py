@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import ipywidgets as ipw
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, expect
-from vcviz.explorers.bind import Bound
-from vcviz.explorers.controls import dropdown, reset_button, row_of
+from vcviz.explorers.controls import Control, dropdown
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style
 from vcviz.figures.scoreboard import scores_spec
@@ -62,12 +60,14 @@ class ScoreboardExplorer(Explorer):
         if not self._groups:
             raise InputError("this scoreboard has no numbers yet; run it: vcviz scoreboard")
         tasks = [(style.escape(text, 60), task) for task, text in board.tasks.items()]
-        controls: dict[str, ipw.Widget] = {
-            "task": dropdown("Task", tasks),
-            "numbers": dropdown("Numbers", [(name, name) for name in self._groups]),
-        }
-        panel = row_of([*controls.values(), reset_button(self.reset)])
-        super().__init__(Bound(self._draw, controls, panel=panel))
+        numbers = [(name, name) for name in self._groups]
+        super().__init__(
+            self._draw,
+            [
+                Control("task", dropdown("Task", tasks)),
+                Control("numbers", dropdown("Numbers", numbers)),
+            ],
+        )
 
     def figure(self) -> go.Figure:
         """Return the numbers that are shown now as one static figure with a list of tasks."""

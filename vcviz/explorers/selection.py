@@ -79,37 +79,6 @@ class Selection(traitlets.HasTraits):
         return _checked(proposal["value"])
 
 
-def link(*explorers: Any) -> None:
-    """Link explorers: rows chosen in one are shown in all.
-
-    Parameters
-    ----------
-    explorers : two or more with the attribute ``chosen``, of the same data; what is chosen in the
-        first stays chosen
-
-    Raises
-    ------
-    InputError
-        If fewer than two are given, or one cannot choose rows.
-
-    Examples
-    --------
-    >>> lat = vcviz.train("mixture", epochs=3, progress=False).latents()
-    >>> latents, calibration = vcviz.LatentExplorer((lat, None)), vcviz.CalibrationExplorer(lat)
-    >>> vcviz.link(latents, calibration)
-    >>> latents.chosen.choose([3, 5, 8])  # as a lasso in the figure does
-    >>> len(calibration.selection)
-    3
-    """
-    if len(explorers) < 2:
-        raise InputError(f"link takes at least two explorers, got {len(explorers)}")
-    for explorer in explorers:
-        if not isinstance(getattr(explorer, "chosen", None), Selection):
-            raise InputError(f"{type(explorer).__name__} has no rows to choose, so nothing to link")
-    for explorer in explorers[1:]:
-        explorer.share(explorers[0].chosen)
-
-
 def _checked(rows: ArrayLike) -> NDArray[np.int64]:
     found = np.asarray(rows)
     if found.size == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vcviz.explorers.backdrops import Backdrop, Backdrops, kinds_beneath, limits_of
-from vcviz.explorers.panel_data import Axes, Rows, Source
+from vcviz.explorers.backdrops import Backdrop, Backdrops, fields_of, kinds_beneath, limits_of
+from vcviz.explorers.panel_data import Axes, Rows
 from vcviz.figures.fields import field_bar, field_trace
 
 Trace = dict[str, Any]
@@ -19,11 +19,7 @@ _CLEAR = (
 
 
 def still_backdrops(
-    parts: Sequence[tuple[Source, Backdrops]],
-    axes: Axes,
-    rows: Rows,
-    epoch: int | None,
-    score: str,
+    parts: Sequence[Backdrops], axes: Axes, rows: Rows, epoch: int | None, score: str
 ) -> tuple[list[Backdrop], list[Trace]]:
     """Return the backdrops of each panel, all kinds in one, and the bars of their colours.
 
@@ -32,21 +28,25 @@ def still_backdrops(
 
     Parameters
     ----------
-    parts : the panels' runs and their backdrops
+    parts : the backdrops of the panels' runs
     axes, rows, epoch : what the panels show
     score : name of the score "ood" draws
     """
     under: list[list[Trace]] = [[] for _ in parts]
     over: list[list[Trace]] = [[] for _ in parts]
     bars: list[Trace] = []
-    for kind in kinds_beneath([b for _, b in parts], rows[0]):
-        last = _fields(kind, parts, axes, rows, None, score)
-        known = [one.field for one in last if one.field is not None]
+    for kind in kinds_beneath(parts, rows[0]):
+        # The trained models' fields say what the colours mean at every epoch.
+        last = (part.source.epochs[-1] if rows[1] else None for part in parts)
+        known = fields_of(
+            part.beneath(kind, axes, rows, at, score) for part, at in zip(parts, last, strict=True)
+        )
         limits = limits_of(known) if known else None
         bars += [_marked(field_bar(known[0], limits=limits), kind)] if known else []
-        now = _fields(kind, parts, axes, rows, epoch, score)
-        for i, (one, (source, _)) in enumerate(zip(now, parts, strict=True)):
-            (x0, x1), (y0, y1) = source.ranges(axes, rows)
+        for i, part in enumerate(parts):
+            at = part.source.kept(rows, epoch)
+            one = part.beneath(kind, axes, rows, at, score)
+            (x0, x1), (y0, y1) = part.source.ranges(axes, rows)
             found = one.under if one.field is None else (field_trace(one.field, limits),)
             clear = {
                 "type": "image", "source": _CLEAR, "x0": x0, "dx": x1 - x0, "y0": y0, "dy": y1 - y0,
@@ -65,27 +65,6 @@ def still_backdrops(
             over[i].append(_marked(told, kind))
     made = [Backdrop(tuple(a), tuple(b)) for a, b in zip(under, over, strict=True)]
     return made, bars
-
-
-def _fields(
-    kind: str,
-    parts: Sequence[tuple[Source, Backdrops]],
-    axes: Axes,
-    rows: Rows,
-    epoch: int | None,
-    score: str,
-) -> list[Backdrop]:
-    """Return the backdrop of one kind in each panel; of the last epoch for None."""
-    found = []
-    for source, backdrops in parts:
-        at = source.kept(source.epochs[-1] if epoch is None else epoch) if rows[1] else None
-        if kind == "regions":
-            found.append(backdrops.regions(axes, rows, at))
-        elif kind == "log_ratio":
-            found.append(backdrops.ratio(axes, rows, at))
-        else:
-            found.append(backdrops.scored(axes, rows, at, score, None))
-    return found
 
 
 def _marked(trace: Trace, kind: str) -> Trace:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,27 +27,6 @@ _NO_INPUTS = (
 )
 
 
-@dataclass(frozen=True)
-class Own:
-    """What a user says of a model in place of what is found in it.
-
-    Attributes
-    ----------
-    layer : name of the module whose input is the latent
-    weight, bias : of the affine map that makes the scores
-    class_names, name : shown in legends and titles
-    ids, table : of the rows, in the order of the data
-    """
-
-    layer: str | None = None
-    weight: Any = None
-    bias: Any = None
-    class_names: Any = None
-    name: str | None = None
-    ids: Any = None
-    table: Any = None
-
-
 class Subject:
     """A classifier that is explored, made to look like a run that kept no epochs.
 
@@ -56,45 +35,50 @@ class Subject:
     name, class_names : shown in titles and legends
     anticipates : "stated", "implied" or None, as of a `Run`
     can_attack : whether `attack` can be called
-    why_not : why not, a sentence; "" if it can
     can_corrupt : the kind of rows that `split` gives, or "" if there are none to corrupt
     has_latents : whether there are latents to draw; else those of `latents` are log-probabilities
     told : what the scores are, if no affine map of the latents makes them; else ""
+    rows : what `attack` attacks, or why it cannot
     layer : name of the module whose input is the latent, None for what is found
     head : the affine map that makes the scores as a module; None if it is the model's own head,
         or there is none
-    model : called, returns the classifier; only there if there is one
     """
 
     def __init__(
         self,
         lat: LatentSet,
         prior: LatentPrior | None,
-        anticipates: str | None,
+        anticipates: Literal["stated", "implied"] | None,
         *,
         model: nn.Module | None = None,
-        rows: Split | None = None,
+        rows: Split | str = _NO_MODEL,
         data: Split | None = None,
         layer: str | None = None,
         head: nn.Module | None = None,
-        why_not: str = "",
         told: str = "",
         has_latents: bool = True,
     ) -> None:
         self.name, self.class_names = lat.name, lat.class_names
         self.epochs: list[int] = []
         self.anticipates = anticipates
-        self.can_attack = rows is not None and not why_not
-        self.why_not = why_not or ("" if rows is not None else _NO_INPUTS)
+        self.can_attack = isinstance(rows, Split)
         self.has_latents, self.told = has_latents, told
         self._lat, self._law = lat, prior
         self.can_corrupt: str = "" if data is None else data.kind
         self.layer, self.head = layer, head
-        self._model, self._rows, self._data = model, rows, data
-        if model is not None:
-            self.model = lambda: model
-        elif not why_not:
-            self.why_not = _NO_MODEL
+        self.rows = rows
+        self._model, self._data = model, data
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model; not of arrays."""
+        return self._model is not None
+
+    def model(self) -> nn.Module:
+        """Return the classifier."""
+        if self._model is None:
+            raise InputError(f"{self.name!r} are arrays, without the model they are from")
+        return self._model
 
     def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
         """Return the latents, whatever is asked for."""
@@ -123,10 +107,10 @@ class Subject:
         return robustness_curve(model, split, **own | options)
 
     def _attacked(self, rows: int | ArrayLike) -> tuple[nn.Module, Split, NDArray[np.int64]]:
-        if self._model is None or self._rows is None:
-            raise InputError("there is no model to attack, or its inputs have no gradients")
-        chosen = as_rows(rows, len(self._rows))
-        return self._model, self._rows.take(chosen), chosen
+        if isinstance(self.rows, str):
+            raise InputError(self.rows)
+        chosen = as_rows(rows, len(self.rows))
+        return self.model(), self.rows.take(chosen), chosen
 
     def split(self, name: str = "test") -> Split:
         """Return the inputs that the latents are of, whatever is asked for; of a loader the first.
@@ -138,27 +122,45 @@ class Subject:
         return self._data
 
 
-def subject_of(model: Any, data: Any, own: Own, n: int) -> Subject:
-    """Return what is explored of a model and its data; `n` rows of them can be attacked."""
+def subject_of(
+    model: Any,
+    data: Any,
+    *,
+    layer: str | None,
+    weight: Any,
+    bias: Any,
+    class_names: Any,
+    name: str | None,
+    ids: Any,
+    table: Any,
+    n: int,
+) -> Subject:
+    """Return what is explored of a model and its data; `n` rows of them can be attacked.
+
+    The other parameters are what a user says in place of what is found, as in `vcviz.explore`.
+    """
     from vcviz.latents import prior_of
     from vcviz.latents.extraction import read_pass
     from vcviz.latents.modules import as_module
 
     if not isinstance(data, (Split, list, tuple)) and isinstance(data, Iterator):
         raise InputError("data is an iterator, which can be read once; pass the loader or arrays")
-    name = own.name or type(model).__name__
+    name = name or type(model).__name__
     model = as_module(model)
     found = read_pass(
-        model, data, layer=own.layer, name=name, ids=own.ids, table=own.table, strict=False,
+        model, data, layer=layer, name=name, ids=ids, table=table, strict=False,
         keep=max(n, CORRUPTED_ROWS),
     )  # fmt: skip
     lat = found.latents
-    if own.class_names is not None:
-        lat = replace(lat, class_names=own.class_names)
+    if class_names is not None:
+        lat = replace(lat, class_names=class_names)
     law, told, head = prior_of(model), found.told, found.layer
-    anticipates: str | None = "stated"
-    if law is None or own.weight is not None:
-        law, told, head = _implied(model, lat, found, own)
+    anticipates: Literal["stated", "implied"] | None = "stated"
+    if weight is not None:
+        law, told, head = _of_weights(lat, found, weight, bias)
+        anticipates = None if law is None else "implied"
+    elif law is None:
+        law, told, head = _of_layer(model, lat, found, layer)
         anticipates = None if law is None else "implied"
     if told:
         warnings.warn(
@@ -167,7 +169,10 @@ def subject_of(model: Any, data: Any, own: Own, n: int) -> Subject:
             stacklevel=3,
         )
     whole = _inputs(data, lat, found.inputs)
-    rows = None if whole is None or not n else whole.take(np.arange(min(n, len(whole))))
+    rows: Split | str = _NO_INPUTS
+    if whole is not None and n:
+        some = whole.take(np.arange(min(n, len(whole))))
+        rows = _no_gradient(model, some, layer) or some
     return Subject(
         lat,
         law,
@@ -175,29 +180,34 @@ def subject_of(model: Any, data: Any, own: Own, n: int) -> Subject:
         model=model,
         rows=rows,
         data=whole,
-        layer=own.layer,
+        layer=layer,
         head=head,
-        why_not=_no_gradient(model, rows, own.layer) if rows is not None else "",
         told=told,
         has_latents=found.has_latents,
     )
 
 
-def _implied(
-    model: Any, lat: LatentSet, found: Any, own: Own
-) -> tuple[LatentPrior | None, str, Any]:
-    """Return the law that the affine map to the scores implies, why there is none, and the map."""
+#: a law, else why there is none, and the affine map that implies it as a module
+Implied = tuple[LatentPrior | None, str, Any]
+
+
+def _of_weights(lat: LatentSet, found: Any, weight: Any, bias: Any) -> Implied:
+    """Return the law that the user's own weights imply, if they make the scores."""
+    if not found.has_latents:
+        return None, found.told, None
+    if told := makes_scores(weight, bias, lat):
+        return None, told, None
+    return implied_prior(weight, bias, lat, verify=False), "", _layer(weight, bias)
+
+
+def _of_layer(model: Any, lat: LatentSet, found: Any, name: str | None) -> Implied:
+    """Return the law that the map which was found in the model implies."""
     from vcviz.latents.modules import is_ours, unwrapped
 
     inner: Any = unwrapped(model)
-    if own.weight is not None:
-        if found.has_latents and not (told := makes_scores(own.weight, own.bias, lat)):
-            return implied_prior(own.weight, own.bias, lat, verify=False), "", _layer(own)
-        return None, told if found.has_latents else found.told, None
+    layer = found.layer
     if is_ours(inner):
-        layer = inner.head.linear_layer() if own.layer is None else None
-    else:
-        layer = found.layer
+        layer = inner.head.linear_layer() if name is None else None
     if layer is None:
         return None, found.told, None
     weight, bias = (
@@ -206,21 +216,19 @@ def _implied(
     return implied_prior(weight, bias, lat, verify=False), "", layer  # type: ignore[arg-type]
 
 
-def _layer(own: Own) -> Any:
+def _layer(given_weight: Any, given_bias: Any) -> nn.Module:
+    """Return an affine map as a module."""
     import torch
 
     from vcviz.records import as_float
 
-    weight = torch.from_numpy(as_float("weight", own.weight, 2).copy())
+    weight = as_float("weight", given_weight, 2)
     n_classes, dim = weight.shape
+    bias = np.zeros(n_classes) if given_bias is None else as_float("bias", given_bias, 1)
     layer = torch.nn.Linear(dim, n_classes, device="meta").to_empty(device="cpu").float()
     with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.copy_(
-            torch.zeros(len(weight), device="cpu")
-            if own.bias is None
-            else torch.from_numpy(as_float("bias", own.bias, 1).copy())
-        )
+        layer.weight.copy_(torch.from_numpy(weight.copy()))
+        layer.bias.copy_(torch.from_numpy(bias.copy()))
     return layer
 
 
@@ -275,11 +283,3 @@ def normalised(values: NDArray[Any]) -> NDArray[Any]:
     for rows in row_blocks(*values.shape):
         out[rows] = values[rows] - totals[rows]
     return out
-
-
-def usual_radius(subject: Subject) -> float:
-    """Return a first radius: 0.1 of the range of images, a tenth of the spread of tables."""
-    rows = subject._rows
-    if rows is None or rows.kind == "image":
-        return 0.1
-    return float(np.round(max(0.1 * np.std(rows.x), 0.01), 2))

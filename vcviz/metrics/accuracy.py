@@ -11,8 +11,6 @@ from vcviz.base.arguments import takes_records
 from vcviz.metrics.intervals import normal_quantile, wilson
 from vcviz.records import LatentSet, as_labels, as_log_probs
 
-__all__ = ["ClassAccuracy", "balanced_accuracy", "class_accuracy"]
-
 
 @dataclass(frozen=True, eq=False)
 class ClassAccuracy:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, xlogy
+from scipy.special import xlogy
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
@@ -30,15 +30,6 @@ from vcviz.metrics.intervals import (
     normal_quantile,
 )
 from vcviz.records import LatentSet, as_log_probs, as_probs
-
-__all__ = [
-    "ClassInformation",
-    "Information",
-    "class_information",
-    "mutual_information",
-    "pointwise_information",
-    "shift_prior",
-]
 
 #: rows at a time, so that no copy in float64 is of the size of all
 _BLOCK = 8192
@@ -388,7 +379,8 @@ def _moved(
         change = np.where(before > 0, np.log(after) - np.log(before), -np.inf)
         for start in range(0, len(moved), _BLOCK):
             part = log_probs[start : start + _BLOCK] + change
-            moved[start : start + _BLOCK] = part - logsumexp(part, axis=1, keepdims=True)
+            part -= np.logaddexp.reduce(part, axis=1, keepdims=True)
+            moved[start : start + _BLOCK] = part
     return moved
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, ndtr
+from scipy.special import log_softmax, ndtr, softmax
 from scipy.stats import norm
 
 from vcviz.base.arguments import takes_records
@@ -52,8 +50,8 @@ def noisy_log_probs(
     >>> np.exp(vcviz.metrics.noisy_log_probs(law)).round(1)  # softmax of the means alone: 0.7, 0.3
     array([[0.6, 0.4]])
     """
-    tau = law.temperature if temperature is None else check_number("temperature", temperature)
-    law = replace(law, temperature=tau)
+    tau = law.temperature if temperature is None else temperature
+    check_number("temperature", tau, above=0)
     step = max(1, _BLOCK // (check_count("draws", draws) * law.n_classes))
     parts = []
     for start in range(0, len(law), step):
@@ -61,7 +59,7 @@ def noisy_log_probs(
             law.take(np.arange(start, min(start + step, len(law)))), draws, seed=seed
         )
         u /= tau
-        parts.append(logsumexp(u - logsumexp(u, axis=2, keepdims=True), axis=0) - np.log(draws))
+        parts.append(np.logaddexp.reduce(log_softmax(u, axis=2), axis=0) - np.log(draws))
     return np.concatenate(parts)
 
 
@@ -179,8 +177,7 @@ def argmax_probs(law: LogitLaw) -> NDArray[np.float64]:
     shared = law.factor is not None
     alike = np.ptp(law.scale, axis=1).max() == 0 and law.scale.min() > 0
     if law.noise == "gumbel" and alike and not shared:
-        logits = law.mean / law.scale
-        return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+        return softmax(law.mean / law.scale, axis=1)
     if law.noise != "normal" or (shared and law.n_classes > 2):
         raise InputError("argmax_probs needs independent normal noise, or Gumbel of one scale")
     if law.n_classes == 2:

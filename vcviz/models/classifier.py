@@ -95,11 +95,10 @@ class Classifier(nn.Module):
         draws = 1 if posterior.scale is None else self.predict_draws
         z = self.head.place(posterior.draw(draws, generator))
         log_probs, energy = self.head.predict(z, generator=generator)
-        evidence = -energy
         if draws == 1:
-            return log_probs, -evidence
+            return log_probs, energy
         log_probs = log_probs.unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws)
-        evidence = evidence.unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws)
+        evidence = (-energy).unflatten(0, (draws, -1)).logsumexp(0) - math.log(draws)
         return log_probs, -evidence
 
     def _dtype(self) -> torch.dtype:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -95,20 +96,26 @@ class StoredState(_Part):
     scaler: Any
 
 
-def as_record(where: object, kind: type[_Part], values: Any) -> dict[str, Any]:
-    """Return values of JSON if they are a record of that kind."""
+def as_record(
+    where: object, kind: type[BaseModel], values: Any, advice: str = ADVICE
+) -> dict[str, Any]:
+    """Return values of JSON if they are a record of that kind; `advice` says what to do if not."""
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{where}: {readable(error, [])}{ADVICE}") from None
-    found: dict[str, Any] = values
-    return found
+        raise InputError(f"{where}: {readable(error, [])}{advice}") from None
+    return dict(values)
+
+
+def read_record(path: Path, kind: type[BaseModel], advice: str = ADVICE) -> dict[str, Any]:
+    """Return what a file of JSON holds if it is a record of that kind."""
+    return as_record(path, kind, json_files.read_json(path, advice=advice), advice)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """Return the numbers of a finished run."""
     with reading(path):
-        return as_record(path, StoredMetrics, json_files.read_json(path, advice=ADVICE))
+        return read_record(path, StoredMetrics)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -146,33 +153,24 @@ def read_arrays(path: Path, only: Collection[str] | None = None) -> Arrays:
         return {name: file.get_tensor(name) for name in names}
 
 
-class reading:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong while reading a file of a run into one line that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        folder = self.path.parent
-        if folder.name in (LATENTS, CHECKPOINT) and folder.is_symlink():
-            raise InputError(f"{folder} is a link; only what lies in the run's folder is read")
-        try:
-            json_files.check_plain(self.path)
-        except MissingError:
-            raise MissingError(f"{self.path} is missing{ADVICE}") from None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, InputError) or error is None:
-            return
-        if isinstance(error, FileNotFoundError):
-            raise MissingError(f"{self.path} is missing{ADVICE}") from None
-        if isinstance(error, SafetensorError | TypeError | KeyError | AttributeError):
-            # The latter for a type of number that NumPy does not have.
-            raise InputError(
-                f"{self.path} is damaged or not a safetensors file ({str(error)[:200]}){ADVICE}"
-            ) from None
-        if isinstance(error, PermissionError):
-            raise InputError(f"{self.path} may not be read: {error.strerror}") from None
+    folder = path.parent
+    if folder.name in (LATENTS, CHECKPOINT) and folder.is_symlink():
+        raise InputError(f"{folder} is a link; only what lies in the run's folder is read")
+    try:
+        json_files.check_plain(path)
+        yield
+    except FileNotFoundError:
+        raise MissingError(f"{path} is missing{ADVICE}") from None
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read: {error.strerror}") from None
+    # The last for a type of number that NumPy does not have.
+    except (SafetensorError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged or not a safetensors file ({str(error)[:200]}){ADVICE}"
+        ) from None
 
 
 def law_arrays(prior: LatentPrior, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.metrics.accuracy import ClassAccuracy, class_accuracy
 from vcviz.metrics.information import Information, mutual_information, shift_prior
 from vcviz.records import LatentSet
+from vcviz.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Level", "accuracies", "estimates", "information_table", "levels", "prior_between"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,8 @@ class Level:
     truth: float
 
 
-def levels(runs: Any) -> list[Level]:
+@takes_records
+def levels(runs: Run | Sequence[Run]) -> list[Level]:
     """Return the runs grouped by how imbalanced their training labels are, rising.
 
     Raises
@@ -47,15 +48,11 @@ def levels(runs: Any) -> list[Level]:
         If there are no runs, they differ in their classes, or a head is missing, or there twice,
         at some ratio.
     """
-    runs = list(runs) if isinstance(runs, (list, tuple)) else [runs]
-    if not runs or not all(hasattr(run, "label_frequencies") for run in runs):
-        raise InputError(
-            "no runs with label frequencies to compare; train some: vcviz.training.train_grid"
-        )
-    if len({run.class_names for run in runs}) > 1:
+    listed = one_or_several("runs", runs)
+    if len({run.class_names for run in listed}) > 1:
         raise InputError("runs side by side must have the same classes; compare them one by one")
-    groups: dict[str, list[Any]] = {}
-    for run in runs:
+    groups: dict[str, list[Run]] = {}
+    for run in listed:
         groups.setdefault(repr(sorted(run.config.dataset_options.items())), []).append(run)
     found = sorted((_level(group) for group in groups.values()), key=lambda level: level.ratio)
     for level in found[1:]:
@@ -67,7 +64,7 @@ def levels(runs: Any) -> list[Level]:
     return found
 
 
-def _level(runs: Sequence[Any]) -> Level:
+def _level(runs: Sequence[Run]) -> Level:
     heads = [run.config.head for run in runs]
     if twice := [head for head in heads if heads.count(head) > 1]:
         raise InputError(
@@ -121,7 +118,7 @@ def accuracies(level: Level, test_prior: NDArray[np.float64]) -> list[ClassAccur
     return found
 
 
-def information_table(runs: Any) -> pd.DataFrame:
+def information_table(runs: Run | Sequence[Run]) -> pd.DataFrame:
     """Return one row per imbalance ratio and estimate: information and balanced accuracy.
 
     Parameters
@@ -153,9 +150,15 @@ def information_table(runs: Any) -> pd.DataFrame:
     import pandas as pd
 
     found = levels(runs)
+    plain = {"softmax + log C": "softmax", "softmax + H(Y)": "softmax, post-hoc"}
+    balanced = [
+        {a.name: a for a in accuracies(level, prior_between(level.frequencies, 0.0))}
+        for level in found
+    ]
     rows = []
     for name, informations in estimates(found).items():
-        for level, one in zip(found, informations, strict=True):
+        for level, accuracy, one in zip(found, balanced, informations, strict=True):
+            own = accuracy[plain.get(name, name)]
             rows.append(
                 {
                     "ratio": round(level.ratio, 1),
@@ -165,16 +168,10 @@ def information_table(runs: Any) -> pd.DataFrame:
                     "to": one.interval[1],
                     "true": level.truth,
                     "off": one.estimate - level.truth,
-                    **_balanced(level, name),
+                    "balanced accuracy": own.balanced,
+                    "at least": own.balanced_interval[0],
+                    "at most": own.balanced_interval[1],
                 }
             )
     table = pd.DataFrame(rows).sort_values("ratio", kind="stable")
     return table.set_index(["ratio", "estimate"])
-
-
-def _balanced(level: Level, name: str) -> dict[str, float]:
-    equal = prior_between(level.frequencies, 0.0)
-    plain = {"softmax + log C": "softmax", "softmax + H(Y)": "softmax, post-hoc"}
-    (found,) = (a for a in accuracies(level, equal) if a.name == plain.get(name, name))
-    low, high = found.balanced_interval
-    return {"balanced accuracy": found.balanced, "at least": low, "at most": high}

@@ -177,10 +177,8 @@ def calibration_error(right: NDArray, total: NDArray, n: int) -> NDArray[np.floa
     return np.abs(right - total).sum(-1) / n
 
 
-def bootstrap(
-    cells: Cells, resamples: int, rng: np.random.Generator
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Return (R, K) numbers right, counts and sums of confidences of resampled data."""
+def bootstrap(cells: Cells, resamples: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Return (R, K) numbers right and sums of confidences of resampled data."""
     count = cells.counts.ravel()
     filled = np.maximum(count, 1)
     mean = cells.totals.ravel() / filled
@@ -189,7 +187,7 @@ def bootstrap(
     noise = rng.standard_normal(drawn.shape)
     total = drawn * mean + np.sqrt(drawn * variance) * noise
     drawn = drawn.reshape(resamples, *cells.counts.shape)
-    return drawn[..., 1], drawn.sum(2), total.reshape(drawn.shape).sum(2)
+    return drawn[..., 1], total.reshape(drawn.shape).sum(2)
 
 
 def draws_if_calibrated(cells: Cells, resamples: int, rng: np.random.Generator) -> NDArray:
@@ -201,16 +199,6 @@ def draws_if_calibrated(cells: Cells, resamples: int, rng: np.random.Generator) 
     shrink = np.sqrt(np.divide(exact, binomial, out=np.zeros(len(count)), where=binomial > 0))
     drawn = rng.binomial(count, mean, size=(resamples, len(count)))
     return total + np.minimum(shrink, 1) * (drawn - total)
-
-
-def column_quantiles(draws: NDArray, tails: tuple[float, float]) -> NDArray[np.float64]:
-    """Return (2, K) quantiles of (R, K) draws, each column over the draws that are not NaN."""
-    out = np.full((2, draws.shape[1]), np.nan)
-    for k, column in enumerate(draws.T):
-        column = column[~np.isnan(column)]
-        if len(column):
-            out[:, k] = np.quantile(column, tails)
-    return out
 
 
 def outwards(ends: NDArray[np.float64], count: NDArray) -> NDArray[np.float64]:

@@ -86,7 +86,10 @@ def debiased_error(
         """Return the error at a place of the path, and in normal quantiles the share above."""
         if place is not None and abs(place) < _FURTHEST:
             places.append(place)
-        accuracy = confidence if place is None else likeliest(cells, _multiplier(place))
+        if place is None:
+            accuracy = confidence
+        else:
+            accuracy = likeliest(cells, -float(np.sinh(place)) / _SCALE)
         draws = drawn(accuracy)
         slack = 1e-12
         share = ((draws > observed + slack).mean() + (draws >= observed - slack).mean()) / 2
@@ -118,10 +121,6 @@ def debiased_error(
     low, estimate = where(upper_tail), where(lambda _: 0.5)
     high = where(lambda error: level + upper_tail(error))
     return estimate, (min(low, estimate), max(high, estimate))
-
-
-def _multiplier(place: float) -> float:
-    return -float(np.sinh(place)) / _SCALE
 
 
 def likeliest(cells: Cells, multiplier: float) -> Array:

@@ -14,7 +14,6 @@ from vcviz.metrics.calibration.binning import (
     bootstrap,
     calibration_error,
     cells_of,
-    column_quantiles,
     confidences,
     draws_if_calibrated,
     each_class,
@@ -113,53 +112,50 @@ def reliability_curve(
     edges = bin_edges(confidence, n_bins, binning)
     cells = cells_of(confidence, right, edges)
     count = cells.counts.sum(1)
-    filled = count > 0
-    tails = ((1 - level) / 2, (1 + level) / 2)
-
-    ece = calibration_error(cells.counts[:, 1], cells.totals.sum(1), len(confidence))
-    boot_right, _, boot_total = bootstrap(cells, resamples, rng)
-    boot_ece = calibration_error(boot_right, boot_total, len(confidence))
+    n, total = len(confidence), cells.totals.sum(1)
+    ece = float(calibration_error(cells.counts[:, 1], total, n))
     with np.errstate(invalid="ignore"):
-        accuracy = cells.counts[:, 1] / count
-    band = np.full((2, len(count)), np.nan)
+        accuracy, mean = cells.counts[:, 1] / count, total / count
+    band, consistency = np.full((2, 2, len(count)), np.nan)
+    interval = if_calibrated_interval = population_interval = (np.nan, np.nan)
+    if_calibrated = population = np.nan
     if resamples:
+        tails = ((1 - level) / 2, (1 + level) / 2)
         band = wilson(accuracy, count, level).T
-        shifted = np.quantile(boot_ece, tails) - (boot_ece.mean() - ece)
-        ece_interval = (max(0.0, float(shifted[0])), float(shifted[1]))
-    else:
-        ece_interval = (np.nan, np.nan)
-
-    null_right = draws_if_calibrated(cells, resamples, rng)
-    null_ece = calibration_error(null_right, cells.totals.sum(1), len(confidence))
-    consistency = outwards(column_quantiles(null_right, tails), np.where(filled, count, np.nan))
-    null_interval = np.quantile(null_ece, tails) if resamples else (np.nan, np.nan)
-    unknown = (np.nan, (np.nan, np.nan))
-    population, interval = (
-        debiased_error(cells, resamples, level, rng) if resamples and debiased else unknown
+        drawn = calibration_error(*bootstrap(cells, resamples, rng), n)
+        low, high = np.quantile(drawn, tails) - (drawn.mean() - ece)
+        interval = (max(0.0, float(low)), float(high))
+        right_if = draws_if_calibrated(cells, resamples, rng)
+        ends = np.quantile(right_if, tails, axis=0)
+        consistency = outwards(ends, np.where(count > 0, count, np.nan))
+        drawn = calibration_error(right_if, total, n)
+        if_calibrated = float(drawn.mean())
+        low, high = np.quantile(drawn, tails)
+        if_calibrated_interval = (float(low), float(high))
+        if debiased:
+            population, population_interval = debiased_error(cells, resamples, level, rng)
+    return ReliabilityCurve(
+        edges=edges,
+        count=count,
+        confidence=mean,
+        accuracy=accuracy,
+        band_low=band[0],
+        band_high=band[1],
+        consistency_low=consistency[0],
+        consistency_high=consistency[1],
+        ece=ece,
+        ece_interval=interval,
+        ece_if_calibrated=if_calibrated,
+        ece_if_calibrated_interval=if_calibrated_interval,
+        ece_debiased=population,
+        ece_debiased_interval=population_interval,
+        n=n,
+        binning=binning,
+        level=level,
+        name=name,
+        label=label,
+        label_note=log_probs.label_note if isinstance(log_probs, LatentSet) else "",
     )
-    with np.errstate(invalid="ignore"):
-        return ReliabilityCurve(
-            edges=edges,
-            count=count,
-            confidence=cells.totals.sum(1) / count,
-            accuracy=accuracy,
-            band_low=band[0],
-            band_high=band[1],
-            consistency_low=consistency[0],
-            consistency_high=consistency[1],
-            ece=float(ece),
-            ece_interval=ece_interval,
-            ece_if_calibrated=float(null_ece.mean()) if resamples else np.nan,
-            ece_if_calibrated_interval=(float(null_interval[0]), float(null_interval[1])),
-            ece_debiased=population,
-            ece_debiased_interval=interval,
-            n=len(confidence),
-            binning=binning,
-            level=level,
-            name=name,
-            label=label,
-            label_note=log_probs.label_note if isinstance(log_probs, LatentSet) else "",
-        )
 
 
 def expected_calibration_error(

@@ -127,18 +127,18 @@ def smooth_calibration_error(
         unknown = (np.nan, np.nan)
         return SmoothError(error, width, unknown, np.nan, unknown)
     tails = ((1 - level) / 2, (1 + level) / 2)
-    cells, place = _cells(confidence, right, _size(width))
-    hits, _, total = bootstrap(cells, resamples, rng)
-    again = _errors(_spread(hits - total, place, n), bandwidth)[0]
+    cells, filled = _cells(confidence, right, _size(width))
+    hits, total = bootstrap(cells, resamples, rng)
+    again = _errors(_spread(hits - total, filled, n), bandwidth)[0]
     low, high = np.quantile(again, tails) - (again.mean() - error)
 
     # The error of calibrated draws may be far smaller, and needs smaller cells: a first look.
-    cells, place = _cells(confidence, right, _COARSE[1])
+    cells, filled = _cells(confidence, right, _COARSE[1])
     pilot = draws_if_calibrated(cells, _PILOT, rng) - cells.totals.sum(1)
-    width_if = float(_errors(_spread(pilot, place, n), bandwidth)[1].min())
-    cells, place = _cells(confidence, right, _size(width_if))
+    width_if = float(_errors(_spread(pilot, filled, n), bandwidth)[1].min())
+    cells, filled = _cells(confidence, right, _size(width_if))
     null_gaps = draws_if_calibrated(cells, resamples, rng) - cells.totals.sum(1)
-    null = _errors(_spread(null_gaps, place, n), bandwidth)[0]
+    null = _errors(_spread(null_gaps, filled, n), bandwidth)[0]
     null_low, null_high = np.quantile(null, tails)
     return SmoothError(
         error,
@@ -166,29 +166,25 @@ def _size(width: float) -> int:
     return min(max(_cells_for(width, _DRAWN_PER_BANDWIDTH), _COARSE[0]), _COARSE[1])
 
 
-class _Place(NamedTuple):
-    """Which cells of a grid hold samples, and how many cells there are."""
-
-    filled: NDArray[np.bool_]
-    size: int
-
-
 def _cells(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], size: int
-) -> tuple[Cells, _Place]:
-    """Return the filled cells of a grid; what varies inside one is far below the bandwidth."""
+) -> tuple[Cells, NDArray[np.bool_]]:
+    """Return the filled cells of a grid, and which these are.
+
+    What varies inside one is far below the bandwidth.
+    """
     cell = 2 * np.minimum((confidence * size).astype(np.intp), size - 1) + right
     count = np.bincount(cell, minlength=2 * size).reshape(size, 2)
     total = np.bincount(cell, confidence, minlength=2 * size).reshape(size, 2)
     filled = count.sum(1) > 0
     count, total = count[filled], total[filled]
-    return Cells(count, total, total**2 / np.maximum(count, 1)), _Place(filled, size)
+    return Cells(count, total, total**2 / np.maximum(count, 1)), filled
 
 
-def _spread(gaps: NDArray, place: _Place, n: int) -> NDArray[np.float64]:
+def _spread(gaps: NDArray, filled: NDArray[np.bool_], n: int) -> NDArray[np.float64]:
     """Return (R, G) residuals per sample on the whole grid."""
-    every = np.zeros((len(gaps), place.size))
-    every[:, place.filled] = gaps / n
+    every = np.zeros((len(gaps), len(filled)))
+    every[:, filled] = gaps / n
     return every
 
 

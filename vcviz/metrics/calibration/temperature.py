@@ -74,40 +74,33 @@ def fit_temperature(log_probs: Predicted, y: ArrayLike | None = None) -> Tempera
         raise InputError(
             f"{lost} rows of log_probs give their label probability 0: no temperature helps"
         )
-    rows = np.arange(len(y))
+    some, own = log_probs, y
     if log_probs.size > _SEARCHED:
         size = max(_SEARCHED // log_probs.shape[1], 1)
         rows = np.sort(np.random.default_rng(0).choice(len(y), size, replace=False))
+        some, own = log_probs[rows], y[rows]
 
     def nll(log_temperature: float) -> float:
-        return _mean_nll(log_probs, y, rows, np.exp(-log_temperature))
+        return _mean_nll(some, own, np.exp(-log_temperature))
 
     bounds = (np.log(0.01), np.log(100.0))
     found = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     if not found.fun < nll(0.0):
-        return TemperatureFit(1.0, before, before, len(rows))
-    after = found.fun
-    if len(rows) < len(y):
-        after = _mean_nll(log_probs, y, np.arange(len(y)), np.exp(-found.x))
-    return TemperatureFit(float(np.exp(found.x)), before, float(after), len(rows))
+        return TemperatureFit(1.0, before, before, len(own))
+    after = found.fun if some is log_probs else _mean_nll(log_probs, y, np.exp(-found.x))
+    return TemperatureFit(float(np.exp(found.x)), before, float(after), len(own))
 
 
-def _mean_nll(
-    log_probs: NDArray, y: NDArray[np.int64], rows: NDArray[np.int64], inverse: float
-) -> float:
-    """Return the mean over `rows` of -log softmax(log_probs `inverse`) at the label, in float64."""
+def _mean_nll(log_probs: NDArray, y: NDArray[np.int64], inverse: float) -> float:
+    """Return the mean of -log softmax(log_probs `inverse`) at the label, in float64."""
     total, size = 0.0, max(256, _IN_CACHE // log_probs.shape[1])
-    for start in range(0, len(rows), size):
-        here = rows[start : start + size]
-        # Of all rows a slice, which needs no copy.
-        whole = len(rows) == len(log_probs)
-        part = log_probs[start : start + size] if whole else log_probs[here]
-        scaled = part.astype(np.float64)
+    for start in range(0, len(y), size):
+        scaled = log_probs[start : start + size].astype(np.float64)
         scaled -= scaled.max(1, keepdims=True)
         scaled *= inverse
-        own = scaled[np.arange(len(here)), y[here]]
+        own = scaled[np.arange(len(scaled)), y[start : start + size]]
         total += float((np.log(np.einsum("nc->n", np.exp(scaled, out=scaled))) - own).sum())
-    return total / len(rows)
+    return total / len(y)
 
 
 class TemperatureSweep(NamedTuple):

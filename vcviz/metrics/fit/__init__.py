@@ -18,23 +18,22 @@ from scipy.special import digamma
 from tqdm.auto import tqdm
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, expect
+from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_fraction
 from vcviz.geometry.moments import class_moments
-from vcviz.metrics.fit.drawn import drawn_kernel, permutation_p_value
-from vcviz.metrics.fit.energy import energy_distance
+from vcviz.metrics.fit.energy import energy_distance as energy_distance
 from vcviz.metrics.fit.normal_energy import (
+    drawn_kernel,
     normal_energy,
     normal_energy_interval,
     normal_energy_kernel,
     normal_energy_p_value,
+    permutation_p_value,
 )
 from vcviz.metrics.fit.two_sample import Drawn, held_out_auc
 from vcviz.metrics.intervals import normal_quantile
 from vcviz.metrics.ood import hanley_mcneil_interval
 from vcviz.records import LatentFit, LatentPrior, LatentSet
-
-__all__ = ["energy_distance", "latent_fit", "moment_kl", "moment_kl_bias"]
 
 #: fewer samples of a class give no energy distance, or no AUC
 MIN_ENERGY, MIN_AUC = 5, 10
@@ -43,6 +42,7 @@ MIN_DRAWS = 500
 #: draws per class that stand for a law of the user's own
 LAW_DRAWS = 2000
 _NUMBERS = ("kl", "kl_varying", "kl_bias", "energy", "energy_p", "auc", "whitened_variance")
+_WITH_INTERVAL = ("kl", "energy", "auc")
 _TOGETHER = 4096  # rows that are whitened at once
 _CONSTANT = 1e-13  # spreads and correlations below are those of rounding
 
@@ -118,64 +118,63 @@ def latent_fit(
     >>> print(f"AUC {fit.mean('auc'):.1f}")  # 0.5 if they did
     AUC 0.9
     """
-    _check(lat, prior)
+    check_law(lat, prior)
     check_count("resamples", resamples, minimum=0)
     check_fraction("level", level)
     check_count("seed", seed, minimum=0)
     check_count("max_rows", max_rows, minimum=MIN_AUC)
     n_classes = lat.n_classes
     counts = np.bincount(lat.y, minlength=n_classes)
-    one = {name: np.full(n_classes, np.nan) for name in ("kl", "energy", "energy_p", "auc")}
-    one |= {
-        name: np.full(n_classes, np.nan) for name in ("kl_bias", "kl_varying", "whitened_variance")
-    }
-    two = {f"{name}_interval": np.full((n_classes, 2), np.nan) for name in ("kl", "energy", "auc")}
+    found = {name: np.full(n_classes, np.nan) for name in _NUMBERS}
+    found |= {f"{name}_interval": np.full((n_classes, 2), np.nan) for name in _WITH_INTERVAL}
     constant = np.zeros(n_classes, np.int64)
     part = class_moments(lat).varying.part(prior)
     shared: Drawn | None = None
-    found = tqdm(
+    classes = tqdm(
         _residuals(lat, prior), "latent fit", np.count_nonzero(counts),
         disable=not progress, delay=2, leave=False,
     )  # fmt: skip
-    for k, u, law in found:
-        n = len(u)
+    for k, u, law in classes:
+        n, dim = u.shape
         if n >= 2:
-            one["whitened_variance"][k] = u.var(0, ddof=1).mean()
-        one["kl"][k], two["kl_interval"][k], constant[k] = _kl(u, level)
-        one["kl_varying"][k] = _kl_varying(u) if constant[k] else one["kl"][k]
-        one["kl_bias"][k] = moment_kl_bias(n, u.shape[1])
+            found["whitened_variance"][k] = u.var(0, ddof=1).mean()
+        found["kl"][k], found["kl_interval"][k], constant[k] = _kl(u, level)
+        found["kl_varying"][k] = _kl_varying(u) if constant[k] else found["kl"][k]
+        found["kl_bias"][k] = moment_kl_bias(n, dim)
+        if n < MIN_ENERGY:
+            continue
         # Apart, so that the number of bootstrap draws changes nothing else.
         rng, bootstrap, reference = np.random.default_rng([seed, k]).spawn(3)
         if n > max_rows:
             u = u[rng.choice(n, max_rows, replace=False)]
         # Laws whose residuals are not standard normal are known by their draws.
-        law_draws = None
-        if n >= MIN_ENERGY and not law.normal_residuals:
-            law_draws = _whitened_draws(law, k, reference)
-        if n >= MIN_ENERGY:
-            kernel = normal_energy_kernel(u) if law_draws is None else drawn_kernel(u, law_draws)
-            one["energy"][k] = normal_energy(kernel)
-            if resamples:
-                two["energy_interval"][k] = normal_energy_interval(
-                    kernel, resamples=resamples, level=level, rng=bootstrap
-                )
-                one["energy_p"][k] = (
-                    normal_energy_p_value(one["energy"][k], len(u), u.shape[1], seed=seed)
-                    if law_draws is None
-                    else permutation_p_value(u, law_draws, reference)
-                )
-        if n >= MIN_AUC:
-            if law_draws is not None:
-                drawn = Drawn(law_draws[: max(len(u), MIN_DRAWS)])
-            else:
-                if shared is None:
-                    size = max(min(int(counts.max()), max_rows), MIN_DRAWS), u.shape[1]
-                    shared = Drawn(np.random.default_rng([seed, n_classes]).standard_normal(size))
-                drawn = shared
-            one["auc"][k] = held_out_auc(u, drawn, rng)
-            two["auc_interval"][k] = hanley_mcneil_interval(
-                one["auc"][k], len(drawn) // 2, len(u) // 2, level=level
+        draws = None
+        if not law.normal_residuals:
+            draws = law.whiten(*law.sample(np.full(LAW_DRAWS, k), reference))
+        kernel = normal_energy_kernel(u) if draws is None else drawn_kernel(u, draws)
+        energy = found["energy"][k] = float(normal_energy(kernel))
+        if resamples:
+            found["energy_interval"][k] = normal_energy_interval(
+                kernel, resamples=resamples, level=level, rng=bootstrap
             )
+            found["energy_p"][k] = (
+                normal_energy_p_value(energy, len(u), dim, seed=seed)
+                if draws is None
+                else permutation_p_value(u, draws, reference)
+            )
+        if n < MIN_AUC:
+            continue
+        if draws is not None:
+            drawn = Drawn(draws[: max(len(u), MIN_DRAWS)])
+        else:
+            if shared is None:
+                size = max(min(int(counts.max()), max_rows), MIN_DRAWS), dim
+                shared = Drawn(np.random.default_rng([seed, n_classes]).standard_normal(size))
+            drawn = shared
+        area = found["auc"][k] = held_out_auc(u, drawn, rng)
+        found["auc_interval"][k] = hanley_mcneil_interval(
+            area, len(drawn) // 2, len(u) // 2, level=level
+        )
     return LatentFit(
         class_names=lat.class_names,
         count=counts,
@@ -183,11 +182,11 @@ def latent_fit(
         level=level,
         left_out=part.left_out if part else 0,
         constant=constant,
-        **one,
-        **two,
+        **found,
     )
 
 
+@takes_records
 def moment_kl(lat: LatentSet, prior: LatentPrior, *, varying: bool = False) -> NDArray[np.float64]:
     """Return (C,) KL(N(m, S) || p(z|y)) in nats, m and S mean and covariance of the latents.
 
@@ -209,7 +208,7 @@ def moment_kl(lat: LatentSet, prior: LatentPrior, *, varying: bool = False) -> N
     moment_kl_bias : what it is on average for n samples of the law itself
     latent_fit : the same with an interval, and distances that see shape
     """
-    _check(lat, prior)
+    check_law(lat, prior)
     found = np.full(lat.n_classes, np.nan)
     for k, u, _ in _residuals(lat, prior):
         found[k] = _kl(u, None)[0]
@@ -230,20 +229,14 @@ def moment_kl_bias(n: int, dim: int) -> float:
     return float((dim * np.log(n / 2) - digamma(freedom).sum()) / 2)
 
 
-def _check(lat: LatentSet, prior: LatentPrior) -> None:
-    expect("lat", lat, LatentSet, "see extract_latents")
-    expect("prior", prior, LatentPrior, "a softmax layer states none, see implied_prior")
+def check_law(lat: LatentSet, prior: LatentPrior) -> None:
+    """Refuse a law of other classes or dimensions than the latents have."""
     for what, ours, theirs in (
         ("classes", lat.n_classes, prior.n_classes),
         ("dimensions", lat.latent_dim, prior.latent_dim),
     ):
         if ours != theirs:
             raise InputError(f"latents have {ours} {what} but the law has {theirs}")
-
-
-def _whitened_draws(prior: LatentPrior, k: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    z, y = prior.sample(np.full(LAW_DRAWS, k), rng)
-    return prior.whiten(z, y)
 
 
 def _residuals(

@@ -19,8 +19,6 @@ from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_flag
 from vcviz.records import as_float
 
-__all__ = ["distances", "energy_distance"]
-
 _ROWS, _COLUMNS = 128, 512  # of a block of distances: 512 kB, which a core's own cache holds
 
 

@@ -14,6 +14,7 @@ from scipy.stats import kstwo, laplace, norm, t
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count, check_fraction
+from vcviz.metrics.fit import check_law
 from vcviz.records import Direction, LatentPrior, LatentSet, Marginals, as_float, as_indices
 
 Array = NDArray[np.float64]
@@ -121,7 +122,7 @@ def marginals(
     check_count("seed", seed, minimum=0)
     check_fraction("level", level)
     exact = prior is None or prior.keeps(u.vector[:, None])
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    found = []
     for k in shown:
         rng = np.random.default_rng([seed, k])
         rows = np.flatnonzero(lat.y == k)
@@ -130,11 +131,8 @@ def marginals(
             rows = rng.choice(rows, max_rows, replace=False)
         values = np.sort(lat.z[rows].astype(np.float64) @ u.vector)
         law = None if prior is None else _law(prior, k, u.vector, 0 if exact else draws, rng)
-        found = {"count": count, "used": len(rows)} | _one(
-            values, law, 0 if exact else draws, level
-        )
-        for name in columns:
-            columns[name].append(found[name])
+        one = _one(values, law, 0 if exact else draws, level)
+        found.append({"count": count, "used": len(rows)} | one)
     return Marginals(
         direction=u,
         classes=tuple(shown),
@@ -142,7 +140,7 @@ def marginals(
         class_names=lat.class_names,
         name=lat.name,
         level=level,
-        **{name: np.array(values) for name, values in columns.items()},
+        **{name: np.array([one[name] for one in found]) for name in found[0]},
     )
 
 
@@ -166,12 +164,6 @@ def kernel_density(values: Array, *, size: int = _GRID) -> tuple[Array, Array]:
     smooth = gaussian_filter1d(count.astype(float), bandwidth / width, mode="constant")
     x = np.linspace(edges[0], edges[-1], size)
     return x, np.interp(x, (edges[1:] + edges[:-1]) / 2, smooth / (len(values) * width))
-
-
-_COLUMNS = (
-    "count", "used", "x", "density", "law_x", "law_density", "centre", "scale", "law_quantile",
-    "quantile", "low", "high", "distance", "distance_interval", "p_value",
-)  # fmt: skip
 
 
 def _one(values: Array, law: _Law | None, draws: int, level: float) -> dict[str, Any]:
@@ -280,14 +272,8 @@ def _checked(
             f"the direction must have {lat.latent_dim} entries like the latents, "
             f"got {len(u.vector)}"
         )
-    if prior is not None and (prior.n_classes, prior.latent_dim) != (
-        lat.n_classes,
-        lat.latent_dim,
-    ):
-        raise InputError(
-            f"the law must be of {lat.n_classes} classes in {lat.latent_dim} dimensions like the "
-            f"latents, got {prior.n_classes} in {prior.latent_dim}"
-        )
+    if prior is not None:
+        check_law(lat, prior)
     if classes is None:
         return list(range(lat.n_classes))
     return sorted(set(as_indices("classes", classes, lat.n_classes).tolist()))

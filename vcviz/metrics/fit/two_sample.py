@@ -10,8 +10,6 @@ from scipy.special import gammainc, ndtr
 
 from vcviz.metrics.ood import auroc
 
-__all__ = ["Drawn", "held_out_auc"]
-
 _PAIRS_UP_TO = 32
 
 
@@ -38,15 +36,13 @@ class Drawn:
         return [np.cov(half.T, bias=True) for half in self.halves]
 
 
-def held_out_auc(
-    u: NDArray[np.float64], draws: NDArray[np.float64] | Drawn, rng: np.random.Generator
-) -> float:
+def held_out_auc(u: NDArray[np.float64], drawn: Drawn, rng: np.random.Generator) -> float:
     """Return the AUC of a classifier that tells `u` from draws, on points it did not see.
 
     Parameters
     ----------
     u : (N, D) whitened residuals, N >= 4
-    draws : (M, D) whitened draws of the law, as they are or prepared for several samples
+    drawn : whitened draws of the law
     rng : shuffles `u` into two halves; each half, with one of the draws, is judged by the
         classifier fitted to the other, and the two areas are averaged
 
@@ -65,7 +61,6 @@ def held_out_auc(
     Lopez-Paz & Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017.
     Neyman, "Smooth test" for goodness of fit, 1937.
     """
-    drawn = draws if isinstance(draws, Drawn) else Drawn(draws)
     features = _features(u)[rng.permutation(len(u))]
     areas = []
     for fold in (0, 1):

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from scipy.stats import beta, t
 
 from vcviz.base.errors import InputError, unknown
-from vcviz.base.options import check_fraction, check_number
+from vcviz.base.options import check_count, check_fraction, check_number
 from vcviz.metrics.intervals import normal_quantile
 from vcviz.records import as_array
 
@@ -132,6 +132,46 @@ def fpr_at_tpr(scores_in: ArrayLike, scores_out: ArrayLike, *, tpr: float = 0.95
     return float((_scores("scores_out", scores_out) <= threshold).mean())
 
 
+def fpr_interval(
+    scores_in: ArrayLike,
+    scores_out: ArrayLike,
+    *,
+    tpr: float = 0.95,
+    level: float = 0.95,
+    resamples: int = 500,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of `fpr_at_tpr` that holds `level`.
+
+    Both sides are drawn again, ties kept, and the threshold is found again in every draw of the
+    known samples: its noise is part of the interval. At 0 and 1 the Jeffreys interval of a
+    proportion of the strangers widens it.
+    """
+    known, strange = ranked(scores_in, scores_out)
+    accepted = accepted_rows(int(known.sum()), tpr)
+    check_fraction("level", level)
+    rng = np.random.default_rng(check_count("seed", seed, minimum=0))
+
+    def rate(known: NDArray[np.int64], strange: NDArray[np.int64]) -> float:
+        below = int(np.searchsorted(known.cumsum(), accepted)) + 1
+        return float(strange[:below].sum() / strange.sum())
+
+    def again(places: NDArray[np.int64]) -> NDArray[np.int64]:
+        drawn = places[rng.integers(len(places), size=len(places))]
+        return np.bincount(drawn, minlength=len(known))
+
+    first, second = (np.repeat(np.arange(len(c)), c) for c in (known, strange))
+    draws = [rate(again(first), again(second)) for _ in range(check_count("resamples", resamples))]
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(draws, tails)
+    value, n = rate(known, strange), strange.sum()
+    if value >= 1 - 1e-12:
+        low = min(low, beta.ppf(tails[0], n + 0.5, 0.5))
+    if value <= 1e-12:
+        high = max(high, beta.ppf(tails[1], 0.5, n + 0.5))
+    return float(low), float(high)
+
+
 def aupr(scores_in: ArrayLike, scores_out: ArrayLike, *, positive: Side = "out") -> float:
     """Return the area under precision over recall (average precision), strangers as positives.
 
@@ -150,7 +190,6 @@ def aupr_interval(
 ) -> tuple[float, float]:
     """Return the interval of `aupr` that holds `level`, for this share of positives.
 
-    From the variance of its influence function (what one more score on either side changes), on
     From the variance of its influence function (what one more score on either side changes), on
     the logit scale, with Student's quantile for the smaller side. At perfect separation, where
     nothing varies, the Jeffreys interval of a proportion among the positives; with a single score

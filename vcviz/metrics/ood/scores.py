@@ -6,14 +6,13 @@ import warnings
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
 
 from vcviz.base.errors import InputError, unknown
 from vcviz.base.options import check_count
 from vcviz.geometry.moments import class_moments, invertible
-from vcviz.records import LatentPrior, LatentSet, as_float
+from vcviz.records import LatentPrior, LatentSet
 from vcviz.records.blocks import row_blocks, squared_distances
 
 Method = Literal[
@@ -44,7 +43,6 @@ def score(
     method: Method = "max_prob",
     *,
     prior: LatentPrior | None = None,
-    logits: ArrayLike | None = None,
     train: LatentSet | None = None,
     neighbours: int = 10,
     normalise: bool = False,
@@ -64,7 +62,6 @@ def score(
         distance to the `neighbours`-th nearest of them; to a random sample of them, with a
         warning that says so, where all would take minutes (more than 5e11 products)
     prior : the anticipated law, for ``"log_marginal"``
-    logits : (N, C) array before normalisation, for ``"energy"`` of latents that have none
     train : latents of training rows by the same model, for the distances
     neighbours : k of ``"knn"``; a share of 0.1 to 1 % of the training rows is usual
     normalise : for ``"knn"``, bring every latent to length 1 first, as its authors do; in few
@@ -85,7 +82,12 @@ def score(
     if method not in METHODS:
         raise unknown("score", method, METHODS)
     if method in _DISTANCES:
-        train = _checked_train(lat, train, method)
+        if train is None:
+            raise InputError(f"the {method} score needs train=, latents of training rows")
+        if train.latent_dim != lat.latent_dim:
+            raise InputError(
+                f"train must have latents of {lat.latent_dim} dimensions, got {train.latent_dim}"
+            )
         if method == "knn":
             return _neighbour_distance(lat, train, neighbours, normalise)
         return _mahalanobis(lat, train, relative=method == "relative_mahalanobis")
@@ -96,7 +98,9 @@ def score(
             found[rows] = of_output(lat.log_probs[rows].astype(np.float64))
         return found
     if method == "energy":
-        return _energy(lat, logits)
+        if lat.energy is None:
+            raise InputError("the energy score needs latents with energy=, of unnormalised scores")
+        return lat.energy.astype(np.float64)
     if prior is None:
         raise InputError("the log_marginal score needs prior=, the law of the latents")
     return -prior.log_marginal(lat.z)
@@ -131,29 +135,6 @@ def _unlikeliness_of_top(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
 def _entropy(log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
     finite = np.where(np.isneginf(log_probs), 0.0, log_probs)
     return -(np.exp(log_probs) * finite).sum(1)
-
-
-def _energy(lat: LatentSet, logits: ArrayLike | None) -> NDArray[np.float64]:
-    if logits is None and lat.energy is not None:
-        return lat.energy.astype(np.float64)
-    if logits is None:
-        raise InputError(
-            "the energy score needs latents with energy, or logits=(N, C) before normalisation"
-        )
-    logits = as_float("logits", logits, 2, np.float64)
-    if len(logits) != len(lat):
-        raise InputError(f"logits must have {len(lat)} rows to match, got {len(logits)}")
-    return -logsumexp(logits, axis=1)
-
-
-def _checked_train(lat: LatentSet, train: LatentSet | None, method: str) -> LatentSet:
-    if train is None:
-        raise InputError(f"the {method} score needs train=, latents of training rows")
-    if train.latent_dim != lat.latent_dim:
-        raise InputError(
-            f"train must have latents of {lat.latent_dim} dimensions, got {train.latent_dim}"
-        )
-    return train
 
 
 def _mahalanobis(lat: LatentSet, train: LatentSet, *, relative: bool) -> NDArray[np.float64]:

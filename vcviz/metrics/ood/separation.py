@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vcviz.base.errors import InputError
-from vcviz.metrics.ood.bootstrap import fpr_interval
 from vcviz.metrics.ood.ranks import (
     aupr,
     aupr_interval,
     auroc,
     auroc_interval,
     fpr_at_tpr,
+    fpr_interval,
     threshold_at_tpr,
 )
 from vcviz.metrics.ood.scores import available, score

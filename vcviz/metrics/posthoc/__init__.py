@@ -5,32 +5,13 @@ latents alone. *Refitting* (`refit_prior`, `reclassify`) replaces the last layer
 under a law that the latents really follow. `revised` does either by name.
 """
 
-from vcviz.metrics.posthoc.mixture import MixtureDensity as MixtureDensity
 from vcviz.metrics.posthoc.mixture import mixture_prior as mixture_prior
-from vcviz.metrics.posthoc.recalibration import Method as Method
 from vcviz.metrics.posthoc.recalibration import Recalibration as Recalibration
 from vcviz.metrics.posthoc.recalibration import cross_recalibrate as cross_recalibrate
 from vcviz.metrics.posthoc.recalibration import recalibrate as recalibrate
-from vcviz.metrics.posthoc.refit import Covariance as Covariance
 from vcviz.metrics.posthoc.refit import reclassify as reclassify
 from vcviz.metrics.posthoc.refit import refit_prior as refit_prior
 from vcviz.metrics.posthoc.revision import REVISIONS as REVISIONS
 from vcviz.metrics.posthoc.revision import PosthocScores as PosthocScores
 from vcviz.metrics.posthoc.revision import posthoc_scores as posthoc_scores
 from vcviz.metrics.posthoc.revision import revised as revised
-
-__all__ = [
-    "REVISIONS",
-    "Covariance",
-    "Method",
-    "MixtureDensity",
-    "PosthocScores",
-    "Recalibration",
-    "cross_recalibrate",
-    "mixture_prior",
-    "posthoc_scores",
-    "recalibrate",
-    "reclassify",
-    "refit_prior",
-    "revised",
-]

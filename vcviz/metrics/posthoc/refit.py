@@ -14,14 +14,15 @@ from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_count, check_number
 from vcviz.geometry import empirical_prior
 from vcviz.geometry.moments import class_means, class_moments, invertible
+from vcviz.metrics.fit import check_law
 from vcviz.metrics.posthoc.mixture import mixture_prior
 from vcviz.records import LatentPrior, LatentSet
+from vcviz.records.blocks import row_blocks
 
 Covariance = Literal["full", "shared", "diagonal", "isotropic"]
 COVARIANCES: tuple[str, ...] = ("full", "shared", "diagonal", "isotropic")
 #: probabilities that differ by no more are the same, but for rounding
 _RESTATED = 1e-3
-_BLOCK = 8192
 #: scikit-learn's names of the same covariances
 _SKLEARN = {"full": "full", "shared": "tied", "diagonal": "diag", "isotropic": "spherical"}
 
@@ -135,12 +136,7 @@ def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
            [0.5, 0.5],
            [0. , 1. ]], dtype=float32)
     """
-    for what, ours, theirs in (
-        ("classes", lat.n_classes, prior.n_classes),
-        ("dimensions", lat.latent_dim, prior.latent_dim),
-    ):
-        if ours != theirs:
-            raise InputError(f"latents have {ours} {what} but the law has {theirs}")
+    check_law(lat, prior)
     log_probs = prior.log_posterior(lat.z)
     values: dict[str, Any] = {"log_probs": log_probs, "energy": -prior.log_marginal(lat.z)}
     if not _restates(log_probs, lat.log_probs):
@@ -149,7 +145,7 @@ def reclassify(lat: LatentSet, prior: LatentPrior) -> LatentSet:
 
 
 def _restates(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
-    blocks = (slice(start, start + _BLOCK) for start in range(0, len(one), _BLOCK))
+    blocks = row_blocks(*one.shape)
     return all(np.abs(np.exp(one[b]) - np.exp(other[b])).max() <= _RESTATED for b in blocks)
 
 
@@ -161,14 +157,11 @@ def _gaussian(lat: LatentSet, kind: str, shrinkage: float | str | None) -> Laten
         covariance = _shrunk(class_moments(lat).scatter / len(lat), shrinkage)[None]
     else:
         residual = lat.z - mean[lat.y]
-        shared = _covariance(residual, shrinkage)
-        own = counts > (np.inf if kind == "shared" else 1)
-        covariance = np.stack(
-            [
-                _covariance(residual[lat.y == k], shrinkage) if own[k] else shared
-                for k in (range(1) if kind == "shared" else range(lat.n_classes))
-            ]
-        )
+        covariance = _covariance(residual, shrinkage)[None]
+        if kind != "shared":
+            covariance = np.repeat(covariance, lat.n_classes, axis=0)
+            for k in np.flatnonzero(counts > 1):
+                covariance[k] = _covariance(residual[lat.y == k], shrinkage)
     mean[counts == 0] = class_moments(lat).centre
     with np.errstate(divide="ignore"):
         log_weight = np.log(counts / counts.sum())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 from vcviz.base.arguments import takes_records
 from vcviz.records import Gate, Gates, Trajectory
@@ -141,7 +140,7 @@ def _rose(path: Trajectory) -> np.ndarray:
     own = ends[:, rows, goal].copy()
     ends[:, rows, goal] = -np.inf
     # Odds, because a probability that rounds to one stays one while the others grow.
-    before, after = logsumexp(ends, axis=2) - own
+    before, after = np.logaddexp.reduce(ends, axis=2) - own
     return after > before if path.target is None else after < before
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError
@@ -127,7 +126,7 @@ def crossings(path: Trajectory, prior: LatentPrior, mass: float = 0.9) -> Crossi
     own = joint[:, np.arange(n), path.y]
     threshold = support_threshold(prior, mass)
     outside = own < threshold[path.y]
-    marginal = logsumexp(joint + prior.log_weight, axis=2)
+    marginal = np.logaddexp.reduce(joint + prior.log_weight, axis=2)
     return Crossing(first_step(outside), path.first_flip, own, marginal, threshold, mass)
 
 
@@ -139,18 +138,16 @@ def support_threshold(prior: LatentPrior, mass: float) -> NDArray[np.float64]:
     """
     classes = np.arange(prior.n_classes)
     if prior.family in ("gaussian", "student_t", "laplace"):
-        first = prior.scale_tril[:, :, 0] if prior.scale is None else _first_axis(prior.scale)
+        if prior.scale is None:
+            first = prior.scale_tril[:, :, 0]
+        else:
+            first = prior.scale * (np.arange(prior.latent_dim) == 0)
         edge = prior.mean + prior.mass_radius(mass)[:, None] * first
         return prior.log_prob(edge)[classes, classes]
     rng = np.random.default_rng(0)
     drawn = [prior.sample(np.full(_DRAWS, k), rng)[0] for k in classes]
     density = [prior.log_prob(z)[:, k] for k, z in enumerate(drawn)]
     return np.quantile(density, 1 - mass, axis=1)
-
-
-def _first_axis(scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (C, D) steps of one scale along the first coordinate."""
-    return scale * (np.arange(scale.shape[1]) == 0)
 
 
 def _median(steps: NDArray[np.int64], what: str) -> str:

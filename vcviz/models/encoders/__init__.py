@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from vcviz.models.encoders.gap import GAPEncoder
 from vcviz.models.encoders.mlp import MLPEncoder
 from vcviz.models.encoders.resnet import RESNET_DEPTHS, ResNetEncoder
 from vcviz.models.encoders.text import TextEncoder
+from vcviz.models.options import options_of
 
 __all__ = ["ENCODERS", "build_encoder"]
 
@@ -77,16 +77,17 @@ def build_encoder(
     if kind == "image" and len(input_shape) != 3:
         raise InputError(f"an image has shape (channels, height, width), got {input_shape}")
     if name == "auto":
-        name = _automatic(kind, input_shape)
+        large = kind == "image" and min(input_shape[1:]) > _SMALL_IMAGE
+        name = "text" if kind == "text" else "cnn" if large else "mlp"
     if name not in ENCODERS:
         raise unknown("encoder", name, ["auto", *ENCODERS])
     encoder, kinds = ENCODERS[name]
     if kind not in kinds:
         fitting = [n for n, (_, k) in ENCODERS.items() if kind in k]
         raise InputError(f"encoder {name!r} does not take {kind} data; use {', '.join(fitting)}")
-    given = ("self", "input_shape", "latent_dim", "n_tokens", "depth")
-    known = inspect.signature(encoder).parameters
-    check_options(f"encoder {name!r}", options, {n: p for n, p in known.items() if n not in given})
+    # The depth of a ResNet is in its name.
+    known = [option for option in options_of(encoder) if option != "depth"]
+    check_options(f"encoder {name!r}", options, known)
     if kind == "text":
         return encoder(check_count("n_tokens", n_tokens, minimum=2), latent_dim, **options)
     if name == "cnn" and min(input_shape[1:]) < 8:
@@ -96,10 +97,3 @@ def build_encoder(
     built: Any = encoder(input_shape, latent_dim, **options)
     # The channels of a pixel side by side: up to three times as fast on a CPU.
     return built.to(memory_format=torch.channels_last) if kind == "image" else built
-
-
-def _automatic(kind: str, input_shape: tuple[int, ...]) -> str:
-    if kind == "text":
-        return "text"
-    large = kind == "image" and min(input_shape[1:]) > _SMALL_IMAGE
-    return "cnn" if large else "mlp"

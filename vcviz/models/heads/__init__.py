@@ -6,14 +6,14 @@ from typing import Any
 
 from vcviz.base.errors import unknown
 from vcviz.base.options import check_options
-from vcviz.models.heads.base import Head, LossTerms, head_options
+from vcviz.models.heads.base import Head, LossTerms
 from vcviz.models.heads.dropmax import DropMaxHead
 from vcviz.models.heads.gaussian_mixture import GaussianMixtureHead
 from vcviz.models.heads.heteroscedastic import HeteroscedasticHead
-from vcviz.models.heads.noisy_softmax import noisy_log_softmax
 from vcviz.models.heads.pc_softmax import PCSoftmaxHead
 from vcviz.models.heads.softmax import SoftmaxHead
 from vcviz.models.heads.variational import VariationalHead
+from vcviz.models.options import options_of
 
 HEADS: dict[str, type[Head]] = {
     "softmax": SoftmaxHead,
@@ -24,7 +24,7 @@ HEADS: dict[str, type[Head]] = {
     "heteroscedastic": HeteroscedasticHead,
 }
 
-__all__ = ["HEADS", "Head", "LossTerms", "build_head", "noisy_log_softmax"]
+__all__ = ["HEADS", "Head", "LossTerms", "build_head"]
 
 
 def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) -> Head:
@@ -55,5 +55,5 @@ def build_head(name: str, *, latent_dim: int, n_classes: int, **options: Any) ->
     """
     if name not in HEADS:
         raise unknown("head", name, HEADS)
-    check_options(f"head {name!r}", options, head_options(HEADS[name]))
+    check_options(f"head {name!r}", options, options_of(HEADS[name]))
     return HEADS[name](latent_dim=latent_dim, n_classes=n_classes, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -272,19 +271,3 @@ def without_autocast(z: Tensor) -> AbstractContextManager[Any]:
     # Entering it takes as long as three small operations, of which a step has hundreds.
     on = torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if on else nullcontext()
-
-
-def head_options(head: type[Head]) -> dict[str, inspect.Parameter]:
-    """Return the keyword options of a head class with their defaults, with those it hands on."""
-    found: dict[str, inspect.Parameter] = {}
-    for kind in head.__mro__:
-        if "__init__" not in vars(kind):
-            continue
-        parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
-        for parameter in parameters:
-            found.setdefault(parameter.name, parameter)
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    left_out = {"self", "latent_dim", "n_classes"}
-    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return {n: p for n, p in found.items() if n not in left_out and p.kind in named}

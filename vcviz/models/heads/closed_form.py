@@ -56,34 +56,32 @@ def encoder_terms(
     by_z, by_mean : (N, D) and (C, D)
     """
     (n, d), precision, label = z.shape, inverse_scale**2, y[None]
-    # Scores in float64, as everywhere, and without |z|^2, which classes share. Classes come
-    # first: a softmax along rows of ten takes six times as long.
+    # Scores log pi_k + log p(z|k) in float64, as everywhere, and without |z|^2, which classes
+    # share. Classes come first: a softmax along rows of ten takes six times as long.
     points, centres = wide(z), wide(mean)
     squares = centres.square().sum(1, keepdim=True)
     constant = torch.sub(log_weight[:, None], squares, alpha=precision / 2)
-    scores = torch.addmm(constant, centres, points.T, alpha=precision)
-    log_probs = scores.log_softmax(0)
-    # N times the gradient by the scores, and by each log p(z|y): p(y|z) less the label, and the
-    # label once more, weighed, for -log p(z|y). The columns sum to minus that weight.
-    law = log_probs.exp()
-    encoder = law.scatter(0, label, -1 - weight["rate"], reduce="add").T
-    law.scatter_(0, label, -1 - weight["likelihood"], reduce="add")
-    of_one = precision / n
-    pull = centres * law.sum(1, keepdim=True)
-    by_mean = torch.addmm(pull, law, points, alpha=of_one, beta=-of_one)
-    by_z = torch.addmm(points, encoder, centres, alpha=of_one, beta=weight["rate"] * of_one)
+    log_probs = torch.addmm(constant, centres, points.T, alpha=precision).log_softmax(0)
 
-    first, bias, last, offset = critic
-    of_u = first[:, :d]
+    # N dL / dlog p(z|k), as the encoder and as the law see it: p(k|z) - [k = y], and -[k = y] once
+    # more with the weight of -log p(z|y). The slope of log p(z|k) is (mu_k - z) / sigma^2 in z, and
+    # minus that in mu_k; summed over k, what stands before z in `by_z` is the weight.
+    probs = log_probs.exp()
+    of_encoder = probs.scatter(0, label, -1 - weight["rate"], reduce="add").T
+    of_law = probs.scatter_(0, label, -1 - weight["likelihood"], reduce="add")
+    unit = precision / n
+    pull = centres * of_law.sum(1, keepdim=True)
+    by_mean = torch.addmm(pull, of_law, points, alpha=unit, beta=-unit)
+    by_z = torch.addmm(points, of_encoder, centres, alpha=unit, beta=weight["rate"] * unit)
+
     u = (z - mean.index_select(0, y)) * inverse_scale
-    seen = torch.addmm(_of_labels(first, bias, d).index_select(0, y), u, of_u.T)
-    gate = leaky(last.expand_as(seen), seen)
+    of_u, seen, gate = _hidden(u, y, critic)
     by_z = torch.addmm(by_z.to(z.dtype), gate, of_u, alpha=weight["critic"] * inverse_scale / n)
     log_det = d * (math.log(2 * math.pi) / 2 - math.log(inverse_scale))
     terms = {
         "cross_entropy": -log_probs.gather(0, label).mean().to(z.dtype),
         "likelihood": _product(u, u) / (2 * n) + log_det,
-        "critic": _product(gate, seen) / n + offset[0],  # v'h(seen) = gate'seen
+        "critic": _product(gate, seen) / n + critic[-1][0],  # v'h(seen) is gate'seen
     }
     return terms, by_z, by_mean.to(mean.dtype)
 
@@ -107,21 +105,21 @@ def critic_terms(
         ``slope``, E |grad T|^2 / 2 over both
     gradients : of loss + gamma slope, one for each of `critic`
     """
-    first, bias, last, offset = critic
+    first, _, last, offset = critic
     n, half = len(u), len(u) // 2
-    of_u, of_label = first[:, : u.shape[1]], _of_labels(first, bias, u.shape[1])
-    seen = torch.addmm(of_label.index_select(0, y), u, of_u.T)
-    hidden, gate = F.leaky_relu(seen, LEAK), leaky(last.expand_as(seen), seen)
-    slope = gate @ of_u
+    of_u, seen, gate = _hidden(u, y, critic)
+    hidden = F.leaky_relu(seen, LEAK)
+    slope = gate @ of_u  # grad T; of the weights alone, as h is straight on either side of 0
     values = torch.addmv(offset, hidden, last[0])
-    values[:half].neg_()
+    values[:half].neg_()  # -T over the latents, T over the draws
     terms = {
         "loss": F.softplus(values).sum() / half,
         "slope": _product(slope, slope) / (2 * n),
     }
     by_value = values.sigmoid() / half
     by_value[:half].neg_()
-    by_label = torch.zeros_like(of_label).index_add_(0, y, gate * by_value[:, None])
+    by_label = gate.new_zeros(first.shape[1] - u.shape[1], gate.shape[1])
+    by_label.index_add_(0, y, gate * by_value[:, None])
     by_u = gate.T @ torch.addcmul(slope * (penalty / n), u, by_value[:, None])
     by_gate = leaky(slope @ of_u.T, seen).sum(0)
     by_last = torch.add(hidden.T @ by_value, by_gate, alpha=penalty / n)[None]
@@ -129,9 +127,12 @@ def critic_terms(
     return terms, [by_first, by_label.sum(0), by_last, by_value.sum(0, keepdim=True)]
 
 
-def _of_labels(first: Tensor, bias: Tensor, d: int) -> Tensor:
-    """Return (C, W) of what the first layer adds for each label, its bias included."""
-    return first[:, d:].T.contiguous() + bias
+def _hidden(u: Tensor, y: Tensor, critic: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return W, what every hidden unit sees, and the slope of T in that, v h'(seen)."""
+    first, bias, last, _ = critic
+    of_u, of_label = first[:, : u.shape[1]], first[:, u.shape[1] :].T.contiguous() + bias
+    seen = torch.addmm(of_label.index_select(0, y), u, of_u.T)
+    return of_u, seen, leaky(last.expand_as(seen), seen)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ NumPy side of its family is in `vcviz.records.families`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +17,9 @@ from vcviz.models.laws.custom import CustomLaw
 from vcviz.models.laws.description import describe
 from vcviz.models.laws.gaussian import GaussianLaw
 from vcviz.models.laws.laplace import LaplaceLaw
-from vcviz.models.laws.location_scale import LocationScaleLaw
 from vcviz.models.laws.student_t import StudentTLaw
 from vcviz.models.laws.von_mises_fisher import VonMisesFisherLaw
+from vcviz.models.options import options_of
 
 LAWS: dict[str, type[Law]] = {
     "gaussian": GaussianLaw,
@@ -86,7 +85,7 @@ def build_law(
         raise InputError(
             f"law must be one of {', '.join(LAWS)} or a torch.distributions object, got {clip(law)}"
         )
-    known = law_options(kind)
+    known = options_of(kind)
     for option, value in list(options.items()):
         if option in known:
             continue
@@ -97,12 +96,3 @@ def build_law(
             raise InputError(f"{name} has no {option}; leave it out")
         raise unknown(f"option of {name}", option, known)
     return kind(latent_dim, n_classes, **options)
-
-
-def law_options(kind: type[Law]) -> list[str]:
-    """Return the names of the options of a law."""
-    names: list[str] = []
-    for part in (kind, LocationScaleLaw) if issubclass(kind, LocationScaleLaw) else (kind,):
-        parameters = inspect.signature(part.__init__).parameters.values()
-        names += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in names]
-    return names

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, Transform
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_flag
 from vcviz.models.laws.base import Law
-from vcviz.models.laws.description import Tree, describe, from_description, rebuilt, tree_of
+from vcviz.models.laws.description import from_description, rebuilt, tensors_of
 from vcviz.models.precision import wide, widest
 from vcviz.records import LatentPrior
 
@@ -59,28 +59,24 @@ class CustomLaw(Law):
         _check(own, latent_dim, n_classes)
         learned = {True: check_flag("learn_mean", learn_mean)}
         learned[False] = check_flag("learn_scale", learn_scale)
-        #: the distribution itself where its parameters cannot be told, else how to build it
-        self._own: Distribution | None = None
-        self._tree: Tree | None = tree_of(own)
-        if self._tree is None:
-            self._own = own
-        else:
-            for leaf in self._tree.leaves():
-                free = leaf.value if leaf.from_free is None else leaf.from_free.inv(leaf.value)
-                trained = learned[leaf.name.rsplit("__", 1)[-1] in _MEANS]
-                self.store(leaf.name, free.detach().clone(), leaf.from_free is not None and trained)
+        self._own = own
+        #: parameter -> the map of unconstrained tensors to its values, or None if there is none;
+        #: of a distribution that cannot be taken apart nothing
+        self._from_free: dict[str, Transform | None] = {}
+        for name, value, from_free in tensors_of(own):
+            free = value if from_free is None else from_free.inv(value)
+            trained = learned[name.rsplit("__", 1)[-1] in _MEANS]
+            self.store(name, free.detach().clone(), from_free is not None and trained)
+            self._from_free[name] = from_free
 
     def distribution(self, *, frozen: bool = False) -> Distribution:
         """Return the distribution with its present parameters, in float64 where possible."""
-        if self._tree is None:
-            assert self._own is not None
-            return self._own
         values = {}
-        for leaf in self._tree.leaves():
-            value = getattr(self, leaf.name)
+        for name, from_free in self._from_free.items():
+            value = getattr(self, name)
             value = wide(value.detach() if frozen else value)
-            values[leaf.name] = value if leaf.from_free is None else leaf.from_free(value)
-        return rebuilt(self._tree, values)
+            values[name] = value if from_free is None else from_free(value)
+        return rebuilt(self._own, values) if values else self._own
 
     def log_prob(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return log densities in nats: (B, C) of every class, or (B,) of the labels `y`."""
@@ -244,6 +240,3 @@ def _check(law: Distribution, latent_dim: int, n_classes: int) -> None:
             f"log_prob of draws {tuple(draw.shape)} must be (2, {n_classes}), "
             f"{_name(law)} gives {tuple(density.shape)}"
         )
-
-
-__all__ = ["CustomLaw", "describe"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,70 +27,43 @@ _SAME = (("scale_tril", "covariance_matrix", "precision_matrix"), ("logits", "pr
 _KEY = "distribution"
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """A tensor parameter: where it is, what it may be, its value, and whether it can be trained."""
+def arguments_of(law: Distribution) -> dict[str, Any] | None:
+    """Return what makes a distribution again: tensors, plain values, and distributions within.
 
-    name: str
-    constraint: Any
-    value: Tensor
-
-    @property
-    def from_free(self) -> Transform | None:
-        """The map of unconstrained tensors to legal values; None if there is none."""
-        if not self.value.is_floating_point():
-            return None
-        for registry in (biject_to, transform_to):  # Cholesky factors are in the second alone
-            try:
-                return registry(self.constraint)
-            except NotImplementedError:
-                continue
+    None unless it is made of torch's own classes alone.
+    """
+    if CLASSES.get(type(law).__name__) is not type(law):
         return None
+    found = {name: getattr(law, _inside(name, law)) for name in _arguments(type(law).__name__)}
+    inner = [value for value in found.values() if isinstance(value, Distribution)]
+    return found if all(arguments_of(part) is not None for part in inner) else None
 
 
-@dataclass(frozen=True)
-class Tree:
-    """A distribution taken apart: its class, tensors, plain values, and distributions within."""
+def tensors_of(
+    law: Distribution, prefix: str = ""
+) -> Iterator[tuple[str, Tensor, Transform | None]]:
+    """Yield the tensors of a distribution, each with its name and where its values may come from.
 
-    kind: str
-    tensors: Mapping[str, Leaf] = field(default_factory=dict)
-    plain: Mapping[str, Any] = field(default_factory=dict)
-    inner: Mapping[str, Tree] = field(default_factory=dict)
-
-    def leaves(self) -> Iterator[Leaf]:
-        """Yield all tensors."""
-        yield from self.tensors.values()
-        for tree in self.inner.values():
-            yield from tree.leaves()
-
-
-def tree_of(law: Distribution, prefix: str = "") -> Tree | None:
-    """Return a distribution taken apart; None unless it is made of torch's own classes alone."""
-    kind = type(law).__name__
-    if CLASSES.get(kind) is not type(law):
-        return None
-    tensors, plain, inner = {}, {}, {}
-    for name in _arguments(type(law)):
-        value = getattr(law, "base_dist" if name == "base_distribution" else _inside(name, law))
+    That is a map of unconstrained tensors to legal values, or None if there is none. Nothing is
+    yielded of what `arguments_of` cannot take apart.
+    """
+    for name, value in (arguments_of(law) or {}).items():
         if isinstance(value, Distribution):
-            tree = tree_of(value, f"{prefix}{name}__")
-            if tree is None:
-                return None
-            inner[name] = tree
+            yield from tensors_of(value, f"{prefix}{name}__")
         elif isinstance(value, Tensor):
-            constraint = getattr(law, "arg_constraints", {}).get(name, constraints.real)
-            tensors[name] = Leaf(prefix + name, constraint, value)
-        else:
-            plain[name] = value
-    return Tree(kind, tensors, plain, inner)
+            constraint = law.arg_constraints.get(name, constraints.real)
+            yield prefix + name, value, _from_free(constraint, value)
 
 
-def rebuilt(tree: Tree, values: Mapping[str, Tensor]) -> Distribution:
-    """Return the distribution of a tree with tensors `values` by the names of its leaves."""
-    arguments: dict[str, Any] = dict(tree.plain)
-    arguments |= {name: values[leaf.name] for name, leaf in tree.tensors.items()}
-    arguments |= {name: rebuilt(inner, values) for name, inner in tree.inner.items()}
-    return CLASSES[tree.kind](**arguments, validate_args=False)
+def rebuilt(law: Distribution, values: Mapping[str, Tensor], prefix: str = "") -> Distribution:
+    """Return a distribution with other tensors, by the names that `tensors_of` gives them."""
+    arguments = arguments_of(law) or {}
+    for name, value in arguments.items():
+        if isinstance(value, Distribution):
+            arguments[name] = rebuilt(value, values, f"{prefix}{name}__")
+        elif isinstance(value, Tensor):
+            arguments[name] = values[prefix + name]
+    return type(law)(**arguments, validate_args=False)
 
 
 def describe(law: Distribution) -> dict[str, Any]:
@@ -101,13 +74,13 @@ def describe(law: Distribution) -> dict[str, Any]:
     InputError
         For a class that is not one of torch's own, whose name alone would not bring it back.
     """
-    tree = tree_of(law)
-    if tree is None:
+    arguments = arguments_of(law)
+    if arguments is None:
         raise InputError(
             f"a run's settings can hold torch's own distributions, {type(law).__name__} is not "
             "made of these alone; use it with build_head, outside of train"
         )
-    return _as_json(tree)
+    return {_KEY: type(law).__name__, **{k: _as_json(v) for k, v in arguments.items()}}
 
 
 def from_description(description: Mapping[str, Any]) -> Distribution:
@@ -156,15 +129,27 @@ def _value(name: str, value: Any) -> Any:
     return value
 
 
-def _as_json(tree: Tree) -> dict[str, Any]:
-    values = {name: leaf.value.tolist() for name, leaf in tree.tensors.items()}
-    inner = {name: _as_json(part) for name, part in tree.inner.items()}
-    return {_KEY: tree.kind, **inner, **values, **tree.plain}
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Distribution):
+        return describe(value)
+    return value.tolist() if isinstance(value, Tensor) else value
 
 
-def _arguments(kind: type[Distribution]) -> list[str]:
+def _from_free(constraint: Any, value: Tensor) -> Transform | None:
+    if not value.is_floating_point():
+        return None
+    for registry in (biject_to, transform_to):  # Cholesky factors are in the second alone
+        try:
+            return registry(constraint)
+        except NotImplementedError:
+            continue
+    return None
+
+
+@cache
+def _arguments(kind: str) -> list[str]:
     """Return the arguments that make a distribution, one of those that say the same."""
-    names = [n for n in inspect.signature(kind).parameters if n != "validate_args"]
+    names = [n for n in inspect.signature(CLASSES[kind]).parameters if n != "validate_args"]
     for same in _SAME:
         found = [n for n in same if n in names]
         names = [n for n in names if n not in found[1:]]
@@ -173,4 +158,6 @@ def _arguments(kind: type[Distribution]) -> list[str]:
 
 def _inside(name: str, law: Distribution) -> str:
     """Return the attribute that holds an argument."""
+    if name == "base_distribution":
+        return "base_dist"
     return name if hasattr(type(law), name) or name in law.__dict__ else f"_{name}"

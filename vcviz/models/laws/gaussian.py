@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vcviz.models.laws.base import of_labels
 from vcviz.models.laws.location_scale import LocationScaleLaw
-from vcviz.records import LatentPrior
 
 
 class GaussianLaw(LocationScaleLaw):
@@ -26,8 +25,8 @@ class GaussianLaw(LocationScaleLaw):
     def log_prob(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return -|L^-1 (z - mu)|^2 / 2 - log det L - D/2 log 2 pi: (B, C), or (B,) of `y`."""
         constant = self.half_log_det() + 0.5 * self.latent_dim * math.log(2 * math.pi)
-        if y is not None and len(constant) > 1:
-            constant = constant[y]
+        if y is not None:
+            constant = of_labels(constant, y)
         return -0.5 * self.squared_distance(z, y) - constant
 
     def frozen_log_prob(self, z: Tensor, y: Tensor) -> Tensor:
@@ -41,18 +40,9 @@ class GaussianLaw(LocationScaleLaw):
         """Return (B,) half squared Mahalanobis distances."""
         return 0.5 * self.squared_distance(z, y)
 
-    def whiten(self, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
-        """Return (B, D) residuals L_y^-1 (z - mu_y)."""
-        return self.residual(z, y, frozen=frozen)
-
     def standard_noise(
         self, y: Tensor, device: torch.device, generator: torch.Generator | None
     ) -> Tensor:
         """Return (B, D) standard normal draws."""
         shape, dtype = (len(y), self.latent_dim), self.mean.dtype
         return torch.randn(shape, generator=generator, device=device, dtype=dtype)
-
-    @torch.no_grad()
-    def prior(self, log_weight: Tensor) -> LatentPrior:
-        """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
-        return LatentPrior(**self._record(), log_weight=log_weight.cpu().double().numpy())

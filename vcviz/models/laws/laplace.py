@@ -12,7 +12,6 @@ from torch import Tensor
 from vcviz.models.laws.base import of_labels
 from vcviz.models.laws.location_scale import LocationScaleLaw
 from vcviz.models.precision import wide
-from vcviz.records import LatentPrior
 
 # Up to this many batch rows x means x dimensions at a time are differences formed.
 _BLOCK = 2**22
@@ -27,6 +26,7 @@ class LaplaceLaw(LocationScaleLaw):
     is sqrt(2) b; `covariance` is "isotropic" or "diagonal", since the coordinates are independent.
     """
 
+    family = "laplace"
     covariances: ClassVar[tuple[str, ...]] = ("isotropic", "diagonal")
 
     def neighbour_distance(self, gaussian: float) -> float:
@@ -52,10 +52,6 @@ class LaplaceLaw(LocationScaleLaw):
         """Return (B,) sums over the coordinates of |z_j - mu_j| / b_j."""
         return self.residual(wide(z), y).abs().sum(1)
 
-    def whiten(self, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
-        """Return (B, D) residuals (z - mu_y) / b_y."""
-        return self.residual(z, y, frozen=frozen)
-
     def standard_noise(
         self, y: Tensor, device: torch.device, generator: torch.Generator | None
     ) -> Tensor:
@@ -65,9 +61,3 @@ class LaplaceLaw(LocationScaleLaw):
             generator=generator
         )
         return one - other
-
-    @torch.no_grad()
-    def prior(self, log_weight: Tensor) -> LatentPrior:
-        """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
-        log_weights = log_weight.cpu().double().numpy()
-        return LatentPrior(**self._record(), log_weight=log_weights, family="laplace")

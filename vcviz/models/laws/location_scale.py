@@ -15,6 +15,7 @@ from vcviz.base.options import check_choice, check_flag, check_number
 from vcviz.models.laws.base import Law, bounded, noise_device, of_labels
 from vcviz.models.laws.means import initial_separation, spread_means
 from vcviz.models.precision import wide
+from vcviz.records import LatentPrior
 
 COVARIANCES = ("isotropic", "diagonal", "full")
 INITIAL_MEANS = ("spread", "normal", "he")
@@ -62,6 +63,8 @@ class LocationScaleLaw(Law):
     log_variance: Tensor
     lower: Tensor
     covariances: ClassVar[tuple[str, ...]] = COVARIANCES
+    #: its name among `vcviz.records.families.FAMILIES`
+    family: ClassVar[str] = "gaussian"
 
     def __init__(
         self,
@@ -164,6 +167,10 @@ class LocationScaleLaw(Law):
             return u
         return _solve_unit(of_labels(shear, y).to(z.dtype), u[..., None]).squeeze(-1)
 
+    def whiten(self, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
+        """Return `residual`."""
+        return self.residual(z, y, frozen=frozen)
+
     def squared_distance(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return |L^-1 (z - mu)|^2, float64 where possible: (B, C) of every class, or (B,) of `y`.
 
@@ -201,8 +208,14 @@ class LocationScaleLaw(Law):
             noise = (of_labels(shear, y) @ noise[..., None]).squeeze(-1)
         return self.mean[y] + of_labels(self.floored_log_scale().exp(), y) * noise
 
+    @torch.no_grad()
+    def prior(self, log_weight: Tensor) -> LatentPrior:
+        """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
+        log_weights = log_weight.cpu().double().numpy()
+        return LatentPrior(**self._record(), log_weight=log_weights, family=self.family)
+
     def _record(self) -> dict[str, Any]:
-        """Return the fields of a `LatentPrior` that all families here have."""
+        """Return the parameters of a `LatentPrior`."""
         shape = self.mean.shape
         scale = self.floored_log_scale().cpu().double().exp().expand(shape)
         record = {"mean": self.mean.cpu().double().numpy()}

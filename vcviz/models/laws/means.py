@@ -78,6 +78,8 @@ def initial_separation(n_classes: int, dim: int, overlap: float | None) -> float
 @lru_cache(maxsize=16)
 def _unit_means(n_classes: int, dim: int) -> NDArray[np.float64]:
     """Return means whose smallest distance is 1; kept, as a thousand classes take seconds."""
+    from scipy.spatial.distance import pdist
+
     if dim == 1:
         points = np.arange(n_classes, dtype=np.float64)[:, None]
     elif dim == 2 or dim >= n_classes - 1:
@@ -85,7 +87,7 @@ def _unit_means(n_classes: int, dim: int) -> NDArray[np.float64]:
     else:
         points = _repelled(n_classes, dim)
     points = points - points.mean(0)
-    return points / _smallest_distance(points)
+    return points / pdist(points).min()
 
 
 def _trigonometric(n_classes: int, dim: int) -> NDArray[np.float64]:
@@ -115,9 +117,3 @@ def _repelled(n_classes: int, dim: int) -> NDArray[np.float64]:
         x = x + 0.4 * np.sqrt(gap) * (1 - progress) * away
         x /= np.linalg.norm(x, axis=1, keepdims=True)
     return x
-
-
-def _smallest_distance(points: NDArray[np.float64]) -> float:
-    from scipy.spatial.distance import pdist
-
-    return float(pdist(points).min())

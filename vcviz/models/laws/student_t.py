@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from scipy.stats import norm, t
@@ -12,7 +13,6 @@ from vcviz.base.options import check_flag, check_number
 from vcviz.models.laws.base import bounded, of_labels
 from vcviz.models.laws.location_scale import LocationScaleLaw
 from vcviz.models.precision import wide
-from vcviz.records import LatentPrior
 
 
 class StudentTLaw(LocationScaleLaw):
@@ -33,6 +33,7 @@ class StudentTLaw(LocationScaleLaw):
     """
 
     log_df: Tensor
+    family = "student_t"
 
     def __init__(
         self,
@@ -96,12 +97,5 @@ class StudentTLaw(LocationScaleLaw):
         share = torch._standard_gamma(half.contiguous(), generator=generator) / half
         return normal * share.rsqrt()[:, None].to(normal.dtype)
 
-    @torch.no_grad()
-    def prior(self, log_weight: Tensor) -> LatentPrior:
-        """Return the law as a NumPy record in float64, with class weights exp(`log_weight`)."""
-        return LatentPrior(
-            **self._record(),
-            log_weight=log_weight.cpu().double().numpy(),
-            family="student_t",
-            df=self.df().cpu().double().expand(self.n_classes).numpy(),
-        )
+    def _record(self) -> dict[str, Any]:
+        return super()._record() | {"df": self.df().cpu().double().expand(self.n_classes).numpy()}

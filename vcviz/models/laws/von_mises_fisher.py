@@ -163,26 +163,10 @@ class _LogNormaliser(torch.autograd.Function):
         return _by_numpy(log_normaliser, concentration, dim)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (concentration,) = ctx.saved_tensors
-        return -grad * _MeanLength.apply(concentration, ctx.dim), None
-
-
-class _MeanLength(torch.autograd.Function):
-    """A_D(k), whose derivative is 1 - A^2 - (D - 1) A / k."""
-
-    @staticmethod
-    def forward(ctx: Any, concentration: Tensor, dim: int) -> Tensor:
-        length = _by_numpy(mean_length, concentration, dim)
-        ctx.save_for_backward(concentration, length)
-        ctx.dim = dim
-        return length
-
-    @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        concentration, length = ctx.saved_tensors
-        return grad * (1 - length.square() - (ctx.dim - 1) * length / concentration), None
+        (concentration,) = ctx.saved_tensors
+        return -grad * _by_numpy(mean_length, concentration, ctx.dim), None
 
 
 def _by_numpy(function: Any, value: Tensor, dim: int) -> Tensor:

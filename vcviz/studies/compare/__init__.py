@@ -18,16 +18,7 @@ from vcviz.metrics.robustness import attack_gates
 from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve
 from vcviz.runs import Run
 from vcviz.studies.compare.attacks import CHECKS
-from vcviz.studies.compare.attacks import attack_runs as attack_runs
-from vcviz.studies.compare.attacks import robustness_curves as robustness_curves
-from vcviz.studies.compare.attacks import robustness_table as robustness_table
-from vcviz.studies.compare.corruptions import corrupted_latents as corrupted_latents
-from vcviz.studies.compare.corruptions import corruption_table as corruption_table
-from vcviz.studies.compare.labels import with_labels
-from vcviz.studies.compare.revisions import posthoc_table as posthoc_table
-from vcviz.studies.compare.revisions import revise_runs as revise_runs
-from vcviz.studies.compare.strangers import ood_table as ood_table
-from vcviz.studies.compare.strangers import separate_strangers as separate_strangers
+from vcviz.studies.compare.tables import with_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -292,23 +283,23 @@ def summarise(
             "NLL": run.metrics["nll"],
             "rate weight": run.config.rate_weight if run.config.stochastic else np.nan,
             "rate": run.history[-1].get("train/rate", np.nan),
+            "PGD gates": "",
         }
-        for split in ("train", "test"):
-            fit = (
-                None
-                if prior is None
-                else latent_fit(run.latents(split), prior, resamples=0, progress=progress)
+        if prior is not None:
+            train, test = (
+                latent_fit(run.latents(split), prior, resamples=0, progress=progress)
+                for split in ("train", "test")
             )
-            row[f"KL {split}"] = np.nan if fit is None else fit.mean("kl")
-            if split == "train":
-                row["variance train"] = np.nan if fit is None else fit.mean("whitened_variance")
-                row["energy train"] = np.nan if fit is None else fit.mean("energy")
-        path = None
+            row |= {
+                "KL train": train.mean("kl"),
+                "KL test": test.mean("kl"),
+                "variance train": train.mean("whitened_variance"),
+                "energy train": train.mean("energy"),
+            }
         if rows > 0 and run.can_attack:
             options = {"epsilon": epsilon, "steps": steps, "checks": CHECKS}
             path = run.attack(rows, progress=False, **options)
-        row["PGD accuracy"] = np.nan if path is None else path.accuracy[-1]
-        row["PGD gates"] = "" if path is None else attack_gates(path).short
+            row |= {"PGD accuracy": path.accuracy[-1], "PGD gates": attack_gates(path).short}
         table.append(row)
     frame = pd.DataFrame(table, index=[r.name for r in runs], columns=list(COLUMNS))
     frame = frame.loc[:, [bool((frame[c].notna() & (frame[c] != "")).any()) for c in frame]]

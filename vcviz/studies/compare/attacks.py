@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
 from vcviz.base.arguments import one_or_several, takes_records
-from vcviz.base.errors import expect
 from vcviz.base.titles import run_titles
 from vcviz.records import RobustnessCurve, Trajectory
 from vcviz.runs import Run
-from vcviz.studies.compare.labels import with_labels
+from vcviz.studies.compare.tables import with_labels
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: rows that are attacked at other radii too, for the gates
 CHECKS = 50
-
-#: column of `robustness_table` -> what it means
-ROBUSTNESS_COLUMNS = {
-    "run": "title of the run",
-    "epsilon": "radius of the attack in its norm; 0 = clean inputs",
-    "accuracy": "share of inputs that no attack up to this radius got misread, with its interval",
-    "ECE": "calibration error of the worst points found, fraction; interval: of its mean over "
-    "samples of this size",
-    "bins": "equal-width bins that it is of",
-    "ECE if calibrated": "ECE that a calibrated model with these confidences would show, fraction",
-    "gates": "how many sanity gates hold, and which do not",
-}
 
 
 @takes_records
@@ -115,9 +102,7 @@ def robustness_curves(
 
 def _each(runs: Run | Sequence[Run], progress: bool) -> Iterator[tuple[Run, str]]:
     """Yield each run with its title, behind a bar."""
-    several = list(runs) if isinstance(runs, Iterable) else [runs]
-    for run in several:
-        expect("runs", run, Run, "a model and a split go to vcviz.attack or robustness_curve")
+    several = one_or_several("runs", runs)
     bar = tqdm(several, desc="attacking", unit="run", disable=not progress, delay=2)
     return zip(bar, run_titles(several), strict=True)
 
@@ -126,9 +111,6 @@ def _each(runs: Run | Sequence[Run], progress: bool) -> Iterator[tuple[Run, str]
 def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.DataFrame:
     """Return robustness curves as a table, one row for each curve and radius.
 
-    `ROBUSTNESS_COLUMNS` describes the columns. A column ``labels`` is added where some
-    predictions are not for the label frequencies of the inputs (`LatentSet.label_note`).
-
     Parameters
     ----------
     curves : one or several
@@ -136,6 +118,11 @@ def robustness_table(curves: RobustnessCurve | Sequence[RobustnessCurve]) -> pd.
     Returns
     -------
     DataFrame
+        Columns: ``run``; ``epsilon``, 0 for clean inputs; ``accuracy``, the share of inputs that
+        no attack up to this radius got misread; ``ECE`` of the worst points found, in so many
+        ``bins``, its interval that of its mean over samples of this size; ``ECE if calibrated``;
+        ``gates``, how many sanity gates hold, and which do not; and ``labels`` where some
+        predictions are not for the label frequencies of the inputs (`LatentSet.label_note`).
 
     Raises
     ------

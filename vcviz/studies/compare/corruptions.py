@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from tqdm.auto import tqdm
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
 from vcviz.base.titles import run_titles
@@ -24,7 +24,7 @@ from vcviz.metrics.calibration import (
 )
 from vcviz.records import LatentSet, Split
 from vcviz.runs import Run
-from vcviz.studies.compare.labels import with_labels
+from vcviz.studies.compare.tables import with_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,20 +33,6 @@ if TYPE_CHECKING:
 ROWS = 2000
 #: sets of latents kept of a run: three corruptions at every severity
 _KEEP = 3 * SEVERITIES + 1
-
-#: column of `corruption_table` -> what it means
-CORRUPTION_COLUMNS = {
-    "run": "title of the run",
-    "corruption": "name of the corruption, see vcviz.data.CORRUPTIONS",
-    "severity": "0 (clean) to 5",
-    "rows": "test rows, the first of the split",
-    "accuracy": "fraction",
-    "ECE": "expected calibration error, 15 equal-width bins, fraction",
-    "NLL": "negative log-likelihood, nats",
-    "T clean": "temperature of least NLL on the clean rows",
-    "ECE at T clean": "ECE after dividing the logits by that temperature, fraction",
-    "NLL at T clean": "NLL likewise, nats",
-}
 
 
 class _Kept:
@@ -138,11 +124,7 @@ def corruption_table(
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Return accuracy, ECE and NLL of runs at every severity; `CORRUPTION_COLUMNS` says of what.
-
-    The temperature is fitted on the clean rows and kept: what it mends there it may not mend on
-    corrupted rows. A column ``labels`` is added where some predictions are not for the label
-    frequencies of their rows (`LatentSet.label_note`).
+    """Return accuracy, ECE and NLL of runs at every severity, one row for each.
 
     Parameters
     ----------
@@ -154,7 +136,11 @@ def corruption_table(
     Returns
     -------
     DataFrame
-        One row per run, corruption and severity; severity 0 is clean.
+        Columns: ``run``; ``corruption``; ``severity``, 0 for clean; ``rows``; ``accuracy`` and
+        ``ECE`` (fractions) and ``NLL`` (nats); ``T clean``, the temperature of least NLL on the
+        clean rows, and ``ECE at T clean`` and ``NLL at T clean``, since what it mends there it may
+        not mend on corrupted rows; and ``labels`` where some predictions are not for the label
+        frequencies of their rows (`LatentSet.label_note`).
 
     Raises
     ------
@@ -173,7 +159,7 @@ def corruption_table(
     """
     import pandas as pd
 
-    several = [runs] if isinstance(runs, Run) else list(runs)
+    several = one_or_several("runs", runs)
     table, notes = [], []
     bar = tqdm(several, desc="corrupting", unit="run", disable=not progress, delay=2)
     for run, title in zip(bar, run_titles(several), strict=True):
@@ -182,16 +168,22 @@ def corruption_table(
                 corrupted_latents(run, kind, s, rows=rows, seed=seed, progress=False)
                 for s in range(SEVERITIES + 1)
             ]
-            fitted = fit_temperature(sets[0].log_probs, sets[0].y).temperature
+            fitted = fit_temperature(sets[0]).temperature
             for severity, lat in enumerate(sets):
                 cooled = apply_temperature(lat.log_probs, fitted)
-                values = (
-                    title, kind, severity, len(lat), lat.accuracy,
-                    expected_calibration_error(lat.log_probs, lat.y),
-                    negative_log_likelihood(lat.log_probs, lat.y), fitted,
-                    expected_calibration_error(cooled, lat.y),
-                    negative_log_likelihood(cooled, lat.y),
-                )  # fmt: skip
-                table.append(values)
+                table.append(
+                    {
+                        "run": title,
+                        "corruption": kind,
+                        "severity": severity,
+                        "rows": len(lat),
+                        "accuracy": lat.accuracy,
+                        "ECE": expected_calibration_error(lat),
+                        "NLL": negative_log_likelihood(lat),
+                        "T clean": fitted,
+                        "ECE at T clean": expected_calibration_error(cooled, lat.y),
+                        "NLL at T clean": negative_log_likelihood(cooled, lat.y),
+                    }
+                )
                 notes.append(lat.label_note)
-    return with_labels(pd.DataFrame(table, columns=list(CORRUPTION_COLUMNS)), notes)
+    return with_labels(pd.DataFrame(table), notes)

@@ -7,29 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm.auto import tqdm
 
-from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_choice
 from vcviz.base.titles import run_titles
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.metrics.posthoc.revision import fitted_to
 from vcviz.runs import Run
-from vcviz.studies.compare.labels import with_labels
+from vcviz.studies.compare.tables import row_of, with_labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: column of `posthoc_table` -> what it means
-POSTHOC_COLUMNS = {
-    "run": "title of the run",
-    "method": "post-hoc method",
-    "fitted to": "rows that it was fitted to: train, validation or, by folds, other test",
-    "accuracy": "test accuracy, fraction",
-    "NLL": "test negative log-likelihood, nats",
-    "NLL change": "the same less that of the run as trained, row by row; below 0 is better",
-    "ECE": "test expected calibration error, 15 equal-width bins, fraction; interval: of its mean "
-    "over samples of this size",
-}
 
 
 @takes_records
@@ -74,9 +61,7 @@ def revise_runs(
     ['none: 0.6', 'gaussian_shared: 0.8']
     """
     check_choice("laws", laws, ("train", "validation"))
-    listed: list[Any] = list(runs) if isinstance(runs, (list, tuple)) else [runs]
-    if not listed:
-        raise InputError("no runs to revise; train some first: vcviz train")
+    listed = one_or_several("runs", runs)
     methods = list(REVISIONS) if methods is None else list(methods)
     found = []
     bar = tqdm(total=len(listed) * len(methods), desc="revising", disable=not progress, delay=2)
@@ -94,51 +79,42 @@ def revise_runs(
 
 
 @takes_records
-def posthoc_table(
-    runs: Run | Sequence[Run] | Sequence[PosthocScores],
-    methods: Sequence[str] | None = None,
-    **options: Any,
-) -> pd.DataFrame:
-    """Return accuracy, NLL and ECE with intervals, one row per run and post-hoc method.
+def posthoc_table(scores: PosthocScores | Sequence[PosthocScores]) -> pd.DataFrame:
+    """Return scores of post-hoc methods as a table, one row for each.
 
     Parameters
     ----------
-    runs, methods, options : as for `revise_runs`; or only the list that it returned
+    scores : what `revise_runs` returned
 
     Returns
     -------
     DataFrame
-        `POSTHOC_COLUMNS` says what each column is; the ends of an interval follow its number as,
-        e.g., ``ECE low`` and ``ECE high``. A column ``labels`` is added where some predictions are
-        not for the label frequencies of the test rows (`LatentSet.label_note`).
+        Columns: ``run``; ``method``; ``fitted to``, the rows that it was fitted to; ``accuracy``
+        (fraction), ``NLL`` and ``NLL change`` (nats; against the run as trained, row by row, below
+        0 is better) and ``ECE`` (fraction; its interval is that of its mean over samples of this
+        size), each with the ends of its interval, e.g. ``ECE low`` and ``ECE high``; and ``labels``
+        where some predictions are not for the label frequencies of the test rows
+        (`LatentSet.label_note`).
 
     Raises
     ------
     InputError
-        As `revise_runs` does.
+        For anything but `PosthocScores` records.
 
     Examples
     --------
     >>> run = vcviz.train("mixture", epochs=3, progress=False)
     >>> methods = ["none", "temperature"]
-    >>> table = vcviz.studies.posthoc_table(run, methods, resamples=20, progress=False)
-    >>> table[["method", "accuracy"]].round(1)
+    >>> scores = vcviz.studies.revise_runs(run, methods, resamples=20, progress=False)
+    >>> vcviz.studies.posthoc_table(scores)[["method", "accuracy"]].round(1)
             method  accuracy
     0         none       0.6
     1  temperature       0.6
     """
     import pandas as pd
 
-    given = isinstance(runs, (list, tuple)) and all(isinstance(r, PosthocScores) for r in runs)
-    found: Any = runs if given else revise_runs(runs, methods, **options)  # type: ignore[arg-type]
-    columns = {"accuracy": "accuracy", "NLL": "nll", "NLL change": "nll_change", "ECE": "ece"}
-    rows = []
-    for one in found:
-        row: dict[str, Any] = {
-            "run": one.name, "method": one.method, "fitted to": one.fitted_to,
-        }  # fmt: skip
-        for name, key in columns.items():
-            low, high = getattr(one, f"{key}_interval")
-            row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
-        rows.append(row)
-    return with_labels(pd.DataFrame(rows), [one.label_note for one in found])
+    found = one_or_several("scores", scores)
+    texts = {"run": "name", "method": "method", "fitted to": "fitted_to"}
+    numbers = {"accuracy": "accuracy", "NLL": "nll", "NLL change": "nll_change", "ECE": "ece"}
+    table = pd.DataFrame([row_of(one, texts, numbers) for one in found])
+    return with_labels(table, [one.label_note for one in found])

@@ -8,26 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from vcviz.base.arguments import takes_records
+from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError, expect
 from vcviz.base.titles import run_titles
 from vcviz.metrics.ood import separations
 from vcviz.records import LatentSet, Separation, Split
 from vcviz.runs import Run
+from vcviz.studies.compare.tables import row_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: column of `ood_table` -> what it means
-OOD_COLUMNS = {
-    "run": "title of the run or the latents",
-    "strangers": "what the test rows are told from",
-    "score": "out-of-distribution score, see vcviz.metrics.ood.score",
-    "AUROC": "chance that a stranger scores higher than a test row; 0.5 by chance",
-    "AUPR": "average precision with strangers as positives; their share by chance",
-    "FPR95": "share of strangers accepted where 95 % of the test rows are; 0.95 by chance",
-    "note": "'worse than chance' where the interval of the AUROC lies below 0.5; absent if nowhere",
-}
 
 
 @takes_records
@@ -108,56 +98,47 @@ def separate_strangers(
 
 
 @takes_records
-def ood_table(
-    known: Run | LatentSet | Sequence[Run] | Sequence[Separation],
-    strangers: Split | LatentSet | Sequence[Split] | None = None,
-    methods: Sequence[str] | None = None,
-    **options: Any,
-) -> pd.DataFrame:
-    """Return AUROC, AUPR and FPR95 with their intervals, one row per run, strangers and score.
+def ood_table(separations: Separation | Sequence[Separation]) -> pd.DataFrame:
+    """Return how well scores tell strangers as a table, one row per run, strangers and score.
 
     Parameters
     ----------
-    known, strangers, methods, options : as for `separate_strangers`; or only the list that it
-        returned
+    separations : what `separate_strangers` returned
 
     Returns
     -------
     DataFrame
-        `OOD_COLUMNS` says what each column is; the ends of an interval follow its number as, e.g.,
-        ``AUROC low`` and ``AUROC high``.
+        Columns: ``run``; ``strangers``; ``score``; ``AUROC``, 0.5 by chance; ``AUPR``, with
+        strangers as positives, their share by chance; ``FPR95``, the share of strangers accepted
+        where 95 % of the test rows are, 0.95 by chance; each with the ends of its interval, e.g.
+        ``AUROC low`` and ``AUROC high``; and ``note``, "worse than chance" where the interval of
+        the AUROC lies below 0.5, absent if nowhere.
 
     Raises
     ------
     InputError
-        As `separate_strangers` does.
+        For anything but `Separation` records.
 
     Examples
     --------
     >>> settings = {"head": "gaussian_mixture", "latent_dim": 16, "epochs": 3}
     >>> run = vcviz.train("digits", **settings, progress=False)
     >>> strangers = vcviz.data.make_strangers(run.split(), "noise")
-    >>> table = vcviz.studies.ood_table(run, strangers, ["max_prob", "knn"], progress=False)
-    >>> table[["score", "AUROC"]].round(1)
+    >>> scores = ["max_prob", "knn"]
+    >>> found = vcviz.studies.separate_strangers(run, strangers, scores, progress=False)
+    >>> vcviz.studies.ood_table(found)[["score", "AUROC"]].round(1)
           score  AUROC
     0  max_prob    0.9
     1       knn    1.0
     """
     import pandas as pd
 
-    if strangers is None:
-        found: Any = list(known) if isinstance(known, (list, tuple)) else []
-        if not found or not all(isinstance(s, Separation) for s in found):
-            raise InputError("pass runs and strangers, or what separate_strangers returned")
-    else:
-        found = separate_strangers(known, strangers, methods, **options)  # type: ignore[arg-type]
+    texts = {"run": "name", "strangers": "against", "score": "method"}
     rows = []
-    for one in found:
-        row: dict[str, Any] = {"run": one.name, "strangers": one.against, "score": one.method}
-        for name, key in (("AUROC", "auroc"), ("AUPR", "aupr"), (f"FPR{100 * one.tpr:g}", "fpr")):
-            low, high = getattr(one, f"{key}_interval")
-            row |= {name: getattr(one, key), f"{name} low": low, f"{name} high": high}
-        rows.append({**row, "note": "worse than chance" if one.worse_than_chance else ""})
+    for one in one_or_several("separations", separations):
+        numbers = {"AUROC": "auroc", "AUPR": "aupr", f"FPR{100 * one.tpr:g}": "fpr"}
+        note = "worse than chance" if one.worse_than_chance else ""
+        rows.append({**row_of(one, texts, numbers), "note": note})
     table = pd.DataFrame(rows)
     return table if table["note"].any() else table.drop(columns="note")
 

@@ -5,47 +5,29 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip, unknown
+from vcviz.base.options import check_options
 from vcviz.runs import Run
 from vcviz.studies.measures.calibrated import calibration, human
 from vcviz.studies.measures.latent import fit, strangers
 from vcviz.studies.measures.shifted import attack, corruption, label_shift
 from vcviz.studies.measures.store import read_scores, scores_of, write_scores
 
-__all__ = ["MEASURES", "Measure", "check_measures", "measure", "measured", "scores_of"]
+__all__ = ["MEASURES", "check_measures", "measure", "measured", "scores_of"]
 
 
-@dataclass(frozen=True)
-class Measure:
-    """Something to measure.
-
-    Attributes
-    ----------
-    function : (run, **options) -> name of a number -> its value
-    """
-
-    function: Callable[..., dict[str, float]]
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Option -> its default, `inspect.Parameter.empty` where it has none."""
-        found = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
-
-
-#: name -> measure; one more is a function and a line here
-MEASURES: dict[str, Measure] = {
-    "attack": Measure(attack),
-    "calibration": Measure(calibration),
-    "corruption": Measure(corruption),
-    "fit": Measure(fit),
-    "human": Measure(human),
-    "label_shift": Measure(label_shift),
-    "strangers": Measure(strangers),
+#: name -> (run, **options) -> name of a number -> its value; one more is a function and a line here
+MEASURES: dict[str, Callable[..., dict[str, float]]] = {
+    "attack": attack,
+    "calibration": calibration,
+    "corruption": corruption,
+    "fit": fit,
+    "human": human,
+    "label_shift": label_shift,
+    "strangers": strangers,
 }
 
 
@@ -71,14 +53,15 @@ def check_measures(wanted: Any) -> dict[str, dict[str, Any]]:
             raise unknown("measure", name, MEASURES)
         if options is not None and not isinstance(options, Mapping):
             raise InputError(f"options of measure {name!r} are a mapping, got {clip(options)}")
-        known = MEASURES[name].options
+        known = [
+            p for p in inspect.signature(MEASURES[name]).parameters.values()
+            if p.kind is p.KEYWORD_ONLY
+        ]  # fmt: skip
         found[name] = dict(options or {})
-        for option in found[name]:
-            if option not in known:
-                raise unknown(f"option of measure {name!r}", option, known)
-        for option, default in known.items():
-            if default is inspect.Parameter.empty and option not in found[name]:
-                raise InputError(f"measure {name!r} needs the option {option}")
+        check_options(f"measure {name!r}", found[name], [p.name for p in known])
+        for p in known:
+            if p.default is p.empty and p.name not in found[name]:
+                raise InputError(f"measure {name!r} needs the option {p.name}")
     return found
 
 
@@ -122,7 +105,7 @@ def measure(run: Run, wanted: Any) -> dict[str, float]:
     for name, options in check_measures(wanted).items():
         if name not in known or known[name]["options"] != options:
             start = time.monotonic()
-            values = MEASURES[name].function(run, **options)
+            values = MEASURES[name](run, **options)
             seconds = round(time.monotonic() - start, 2)
             known[name] = {"options": options, "values": values, "seconds": seconds}
             write_scores(run.path, known)

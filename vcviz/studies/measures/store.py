@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from vcviz.base.errors import InputError
-from vcviz.base.json_files import read_json
 from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_record
 
-FORMAT = "vcviz.scores/1"
 FILE = "scores.json"
+_ADVICE = "; remove it, and it is measured again"
 
 
 class _Measure(BaseModel):
@@ -39,35 +38,21 @@ def read_scores(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / FILE
     if not path.exists():
         return {}
-    found = read_json(path)
-    try:
-        _Scores.model_validate(found)
-    except ValidationError:
-        raise InputError(
-            f"{path} is damaged or not written by vcviz; remove it, and it is measured again"
-        ) from None
-    measures: dict[str, dict[str, Any]] = found["measures"]
+    measures: dict[str, dict[str, Any]] = read_record(path, _Scores, _ADVICE)["measures"]
     return measures
 
 
 def write_scores(folder: Path, measures: Mapping[str, Mapping[str, Any]]) -> None:
     """Write what was measured, at once or not at all; a number that is none becomes null."""
-    plain = {
-        name: {**part, "values": {k: _plain(v) for k, v in part["values"].items()}}
-        for name, part in measures.items()
-    }
-    write_json(folder / FILE, {"format": FORMAT, "measures": plain})
+
+    def plain(values: Mapping[str, float | None]) -> dict[str, float | None]:
+        return {k: v if v is not None and math.isfinite(v) else None for k, v in values.items()}
+
+    stored = {name: {**part, "values": plain(part["values"])} for name, part in measures.items()}
+    write_json(folder / FILE, {"format": "vcviz.scores/1", "measures": stored})
 
 
 def scores_of(folder: Path) -> dict[str, float]:
     """Return all numbers that were measured of the run in a folder, by name."""
     values = (measure["values"] for measure in read_scores(folder).values())
-    return {name: _number(value) for part in values for name, value in part.items()}
-
-
-def _plain(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+    return {k: math.nan if v is None else float(v) for part in values for k, v in part.items()}

@@ -8,8 +8,10 @@ from typing import Literal
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice, check_path
 from vcviz.base.replacing import replacing
+from vcviz.records.numbers import title
 from vcviz.studies.reports.collect import collect
-from vcviz.studies.reports.summary import group, heading, run_table, summary_table
+from vcviz.studies.reports.rendering import markdown_table
+from vcviz.studies.reports.summary import group, run_table, summary_table
 from vcviz.studies.scoreboards import is_scoreboard, load_scoreboard, plan_of
 
 Format = Literal["html", "csv", "parquet", "markdown"]
@@ -97,10 +99,11 @@ def _written(path: Path, content: bytes) -> Path:
 def _markdown(table) -> str:
     """Return a table as Markdown; mean and interval share a cell, the command is left out."""
     names = [c for c in table.columns if c != "command" and not c.endswith(" ±")]
-    lines = [[heading(name) for name in names], ["---"] * len(names)]
-    for row in table.to_dict("records"):
-        lines.append([_cell(row[name], row.get(f"{name} ±")) for name in names])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    rows = (
+        [_cell(row[name], row.get(f"{name} ±")) for name in names]
+        for row in table.to_dict("records")
+    )
+    return markdown_table([title(name).text for name in names], rows)
 
 
 def _cell(value: object, reach: object = None) -> str:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader
 
-from vcviz import __version__
 from vcviz.figures import plot_latent_panels, plot_reliability
 from vcviz.figures.groups import plot_groups
 from vcviz.figures.latent_panel import LatentPanel
-from vcviz.headless.parts import page_scripts, page_style
 from vcviz.metrics.calibration import reliability_curve
+from vcviz.records.numbers import title
 from vcviz.studies.reports.collect import Collection
-from vcviz.studies.reports.summary import Group, heading, interval, metrics_of, settings_of, show
+from vcviz.studies.reports.rendering import Figures, rendered
+from vcviz.studies.reports.summary import Group, interval, metrics_of, settings_of, show
 
-_ASSETS = Path(str(resources.files("vcviz.studies.reports") / "assets"))
 #: groups whose latents and reliability are drawn, and notebooks whose figures are
 MOST_DRAWN = 6
 #: groups whose numbers are drawn
@@ -38,32 +35,30 @@ def render_report(collection: Collection, groups: Sequence[Group], page: Path) -
     collection, groups : what is there
     page : where the page will lie, so that it can link to what lies beside it
     """
-    figures: list[Mapping[str, Any]] = []
+    figures = Figures()
     sections = [
-        {"title": title, "text": text, "figures": _placed(drawn, figures)}
+        {"title": title, "text": text, "figures": [figures.place(f, c) for c, f in drawn]}
         for title, text, drawn in _sections(groups, page)
     ]
     metrics = metrics_of(groups)
     lines = [_line(g, metrics, groups, page) for g in groups]
-    environment = Environment(loader=FileSystemLoader(_ASSETS), autoescape=True)
-    scripts = page_scripts(figures) + f"\n<script>\n{_asset('sort.js')}</script>"
-    return environment.get_template("report.html.j2").render(
+    return rendered(
+        "report.html.j2",
+        figures,
+        "sort.js",
         title=f"Runs in {collection.folder.resolve().name}",
         folder=str(collection.folder),
-        version=__version__,
-        style=page_style() + _asset("report.css"),
         names=settings_of(groups),
         # Of every column of settings, whether it holds nothing but numbers.
         numbers=[
             all(cell["number"] or not cell["text"] for cell in column)
             for column in zip(*(line["cells"] for line in lines), strict=True)
         ],
-        metrics=[heading(m) for m in metrics],
+        metrics=[title(m).text for m in metrics],
         lines=lines,
         n_runs=sum(len(g.rows) for g in groups),
         problems=collection.problems,
         sections=sections,
-        scripts=scripts,
     )
 
 
@@ -119,34 +114,34 @@ def _sections(
         listed = trained[:MOST_LISTED]
         values = {g.title: {m: g.values(m) for m in metrics} for g in listed}
         reach = {g.title: {m: interval(g.values(m)) for m in metrics} for g in listed}
-        figure = plot_groups(values, reach, titles={m: heading(m) for m in metrics})
+        figure = plot_groups(values, reach, titles={m: title(m).text for m in metrics})
         text = (
             "Every run is a small dot; the mean over seeds has its 95 % t-interval, in which the "
             "noise of test rows that all seeds share is not."
         )
         text += _first_of(len(listed), len(trained)) + _predicting(listed)
-        yield "Numbers", text, [("", _plain(figure))]
-    drawn = trained[:MOST_DRAWN]
+        yield "Numbers", text, [("", figure)]
+    drawn = [(g, run) for g in trained[:MOST_DRAWN] if (run := g.rows[0].run) is not None]
     more = _first_of(len(drawn), len(trained))
     if drawn:
-        latents = [(g, _first_run(g).latents()) for g in drawn]
-        curves = [reliability_curve(lat, resamples=200, name=g.title) for g, lat in latents]
+        latents = [(g, run, run.latents()) for g, run in drawn]
+        curves = [reliability_curve(lat, resamples=200, name=g.title) for g, _, lat in latents]
         yield (
             "Reliability",
             f"Test split, first seed of each.{more}",
-            [("", _plain(plot_reliability(curves)))],
+            [("", plot_reliability(curves))],
         )
-        same = [(g, lat) for g, lat in latents if lat.class_names == latents[0][1].class_names]
+        classes = latents[0][2].class_names
         panels = [
-            LatentPanel(lat, _first_run(g).prior(), title=g.title)
-            for g, lat in same
-            if lat.latent_dim > 1
+            LatentPanel(lat, run.prior(), title=g.title)
+            for g, run, lat in latents
+            if lat.class_names == classes and lat.latent_dim > 1
         ]
         if panels:
             yield (
                 "Latents",
                 f"Test split, first seed of each: anticipated solid, empirical dashed.{more}",
-                [("", _plain(plot_latent_panels(panels)))],
+                [("", plot_latent_panels(panels))],
             )
     yield from _notebook_figures([g for g in groups if g.rows[0].record is not None])
 
@@ -182,27 +177,3 @@ def _predicting(groups: Sequence[Group]) -> str:
     """Return which groups predict for other label frequencies than those of the test rows."""
     told = [f"{g.title} ({g.label_note})" for g in groups if g.label_note]
     return f" Not for the label frequencies of the test rows: {'; '.join(told)}." if told else ""
-
-
-def _first_run(group: Group) -> Any:
-    return group.rows[0].run
-
-
-def _placed(
-    drawn: Sequence[tuple[str, Mapping[str, Any]]], figures: list[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Add figures to the page's and return where each stands."""
-    places = []
-    for caption, figure in drawn:
-        height = figure.get("layout", {}).get("height", 450)
-        places.append({"number": len(figures), "height": height, "caption": caption})
-        figures.append(figure)
-    return places
-
-
-def _plain(figure: Any) -> dict[str, Any]:
-    return json.loads(figure.to_json())
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")

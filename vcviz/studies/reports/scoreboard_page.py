@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
-from vcviz import __version__
 from vcviz.base.errors import InputError
 from vcviz.figures.scoreboard import plot_claims, plot_score_curves, plot_scores
-from vcviz.headless.parts import page_scripts, page_style
 from vcviz.records import Estimate, Scoreboard, Verdict
 from vcviz.records.numbers import ATTACKED, fitting, title
+from vcviz.studies.reports.rendering import Figures, markdown_table, rendered
 from vcviz.studies.scoreboards import Plan
 
-_ASSETS = Path(str(resources.files("vcviz.studies.reports") / "assets"))
 #: patterns of the numbers in a task's table; those per severity and radius are drawn
 SHOWN = (
     "accuracy", "accuracy_matched", "balanced_accuracy", "balanced_accuracy_shifted", "ece",
@@ -43,14 +37,8 @@ _RULE = (
 def markdown(board: Scoreboard, plan: Plan) -> str:
     """Return a scoreboard as Markdown."""
     parts = [f"# {board.title}", plan.about.strip(), f"{_how(board, plan)} {_RULE}"]
-    if board.verdicts:
-        parts += ["## Claims", _table(_CLAIMS, [_claim(board, v) for v in board.verdicts])]
-        parts.append(_counted(board))
-    for task, name in board.tasks.items():
-        header, rows = _scores(board, task)
-        parts += [f"## {_plain(name)}", _table(header, rows), _plain(_text(board, task))]
-    header, rows = _tuned(board)
-    parts += ["## Settings that tuning chose", _table(header, rows)]
+    for name, text, header, rows, _ in _sections(board):
+        parts += [f"## {_plain(name)}", _table(header, rows), _plain(text)]
     if board.missing:
         parts += ["## Without a result", "\n".join(f"- {_plain(line)}" for line in board.missing)]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -58,41 +46,40 @@ def markdown(board: Scoreboard, plan: Plan) -> str:
 
 def page(board: Scoreboard, plan: Plan) -> str:
     """Return a scoreboard as an HTML page."""
-    figures: list[Mapping[str, Any]] = []
-    sections = []
-    if board.verdicts:
-        sections.append(
-            {
-                "title": "Claims",
-                "text": _counted(board),
-                "figures": [_placed(plot_claims(board), figures)],
-                "header": _CLAIMS,
-                "rows": [_claim(board, v) for v in board.verdicts],
-            }
-        )
-    for task, name in board.tasks.items():
-        header, rows = _scores(board, task)
-        drawn = [_placed(figure, figures) for figure in _drawn(board, task)]
-        sections.append(
-            {"title": name, "text": _text(board, task), "figures": drawn, "header": header,
-             "rows": rows}
-        )  # fmt: skip
-    header, rows = _tuned(board)
-    sections.append(
-        {"title": "Settings that tuning chose", "text": "", "figures": [], "header": header,
-         "rows": rows}
-    )  # fmt: skip
-    environment = Environment(loader=FileSystemLoader(_ASSETS), autoescape=True)
-    return environment.get_template("scoreboard.html.j2").render(
+    figures = Figures()
+    sections = [
+        {
+            "title": name,
+            "text": text,
+            "figures": [figures.place(figure) for figure in drawn],
+            "header": header,
+            "rows": rows,
+        }
+        for name, text, header, rows, drawn in _sections(board)
+    ]
+    return rendered(
+        "scoreboard.html.j2",
+        figures,
         title=board.title,
         about=plan.about.strip(),
         how=f"{_how(board, plan)} {_RULE}",
         sections=sections,
         missing=board.missing,
-        version=__version__,
-        style=page_style() + (_ASSETS / "report.css").read_text(encoding="utf-8"),
-        scripts=page_scripts(figures),
     )
+
+
+Table = tuple[list[str], list[list[str]]]
+Part = tuple[str, str, list[str], list[list[str]], Iterable[Any]]
+
+
+def _sections(board: Scoreboard) -> Iterator[Part]:
+    """Yield title, text, header and rows of each part, and its figures, drawn when asked for."""
+    if board.verdicts:
+        rows = [_claim(board, v) for v in board.verdicts]
+        yield "Claims", _counted(board), _CLAIMS, rows, map(plot_claims, [board])
+    for task, name in board.tasks.items():
+        yield name, _text(board, task), *_scores(board, task), _drawn(board, task)
+    yield "Settings that tuning chose", "", *_tuned(board), ()
 
 
 def _how(board: Scoreboard, plan: Plan) -> str:
@@ -143,7 +130,7 @@ def _counted(board: Scoreboard) -> str:
     )
 
 
-def _scores(board: Scoreboard, task: str) -> tuple[list[str], list[list[str]]]:
+def _scores(board: Scoreboard, task: str) -> Table:
     """Return the table of a task: a row per number, a column per head."""
     known = board.numbers(task)
     rows = []
@@ -195,7 +182,7 @@ def _cell(estimate: Estimate | None) -> str:
     return f"{estimate:{'.3f' if size < 10 else '.1f'}}"
 
 
-def _tuned(board: Scoreboard) -> tuple[list[str], list[list[str]]]:
+def _tuned(board: Scoreboard) -> Table:
     """Return a row for every choice of settings, with the tasks that it holds for."""
     names: dict[tuple[str, ...], list[str]] = {}
     for task, chosen in board.chosen.items():
@@ -225,15 +212,9 @@ def _drawn(board: Scoreboard, task: str) -> Iterator[Any]:
         return  # it has neither corruptions nor attacks
 
 
-def _placed(figure: Any, figures: list[Mapping[str, Any]]) -> dict[str, Any]:
-    plain = json.loads(figure.to_json())
-    figures.append(plain)
-    return {"number": len(figures) - 1, "height": plain["layout"].get("height", 450)}
-
-
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(_plain(c) for c in line)} |" for line in lines)
+    plain = [[_plain(cell) for cell in line] for line in (header, *rows)]
+    return markdown_table(plain[0], plain[1:]).rstrip()
 
 
 def _plain(text: str) -> str:

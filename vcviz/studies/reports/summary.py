@@ -14,7 +14,7 @@ import pandas as pd
 
 from vcviz.records import Estimate
 from vcviz.records.numbers import title
-from vcviz.studies.compare.labels import with_labels
+from vcviz.studies.compare.tables import with_labels
 from vcviz.studies.reports.collect import Row
 
 SEED = "seed"
@@ -161,11 +161,6 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
     known = [name for name in METRICS if name in had]
     measured = [name for name in had if name not in known and title(name).text != name]
     return [*known, *measured] or sorted(had)
-
-
-def heading(name: str) -> str:
-    """Return what stands over the column of a number."""
-    return title(name).text
 
 
 def plain(value: Any) -> Any:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from vcviz.base.errors import InputError, MissingError, SweepError
-from vcviz.base.json_files import read_json
 from vcviz.base.options import check_path
 from vcviz.records import Scoreboard
 from vcviz.runs.folder import write_json
+from vcviz.runs.stored import read_record
 from vcviz.studies.scoreboards.board import build
 from vcviz.studies.scoreboards.plan import Plan, as_plan, read_scoreboard_plan
 from vcviz.studies.scoreboards.runs import RUNS, TUNING, Chosen, choose, compared_runs, tuning_runs
@@ -28,8 +30,16 @@ __all__ = [
     "run_scoreboard",
 ]
 
-FORMAT = "vcviz.scoreboard/1"
 FILE = "scoreboard.json"
+_ADVICE = "; run the scoreboard again, runs are kept"
+
+
+class _Stored(BaseModel):
+    """What `FILE` holds; its plan is judged by `as_plan`."""
+
+    format: Literal["vcviz.scoreboard/1"]
+    plan: dict[str, Any]
+    chosen: Chosen
 
 
 def run_scoreboard(
@@ -93,7 +103,7 @@ def run_scoreboard(
     _all_done(trained(lambda f: tuning_runs(plan, f), out=folder / TUNING))
     chosen = choose(plan, folder / TUNING)
     values = {"plan": json.loads(plan.model_dump_json()), "chosen": chosen}
-    write_json(folder / FILE, {"format": FORMAT, **values})
+    write_json(folder / FILE, {"format": "vcviz.scoreboard/1", **values})
     _all_done(trained(lambda f: compared_runs(plan, chosen, f), out=folder / RUNS))
     return load_scoreboard(folder)
 
@@ -154,21 +164,12 @@ def plan_of(folder: str | Path) -> tuple[Plan, Chosen]:
     path = check_path("the folder of a scoreboard", folder) / FILE
     if not path.is_file():
         raise MissingError(f"there is no scoreboard in {folder}; make one: vcviz scoreboard --help")
-    found = read_json(path)
-    ours = found.get("format") == FORMAT and isinstance(found.get("plan"), dict)
-    plan = as_plan(found["plan"], str(path)) if ours else None
-    if plan is None or not _settles(plan, found.get("chosen")):
-        raise InputError(f"{path} is damaged or not ours; run the scoreboard again, runs are kept")
-    return plan, found["chosen"]
-
-
-def _settles(plan: Plan, chosen: Any) -> bool:
-    """Return whether there are settings for every head in every task."""
-    tasks = [chosen.get(task) for task in plan.tasks] if isinstance(chosen, dict) else [None]
-    return all(
-        isinstance(task, dict) and all(isinstance(task.get(head), dict) for head in plan.heads)
-        for task in tasks
-    )
+    found = read_record(path, _Stored, _ADVICE)
+    plan, chosen = as_plan(found["plan"], str(path)), found["chosen"]
+    for task in plan.tasks:
+        if missing := plan.heads.keys() - chosen.get(task, {}).keys():
+            raise InputError(f"{path}: nothing is chosen for {min(missing)} on {task}{_ADVICE}")
+    return plan, chosen
 
 
 def _first(plan: Plan) -> Chosen:

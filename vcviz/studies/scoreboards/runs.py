@@ -95,21 +95,18 @@ def choose(plan: Plan, folder: Path) -> Chosen:
     the other head at its own best settings; if none does, the most accurate ones.
     """
     chosen: Chosen = {}
+    keep = plan.tuning.keep
+    order = sorted(plan.heads, key=lambda head: keep is not None and head != keep.of)
     for task in tuned_tasks(plan):
         chosen[task] = {}
-        keep = plan.tuning.keep
-        least = -np.inf
-        order = list(plan.heads)
-        if keep is not None:
-            order.sort(key=lambda head: head != keep.of)
+        least = -np.inf  # until the head is tuned that others keep to, the first
         for head in order:
             options = candidates(plan, head)
             if len(options) == 1 and keep is None:
                 chosen[task][head] = options[0]
                 continue
             scores = np.array([_validated(plan, task, head, s, folder) for s in options])
-            bounded = least if keep is not None and head != keep.of else -np.inf
-            best = _best(scores, bounded)
+            best = _best(scores, least)
             chosen[task][head] = options[best]
             if keep is not None and head == keep.of:
                 least = scores[best, 1] - keep.within

@@ -14,20 +14,10 @@ from vcviz.base.errors import InputError, SweepError
 from vcviz.base.options import check_path
 from vcviz.base.progress import bar_interval
 from vcviz.studies.sweeps.cluster import Pool, Workers, open_pool
-from vcviz.studies.sweeps.grid import expand, parse_grid, read_plan
-from vcviz.studies.sweeps.journal import Journal, locked, read_journal
+from vcviz.studies.sweeps.grid import expand
+from vcviz.studies.sweeps.journal import Journal, locked
 from vcviz.studies.sweeps.tasks import Task, in_order, tasks_of
 from vcviz.training.grids import Grid
-
-__all__ = [
-    "SweepError",
-    "SweepResult",
-    "expand",
-    "parse_grid",
-    "read_journal",
-    "read_plan",
-    "sweep",
-]
 
 
 @dataclass(frozen=True)
@@ -161,7 +151,7 @@ def run_tasks(
                                 bar.write(line, file=sys.stderr)
                         _drive(pool, open_tasks, journal, bar, workers.retries)
             except (KeyboardInterrupt, SweepError) as error:
-                done = journal.count("done", tasks)
+                done = sum(journal.entries[task.name]["state"] == "done" for task in tasks)
                 kept = f"{done} of {len(tasks)} runs are done, the same command goes on"
                 raise type(error)("; ".join([*map(str, error.args), kept])) from None
         names = [task.name for task in tasks]

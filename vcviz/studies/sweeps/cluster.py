@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 import sys
 from collections import deque
@@ -244,8 +243,7 @@ def _is_guarded(path: str) -> bool:
 
 
 def default_workers(threads: int) -> int:
-    """Return how many workers of so many threads the cores of this machine hold, at least one."""
-    # Which cores this process may use is not said by every operating system.
-    asked = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if asked else os.cpu_count() or 1
-    return max(1, cores // threads)
+    """Return how many workers of so many threads the cores hold that this process may use."""
+    from dask.system import CPU_COUNT
+
+    return max(1, CPU_COUNT // threads)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +15,27 @@ from vcviz.headless.assignments import parse_value, read_as, split_assignments
 from vcviz.headless.parameters import Parameter
 from vcviz.training.grids import Cell, Grid, cells_of, numbers_of
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep's YAML file says.
-
-    Attributes
-    ----------
-    grid : setting -> its values, or a list of such mappings whose cells are put together
-    fixed : settings that all cells share
-    notebook : name or path of the notebook to run; None to train
-    measures : what is measured of each training, see `vcviz.studies.measures`
-    options : out, workers, threads, retries, timeout, scheduler as for `vcviz.sweep`
-    """
-
-    grid: Grid
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    notebook: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    measures: Any = ()
+#: what the file of a sweep may say: arguments of `vcviz.sweep`
+_KEYS = ("grid", "fixed", "notebook", "measures", "out", "workers", "threads", "retries",
+         "timeout", "scheduler")  # fmt: skip
 
 
-_OPTIONS = ("out", "workers", "threads", "retries", "timeout", "scheduler")
+def read_plan(path: str | Path) -> dict[str, Any]:
+    """Return the arguments of `vcviz.sweep` that a YAML file holds, ``grid`` among them.
 
-
-def read_plan(path: str | Path) -> Plan:
-    """Return the plan in a YAML file.
-
-    Its keys are ``grid`` (needed), ``fixed``, ``notebook``, ``measures`` and the options of `Plan`.
     A range is written ``0:5`` as on the command line. Relative paths count from the current folder.
     """
     path = check_path("the file of a sweep", path)
     values = read_yaml(path)
     if not isinstance(values, dict) or "grid" not in values:
         raise InputError(f"{path} should hold a mapping with the key grid, holds {clip(values)}")
-    known = ("grid", "fixed", "notebook", "measures", *_OPTIONS)
     for key in values:
-        if key not in known:
-            raise unknown(f"key in {path.name}", key, known)
-    fixed = values.get("fixed") or {}
-    if not isinstance(fixed, dict):
-        raise InputError(f"fixed in {path} should be a mapping, is {clip(fixed)}")
-    options = {k: values[k] for k in _OPTIONS if values.get(k) is not None}
-    measures = values.get("measures") or ()
-    return Plan(values["grid"], fixed, values.get("notebook"), options, measures)
+        if key not in _KEYS:
+            raise unknown(f"key in {path.name}", key, _KEYS)
+    plan = {key: value for key, value in values.items() if value is not None}
+    if not isinstance(plan.get("fixed", {}), dict):
+        raise InputError(f"fixed in {path} should be a mapping, is {clip(plan['fixed'])}")
+    return {"grid": values["grid"], **plan}
 
 
 def read_yaml(path: Path, kind: str = "sweep file") -> Any:

@@ -6,19 +6,18 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from vcviz import __version__
-from vcviz.base.errors import InputError, clip
-from vcviz.base.json_files import read_json
+from vcviz.base.errors import InputError
 from vcviz.base.locks import held
 from vcviz.base.replacing import replacing
+from vcviz.runs.stored import read_record
 from vcviz.studies.sweeps.tasks import Task
 
-FORMAT = "vcviz.sweep/1"
 FILE = "sweep.json"
 _ADVICE = "; remove it, the runs stay"
 
@@ -38,6 +37,7 @@ class _Entry(BaseModel):
 
 
 class _Journal(BaseModel):
+    format: Literal["vcviz.sweep/1"]
     runs: list[_Entry]
 
 
@@ -75,14 +75,10 @@ class Journal:
         self.entries[name].update(changes)
         self.write()
 
-    def count(self, state: str, tasks: Sequence[Task]) -> int:
-        """Return how many of `tasks` are in a state."""
-        return sum(self.entries[task.name]["state"] == state for task in tasks)
-
     def write(self) -> None:
         """Write the journal, at once or not at all."""
         values = {
-            "format": FORMAT,
+            "format": "vcviz.sweep/1",
             "version": __version__,
             "runs": list(self.entries.values()),
         }
@@ -109,15 +105,8 @@ def read_journal(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / FILE
     if not path.exists():
         return {}
-    values = read_json(path, advice=_ADVICE)
-    if values.get("format") != FORMAT:
-        raise InputError(f"{path} is not a sweep's (format {clip(values.get('format'))}){_ADVICE}")
-    try:
-        _Journal.model_validate(values)
-    except ValidationError:
-        reason = "its runs are not those of a sweep"
-        raise InputError(f"{path} is damaged: {reason}{_ADVICE}") from None
-    return {entry["name"]: entry for entry in values["runs"]}
+    runs = read_record(path, _Journal, _ADVICE)["runs"]
+    return {entry["name"]: entry for entry in runs}
 
 
 @contextlib.contextmanager

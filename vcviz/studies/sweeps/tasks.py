@@ -112,7 +112,7 @@ def _training_tasks(cells: Sequence[Cell], folder: Path, measures: Any) -> list[
     from vcviz.data.loading import dataset_options
     from vcviz.models.encoders import ENCODERS
     from vcviz.models.heads import HEADS
-    from vcviz.models.heads.base import head_options
+    from vcviz.models.options import options_of
     from vcviz.studies.measures import check_measures
 
     wanted = check_measures(measures)
@@ -125,9 +125,7 @@ def _training_tasks(cells: Sequence[Cell], folder: Path, measures: Any) -> list[
         dataset_options(config.dataset)
         if config.encoder not in ("auto", *ENCODERS):
             raise unknown("encoder", config.encoder, ("auto", *ENCODERS))
-        check_options(
-            f"head {config.head!r}", config.head_options, head_options(HEADS[config.head])
-        )
+        check_options(f"head {config.head!r}", config.head_options, options_of(HEADS[config.head]))
         name = config.default_name
         found.setdefault(name, Task(name, str(folder), dict(cell), measures=wanted))
     return list(found.values())
