@@ -1,5 +1,7 @@
 """What is held of every exported page."""
 
+import base64
+import gzip
 from html.parser import HTMLParser
 
 from browser import browsing, watched
@@ -11,6 +13,12 @@ from vcviz.headless.pages import FIGURE
 
 def code_cells(nb):
     return [c for c in nb.cells if c.cell_type == "code"]
+
+
+def unpacked(page: str, name: str) -> str:
+    """Return the text that is packed into a page, such as "figure-0"."""
+    content = page.partition(f'<script type="text/plain" id="{name}">')[2].partition("<")[0]
+    return gzip.decompress(base64.b64decode(content)).decode()
 
 
 class Fetches(HTMLParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import copy
 
 import ipywidgets as ipw
@@ -337,6 +338,11 @@ def test_a_narrow_page_has_one_column(subject):
     assert narrow.height > wide.height + 300
     assert tuple(narrow.xaxis.domain) == (0, 1)
     assert wide.xaxis.domain[1] < 0.5
+    for layout, most in ((narrow, 26), (wide, 80)):  # letters that fit in a line
+        (told,) = [a.text for a in layout.annotations if a.text.startswith("<b>Row ")]
+        lines = re.sub("</?b>", "", told).split("<br>")
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= most
     ui.show_curves()
     assert tuple(ui._curves.children[0].layout.xaxis2.domain) == (0, 1)
     assert ui.figure().layout.xaxis.domain[1] < 0.5

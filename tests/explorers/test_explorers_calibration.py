@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from vcviz.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
+    reliability,
     reliability_curve,
     smooth_calibration_error,
 )
@@ -107,6 +109,21 @@ def test_numbers_above_the_diagram_are_the_records(bins, binning, temperature, l
     ui.bound.set(details=False)
     (brief,) = readouts(ui)
     assert brief == [text[0], *text[7:]]
+
+
+def test_the_debiased_error_is_estimated_only_where_it_is_shown(monkeypatch):
+    estimated = []
+    real = reliability.debiased_error
+    monkeypatch.setattr(
+        reliability, "debiased_error", lambda *given: estimated.append(1) or real(*given)
+    )
+    ui = CalibrationExplorer(FakeRun(), resamples=20)
+    ui.figure(bins=(5, 15), frames=3)
+    ui.controls["temperature"].value = 2.0
+    assert readouts(ui)
+    assert estimated == []
+    ui.controls["details"].value = True
+    assert len(estimated) == 1
 
 
 def test_the_outline_is_the_diagram_at_temperature_one():
@@ -246,6 +263,30 @@ def test_a_box_chooses_the_bins_whose_middle_it_holds_in_the_run_it_is_drawn_in(
     assert len(ui.chosen)
     ui.view.tell("select", axes=None, polygon=None)
     assert len(ui.chosen) == 0
+
+
+def test_a_narrow_page_has_one_column():
+    runs = [TableRun("softmax"), TableRun("variational")]
+    ui = CalibrationExplorer(runs, resamples=0)
+    ui.controls["corruption"].value = "feature_noise"
+    wide = ui.view.layout
+    ui._resized({"width": 380})
+    narrow = ui.view.layout
+    axes = [a for name, a in narrow.to_plotly_json().items() if name.startswith("xaxis")]
+    assert {tuple(axis["domain"]) for axis in axes} == {(0, 1)}
+    heights = sorted(
+        tuple(a["domain"]) for name, a in narrow.to_plotly_json().items() if name[:5] == "yaxis"
+    )
+    assert len(heights) == 4 + 2 + 3
+    assert all(one[1] < other[0] for one, other in pairwise(heights))
+    for run in (0, 1):  # where a diagram stands now is known
+        (bars,) = [t for t in layer(ui, "accuracy") if t.meta["run"] == run]
+        polygon = np.array([[0.0, 0.0], [1.0, 1.0]])
+        ui._boxed({"polygon": polygon, "axes": [bars.xaxis, bars.yaxis]})
+        assert ui.chosen.source == ui._sources[run].title
+    assert ui.figure(frames=2, bins=[5]).layout.xaxis.domain[1] < 0.6
+    ui._resized({"width": 900})
+    assert ui.view.layout == wide
 
 
 def test_rows_chosen_elsewhere_are_counted_and_told():

@@ -24,14 +24,15 @@ class Clock:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 2.0])
-def test_saving_takes_no_more_than_its_share(seconds):
+def test_saving_takes_no_more_than_its_share(seconds, monkeypatch):
     clock, saved = Clock(), []
+    monkeypatch.setattr("time.monotonic", clock)
 
     def write(**options) -> None:
         clock.now += seconds
         saved.append(options)
 
-    save_if_due = patient(write, clock)
+    save_if_due = patient(write)
     save_if_due(nb="first")
     assert saved == [{"nb": "first"}]
     while clock.now < 100:

@@ -7,12 +7,11 @@ import plotly.graph_objects as go
 import pytest
 from browser import open_page
 from nbformat.v4 import new_output
-from page_checks import Fetches
+from page_checks import Fetches, unpacked
 from tiny_notebooks import code, notebook, text
 
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.pages import FIGURE, WIDGET, render_page, write_page
-from vcviz.headless.parts import unpacked
 
 PLOTLY_VERSION = re.compile(r"plotly\.js v\d+\.\d+\.\d+\s")
 

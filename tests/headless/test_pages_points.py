@@ -7,12 +7,14 @@ import io
 import numpy as np
 import pytest
 from browser import browsing, open_page, watched
-from fake_runs import NAMES, FakeRun, latents
+from fake_runs import NAMES, FakeRun, latents, prior, trajectory
 from pages_browser import beyond, overlaps, pale, scrolled
+from PIL import Image
 from test_pages_access import SHOWN, drawn, focus, page_of, press
 
-from vcviz.explorers import LatentExplorer
+from vcviz.explorers import AdversarialExplorer, LatentExplorer
 from vcviz.explorers.page_rows import with_rows
+from vcviz.figures import theme
 from vcviz.metrics.row_values import row_values
 from vcviz.records import Split
 
@@ -91,7 +93,7 @@ def test_latents_of_no_run_have_numbers_and_no_pictures():
     explorer = LatentExplorer((latents(46), None))
     table = known(explorer.figure())
     assert [value["name"] for value in table["values"]][:2] == ["right", "confidence"]
-    assert "sprite" not in table
+    assert "sprites" not in table
     bare = with_rows(explorer.figure(), explorer.sources, [], probe=False)
     assert known(bare)["values"] == []
 
@@ -103,6 +105,45 @@ def test_a_value_that_is_not_there_has_no_code():
     (value,) = [v for v in known(LatentExplorer((given, None)).figure())["values"]
                 if v["name"] == "own:own"]  # fmt: skip
     assert np.flatnonzero(codes(value["codes"][0]) == 65535).tolist() == [3]
+
+
+def test_words_have_their_own_numbers():
+    lat = latents(46)
+    words = np.array(["one", "two", "three", "four", "five", "six", "seven"])[np.arange(46) % 7]
+    given = type(lat)(lat.z, lat.log_probs, lat.y, lat.index, NAMES, table={"word": words})
+    (value,) = [v for v in known(LatentExplorer((given, None)).figure())["values"]
+                if v["name"] == "own:word"]  # fmt: skip
+    numbers = value["from"] + codes(value["codes"][0]) * value["step"]
+    np.testing.assert_array_equal(np.array(value["levels"])[numbers.astype(int)], words)
+    assert set(numbers % 1) == {0}  # a page looks up their colours by them
+
+
+def tiles(sprite, n):
+    sheet = Image.open(io.BytesIO(base64.b64decode(sprite["source"].partition("base64,")[2])))
+    pixels = np.asarray(sheet.convert("L"), float)
+    w, h, columns = sprite["w"], sprite["h"], sprite["columns"]
+    return [pixels[i // columns * h :, i % columns * w :][:h, :w] for i in range(n)]
+
+
+def test_an_attack_carries_when_it_succeeds_and_both_pictures():
+    path = trajectory(9)
+    figure = AdversarialExplorer((path, prior())).figure()
+    table = known(figure, "attacked")
+    np.testing.assert_array_equal(codes(table["row"], "<u4"), path.index)
+    np.testing.assert_array_equal(codes(table["predicted"][0]), path.log_probs[-1].argmax(1))
+    (flips,) = [value for value in table["values"] if value["name"] == "flip step"]
+    told = ["never" if step < 0 else f"step {step}" for step in path.first_flip]
+    assert [flips["levels"][code] for code in codes(flips["codes"][0])] == told
+    assert flips["levels"] == ["step 1", "step 2", "step 3", "step 4", "never"]
+    assert flips["colors"][-1].upper() == theme.NEUTRAL
+    for sprite, x, of in zip(
+        table["sprites"], (path.x, path.x_adv), ("before", "after"), strict=True
+    ):
+        assert sprite["of"].startswith(of)
+        for tile, image in zip(tiles(sprite, 9), x[:, 0], strict=True):
+            np.testing.assert_allclose(tile, 255 * image, atol=20)
+    (now,) = [t for t in figure.data if t.meta and t.meta["layer"] == "now"]
+    np.testing.assert_array_equal(np.asarray(now.customdata)[:, 0], path.index)
 
 
 MARKS = """layer => document.querySelector('.js-plotly-plot')._fullData
@@ -196,12 +237,98 @@ def test_rows_are_found_stand_out_in_every_panel_and_are_saved(figure, tmp_path,
         assert "1 of 31" in ask(str(row))  # one that is asked for is kept, with its picture
         kept = page.locator(".point-kept li")
         assert f"row {row}" in kept.inner_text()
-        assert kept.locator("[role=img]").get_attribute("aria-label") == f"picture of row {row}"
+        label = f"picture of row {row} · {NAMES[lat.y[2]]}"
+        assert kept.locator("[role=img]").get_attribute("aria-label") == label
         kept.get_by_role("button").click()
         assert kept.count() == 0
         page.get_by_role("button", name="choose none").click()
         page.wait_for_timeout(300)
         assert {str(m["chosen"]) for m in page.evaluate(MARKS, "points")} == {"None"}
+        assert not watch.errors
+
+
+GREY = """element => { const { width: w, height: h } = element;
+    return element.getContext('2d').getImageData(w / 2, h / 2, 1, 1).data[0]; }"""
+
+
+@pytest.mark.browser
+def test_chosen_rows_have_a_mean_picture(figure, tmp_path, chromium):
+    index = FakeRun("softmax", 4).latents("test", 5).index
+    with open_page(chromium, page_of(figure, tmp_path), height=1200) as (page, watch):
+        drawn(page)
+        find, mean = page.get_by_label("Find"), page.locator(".point-pictures canvas")
+        for question, rows in (("class <b>bee</b>", index[index % 3 == 2]), ("right", None)):
+            find.fill(question)
+            find.press("Enter")
+            if rows is None:
+                lat = FakeRun("softmax", 4).latents("test", 5)
+                rows = lat.index[lat.log_probs.argmax(1) == lat.y]
+            page.get_by_text(f"mean of {len(rows)}").wait_for()
+            assert abs(mean.evaluate(GREY) - rows.mean()) < 3
+        find.fill(str(index[0]))
+        find.press("Enter")
+        mean.wait_for(state="detached")  # one row is its own
+        assert page.locator(".point-pictures .point-picture").count() == 1
+        assert not watch.errors
+
+
+class Right(Pictured):
+    """A run that is always right."""
+
+    def latents(self, split="test", epoch=None):
+        lat = super().latents(split, epoch)
+        log_probs = np.log(np.eye(3)[lat.y] * 0.7 + 0.1)
+        return type(lat)(lat.z, log_probs, lat.y, lat.index, NAMES, lat.name)
+
+
+@pytest.mark.browser
+def test_a_question_is_of_any_run_or_of_one(tmp_path, chromium):
+    runs = [Pictured("softmax", 4), Right("variational", 4)]
+    wrong = sum(runs[0].latents("test", 5).log_probs.argmax(1) != runs[0].latents("test", 5).y)
+    with open_page(chromium, page_of(LatentExplorer(runs).figure(), tmp_path)) as (page, watch):
+        drawn(page)
+        told, where = page.locator(".point-tools output"), page.locator(".point-tools form select")
+        assert where.locator("option").all_inner_texts() == ["any run", "softmax", "variational"]
+        page.get_by_label("Find").fill("wrong")
+        page.get_by_label("Find").press("Enter")
+        told.filter(has_text=f"{wrong} of 31 rows chosen").wait_for()
+        where.select_option("variational")
+        told.filter(has_text="No row is found").wait_for()
+        where.select_option("softmax")
+        told.filter(has_text=f"{wrong} of 31 rows chosen").wait_for()
+        assert not watch.errors
+
+
+PLACE_OF = """layer => {
+    const one = [...document.querySelectorAll('.scatterlayer .trace')]
+        .find((g) => g.__data__[0].trace.meta?.layer === layer).querySelector('.points path');
+    const { x, y, width, height } = one.getBoundingClientRect();
+    return [x + width / 2, y + height / 2]; }"""
+
+
+@pytest.mark.browser
+def test_an_attacked_input_is_shown_before_and_after(tmp_path, chromium):
+    path = trajectory(9)
+    fig = AdversarialExplorer((path, prior())).figure()
+    with open_page(chromium, page_of(fig, tmp_path), height=1200) as (page, watch):
+        drawn(page)
+        page.get_by_label("Colour of points").select_option("flip step")
+        assert "step 1 · 2 step 2 · 2" in " ".join(page.locator(".point-key").inner_text().split())
+        (now,) = page.evaluate(MARKS, "now")
+        (flips,) = [v for v in known(fig, "attacked")["values"] if v["name"] == "flip step"]
+        steps = [flips["levels"][flips["colors"].index(color)] for color in now["color"]]
+        assert steps == ["never" if s < 0 else f"step {s}" for s in path.first_flip]
+        spot = page.evaluate(PLACE_OF, "now")
+        page.mouse.move(*spot)
+        tip = page.locator(".figure-tip")
+        tip.filter(has_text=f"row {path.index[0]} ").wait_for()
+        labels = tip.get_by_role("img").evaluate_all("all => all.map((one) => one.ariaLabel)")
+        assert [label.split(", ")[-1] for label in labels] == ["before the attack", "after it"]
+        page.mouse.down()
+        page.mouse.up()
+        kept = page.locator(".point-kept li")
+        assert kept.get_by_role("img").count() == 2
+        assert f"read as {NAMES[path.log_probs[-1, 0].argmax()]}" in kept.inner_text()
         assert not watch.errors
 
 
@@ -253,7 +380,7 @@ def test_pointing_shows_what_is_behind_a_point_and_a_click_keeps_it(kind, tmp_pa
     lat = kind("variational", 4).latents("test", 5)
     with open_page(chromium, page_of(fig, tmp_path), height=1200) as (page, watch):
         drawn(page)
-        tip = page.locator(".point-tip")
+        tip = page.locator(".figure-tip")
         assert not tip.is_visible()
         spot = page.locator(".scatterlayer .trace .points path").first.bounding_box()
         middle = spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2
@@ -268,8 +395,6 @@ def test_pointing_shows_what_is_behind_a_point_and_a_click_keeps_it(kind, tmp_pa
         else:
             shot = page.screenshot()
             box = tip.locator(".point-picture").bounding_box()
-            from PIL import Image
-
             seen = Image.open(io.BytesIO(shot)).convert("L")
             grey = seen.getpixel((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
             assert abs(grey - row) <= 6  # 16 greys of all, or JPEG

@@ -82,3 +82,30 @@ def test_a_figure_that_was_set_does_not_play_and_a_heading_stays_in_the_address(
             assert page.evaluate(value) == "2,2"
             assert page.url.endswith(nonsense)
             assert not watch.errors
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_button_copies_the_address_of_what_is_set(allowed, tmp_path, chromium):
+    path = page_of(LatentExplorer([FakeRun("softmax", 4)]).figure(), tmp_path)
+    with open_page(chromium, path, height=1200) as (page, watch):
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        drawn(page)
+        if not allowed:  # as in a page that was not asked for over https
+            page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        # At once: the address itself follows a little later.
+        page.evaluate("""() => { const color = document.querySelector('.point-tools select');
+            color.value = 'entropy';
+            color.dispatchEvent(new Event('change'));
+            document.querySelector('.copy-link').click(); }""")
+        wanted = f"{path.as_uri()}#0.color=entropy"
+        if allowed:
+            page.get_by_role("button", name="link copied").wait_for()
+            assert page.evaluate("navigator.clipboard.readText()") == wanted
+        else:
+            field = page.get_by_label("link to this page")
+            assert field.input_value() == wanted
+            assert page.evaluate("getSelection().toString()") == wanted
+            field.blur()
+            page.get_by_role("button", name="copy link").wait_for()
+        assert not watch.errors

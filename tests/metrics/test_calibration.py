@@ -284,6 +284,14 @@ class TestReliabilityCurve:
         assert np.isnan([curve.ece_if_calibrated, curve.ece_debiased]).all()
         assert np.isnan(curve.ece_debiased_interval).all()
 
+    def test_what_is_not_asked_for_changes_nothing_else(self, data):
+        whole, short = (reliability_curve(*data, debiased=wanted) for wanted in (True, False))
+        for name, value in vars(short).items():
+            if name.startswith("ece_debiased"):
+                assert np.isnan(value).all()
+            else:
+                np.testing.assert_array_equal(value, getattr(whole, name))
+
 
 class TestDebiased:
     def test_one_bin_is_a_test_of_a_share_turned_round(self):

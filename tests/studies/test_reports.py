@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import open_page
+from page_checks import unpacked
 from scipy.stats import t
 from tiny_notebooks import code, save
 
@@ -18,7 +19,6 @@ import vcviz
 from vcviz.base.errors import InputError, MissingError
 from vcviz.figures.groups import plot_groups
 from vcviz.headless import NotebookError, run_notebook
-from vcviz.headless.parts import unpacked
 from vcviz.studies.compare import differences
 from vcviz.studies.reports.collect import collect, flat
 from vcviz.studies.reports.summary import group, summary_table

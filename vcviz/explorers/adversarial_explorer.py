@@ -20,7 +20,8 @@ from vcviz.explorers.adversarial_controls import (
 )
 from vcviz.explorers.attack_data import Attacked
 from vcviz.explorers.controls import PLAIN, button
-from vcviz.explorers.display import Explorer
+from vcviz.explorers.display import NARROW_PX, Explorer
+from vcviz.explorers.page_rows import with_attack
 from vcviz.explorers.plot import Plot
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
@@ -140,7 +141,8 @@ class AdversarialExplorer(Explorer):
         values = self.bound.values | {"narrow": False}
         scene = self._scene(values, low=False)
         step = min(values["step"], scene.path.steps)
-        return scene.figure(step, values["focus"], self._theme)
+        figure = scene.figure(step, values["focus"], self._theme)
+        return with_attack(figure, scene.path, scene.samples)
 
     def show_curves(self) -> None:
         """Show accuracy and ECE against the radius beneath the figure."""
@@ -222,16 +224,12 @@ class AdversarialExplorer(Explorer):
             self.bound.set_state(focus=self.follow.value)
 
     def _resized(self, event: dict[str, Any]) -> None:
-        self.bound.fit_page(narrow=event["width"] < _NARROW_PX)
+        self.bound.fit_page(narrow=event["width"] < NARROW_PX)
 
     def _clicked(self, event: dict[str, Any]) -> None:
         place = self._scene(self.bound.values).clicked(event.get("meta") or {}, event["point"])
         if place is not None:
             self.follow.value = place
-
-
-#: a figure of fewer pixels stands in one column
-_NARROW_PX = 600
 
 
 def _options(values: Mapping[str, Any]) -> AttackOptions:

@@ -91,7 +91,7 @@ class Calibrations:
         lat = self.latents(rows)
         return reliability_curve(
             self._scaled(rows, temperature)[chosen], lat.y[chosen], n_bins=bins.n,
-            binning=bins.binning, label=bins.label, resamples=self._resamples,
+            binning=bins.binning, label=bins.label, resamples=self._resamples, debiased=False,
         )  # fmt: skip
 
     # ------------------------------------------------------------ made once
@@ -125,13 +125,15 @@ class Calibrations:
         return confidences(self._scaled(rows, temperature), self.latents(rows).y, label)
 
     @cached_method()
-    def curve(self, rows: Rows, bins: Bins, temperature: float) -> ReliabilityCurve:
+    def curve(
+        self, rows: Rows, bins: Bins, temperature: float, debiased: bool = False
+    ) -> ReliabilityCurve:
         """Return the reliability curve of these rows."""
         lat = self.latents(rows)
         found = reliability_curve(
             self._scaled(rows, temperature), lat.y, n_bins=bins.n,
             binning=bins.binning, label=bins.label, resamples=self._resamples,
-            name=self._name(rows),
+            debiased=debiased, name=self._name(rows),
         )  # fmt: skip
         return replace(found, label_note=lat.label_note)
 

@@ -17,13 +17,13 @@ from vcviz.base.options import check_flag
 from vcviz.data.corruptions import SEVERITIES
 from vcviz.explorers.calibration_data import FEWEST, LOG_T, MOST, Bins, Calibrations, Rows
 from vcviz.explorers.controls import PLAIN, Control, Row, checkbox, choice, dropdown, prose
-from vcviz.explorers.display import Explorer
+from vcviz.explorers.display import NARROW_PX, Explorer
 from vcviz.explorers.latent_controls import runs_control, split_control
 from vcviz.explorers.panel_data import Source, sources
 from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
-from vcviz.figures.reliability import panel_of
+from vcviz.figures.reliability import COLUMNS, panel_of
 from vcviz.figures.temperature import temperature_spec
 from vcviz.metrics.inspection import with_own
 from vcviz.studies.compare.corruptions import corruptions_for
@@ -107,11 +107,12 @@ class CalibrationExplorer(Explorer):
             *in_view,
             more=folded,
             slider="temperature",
-            state={"chosen": ("test", b"")},
+            state={"chosen": ("test", b""), "narrow": False},
             chosen=Selection(),
         )
         self.bound.on("click", self._clicked)
         self.bound.on("select", self._boxed)
+        self.bound.on("resize", self._resized)
 
     # ------------------------------------------------------------ what it shows
 
@@ -181,7 +182,7 @@ class CalibrationExplorer(Explorer):
             menus=lists if menus is None else menus,
             frames=many,
             slider=slider,
-            draw=lambda **values: self._draw(**(values | {"chosen": None})),
+            draw=lambda **values: self._draw(**(values | {"chosen": None, "narrow": False})),
             **fixed,
         )
 
@@ -208,6 +209,7 @@ class CalibrationExplorer(Explorer):
             [of.sweep(rows, bins) for of in shown],
             temperature,
             heights=[sweep for of in shown for sweep in of.heights(rows, bins)],
+            narrow=values["narrow"],
             details=values["details"],
             **more,
         )
@@ -220,6 +222,9 @@ class CalibrationExplorer(Explorer):
 
     # ------------------------------------------------------------ choosing rows
 
+    def _resized(self, event: dict[str, Any]) -> None:
+        self.bound.fit_page(narrow=event["width"] < NARROW_PX)
+
     def _clicked(self, event: dict[str, Any]) -> None:
         run, x = event["meta"].get("run"), event["x"]
         if run is not None and x is not None:
@@ -229,7 +234,8 @@ class CalibrationExplorer(Explorer):
         if event["polygon"] is None:
             self.chosen.clear()
             return
-        run = panel_of(event["axes"][0], len(self.bound.values["runs"]))
+        columns = 1 if self.bound.values["narrow"] else COLUMNS
+        run = panel_of(event["axes"][0], len(self.bound.values["runs"]), columns)
         if run is not None:
             ends = event["polygon"][:, 0].min(), event["polygon"][:, 0].max()
             self._choose(run, *ends, event.get("combine"))
@@ -295,7 +301,7 @@ def _diagram(of: Calibrations, values: Mapping[str, Any]) -> Diagram:
             counts = np.bincount(place, minlength=len(counts))
     details = values["details"]
     return Diagram(
-        of.curve(rows, bins, temperature),
+        of.curve(rows, bins, temperature, details),
         before=of.curve(rows, bins, 1.0),
         smooth=of.smooth(rows, bins.label, temperature) if details else None,
         brier=of.brier(rows, bins.n, bins.binning, temperature) if details else None,

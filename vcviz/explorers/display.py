@@ -21,6 +21,9 @@ from vcviz.explorers.selection import Selection
 from vcviz.explorers.words import words_html
 from vcviz.figures.static import Draw
 
+#: a figure of fewer pixels stands in one column
+NARROW_PX = 600
+
 
 class Explorer:
     """Controls and a live figure; in a headless run, the static figure instead.

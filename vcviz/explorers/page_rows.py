@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vcviz.explorers.panel_data import Rows, Source
-from vcviz.figures.colouring import SCALE, colouring_of
+from vcviz.figures.colouring import SCALE, Colouring, colouring_of
 from vcviz.figures.theme import NEUTRAL
-from vcviz.metrics.row_values import row_values
-from vcviz.records import Split
+from vcviz.metrics.row_values import RowValues, row_values
+from vcviz.records import Split, Trajectory
 
 #: code of a row that has no value; the others go from the least to the largest
 _NONE = 65535
@@ -66,15 +66,68 @@ def with_rows(
         if len(rows) and table is not None:
             tables[split] = table
     if tables:
-        known = {
-            "splits": tables,
-            "classes": list(sources[0].class_names),
-            "runs": [source.title for source in sources],
-            "scale": list(SCALE),
-            "none": NEUTRAL,
-        }
-        figure.update_layout(meta={**(figure.layout.meta or {}), "rows": known})
+        titles = [source.title for source in sources]
+        _carry(figure, tables, sources[0].class_names, titles, "after training")
     return figure
+
+
+def with_attack(figure: go.Figure, path: Trajectory, samples: NDArray[np.int64]) -> go.Figure:
+    """Let a static figure of an attack carry what a page says of its inputs, as `with_rows`.
+
+    Parameters
+    ----------
+    samples : (M,) positions in `path` of the points of its layer "now"
+    """
+    numbers = path.index[samples].astype(np.int32)
+    for trace in figure.data:
+        layer = (trace.meta or {}).get("layer")
+        if layer == "now":
+            trace.update(customdata=numbers[:, None], meta={"layer": layer, "split": "attacked"})
+        elif layer == "path":  # would be pointed at before the mark on it
+            trace.hoverinfo = "skip"
+    last = path.at(path.steps).take(samples)
+    known = [(name, row_values(last, name)) for name in ("right", "confidence")]
+    values = [_told(name, [value], [value.values]) for name, value in known]
+    table: Table = {
+        "row": _packed(last.index, "<u4"),
+        "label": _packed(last.y, "<u2"),
+        "predicted": [_packed(last.log_probs.argmax(1), "<u2")],
+        "values": [_flips(path.first_flip[samples]), *values],
+    }
+    if path.x.ndim == 4:
+        both = (("before the attack", path.x), ("after it", path.x_adv))
+        table["sprites"] = [s for of, x in both for s in _sprites(x[samples], of)]
+    _carry(figure, {"attacked": table}, path.class_names, [path.name], "after the attack")
+    return figure
+
+
+def _flips(first: NDArray[np.int64]) -> Table:
+    """Return the steps at which predictions flip as levels in the order of a scale."""
+    steps, places = np.unique(np.where(first < 0, np.inf, first), return_inverse=True)
+    levels = tuple(f"step {step:g}" if np.isfinite(step) else "never" for step in steps)
+    flips = RowValues("step of the first flip", "", places.astype(np.float64), levels)
+    ranks = np.where(np.isfinite(steps), np.arange(len(steps)), np.nan)
+    scale = Colouring(flips.label, 0.0, max(len(steps) - 1.0, 1.0), (), ())
+    colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in scale.rgb(ranks).astype(int)]
+    return _told("flip step", [flips], [flips.values]) | {"colors": colors}
+
+
+def _carry(
+    figure: go.Figure,
+    tables: Mapping[str, Table],
+    class_names: Sequence[str],
+    runs: Sequence[str],
+    when: str,
+) -> None:
+    known = {
+        "splits": tables,
+        "classes": list(class_names),
+        "runs": list(runs),
+        "when": when,  # what predictions and values are of
+        "scale": list(SCALE),
+        "none": NEUTRAL,
+    }
+    figure.update_layout(meta={**(figure.layout.meta or {}), "rows": known})
 
 
 def _table(
@@ -106,18 +159,7 @@ def _table(
         ]
         if any(found is None for found in values):
             continue
-        scale = colouring_of([found for found, _ in values])  # type: ignore[misc]
-        each = [found for _, found in values]  # type: ignore[misc]
-        finite = np.concatenate(each)
-        finite = finite[np.isfinite(finite)]
-        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-        step = (high - low) / (_NONE - 1) or 1.0
-        table["values"].append({
-            "name": name, "label": scale.label, "low": scale.low, "high": scale.high,
-            "counts": list(scale.counts), "levels": list(scale.levels),
-            "colors": scale.colors if scale.levels else None,
-            "from": low, "step": step, "codes": [_coded(v, low, step) for v in each],
-        })  # fmt: skip
+        table["values"].append(_told(name, *zip(*values, strict=True)))
     split = sources[0].samples.split(rows[0])
     return table | ({} if split is None or numbers.max() >= len(split) else _inputs(split, numbers))
 
@@ -144,11 +186,26 @@ def _values(source: Source, rows: Rows, name: str, place: NDArray[np.int64]) -> 
     return some, values
 
 
-def _coded(values: NDArray[np.float64], low: float, step: float) -> str:
-    known = np.isfinite(values)
-    codes = np.full(len(values), _NONE)
-    codes[known] = np.round((values[known] - low) / step)
-    return _packed(codes, "<u2")
+def _told(name: str, scales: Sequence[RowValues], each: Sequence[NDArray[np.float64]]) -> Table:
+    """Return a value of the rows of each run as codes, and the scale of its colours."""
+    scale = colouring_of(scales)
+    finite = np.concatenate(each)
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    step = (high - low) / (_NONE - 1) or 1.0
+    if scale.levels:
+        low, step = 0.0, 1.0  # their very numbers
+
+    def coded(values: NDArray[np.float64]) -> str:
+        codes = np.where(np.isfinite(values), np.round((values - low) / step), _NONE)
+        return _packed(codes, "<u2")
+
+    return {
+        "name": name, "label": scale.label, "low": scale.low, "high": scale.high,
+        "counts": list(scale.counts), "levels": list(scale.levels),
+        "colors": scale.colors if scale.levels else None,
+        "from": low, "step": step, "codes": [coded(values) for values in each],
+    }  # fmt: skip
 
 
 def _packed(values: NDArray[Any], dtype: str) -> str:
@@ -158,14 +215,17 @@ def _packed(values: NDArray[Any], dtype: str) -> str:
 def _inputs(split: Split, numbers: NDArray[np.int64]) -> Table:
     """Return the pictures of rows as one, or their texts."""
     if split.kind == "image":
-        return _sprite(split.x[numbers])
+        return {"sprites": _sprites(split.x[numbers])}
     if split.texts is None:
         return {}
     return {"texts": [split.texts[i][:_TEXT] for i in numbers.tolist()]}
 
 
-def _sprite(images: NDArray[Any]) -> Table:
-    """Return images (n, c, h, w) as one picture, as large as its bytes allow; {} if none is."""
+def _sprites(images: NDArray[Any], of: str = "") -> list[Table]:
+    """Return images (n, c, h, w) as one picture, as large as its bytes allow; [] if none is.
+
+    `of` says what they are of, where there are several of a row.
+    """
     from PIL import Image
 
     largest = 255 if images.dtype == np.uint8 else 1
@@ -184,9 +244,8 @@ def _sprite(images: NDArray[Any]) -> Table:
             sheet.paste(small, (i % columns * w, i // columns * h))
         uri = min((_uri(sheet, kind) for kind in ("PNG", "JPEG")), key=len)
         if len(uri) <= _SPRITE_BYTES:
-            return {"sprite": {"source": uri, "columns": columns, "rows": n_rows,
-                               "w": w, "h": h}}  # fmt: skip
-    return {}
+            return [{"source": uri, "columns": columns, "rows": n_rows, "w": w, "h": h, "of": of}]
+    return []
 
 
 def _uri(sheet: Any, kind: str) -> str:

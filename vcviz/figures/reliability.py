@@ -19,14 +19,14 @@ _DIAGRAM_PX, _COUNTS_PX, _GAP_PX, _ALONE_PX = 300, 90, 26, 560
 _HEADED_GAP_PX = 88  # beneath the counts: their axis, and the heading of the next row
 _LEGEND_PX, _ABOVE_PX = 42, 95  # between legend and text, and both with their margin
 _LINE_PX = 17
-_COLUMNS = 3
+COLUMNS = 3
 
 
 @takes_records
 def plot_reliability(
     curves: ReliabilityCurve | Sequence[ReliabilityCurve],
     *,
-    columns: int = _COLUMNS,
+    columns: int = COLUMNS,
     details: bool = False,
     theme: style.Theme = "auto",
 ) -> go.Figure:
@@ -66,7 +66,7 @@ def plot_reliability(
 
 
 def reliability_panels(
-    curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = _COLUMNS, details: bool = False
+    curves: Sequence[ReliabilityCurve | Diagram], *, columns: int = COLUMNS, details: bool = False
 ) -> Panels:
     """Return the panels of `plot_reliability`, to which others can be added.
 
@@ -96,9 +96,9 @@ def reliability_panels(
     return panels
 
 
-def panel_of(axis: str, n: int) -> int | None:
+def panel_of(axis: str, n: int, columns: int = COLUMNS) -> int | None:
     """Return which of `n` diagrams has an axis, such as "x5", or None for another panel's."""
-    columns = min(_COLUMNS, n)
+    columns = min(columns, n)
     row, column = divmod(int(axis[1:] or 1) - 1, columns)
     found = (row // 2) * columns + column
     return found if found < n and row < 2 * -(-n // columns) else None

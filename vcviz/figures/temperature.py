@@ -9,14 +9,15 @@ import numpy as np
 
 from vcviz.figures import theme as style
 from vcviz.figures.diagram import Diagram
-from vcviz.figures.grid import beside
+from vcviz.figures.grid import Cell, beside
 from vcviz.figures.marks import Trace, quiet, scatter
-from vcviz.figures.reliability import reliability_panels
+from vcviz.figures.reliability import COLUMNS, reliability_panels
 from vcviz.figures.severity import SeveritySweep, severity_panels
 from vcviz.metrics.calibration import TemperatureSweep
 from vcviz.records import ReliabilityCurve
 
 _SWEEP_PX, _GAP_PX = 190, 110
+_GAPS = {1: 0.0, 2: 0.09, 3: 0.07}  # panels in a row -> between them, as a share of the width
 _ALONE_PX, _ALONE_SHARE = 720, 0.6
 
 
@@ -30,7 +31,7 @@ def temperature_spec(
     severities: Sequence[SeveritySweep] = (),
     severity: int = 0,
     corruption: str = "",
-    columns: int = 3,
+    narrow: bool = False,
     details: bool = False,
 ) -> dict[str, Any]:
     """Return the data and layout of reliability diagrams at a temperature above its sweeps.
@@ -43,22 +44,27 @@ def temperature_spec(
     clean : sweeps of the clean rows, drawn thin beside those of corrupted ones
     heights : what the axes of the sweeps must hold, whatever is drawn; default `sweeps`
     severities, severity, corruption : a row of panels beneath, see `severity_panels`
-    columns : diagrams in a row
+    narrow : stand all panels beneath one another, for a page of a phone's width
     details : as of `plot_reliability`
     """
-    panels = reliability_panels(curves, columns=columns, details=details)
-    rows = 2 if severities else 1
-    total = panels.room_beneath(rows * (_GAP_PX + _SWEEP_PX))
-    if len(curves) == 1:  # a diagram is about as wide as it is high; its sweeps need more
+    panels = reliability_panels(curves, columns=1 if narrow else COLUMNS, details=details)
+    rows = [2, 3] if severities else [2]
+    rows = [1] * sum(rows) if narrow else rows
+    total = panels.room_beneath(len(rows) * (_GAP_PX + _SWEEP_PX))
+    places: list[Cell] = []
+    for i, n in enumerate(rows):
+        low = (len(rows) - 1 - i) * (_GAP_PX + _SWEEP_PX) / total
+        high = low + _SWEEP_PX / total
+        places += beside((low, high), n, gap_x=_GAPS[n], first=80 + 10 * i)
+    # A diagram is about as wide as it is high; its sweeps need more.
+    if len(curves) == 1 and not narrow:
         panels.layout["width"] = _ALONE_PX
         for name in ("xaxis", "xaxis2"):
             panels.layout[name]["domain"] = [0, _ALONE_SHARE]
-    bottom = (rows - 1) * (_GAP_PX + _SWEEP_PX) / total
-    places = beside((bottom, bottom + _SWEEP_PX / total), 2, gap_x=0.09, first=80)
     ends = heights or sweeps
     every = np.concatenate([s.temperature for s in sweeps])
     ends_of_t = [float(np.log10(every.min())) - 0.02, float(np.log10(every.max())) + 0.02]
-    for cell, (what, unit) in zip(places, (("nll", "nats"), ("ece", "fraction")), strict=True):
+    for cell, (what, unit) in zip(places[:2], (("nll", "nats"), ("ece", "fraction")), strict=True):
         lines: list[Trace] = []
         for i, sweep in enumerate(sweeps):
             lines += _sweep(sweep, what, temperature, i, legend=what == "nll", of_clean=bool(clean))
@@ -72,11 +78,11 @@ def temperature_spec(
         label = sweeps[0].label
         of = "" if label is None or what == "nll" else f" of p(y = {label}|x)"
         name = f"{what.upper()}(T){of}"
-        least = "clean T" if clean else "least NLL"
-        panels.add(cell, lines, (x, y), f"{name}: ● now  ○ T = 1  | {least}")
+        marks = f"● now  ○ T = 1  | {'clean T' if clean else 'least NLL'}"
+        told = (name, marks) if narrow else (f"{name}: {marks}",)
+        panels.add(cell, lines, (x, y), *told)
     if severities:
-        places = beside((0.0, _SWEEP_PX / total), 3, gap_x=0.07, first=90)
-        severity_panels(panels, severities, places, severity, corruption)
+        severity_panels(panels, severities, places[2:], severity, corruption)
     return panels.spec
 
 

@@ -38,8 +38,8 @@ _LOW_PX = 220, 132  # of latents and of the input that is followed
 _GAP_PX = 96
 #: most positions of the slider of a static figure
 FRAMES = 25
-#: characters in a line of a narrow page
-_WRAP = 44
+#: characters in a line of a narrow page, and of another
+_WRAP, _WIDE_WRAP = 26, 80
 
 
 @takes_records
@@ -118,8 +118,9 @@ def _places(n_curves: int, pictures: bool, narrow: bool, low: bool) -> _Places:
     On a narrow page all of them stand beneath one another; a low figure has lower panels.
     """
     if narrow:
-        heights = [320, 140 * n_curves, 110, _FOCUS_PX, *([110] if pictures else [])]
-        panels = Panels(heights, 1, gap_x=0, gap_y=_GAP_PX)
+        heights = [260, 140 * n_curves, 110, _FOCUS_PX, *([110] if pictures else [])]
+        gaps = [_GAP_PX, 1.5 * _GAP_PX, _GAP_PX, _GAP_PX]  # words of several lines
+        panels = Panels(heights, 1, gap_x=0, gap_y=gaps[: len(heights) - 1])
         latents, right, change, bars, *wide = [row[0] for row in panels.rows]
     else:
         heights = [*(_LOW_PX if low else (_LATENTS_PX, _FOCUS_PX))]
@@ -250,7 +251,7 @@ class Scene:
         else:
             moving += at.change.place([one.columns_now(step)])
         told = style.escape(self.words(i)[:1].upper() + self.words(i)[1:])
-        lines = textwrap.wrap(told, _WRAP) if self._narrow else [told]
+        lines = textwrap.wrap(told, _WRAP if self._narrow else _WIDE_WRAP)
         heading = at.change.heading("<br>".join(lines))
         notes = [*layout["annotations"], heading | {"yshift": 22 if one.image else 0}]
         return {

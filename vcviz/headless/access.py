@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
+from pathlib import Path
 
-_ASSETS = resources.files("vcviz.headless") / "assets"
+ASSETS = Path(__file__).parent / "assets"
 
 
-@cache
 def access_script() -> str:
     """Return JavaScript that defines three functions for a figure that plotly.js has drawn.
 
@@ -18,14 +16,14 @@ def access_script() -> str:
     JupyterLab takes them. It needs no module and no other script, so that a page and a widget can
     both take it in as text.
     """
-    return _read("figure_access.js") + _read("figure_table.js")
+    return "".join(map(asset, ("figure_parts.js", "figure_access.js", "figure_table.js")))
 
 
-@cache
 def access_style() -> str:
     """Return the style sheet that goes with `access_script`."""
-    return _read("figure_access.css")
+    return asset("figure_access.css")
 
 
-def _read(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+def asset(name: str) -> str:
+    """Return the text of a script or style sheet."""
+    return (ASSETS / name).read_text(encoding="utf-8")

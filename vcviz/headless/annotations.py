@@ -5,17 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Annotated, Any, Literal, Optional, Union
 
-_PLAIN: dict[str, Any] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": bool,
-    "list": list,
-    "List": list,
-    "dict": dict,
-    "Dict": dict,
-    "Any": Any,
-}
+_PLAIN: dict[str, Any] = {kind.__name__: kind for kind in (int, float, str, bool, list, dict)}
+_PLAIN |= {"List": list, "Dict": dict, "Any": Any}
 _FIELD = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
 _BOUNDS = ("Ge", "Gt", "Le", "Lt", "Interval", "MinLen", "MaxLen", "Len", "MultipleOf")
 

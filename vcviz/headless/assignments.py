@@ -10,14 +10,7 @@ from typing import Any
 from vcviz.base.errors import InputError, clip
 from vcviz.headless.parameters import Parameter, check_parameters
 
-_WORDS = {
-    "true": True,
-    "True": True,
-    "false": False,
-    "False": False,
-    "null": None,
-    "None": None,
-}
+_WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 
 
 def split_assignments(assignments: Sequence[str]) -> dict[str, str]:

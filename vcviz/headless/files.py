@@ -176,5 +176,5 @@ def read_record(path: Path) -> dict[str, Any] | None:
             for name, size in record["sizes"].items()
         )
         return record if whole and record["failure"] is None else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return None

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
@@ -62,10 +63,10 @@ def write_outputs(
             f"{' and '.join(formats).upper()} files need kaleido and Chromium or Chrome: "
             "pip install 'vcviz[export]'"
         )
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        temporary = Path(place) / folder.name
+        temporary.mkdir()
         for number, figure in enumerate(figures, 1):
             path = temporary / f"figure-{number:02d}.json"
             path.write_text(json.dumps(figure, separators=(",", ":")), encoding="utf-8")
@@ -84,8 +85,6 @@ def write_outputs(
         for number, (suffix, content) in enumerate(pictures, 1):
             (temporary / f"picture-{number:02d}{suffix}").write_bytes(content)
         os.rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return sorted(path.name for path in folder.iterdir())
 
 

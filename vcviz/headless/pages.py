@@ -17,10 +17,11 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from vcviz import __version__
 from vcviz.base.replacing import replacing
+from vcviz.headless.access import ASSETS
 from vcviz.headless.files import notebook_title
 from vcviz.headless.mathml import to_mathml
 from vcviz.headless.outputs import FIGURE
-from vcviz.headless.parts import ASSETS, figure_box, page_scripts, page_style
+from vcviz.headless.parts import figure_box, page_scripts, page_style
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

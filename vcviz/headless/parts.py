@@ -7,15 +7,11 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from vcviz.headless.access import access_script, access_style
+from vcviz.headless.access import access_script, access_style, asset
 from vcviz.headless.moving import with_moves
 from vcviz.headless.stills import HEIGHT, still
-
-ASSETS = Path(str(resources.files("vcviz.headless") / "assets"))
 
 
 def figure_box(figure: Mapping[str, Any], number: int) -> str:
@@ -33,9 +29,9 @@ def page_scripts(figures: Sequence[Mapping[str, Any]], *, course: bool = False) 
     plotly.js and the figures are packed with gzip, which takes a page of 8 MB to 3, and are
     unpacked by the browser when they are needed. A page of the course asks, which takes a script.
     """
-    page_script = f"<script>\n{_asset('page.js')}</script>"
+    page_script = f"<script>\n{asset('page.js')}</script>"
     if course:
-        page_script += f"\n<script>\n{_asset('page_course.js')}</script>"
+        page_script += f"\n<script>\n{asset('page_course.js')}</script>"
     if not figures:
         return page_script
     parts = [_packed(f"figure-{i}", figure_json(figure)) for i, figure in enumerate(figures)]
@@ -43,19 +39,18 @@ def page_scripts(figures: Sequence[Mapping[str, Any]], *, course: bool = False) 
     return "\n".join([drawing, *parts, packed_plotly(), page_script])
 
 
-@cache
 def drawing_scripts() -> str:
     """Return JavaScript that draws the figures of a page when they come near its window.
 
     What stands behind it tells it by ``drawNear`` how the numbers of a figure are loaded.
     """
     names = ("page_fit.js", "page_ink.js", "page_points.js", "page_state.js", "page_draw.js")
-    return access_script() + "".join(map(_asset, names))
+    return access_script() + "".join(map(asset, names))
 
 
 def drawing_style() -> str:
     """Return the style sheet that goes with `drawing_scripts`."""
-    return access_style() + _asset("page_points.css")
+    return access_style() + asset("page_points.css")
 
 
 @cache
@@ -69,12 +64,6 @@ def packed_plotly() -> str:
 def _packed(name: str, text: str) -> str:
     content = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
     return f'<script type="text/plain" id="{name}">{content}</script>'
-
-
-def unpacked(page: str, name: str) -> str:
-    """Return the text that `page_scripts` has packed into a page, e.g. as "figure-0"."""
-    content = page.partition(f'<script type="text/plain" id="{name}">')[2].partition("<")[0]
-    return gzip.decompress(base64.b64decode(content)).decode()
 
 
 def figure_json(figure: Mapping[str, Any]) -> str:
@@ -105,8 +94,4 @@ def page_style() -> str:
         for style in ("default", "github-dark")
     )
     dark_only = ["@media (prefers-color-scheme: dark) {", *dark, "}"]
-    return "\n".join([*light, *dark_only, _asset("page.css"), drawing_style()])
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+    return "\n".join([*light, *dark_only, asset("page.css"), drawing_style()])

@@ -34,19 +34,18 @@ class PatientEngine(NBClientEngine):
             del nb_man.save  # the last one, of what is complete, is always written
 
 
-def patient(
-    save: Callable[..., None], clock: Callable[[], float] = time.monotonic
-) -> Callable[..., None]:
+def patient(save: Callable[..., None]) -> Callable[..., None]:
     """Return `save` that does nothing until what it took last time is `SHARE` of the time since."""
-    due = clock()
+    due = time.monotonic()
 
     def save_if_due(**options: Any) -> None:
         nonlocal due
-        began = clock()
+        began = time.monotonic()
         if began < due:
             return
         save(**options)
-        due = clock() + (clock() - began) / SHARE
+        now = time.monotonic()
+        due = now + (now - began) / SHARE
 
     return save_if_due
 

@@ -20,15 +20,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.figures.theme import class_color
+from vcviz.headless.slim import numbers_of
+
 HEIGHT = 450  # plotly's own default, pixels
 WIDTH = 1080  # of a page's column
 _KINDS = {"scatter", "scattergl", "bar", "image", "heatmap"}
 _MARGIN = {"l": 80, "r": 80, "t": 100, "b": 80}  # plotly's own
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7F7F7F")
 _DASHES = {"dash": "9 5", "dot": "2 4", "dashdot": "9 4 2 4", "longdash": "14 5",
            "longdashdot": "14 4 2 4"}  # fmt: skip
-_TYPES = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u4": "<u4", "i2": "<i2", "u2": "<u2",
-          "i1": "i1", "u1": "u1"}  # fmt: skip
+_STACKED, _STEPS = ("stack", "relative"), ("hv", "vh", "hvh", "vhv")  # not known either
 _MOST_CELLS = 250_000  # of a heat map
 _FEW_CELLS = 100  # of one that is drawn as rectangles, and not as a picture
 _FEW_MARKERS = 12  # of a kind that are outlines each; more are the corners of one path
@@ -61,7 +62,11 @@ def still(figure: Mapping[str, Any], number: int = 0) -> str | None:
     """
     data, layout = figure.get("data") or [], figure.get("layout") or {}
     shown = [t for t in data if t.get("visible", True) is True and t.get("opacity", 1) > 0]
-    if not shown or any(t.get("type", "scatter") not in _KINDS for t in shown):
+    known = all(
+        t.get("type", "scatter") in _KINDS and (t.get("line") or {}).get("shape") not in _STEPS
+        for t in shown
+    )
+    if not shown or not known or layout.get("barmode") in _STACKED:
         return None
     return "".join(_Still(shown, layout, number).parts())
 
@@ -82,9 +87,10 @@ class _Axis:
         """Return pixels of values."""
         if self.names:
             place = {name: i for i, name in enumerate(self.names)}
-            found = np.array([place.get(str(v), np.nan) for v in values], np.float64)
-        else:
-            found = _numbers(values)
+            values = np.array([place.get(str(v), np.nan) for v in values], np.float64)
+        return self._pixels(_numbers(values))
+
+    def _pixels(self, found: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.log10(found) if self.log else found
         share = (found - self.low) / (self.high - self.low)
@@ -95,8 +101,9 @@ class _Axis:
         spec = self.spec
         if spec.get("showticklabels", True) is False:
             return []
+        values: Sequence[float]
         if "tickvals" in spec:
-            values = [float(v) for v in _numbers(spec["tickvals"])]
+            values = _numbers(spec["tickvals"]).tolist()
             texts = list(spec.get("ticktext") or [_short(v) for v in values])
         elif self.names:
             values, texts = list(range(len(self.names))), list(self.names)
@@ -109,15 +116,9 @@ class _Axis:
         else:
             values = _nice(self.low, self.high, abs(self.end - self.start) / 60)
             texts = [_short(v) for v in values]
-        if self.names:
-            low, high = sorted((self.low, self.high))
-            place = [self.start + (v - self.low) / (self.high - self.low) * (self.end - self.start)
-                     for v in values]  # fmt: skip
-            pairs = zip(place, texts, values, strict=True)
-            return [(p, t) for p, t, v in pairs if low <= v <= high]
         low, high = sorted((self.start, self.end))
-        pairs2 = zip(self(values).tolist(), texts, strict=True)
-        return [(p, t) for p, t in pairs2 if low - 0.5 <= p <= high + 0.5]
+        pairs = zip(self._pixels(np.array(values, np.float64)).tolist(), texts, strict=True)
+        return [(p, t) for p, t in pairs if low - 0.5 <= p <= high + 0.5]
 
 
 class _Still:
@@ -277,7 +278,6 @@ class _Still:
 
     def _traces(self, traces: Sequence[Mapping[str, Any]], x: _Axis, y: _Axis) -> Iterator[str]:
         order = {"image": 0, "heatmap": 0, "bar": 1}
-        stacks: dict[tuple[float, bool], float] = {}
         for trace in sorted(traces, key=lambda t: order.get(t.get("type", "scatter"), 2)):
             kind = trace.get("type", "scatter")
             if kind == "image":
@@ -286,7 +286,7 @@ class _Still:
                 yield self._group(trace, _heatmap(trace, x, y))
             elif kind == "bar":
                 bars = [id(t) for t in traces if t.get("type") == "bar"]
-                drawn = self._bars(trace, len(bars), bars.index(id(trace)), (x, y), stacks)
+                drawn = self._bars(trace, len(bars), bars.index(id(trace)), (x, y))
                 yield self._group(trace, drawn)
             else:
                 yield from self._scatter(trace, x, y)
@@ -300,10 +300,7 @@ class _Still:
             paint = _color(trace.get("fillcolor")) or color
             found += f'<path d="{_line(px, py, True)}" fill="{paint}" stroke="none"/>'
         if "lines" in mode and float(line.get("width", 2)) > 0:
-            shape = line.get("shape")
-            if shape in ("hv", "vh", "hvh"):
-                px, py = _stepped(px, py, shape)
-            path = _spline(px, py) if shape == "spline" else _line(px, py)
+            path = (_spline if line.get("shape") == "spline" else _line)(px, py)
             found += _stroke(path, line, color)
         for letter, axis in (("x", x), ("y", y)):
             found += _errors(trace, letter, axis, (px, py), color)
@@ -315,12 +312,7 @@ class _Still:
             yield self._group(trace, drawn, _one(marker.get("opacity"), 1.0))
 
     def _bars(
-        self,
-        trace: Mapping[str, Any],
-        n_bars: int,
-        place: int,
-        axes: tuple[_Axis, _Axis],
-        stacks: dict[tuple[float, bool], float],
+        self, trace: Mapping[str, Any], n_bars: int, place: int, axes: tuple[_Axis, _Axis]
     ) -> str:
         """Return the bars of a trace, which is number `place` of `n_bars`."""
         across = trace.get("orientation") == "h"
@@ -328,13 +320,7 @@ class _Still:
         heights = _numbers(trace.get(much))
         given = _values(trace.get(at))
         places = along(np.arange(len(heights)) if given is None else given)
-        base = np.broadcast_to(_numbers(trace.get("base", 0)), heights.shape).copy()
-        mode = self.layout.get("barmode", "group")
-        if mode in ("stack", "relative"):
-            for i, height in enumerate(heights):
-                key = (round(float(places[i]), 2), bool(height < 0))
-                base[i] += stacks.get(key, 0.0)
-                stacks[key] = float(base[i] + height)
+        base = np.broadcast_to(_numbers(trace.get("base", 0)), heights.shape)
         unit = abs((along.end - along.start) / (along.high - along.low))
         steps = np.diff(np.unique(places))
         room = float(steps.min()) if len(steps) else unit
@@ -343,7 +329,7 @@ class _Still:
         if trace.get("width") is not None:
             width = np.broadcast_to(_numbers(trace["width"]) * unit, places.shape)
             start = places - width / 2
-        elif mode == "group" and n_bars > 1:
+        elif self.layout.get("barmode", "group") == "group" and n_bars > 1:
             start, width = start + place * width / n_bars, width / n_bars
         if trace.get("offset") is not None:
             start = places + _numbers(trace["offset"]) * unit
@@ -367,7 +353,7 @@ class _Still:
 
     def _own(self, trace: Mapping[str, Any]) -> str:
         number = next((i for i, t in enumerate(self.data) if t is trace), 0)
-        return _COLORS[number % len(_COLORS)]
+        return class_color(number)
 
     # ------------------------------------------------------ words
 
@@ -450,12 +436,12 @@ class _Still:
 
 def _values(value: Any) -> NDArray[Any] | None:
     """Return an array as a figure's JSON has it: a list, or bytes in base 64."""
-    if isinstance(value, Mapping) and "bdata" in value:
-        found = np.frombuffer(base64.b64decode(value["bdata"]), _TYPES[value["dtype"]])
-        shape = value.get("shape")
-        return found.reshape([int(n) for n in str(shape).split(",")]) if shape else found
     if value is None:
         return None
+    found = numbers_of(value)
+    if found is not None:
+        shape = value.get("shape")
+        return found.reshape([int(n) for n in str(shape).split(",")]) if shape else found
     found = np.array(value, dtype=object)
     try:
         return found.astype(np.float64)
@@ -529,18 +515,6 @@ def _spline(px: Floats, py: Floats) -> str:
             a, b, c = p[i] + slope[i], p[i + 1] - slope[i + 1], p[i + 1]
             found += "C" + " ".join(f"{v:.1f}" for v in (*a, *b, *c))
     return found
-
-
-def _stepped(px: Floats, py: Floats, shape: str) -> tuple[Floats, Floats]:
-    n = len(px)
-    if n < 2:
-        return px, py
-    if shape == "hv":
-        return np.repeat(px, 2)[1:], np.repeat(py, 2)[:-1]
-    if shape == "vh":
-        return np.repeat(px, 2)[:-1], np.repeat(py, 2)[1:]
-    middle = (px[1:] + px[:-1]) / 2
-    return np.concatenate([px[:1], np.repeat(middle, 2), px[-1:]]), np.repeat(py, 2)
 
 
 def _markers(marker: Mapping[str, Any], color: str, px: Floats, py: Floats, name: str = "") -> str:
@@ -667,11 +641,11 @@ def _heatmap(trace: Mapping[str, Any], x: _Axis, y: _Axis) -> str:
     sides = [np.diff(at) for at in edges]
     if z.size > _FEW_CELLS and all(np.ptp(side) < 0.5 for side in sides):
         return _cells(z, scale, (low, high), edges)
-    found = ""
-    for i, j in zip(*np.nonzero(np.isfinite(z)), strict=True):
+    known, found = np.isfinite(z), ""
+    colors = _on_scale(scale, (z[known] - low) / ((high - low) or 1))
+    for (i, j), color in zip(np.argwhere(known), colors, strict=True):
         (x0, x1), (y0, y1) = sorted(edges[0][j : j + 2]), sorted(edges[1][i : i + 2])
-        share = (float(z[i, j]) - low) / ((high - low) or 1)
-        found += _rect((x0, y0, x1 - x0, y1 - y0), _on_scale(scale, share))
+        found += _rect((x0, y0, x1 - x0, y1 - y0), f"#{color.tobytes().hex()}")
     return found
 
 
@@ -689,8 +663,7 @@ def _cells(
     xs, ys = edges
     levels = levels[:: 1 if ys[-1] > ys[0] else -1, :: 1 if xs[-1] > xs[0] else -1]
     picture = Image.fromarray(np.ascontiguousarray(levels), "P")
-    table = [_rgb(_on_scale(scale, level / 254)) or [0.0] * 3 for level in range(255)]
-    picture.putpalette([round(v) for color in (*table, [0.0] * 3) for v in color])
+    picture.putpalette(_on_scale(scale, np.arange(255) / 254).tobytes() + bytes(3))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", transparency=255)
     source = base64.b64encode(buffer.getvalue()).decode()
@@ -702,23 +675,20 @@ def _cells(
     )
 
 
-def _on_scale(scale: Sequence[Any], share: float) -> str:
-    share = min(max(share, 0.0), 1.0)
-    after = next((i for i, (at, _) in enumerate(scale) if at >= share), len(scale) - 1)
-    (a, one), (b, other) = scale[max(after - 1, 0)], scale[after]
-    t = (share - a) / (b - a) if b > a else 1.0
-    first, second = _rgb(one), _rgb(other)
-    if first is None or second is None:
-        return _color(other) or "none"
-    mixed = (p + (q - p) * t for p, q in zip(first, second, strict=True))
-    return "#" + "".join(f"{round(v):02x}" for v in mixed)
+def _on_scale(scale: Sequence[Any], shares: Floats) -> NDArray[np.uint8]:
+    """Return the (N, 3) colours at shares of a scale."""
+    at = [place for place, _ in scale]
+    colors = np.array([_rgb(color) for _, color in scale], np.float64)
+    mixed = np.column_stack([np.interp(shares, at, part) for part in colors.T])
+    return mixed.round().astype(np.uint8)
 
 
-def _rgb(color: str) -> list[float] | None:
-    if re.fullmatch(r"#[0-9a-fA-F]{6}", color):
-        return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    found = re.match(r"rgba?\(([^)]*)\)", color)
-    return [float(v) for v in found[1].split(",")[:3]] if found else None
+def _rgb(color: str) -> Sequence[float]:
+    if found := re.match(r"rgba?\(([^)]*)\)", color):
+        return [float(v) for v in found[1].split(",")[:3]]
+    from PIL import ImageColor
+
+    return ImageColor.getrgb(color)[:3]
 
 
 def _nice(low: float, high: float, about: float) -> list[float]:

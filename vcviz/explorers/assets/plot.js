@@ -26,7 +26,7 @@ function load(model) {
     // As a module of its own: a page's AMD loader would otherwise keep it for itself.
     const source = `const module = { exports: {} }, define = undefined;\n${code}
       export const Plotly = module.exports;
-      export { makeAccessible, dataTable, keepKeys, Handles };`;
+      export { figureParts, makeAccessible, dataTable, keepKeys, Handles };`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     return import(url);
   })();
@@ -95,7 +95,8 @@ export default () => {
           return;
         }
         if (message.kind === "download") {
-          save(message, buffers[0]); // once, however many views there are
+          // Once, however many views there are.
+          load(model).then(({ figureParts }) => figureParts.saveFile(message.name, buffers[0], message.mime));
           return;
         }
         if (message.kind === "dragged") {
@@ -127,16 +128,21 @@ export default () => {
   function render({ model, el }) {
     const plot = document.createElement("div");
     plot.style.width = "100%";
-    const bubble = new Bubble(plot);
     el.style.position = "relative";
-    el.append(plot, bubble.element);
-    const view = { draw() {}, dragged() {}, tip: (message) => bubble.show(message) };
+    el.append(plot);
+    const view = { draw() {}, dragged() {}, tip() {} };
     views.add(view);
     const width = new ResizeObserver(() => view.draw());
     let gone = false;
 
-    load(model).then(({ Plotly, makeAccessible, dataTable, keepKeys, Handles }) => {
+    load(model).then(({ Plotly, figureParts, makeAccessible, dataTable, keepKeys, Handles }) => {
       if (gone) return;
+      const tip = figureParts.tipIn(el);
+      view.tip = ({ image, text }) => {
+        if (!plot.pointed || !(image || text)) return tip.hide();
+        const picture = image ? [figureParts.made("img", { src: image, alt: "" })] : [];
+        tip.show(plot.pointed, ...picture, text); // as text, whatever is in it
+      };
       const handles = new Handles(plot, (event) => tell(model, "drag", event), () => view.draw());
       view.dragged = (ticket) => handles.answered(ticket);
       let drawing = false, again = false, drawn = 0, known = 0;
@@ -154,7 +160,7 @@ export default () => {
             await orLate(Plotly.react(plot, data, layout, CONFIG));
             drawn += 1;
             if (drawn === 1) {
-              listen(plot, model, bubble);
+              listen(plot, model, tip);
               plots.add(plot);
               el.append(handles.element, dataTable(plot));
               for (const kind of ["afterplot", "relayouting"]) {
@@ -196,8 +202,7 @@ const orLate = (promise) =>
 
 // ---------------------------------------------------------------- phrases of the text around
 
-// [words](#light:points) light up a layer of the next figure, a panel ("2") or both ("2.points"):
-// what page.js does in a page.
+// [words](#light:points) light up a part of the next figure: what page.js does in a page.
 const LIGHT = 'a[href*="#light:"]';
 const plots = globalThis.vcvizPlots ?? new Set();
 if (!globalThis.vcvizPlots) {
@@ -215,15 +220,13 @@ if (!globalThis.vcvizPlots) {
 }
 
 async function light(phrase, on) {
-  const { Plotly } = await globalThis.vcvizPlotly;
+  const { Plotly, figureParts } = await globalThis.vcvizPlotly;
   const plot = [...document.querySelectorAll(".js-plotly-plot")].find((one) => plots.has(one)
     && phrase.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
   if (!plot) return;
-  const wanted = phrase.getAttribute("href").split("#light:")[1];
-  const [panel, layer] = /^\d/.test(wanted) ? wanted.split(".") : [null, wanted];
+  const wanted = figureParts.lit(phrase.getAttribute("href").split("#light:")[1]);
   const panels = plot.layout.meta?.panels ?? [];
-  const bright = (trace) => (!panel || panels.indexOf(trace.xaxis ?? "x") + 1 === Number(panel))
-    && (!layer || trace.meta?.layer === layer);
+  const bright = ({ xaxis = "x", meta }) => wanted(panels.indexOf(xaxis) + 1, meta?.layer);
   if (plot.opacities?.length !== plot.data.length) {
     plot.opacities = plot.data.map((trace) => trace.opacity ?? 1);
   }
@@ -258,15 +261,6 @@ function layoutOf(plot, { layout }, revision) {
   return found;
 }
 
-function save({ name, mime }, bytes) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
-  const link = Object.assign(document.createElement("a"), { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 60000);
-}
-
 // ---------------------------------------------------------------- what a person does
 
 const listens = (model, kind) => model.get("_listened").includes(kind);
@@ -275,20 +269,21 @@ function tell(model, kind, event) {
   if (listens(model, kind)) model.send({ kind, ...event });
 }
 
-function listen(plot, model, bubble) {
+function listen(plot, model, tip) {
   const place = ({ curveNumber, pointNumber, x, y }) => (
     { trace: curveNumber, point: pointNumber ?? null, x: x ?? null, y: y ?? null }
   );
   let timer = null;
   plot.on("plotly_click", ({ points }) => points.length && tell(model, "click", place(points[0])));
   plot.on("plotly_hover", ({ points, event }) => {
-    bubble.at(event);
+    plot.pointed = event;
     clearTimeout(timer);
     timer = setTimeout(() => points.length && tell(model, "hover", place(points[0])), HOVER_MS);
   });
   plot.on("plotly_unhover", () => {
     clearTimeout(timer);
-    bubble.hide();
+    plot.pointed = null; // what the kernel still says of it comes too late
+    tip.hide();
     tell(model, "unhover", {});
   });
   // With Shift or Alt, plotly joins what was selected before: the kernel does, of what is traced.
@@ -331,42 +326,4 @@ function outline(traced) {
 function corners({ type, path, x0, x1, y0, y1 }) {
   if (type !== "path") return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
   return path.replace(/^M|Z$/g, "").split("L").map((pair) => pair.split(",").map(Number));
-}
-
-// A picture beside the pointer, for what is pointed at.
-class Bubble {
-  constructor(plot) {
-    this.plot = plot;
-    this.element = document.createElement("div");
-    this.element.hidden = true;
-    Object.assign(this.element.style, {
-      position: "absolute", zIndex: 5, pointerEvents: "none", padding: "4px", maxWidth: "320px",
-      background: "#fff", border: "1px solid #888", borderRadius: "3px", color: "#222",
-      font: "12px system-ui, sans-serif", whiteSpace: "pre-line",
-    });
-    this.place = [0, 0];
-  }
-
-  at(event) {
-    const box = this.plot.getBoundingClientRect();
-    this.place = [event.clientX - box.left, event.clientY - box.top];
-  }
-
-  show({ image, text }) {
-    this.element.replaceChildren();
-    if (image) {
-      const picture = document.createElement("img");
-      Object.assign(picture.style, { display: "block", width: "96px", imageRendering: "pixelated" });
-      picture.src = image;
-      picture.alt = "";
-      this.element.append(picture);
-    }
-    if (text) this.element.append(text); // as text, whatever is in it
-    this.element.hidden = !(image || text);
-    const right = this.place[0] > this.plot.clientWidth - 160;
-    this.element.style.left = `${this.place[0] + (right ? -124 : 16)}px`;
-    this.element.style.top = `${this.place[1] + 24}px`;
-  }
-
-  hide() { this.element.hidden = true; }
 }

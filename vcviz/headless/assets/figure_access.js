@@ -23,13 +23,7 @@ var makeAccessible = (() => {
   const ENTRY = ".legend .traces";
   const INSET = 10; // of a slider's first and last step from its ends, pixels
 
-  // The text of a name as plotly shows it: its tags taken out, its entities read.
-  const plain = (text) => {
-    const broken = String(text ?? "").replace(/<br\s*\/?>/gi, " ");
-    if (!/[<&]/.test(broken)) return broken.trim();
-    return new DOMParser().parseFromString(broken, "text/html").body.textContent.trim();
-  };
-
+  const { plain } = figureParts;
   const settings = (element) => element.__data__ ?? {}; // d3 keeps here what an element draws
 
   const give = (element, values) => {

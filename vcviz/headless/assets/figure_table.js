@@ -4,17 +4,9 @@ var dataTable = (() => {
   const ARRAYS = ["x", "y", "z", "r", "theta", "labels", "values"];
   const KINDS = { bar: "bars", heatmap: "grid", contour: "grid", box: "boxes", histogram: "values" };
 
-  const plain = (text) => {
-    const broken = String(text ?? "").replace(/<br\s*\/?>/gi, " · ");
-    if (!/[<&]/.test(broken)) return broken.trim();
-    return new DOMParser().parseFromString(broken, "text/html").body.textContent.trim();
-  };
+  const { made, saveCsv } = figureParts;
+  const plain = (text) => figureParts.plain(text, " · ");
   const isRow = (value) => Array.isArray(value) || ArrayBuffer.isView(value);
-  const made = (tag, content = "", values = {}) => {
-    const element = Object.assign(document.createElement(tag), values);
-    element.textContent = content;
-    return element;
-  };
 
   const axisOf = (gd, trace, letter) =>
     gd.layout[(trace[letter + "axis"] ?? letter).replace(letter, letter + "axis")] ?? {};
@@ -121,27 +113,12 @@ var dataTable = (() => {
     return String(Number.isInteger(value) ? value : Number(value.toPrecision(digits)));
   };
 
-  function csvOf(tables) {
-    const quoted = (text) => {
-      // A spreadsheet would take such text for a formula.
-      const safe = /^[=+\-@\t]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
-      return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-    };
-    const lines = ({ title, names, rows }) => [
-      ["table", ...names].map(quoted).join(","),
-      ...rows.map((row) => [title, ...row.map((v) => shown(v, 7))].map(quoted).join(",")),
-    ];
-    return tables.map((table) => lines(table).join("\r\n")).join("\r\n\r\n") + "\r\n";
-  }
-
-  function save(gd, name) {
-    const blob = new Blob(["\ufeff", csvOf(tablesOf(gd))], { type: "text/csv" });
-    const link = made("a", "", { href: URL.createObjectURL(blob), download: `${name}.csv` });
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  }
+  // All tables as lines of one file, with an empty line between two.
+  const linesOf = (tables) => tables.flatMap(({ title, names, rows }, i) => [
+    ...(i ? [[]] : []),
+    ["table", ...names],
+    ...rows.map((row) => [title, ...row.map((value) => shown(value, 7))]),
+  ]);
 
   function drawn({ title, names, rows }) {
     const table = document.createElement("table");
@@ -152,7 +129,7 @@ var dataTable = (() => {
         : `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
     table.createCaption().textContent = `${title} (${count})`;
     const head = table.createTHead().insertRow();
-    for (const name of names) head.append(made("th", name, { scope: "col" }));
+    for (const name of names) head.append(made("th", { scope: "col" }, name));
     const body = table.createTBody();
     for (const row of most) {
       const line = body.insertRow();
@@ -164,14 +141,11 @@ var dataTable = (() => {
   function fill(gd, details) {
     const tables = tablesOf(gd);
     const name = gd.getAttribute("aria-label") || "Figure";
-    const box = made("div", "", { className: "data-table-box", tabIndex: 0 });
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", `Data of: ${name}`);
-    box.append(...tables.map(drawn));
-    if (!tables.length) box.append(made("p", "Only pictures are shown here."));
+    const box = made("div", { className: "data-table-box", tabIndex: 0, role: "region", ariaLabel: `Data of: ${name}` },
+      ...(tables.length ? tables.map(drawn) : [made("p", {}, "Only pictures are shown here.")]));
     const file = name.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-|-$/g, "");
-    const button = made("button", "Save as CSV", { type: "button" });
-    button.addEventListener("click", () => save(gd, file || "figure"));
+    const button = made("button", { type: "button" }, "Save as CSV");
+    button.addEventListener("click", () => saveCsv(`${file || "figure"}.csv`, linesOf(tablesOf(gd))));
     const scrolled = details.querySelector(".data-table-box")?.scrollTop ?? 0;
     details.querySelectorAll(":scope > :not(summary)").forEach((old) => old.remove());
     details.append(button, box);
@@ -181,8 +155,7 @@ var dataTable = (() => {
   // Return a <details> element with the data of a drawn figure, for a place beneath it. It is
   // filled when it is opened, and again, while it is open, when the figure changes.
   return function dataTable(gd) {
-    const details = made("details", "", { className: "data-table" });
-    details.append(made("summary", "Data table"));
+    const details = made("details", { className: "data-table" }, made("summary", {}, "Data table"));
     let waiting = 0;
     const again = () => {
       clearTimeout(waiting);

@@ -2,7 +2,7 @@ const boxes = [...document.querySelectorAll("[data-figure]")];
 
 // What vcviz.headless.parts has packed.
 async function unpacked(name) {
-  const bytes = Uint8Array.from(atob(document.getElementById(name).textContent), (c) => c.charCodeAt(0));
+  const bytes = figureParts.bytes(document.getElementById(name).textContent);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
@@ -59,17 +59,10 @@ for (const box of boxes) {
 
 // ---------------------------------------------------------------- phrases that light things up
 
-// "points" or "anticipated" is a layer of traces, "2" the second panel, "2.points" both.
-function matcher(wanted) {
-  const [panel, layer] = /^\d/.test(wanted) ? wanted.split(".") : [null, wanted];
-  return (itsPanel, itsLayer) => (!panel || itsPanel === Number(panel))
-    && (!layer || itsLayer === layer || itsLayer === "readout"); // numbers are for every layer
-}
-
 function mark(box, wanted) {
   box.classList.toggle("lit", Boolean(wanted));
   if (!wanted) return;
-  const bright = matcher(wanted);
+  const bright = figureParts.lit(wanted);
   const panels = box.layout?.meta?.panels ?? [];
   for (const element of box.querySelectorAll(".cartesianlayer .trace, .still [data-layer]")) {
     const trace = element.__data__?.[0]?.trace;

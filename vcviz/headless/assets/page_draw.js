@@ -24,7 +24,7 @@ function drawNear(boxes, load) {
   // Coordinates that vcviz.headless.moving has taken out of the frames, as steps from frame to frame.
   function putBack({ data, frames, moves = [] }) {
     for (const { trace, key, at, n, low, step, codes } of moves) {
-      const halves = Uint8Array.from(atob(codes), (c) => c.charCodeAt(0));
+      const halves = figureParts.bytes(codes);
       const places = new Int32Array(n);
       frames.forEach((frame, f) => {
         const values = Float32Array.from(places, (_, i) => {
@@ -55,9 +55,10 @@ function drawNear(boxes, load) {
     }
     makeAccessible(box, "", headingAbove(box));
     if (box.dataset.drawn) return;
-    box.after(dataTable(box));
+    const table = dataTable(box);
+    box.after(table);
     box.points = pointTools(box);
-    await pageState(box);
+    await pageState(box, table);
     box.dataset.drawn = "yes";
   }
 
@@ -77,9 +78,7 @@ function drawNear(boxes, load) {
         await draw(box);
       } catch (error) {
         box.classList.add("figure-failed");
-        const line = document.createElement("p");
-        line.textContent = "This figure could not be drawn: " + error;
-        box.append(line);
+        box.append(figureParts.made("p", {}, `This figure could not be drawn: ${error}`));
       }
       box.dispatchEvent(new Event("drawn"));
       await painted();

@@ -179,11 +179,11 @@ const fitWidth = (() => {
         const numbers = told.filter((t) => mine.includes(t.xaxis ?? "x") && /^top/.test(t.textposition));
         return Math.max(0, ...heights, ...numbers.map((t) => lines([].concat(t.text)[0] ?? "") * LINE));
       },
-      keep: JSON.parse(JSON.stringify({
+      keep: structuredClone({
         annotations: layout.annotations ?? [], images: layout.images ?? [],
         shapes: layout.shapes ?? [], menus: layout.updatemenus ?? [], sliders: layout.sliders ?? [],
         legend: layout.legend ?? null, title: layout.title?.text ?? "",
-      })),
+      }),
       legendPx: layout.meta?.legend_px ?? 0,
       titles: Object.fromEntries(Object.entries(layout).filter(([name]) => name.startsWith("yaxis"))
         .map(([name, axis]) => [name, axis.title?.text ?? ""])),

@@ -9,18 +9,14 @@ const pointTools = (() => {
   const HINT = "Point at a latent to see it, click it to keep it; lasso some, or find them, to count "
     + "and save them (Shift adds, Alt takes away).";
 
-  const numbers = (text, type) => new type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const { bytes, made, saveCsv, tipIn } = figureParts;
+  const numbers = (text, type) => new type(bytes(text).buffer);
   const TYPES = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array,
     f4: Float32Array, f8: Float64Array };
   // The first entry of each row of customdata; plotly lays it open only where a trace is visible.
   const rowsOf = ({ customdata: told }) =>
     (told.bdata ? Array.from(numbers(told.bdata, TYPES[told.dtype])) : told.map((one) => one[0]));
   const short = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
-  const made = (tag, values = {}, ...inner) => {
-    const element = Object.assign(document.createElement(tag), values);
-    element.append(...inner);
-    return element;
-  };
 
   // What is known of the rows of a split, laid open.
   function opened(split) {
@@ -65,14 +61,31 @@ const pointTools = (() => {
     return [least, scale, largest].map((part) => made("span", {}, part));
   }
 
-  // A question as a function of a row's place: a row, a class, conditions with "and", or a text.
-  function asked(question, table, known) {
+  // The mean of some tiles of a sprite, as a picture with its caption.
+  async function meanOf({ source, columns, w, h, of }, places) {
+    const sheet = made("img", { src: source });
+    await sheet.decode();
+    const pen = made("canvas", { width: sheet.width, height: sheet.height }).getContext("2d", { willReadFrequently: true });
+    pen.drawImage(sheet, 0, 0);
+    const sum = new Float64Array(4 * w * h);
+    for (const i of places) {
+      const { data } = pen.getImageData((i % columns) * w, Math.floor(i / columns) * h, w, h);
+      data.forEach((value, at) => { sum[at] += value; });
+    }
+    const name = `mean of ${places.length}${of && `, ${of}`}`;
+    const picture = made("canvas", { width: w, height: h, role: "img", ariaLabel: `picture: ${name}` });
+    picture.getContext("2d").putImageData(new ImageData(Uint8ClampedArray.from(sum, (value) => value / places.length), w, h), 0, 0);
+    return made("figure", {}, picture, made("figcaption", { textContent: name }));
+  }
+
+  // A question as a function of a row's place: a row, a class, conditions with "and" that one of
+  // these runs has to meet, or a text.
+  function asked(question, table, known, runs) {
     const text = question.trim().toLowerCase();
     if (table.place.has(Number(text))) return (i) => table.row[i] === Number(text);
     const ofClass = text.replace(/^class\s+/, "");
     const k = known.classes.findIndex((name) => name.toLowerCase() === ofClass);
     if (k >= 0) return (i) => table.label[i] === k;
-    const runs = known.runs.map((_, r) => r);
     const conditions = text.split(/\s+and\s+/).map((part) => {
       const right = /^(not )?(right|wrong)$/.exec(part);
       if (right) return (i, r) => (table.predicted[r][i] === table.label[i]) === ((right[2] === "right") !== Boolean(right[1]));
@@ -103,16 +116,18 @@ const pointTools = (() => {
 
     const color = made("select");
     const key = made("span", { className: "point-key" });
+    const inRun = made("select");
+    inRun.append(...["any run", ...known.runs].map((name, r) => made("option", { textContent: name, value: r - 1 })));
     const find = made("input", { type: "search", size: 34, placeholder: "row, class, text, confidence > 0.9 and wrong" });
     const told = made("output", { textContent: HINT });
     const save = made("button", { type: "button", textContent: "save CSV", hidden: true });
     const clear = made("button", { type: "button", textContent: "choose none", hidden: true });
-    const pictures = made("div", { className: "point-pictures" });
+    const gallery = made("div", { className: "point-pictures" });
     const kept = made("ul", { className: "point-kept" });
-    const tip = made("div", { className: "point-tip", hidden: true });
-    const asking = made("form", {}, made("label", {}, "Find ", find));
+    const asking = made("form", {}, made("label", {}, "Find ", find), " ", made("label", { hidden: known.runs.length < 2 }, "in ", inRun));
     const bar = made("div", { className: "point-tools", role: "group", ariaLabel: "points" },
-      made("div", {}, made("label", {}, "Colour of points ", color), key, asking), made("div", {}, told, " ", save, " ", clear), pictures, kept, tip);
+      made("div", {}, made("label", {}, "Colour of points ", color), key, asking), made("div", {}, told, " ", save, " ", clear), gallery, kept);
+    const tip = tipIn(bar);
     const values = Object.values(tables)[0].values;
     const named = [["class", "class"], ...values.map(({ name, label }) => [label, name])];
     color.append(...named.map(([label, value]) => made("option", { textContent: label, value })));
@@ -125,35 +140,30 @@ const pointTools = (() => {
       const p = probability(t, i, r);
       return known.classes[t.predicted[r][i]] === undefined ? "" : `read as ${known.classes[t.predicted[r][i]]}${p === undefined ? "" : `, p = ${short(p)}`}`;
     };
-    function picture(t, i, size) {
-      if (!t.sprite) return "";
-      const { columns, rows, w, h, source } = t.sprite;
+    const heading = (t, i) => `row ${t.row[i]} · ${known.classes[t.label[i]]}`;
+    // The pictures of a row beside each other, of an attack before and after it.
+    const picture = (t, i, size) => made("span", { className: "point-row" }, ...(t.sprites ?? []).map(({ columns, rows, w, h, source, of }) => {
       const [W, H] = [size, (size * h) / w];
       const sheet = made("img", { src: source, alt: "" });
       sheet.style.cssText = `width:${columns * W}px;height:${rows * H}px;`
         + `margin:${-Math.floor(i / columns) * H}px 0 0 ${-(i % columns) * W}px`;
-      const one = made("span", { className: "point-picture", role: "img", ariaLabel: `picture of row ${t.row[i]}` }, sheet);
+      const name = `${heading(t, i)}${of && `, ${of}`}`;
+      const one = made("span", { className: "point-picture", role: "img", ariaLabel: `picture of ${name}`, title: name }, sheet);
       one.style.cssText = `width:${W}px;height:${H}px`;
       return one;
-    }
-    const heading = (t, i) => `row ${t.row[i]} · ${known.classes[t.label[i]]}`;
+    }));
 
     box.on("plotly_hover", ({ points: [point], event }) => {
       const one = drawn.find(({ number }) => number === point?.curveNumber);
       const t = table();
       const i = one && t.place.get(one.rows[point.pointNumber]);
       if (i === undefined) return;
-      tip.replaceChildren(picture(t, i, 96), made("span", {}, heading(t, i), made("br"), read(t, i, one.run),
+      tip.show(event, picture(t, i, 80), made("span", {}, heading(t, i), made("br"), read(t, i, one.run),
         ...(t.texts ? [made("br"), t.texts[i]] : [])));
-      tip.hidden = false;
-      const { width, height } = tip.getBoundingClientRect();
-      tip.style.left = `${Math.max(Math.min(event.clientX + 14, innerWidth - width - 8), 8)}px`;
-      tip.style.top = `${event.clientY + 20 + height > innerHeight ? event.clientY - height - 20 : event.clientY + 20}px`;
     });
-    const hide = () => { tip.hidden = true; };
-    box.on("plotly_unhover", hide);
-    box.addEventListener("mouseleave", hide);
-    addEventListener("keydown", ({ key: pressed }) => { if (pressed === "Escape") hide(); });
+    box.on("plotly_unhover", tip.hide);
+    box.addEventListener("mouseleave", tip.hide);
+    addEventListener("keydown", ({ key: pressed }) => { if (pressed === "Escape") tip.hide(); });
     box.on("plotly_click", ({ points: [point] }) => {
       const one = drawn.find(({ number }) => number === point?.curveNumber);
       if (one) keep([...new Set([...state.kept, one.rows[point.pointNumber]])].slice(-KEPT));
@@ -183,16 +193,23 @@ const pointTools = (() => {
       const mean = (of) => places.reduce((sum, i) => sum + of(i), 0) / places.length;
       const each = known.runs.map((run, r) => {
         const p = mean((i) => probability(t, i, r) ?? NaN);
-        return `${run} ${Math.round(100 * mean((i) => t.predicted[r][i] === t.label[i]))} % right${p >= 0 ? `, mean confidence ${short(p)}` : ""}`;
+        return `${known.runs.length > 1 ? `${run} ` : ""}${Math.round(100 * mean((i) => t.predicted[r][i] === t.label[i]))} % right${p >= 0 ? `, mean confidence ${short(p)}` : ""}`;
       });
-      told.textContent = places.length ? `${places.length} of ${t.row.length} rows chosen: ${each.join("; ")}` : HINT;
+      told.textContent = places.length ? `${places.length} of ${t.row.length} rows chosen: ${each.join("; ")} (${known.when})` : HINT;
       save.hidden = clear.hidden = !places.length;
-      pictures.replaceChildren(...places.slice(0, MANY).map((i) => Object.assign(picture(t, i, 32), { title: heading(t, i) })).filter((one) => one.style));
+      show(t, places);
       const marks = drawn.map(({ rows: own, meta }) => (chosen.size && meta.split === split()
         ? own.flatMap((row, i) => (chosen.has(row) ? [i] : [])) : null));
       if (!quiet) changed();
       return Plotly.restyle(box, { selectedpoints: marks, "selected.marker.opacity": 0.95, "unselected.marker.opacity": 0.08 },
         drawn.map(({ number }) => number));
+    }
+
+    // The mean picture of the chosen rows, and the first of them.
+    async function show(t, places) {
+      const { rows } = state;
+      const means = await Promise.all((places.length > 1 ? t.sprites ?? [] : []).map((sprite) => meanOf(sprite, places)));
+      if (state.rows === rows) gallery.replaceChildren(...(t.sprites ? [...means, ...places.slice(0, MANY).map((i) => picture(t, i, 32))] : []));
     }
 
     let how = "new";
@@ -216,15 +233,15 @@ const pointTools = (() => {
       event.preventDefault();
       if (!find.value.trim()) return choose([]);
       const t = table();
-      const is = asked(find.value, t, known);
+      const is = asked(find.value, t, known, inRun.value < 0 ? Object.keys(known.runs) : [inRun.value]);
       const rows = Array.from(t.row).filter((_, i) => is(i));
       if (rows.length === 1) keep([...new Set([...state.kept, ...rows])].slice(-KEPT), true);
       choose(rows);
       if (!rows.length) told.textContent = `No row is found; known are ${["class", "right", "wrong", ...t.values.map(({ name }) => name)].join(", ")}.`;
     });
+    inRun.addEventListener("change", () => { if (find.value.trim()) asking.requestSubmit(); });
     save.addEventListener("click", () => {
       const t = table();
-      const quoted = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
       const lines = [["run", "row", "label", "predicted", ...t.values.map(({ name }) => name), ...(t.texts ? ["text"] : [])]];
       known.runs.forEach((run, r) => state.rows.forEach((row) => {
         const i = t.place.get(row);
@@ -232,10 +249,7 @@ const pointTools = (() => {
           ...t.values.map(({ of, levels }) => levels[of[r][i]] ?? (Number.isNaN(of[r][i]) ? "" : Number(of[r][i].toPrecision(5)))),
           ...(t.texts ? [t.texts[i]] : [])]);
       }));
-      const file = new Blob([`\ufeff${lines.map((line) => line.map(quoted).join()).join("\r\n")}\r\n`], { type: "text/csv" });
-      const link = made("a", { href: URL.createObjectURL(file), download: "chosen-rows.csv" });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+      saveCsv("chosen-rows.csv", lines);
     });
 
     // ---------------------------------------------------------- colours
@@ -254,8 +268,8 @@ const pointTools = (() => {
         const t = tables[meta.split];
         return rows.map((row) => own(value(t), value(t).of[run][t.place.get(row)]));
       });
-      // Of the trained model, whatever a slider of epochs says.
-      key.replaceChildren(...(name === "class" ? [] : [...keyOf(value(table()), known), made("span", {}, "after training")]));
+      // Whatever the slider says.
+      key.replaceChildren(...(name === "class" ? [] : [...keyOf(value(table()), known), made("span", {}, known.when)]));
       if (!quiet) changed();
       return Plotly.restyle(box, { "marker.color": colors }, points.map(({ number }) => number));
     }

@@ -44,7 +44,7 @@ const pageState = (() => {
 
   const start = new Map(); // box -> what it was drawn as, which needs no words
   let waiting = 0;
-  function write() {
+  function address() {
     const found = new URLSearchParams();
     const before = read();
     for (const box of boxes()) {
@@ -54,13 +54,32 @@ const pageState = (() => {
         if (value !== (start.get(box) ?? {})[name]) found.set(`${number}.${name}`, value);
       }
     }
-    if (!found.size && !Object.keys(before).length) return; // the address may name a heading
-    history.replaceState(null, "", found.size ? `#${found}` : location.pathname + location.search);
+    if (!found.size && !Object.keys(before).length) return location.href; // it may name a heading
+    return location.href.split("#")[0] + (found.size ? `#${found}` : "");
   }
   const changed = () => {
     clearTimeout(waiting);
-    waiting = setTimeout(write, PAUSE_MS);
+    waiting = setTimeout(() => history.replaceState(null, "", address()), PAUSE_MS);
   };
+
+  // A button that copies the address. Where a page may not, the address stands there, selected.
+  function copyButton() {
+    const { made } = figureParts;
+    const button = made("button", { className: "copy-link", type: "button", textContent: "copy link", title: "to this page as it is set now" });
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(address());
+        button.textContent = "link copied";
+        setTimeout(() => { button.textContent = "copy link"; }, 2000);
+      } catch {
+        const field = made("input", { className: "copy-link", readOnly: true, value: address(), ariaLabel: "link to this page as it is set now" });
+        field.addEventListener("blur", () => field.replaceWith(button));
+        button.replaceWith(field);
+        field.select();
+      }
+    });
+    return button;
+  }
 
   addEventListener("hashchange", async () => {
     const wanted = read();
@@ -70,9 +89,10 @@ const pageState = (() => {
   const [first] = Object.keys(read());
   boxes().find(({ dataset }) => dataset.figure === first)?.scrollIntoView({ block: "center" });
 
-  // box: a figure that has just been drawn
-  return async function pageState(box) {
+  // box: a figure that has just been drawn; beneath: what its button stands before
+  return async function pageState(box, beneath) {
     start.set(box, get(box));
+    if (Object.keys(start.get(box)).length) beneath.before(copyButton());
     const wanted = read()[box.dataset.figure];
     if (wanted) {
       box.dataset.restored = "yes";

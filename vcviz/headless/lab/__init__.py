@@ -94,13 +94,9 @@ def lab_command(
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
-    if port is not None:
-        command.append(f"--port={port}")
-    if not browser:
-        command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is often nobody else to be
-    return [*command, *extra]
+    return [*command, *_served(port, browser), *extra]
 
 
 def app_command(
@@ -144,11 +140,12 @@ def app_command(
         "--Voila.ip=127.0.0.1",
         f"--MappingKernelManager.root_dir={Path.cwd()}",
     ]
-    if port is not None:
-        command.append(f"--port={port}")
-    if not browser:
-        command.append("--no-browser")
-    return [*command, *extra]
+    return [*command, *_served(port, browser), *extra]
+
+
+def _served(port: int | None, browser: bool) -> list[str]:
+    chosen = [] if port is None else [f"--port={port}"]
+    return chosen if browser else [*chosen, "--no-browser"]
 
 
 #: Voilà leaves out figures that come as plotly's JSON, as JupyterLab takes them; and a notebook

@@ -34,6 +34,7 @@ def reliability_curve(
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    debiased: bool = True,
     name: str = "reliability",
 ) -> ReliabilityCurve:
     """Return accuracy against confidence in bins, with their ECE and what noise alone would do.
@@ -49,6 +50,7 @@ def reliability_curve(
     resamples : draws for each interval; 0 leaves the intervals NaN
     level : mass of the intervals
     seed : of the draws
+    debiased : also estimate the population's error, which takes most of the time; else it is NaN
     name : title of the curve
 
     Returns
@@ -115,8 +117,8 @@ def reliability_curve(
     with np.errstate(invalid="ignore"):
         accuracy, mean = cells.counts[:, 1] / count, total / count
     band, consistency = np.full((2, 2, len(count)), np.nan)
-    interval = if_calibrated_interval = debiased_interval = (np.nan, np.nan)
-    if_calibrated = debiased = np.nan
+    interval = if_calibrated_interval = population_interval = (np.nan, np.nan)
+    if_calibrated = population = np.nan
     if resamples:
         tails = ((1 - level) / 2, (1 + level) / 2)
         band = wilson(accuracy, count, level).T
@@ -130,7 +132,8 @@ def reliability_curve(
         if_calibrated = float(drawn.mean())
         low, high = np.quantile(drawn, tails)
         if_calibrated_interval = (float(low), float(high))
-        debiased, debiased_interval = debiased_error(cells, resamples, level, rng)
+        if debiased:
+            population, population_interval = debiased_error(cells, resamples, level, rng)
     return ReliabilityCurve(
         edges=edges,
         count=count,
@@ -144,8 +147,8 @@ def reliability_curve(
         ece_interval=interval,
         ece_if_calibrated=if_calibrated,
         ece_if_calibrated_interval=if_calibrated_interval,
-        ece_debiased=debiased,
-        ece_debiased_interval=debiased_interval,
+        ece_debiased=population,
+        ece_debiased_interval=population_interval,
         n=n,
         binning=binning,
         level=level,
