@@ -136,7 +136,7 @@ class Bound:
 
     def say(self, message: str) -> None:
         """Show what is wrong until the figure is drawn again; "" for nothing."""
-        self.message.value = f"<b>{html.escape(message)}</b>"
+        self.message.value = f"<b>{html.escape(message)}</b>" if message else ""
         self.message.layout.display = None if message else "none"
 
     def redraw(self) -> None:
