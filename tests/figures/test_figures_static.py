@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -59,6 +63,32 @@ def test_views_own_visibility_and_axes_and_share_the_slider():
         assert frame.traces == (0, 2)
         np.testing.assert_array_equal(frame.data[0].y, draw(k, "a").data[0].y)
         np.testing.assert_array_equal(frame.data[1].y, draw(k, "b").data[0].y)
+
+
+MANY_PATHS = """
+from vcviz.figures.native import Menu
+from vcviz.figures.static import lay_out
+
+def draw(k, view):
+    trace = {"type": "scatter", "y": [k], "opacity": k / 9, "name": view * k, "hovertext": str(k)}
+    axes = {f"xaxis{n}": {"title": {"text": f"{view}{n}"}, "range": [0, len(view)]} for n in "234"}
+    return {"data": [trace], "layout": {**axes, "height": 300 + len(view)}}
+
+lists = [Menu("view", "View", ("a", "bb"), ("a", "bb"))]
+slider = Menu("k", "k", ("1", "2"), (1, 2))
+print(lay_out(draw, {"k": 1, "view": "a"}, slider=slider, menus=lists).to_json())
+"""
+
+
+def test_the_same_figure_is_the_same_text_in_every_process():
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", MANY_PATHS],
+            check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(texts) == 1
 
 
 def test_what_is_shown_by_the_legend_alone_stays_so_in_its_view():

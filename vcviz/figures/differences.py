@@ -11,7 +11,7 @@ import numpy as np
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return dotted path -> new value for what differs; None for what is gone."""
     found: dict[str, Any] = {}
-    for key in old.keys() | new.keys():
+    for key in {**old, **new}:  # in order, so that the same figure is the same text
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found |= differences(before, after, f"{prefix}{key}.")

@@ -164,7 +164,7 @@ def _small(value: Any) -> Any:
 def _picked(source: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
     """Return the part of nested properties that these dotted paths name."""
     found: dict[str, Any] = {}
-    for path in paths:
+    for path in sorted(paths):
         *parents, leaf = path.split(".")
         target = found
         for name in parents:
@@ -253,7 +253,7 @@ def _view_list(
 ) -> dict[str, Any]:
     """Return a list that shows the traces of one view and sets its axes."""
     own = [i for i, (v, _) in enumerate(places) if v != _ALL]
-    paths = {path for view in views for path in _fine(views[first].layout, view.layout)}
+    paths = sorted({p for view in views for p in _fine(views[first].layout, view.layout)})
     buttons = []
     for n, (view, choice) in enumerate(zip(views, choices, strict=True)):
         parts = [f"{m.title}: {m.labels[j]}" for m, j in zip(menus, choice, strict=True)]
