@@ -16,6 +16,7 @@ from scipy.special import log_softmax
 
 import vcviz
 from vcviz.figures import LatentPanel
+from vcviz.metrics.robustness.gates import checked
 from vcviz.models.encoders import build_encoder
 from vcviz.records import LatentPrior, LatentSet, LogitLaw, PixelSplit, Projection, Split
 
@@ -360,6 +361,39 @@ def _(rows: Any) -> Any:
     return table().take(rows)
 
 
+@case("ActivationMaps", lambda s: {
+    "x": s.rng.random((s.n, 1, 4, 5)), "cam": s.rng.random((s.n, 2, 3)),
+    "info": s.rng.random((s.n, 2, 3)), "label": np.arange(s.n) % 2,
+    "against": np.arange(s.n) % 2, "difference": np.ones(s.n), "remainder": np.ones(s.n),
+    "y": np.arange(s.n) % 2,
+})  # fmt: skip
+def _(**arrays: Any) -> Any:
+    return vcviz.records.ActivationMaps(**arrays, class_names=("a", "b"))
+
+
+@case("LatentFit", lambda s: {
+    "count": np.arange(3), "kl": np.ones(3), "kl_interval": np.ones((3, 2)),
+    "energy": np.ones(3), "energy_interval": np.ones((3, 2)), "energy_p": np.ones(3),
+    "auc": np.ones(3), "auc_interval": np.ones((3, 2)), "whitened_variance": np.ones(3),
+}, unknown=True)  # fmt: skip
+def _(**arrays: Any) -> Any:
+    fit = vcviz.records.LatentFit(class_names=tuple("abc"), **arrays)
+    return fit.mean("kl"), fit.mean("auc")
+
+
+@case("ReliabilityCurve", lambda s: {
+    "edges": np.linspace(0, 1, 4), "count": np.arange(3),
+    **{k: np.linspace(0.1, 0.9, 3) for k in (
+        "confidence", "accuracy", "band_low", "band_high", "consistency_low", "consistency_high"
+    )},
+}, unknown=True)  # fmt: skip
+def _(**arrays: Any) -> Any:
+    return vcviz.ReliabilityCurve(
+        **arrays, ece=0.1, ece_interval=(0.0, 0.2), ece_if_calibrated=0.0,
+        ece_if_calibrated_interval=(0.0, 0.1), n=3,
+    )  # fmt: skip
+
+
 @case("Scoreboard", only("values", lambda s: np.arange(3.0)), unknown=True)
 def _(values: Any) -> Any:
     board = vcviz.records.Scoreboard(
@@ -371,6 +405,49 @@ def _(values: Any) -> Any:
 @case("Separation", two_scores)
 def _(a: Any, b: Any) -> Any:
     return vcviz.records.Separation("m", a, b, 0.9, (0.8, 1), 0.9, (0.8, 1), 0.1, (0, 0.2), 1.0)
+
+
+@case("RobustnessCurve", lambda s: {
+    "epsilon": np.linspace(0, 0.2, 3), "accuracy": np.ones(3), "accuracy_interval": np.ones((3, 2)),
+    "ece": np.ones(3), "ece_interval": np.ones((3, 2)), "ece_if_calibrated": np.ones(3),
+    "alone": np.ones(3), "fell_at": np.zeros(s.n),
+}, unknown=True)  # fmt: skip
+def _(**arrays: Any) -> Any:
+    gates = checked(
+        identity=0.0, ball=1.0, reach=0.0, still=0.0, fell=0.0, steps=0.0, larger=0.0, noise=0.0,
+        draws=1, output=0.0, n=10,
+    )  # fmt: skip
+    return vcviz.RobustnessCurve(**arrays, gates=gates, norm="linf", method="pgd")
+
+
+@case("Inspection", lambda s: {
+    "log_probs": np.full(2, -np.log(2)), "log_density": np.ones(2), "neighbours": np.arange(3),
+    "distances": np.ones(3), "neighbour_labels": np.zeros(3, int),
+}, unknown=True)  # fmt: skip
+def _(**arrays: Any) -> Any:
+    one = vcviz.records.Inspection(
+        row=0, label=0, log_marginal=0.0, score=None, method=None, class_names=("a", "b"), **arrays
+    )
+    return one.predicted, one.confidence
+
+
+@case("SelectionSummary", only("counts", lambda s: np.arange(3)), unknown=True)
+def _(counts: Any) -> Any:
+    return vcviz.records.SelectionSummary(
+        3, 9, counts, 0.5, (0.1, 0.9), 0.5, 0.1, 0.1, 0.1, (0.0, 0.2), 0.0, 0.1, 0.0, 0.0, (*"abc",)
+    )
+
+
+@case("Marginals", lambda s: {
+    **{k: np.ones(2) for k in ("centre", "scale", "distance", "p_value")},
+    **{k: np.ones((2, 4)) for k in (
+        "x", "density", "law_x", "law_density", "law_quantile", "quantile", "low", "high"
+    )},
+    "count": np.ones(2, int), "used": np.ones(2, int), "distance_interval": np.ones((2, 2)),
+}, unknown=True)  # fmt: skip
+def _(**arrays: Any) -> Any:
+    u = vcviz.records.Direction(np.array([1.0, 0.0]))
+    return vcviz.records.Marginals(u, ("a", "b"), (0, 1), **arrays).has_law
 
 
 @case("Recalibration", lambda s: {

@@ -33,15 +33,13 @@ WITHOUT_ARRAYS = {
     "plot_score_curves", "plot_scores", "Law", "SweepResult", "Crossing", "PosthocScores",
     "ClassAccuracy", "Information", "Selection", "Exploration", "bind",
     "STRANGERS", "DATASETS", "HeldOut", "LatentPanel", "LatentOptions",
-    "available_values", "RowValues", "ActivationMaps", "Inspection", "LatentFit", "Marginals",
-    "ReliabilityCurve", "RobustnessCurve", "SelectionSummary",
+    "available_values", "RowValues",
 }  # fmt: skip
 
 #: what public functions answer with, and panels, whose arrays those of their figures are tried with
 HOLD_ARRAYS = {
     "ClassAccuracy", "Information", "PosthocScores", "Crossing", "RowValues", "LatentPanel",
-    "LatentOptions", "ActivationMaps", "Inspection", "LatentFit", "Marginals", "ReliabilityCurve",
-    "RobustnessCurve", "SelectionSummary",
+    "LatentOptions",
 }  # fmt: skip
 
 CHANGES = {**SAME, **WORSE, **BAD}

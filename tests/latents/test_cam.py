@@ -12,7 +12,7 @@ from vcviz.latents.class_activation import info_cam
 from vcviz.models.classifier import Classifier
 from vcviz.models.encoders import build_encoder
 from vcviz.models.heads import HEADS, build_head
-from vcviz.records import Split
+from vcviz.records import ActivationMaps, Split
 
 N, C = 7, 3
 SHAPE = (2, 12, 9)
@@ -226,3 +226,15 @@ def test_refuses_scores_that_do_not_depend_on_the_maps():
 
     with pytest.raises(InputError, match=r"do not depend on the output of 'body'.*another layer"):
         info_cam(Detached(), images())
+
+
+def test_a_record_checks_its_shapes():
+    maps = info_cam(Pooled(), images())
+    fields = {k: getattr(maps, k) for k in maps.__dataclass_fields__}
+    for change, message in (
+        ({"info": maps.info[:, :2]}, r"cam and info must be \(7, h, w\)"),
+        ({"difference": maps.difference[:3]}, "difference must have 7 values"),
+        ({"against": maps.against + 4}, "against must lie in"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ActivationMaps(**fields | change)

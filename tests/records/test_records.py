@@ -17,6 +17,7 @@ from vcviz.records import (
     LatentPrior,
     LatentSet,
     Projection,
+    ReliabilityCurve,
     Split,
     Trajectory,
     as_array,
@@ -333,14 +334,32 @@ class TestLatentPrior:
         np.testing.assert_allclose(np.exp(law.log_posterior(z)).sum(1), 1)
 
 
+def test_reliability_curve_wants_one_value_a_bin():
+    names = ("confidence", "accuracy", "band_low", "band_high")
+    names += ("count", "consistency_low", "consistency_high")
+    bins = dict.fromkeys(names, np.zeros(2))
+    rest = {
+        "ece": 0.1,
+        "ece_interval": (0, 1),
+        "ece_if_calibrated": 0.1,
+        "ece_if_calibrated_interval": (0, 1),
+        "n": 4,
+    }
+    assert ReliabilityCurve(edges=[0, 0.5, 1], **bins, **rest).n_bins == 2
+    with pytest.raises(InputError, match=r"count must have shape \(3,\), got \(2,\)"):
+        ReliabilityCurve(edges=[0, 0.2, 0.5, 1], **bins, **rest)
+
+
 def test_latent_fit_means_over_the_classes_that_have_a_value():
-    names = ("energy", "energy_p", "auc", "whitened_variance", "kl_varying", "kl_bias")
-    names += ("count", "constant", "kl_interval", "energy_interval", "auc_interval")
-    kl = np.array([1, np.nan, 3])
-    fit = LatentFit(("a", "b", "c"), kl=kl, **dict.fromkeys(names, np.ones(3)))
+    one, two = np.ones(C), np.ones((C, 2))
+    values = {"count": one, "energy": one, "energy_p": one, "auc": one, "whitened_variance": one}
+    pairs = {"kl_interval": two, "energy_interval": two, "auc_interval": two}
+    fit = LatentFit(("a", "b", "c"), kl=np.array([1, np.nan, 3]), **values, **pairs)
     assert fit.mean("kl") == 2
-    assert not fit.kl.flags.writeable
-    assert kl.flags.writeable
+    with pytest.raises(InputError, match=r"kl must have shape \(3,\)"):
+        LatentFit(("a", "b", "c"), kl=np.ones(2), **values, **pairs)
+    with pytest.raises(InputError, match=r"auc_interval must have shape \(3, 2\)"):
+        LatentFit(("a", "b", "c"), kl=one, **values, **(pairs | {"auc_interval": one}))
 
 
 class TestTrajectory:

@@ -189,7 +189,7 @@ def _explained(
     cam = _linear_part(own, found)
     info = cam - _linear_part(theirs, found)
     none = torch.full_like(label, -1)
-    return cam, info, (own - theirs).detach().float(), label, none if other is None else other
+    return cam, info, (own - theirs).detach(), label, none if other is None else other
 
 
 def _other(scores: Tensor, against: str | int) -> Tensor | None:
@@ -215,4 +215,4 @@ def _linear_part(score: Tensor, found: _Found) -> Tensor:
             f"the scores do not depend on the output of {found.name!r} in a differentiable way; "
             "name another layer"
         )
-    return ((gradient * maps.detach()).sum(1) * maps[0, 0].numel()).float()
+    return (gradient * maps.detach()).sum(1) * maps[0, 0].numel()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.records.checks import freeze
+from vcviz.base.errors import InputError
+from vcviz.records.checks import as_float, as_labels, class_names_of, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,31 @@ class ActivationMaps:
     layer: str = ""
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        x, cam = as_float("x", self.x, 4), as_float("cam", self.cam, 3)
+        n, info = len(x), as_float("info", self.info, 3)
+        if len(cam) != n or info.shape != cam.shape:
+            raise InputError(
+                f"cam and info must be ({n}, h, w) to match x, got {cam.shape} and {info.shape}"
+            )
+        c = len(self.class_names)
+        against = (
+            as_labels("against", as_float("against", self.against, 1, np.float64) + 1, n, c + 1) - 1
+        )
+        numbers = {k: as_float(k, getattr(self, k), 1) for k in ("difference", "remainder")}
+        for name, value in numbers.items():
+            if len(value) != n:
+                raise InputError(f"{name} must have {n} values to match x, got {len(value)}")
+        freeze(
+            self,
+            x=x,
+            cam=cam,
+            info=info,
+            label=as_labels("label", self.label, n, c),
+            against=against,
+            y=as_labels("y", self.y, n, c),
+            class_names=class_names_of(self.class_names, c),
+            **numbers,
+        )
 
     def __len__(self) -> int:
         return len(self.y)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
-from vcviz.records.checks import as_float, freeze
+from vcviz.records.checks import as_float, as_known, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,16 @@ class Marginals:
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        n = len(self.classes)
+        arrays: dict[str, NDArray[Any]] = {}
+        for name in ("count", "used", "centre", "scale", "distance", "p_value"):
+            arrays[name] = as_known(name, getattr(self, name), (n,))
+        for name in ("x", "density", "law_x", "law_density"):
+            arrays[name] = as_known(name, getattr(self, name), (n, -1))
+        for name in ("law_quantile", "quantile", "low", "high"):
+            arrays[name] = as_known(name, getattr(self, name), (n, -1))
+        arrays["distance_interval"] = as_known("distance_interval", self.distance_interval, (n, 2))
+        freeze(self, **arrays)
 
     @property
     def has_law(self) -> bool:

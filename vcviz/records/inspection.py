@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.records.checks import freeze
+from vcviz.records.checks import as_known, as_labels, as_log_probs, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,16 @@ class Inspection:
     label_note: str = ""
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        c, density = len(self.class_names), self.log_density
+        neighbours = as_labels("neighbours", self.neighbours)
+        freeze(
+            self,
+            log_probs=as_log_probs(as_known("log_probs", self.log_probs, (c,))[None])[0],
+            log_density=None if density is None else as_known("log_density", density, (c,)),
+            neighbours=neighbours,
+            distances=as_known("distances", self.distances, (len(neighbours),)),
+            neighbour_labels=as_labels("neighbour_labels", self.neighbour_labels, len(neighbours)),
+        )
 
     @property
     def predicted(self) -> int:
@@ -120,4 +129,4 @@ class SelectionSummary:
     n_bins: int = 15
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        freeze(self, counts=as_known("counts", self.counts, (len(self.class_names),)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
-from vcviz.records.checks import as_known, freeze
+from vcviz.records.checks import as_float, as_known, freeze
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,22 @@ class ReliabilityCurve:
     ece_debiased_interval: tuple[float, float] = (float("nan"), float("nan"))
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        edges = as_float("edges", self.edges, 1, np.float64)
+        if len(edges) < 2:
+            raise InputError(f"edges must hold at least 2 values, got {len(edges)}")
+        per_bin = {
+            name: as_known(name, getattr(self, name), (len(edges) - 1,))
+            for name in (
+                "count",
+                "confidence",
+                "accuracy",
+                "band_low",
+                "band_high",
+                "consistency_low",
+                "consistency_high",
+            )
+        }
+        freeze(self, edges=edges, **per_bin)
 
     @property
     def n_bins(self) -> int:
@@ -115,21 +130,35 @@ class LatentFit:
     count: NDArray[np.int64]
     kl: NDArray[np.float64]
     kl_interval: NDArray[np.float64]
-    kl_varying: NDArray[np.float64]
-    kl_bias: NDArray[np.float64]
     energy: NDArray[np.float64]
     energy_interval: NDArray[np.float64]
     energy_p: NDArray[np.float64]
     auc: NDArray[np.float64]
     auc_interval: NDArray[np.float64]
     whitened_variance: NDArray[np.float64]
-    constant: NDArray[np.int64]
-    left_out: int = 0
     name: str = "fit"
     level: float = 0.95
+    kl_bias: NDArray[np.float64] = None  # type: ignore[assignment]
+    kl_varying: NDArray[np.float64] = None  # type: ignore[assignment]
+    left_out: int = 0
+    constant: NDArray[np.int64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        c = len(self.class_names)
+        arrays = {}
+        for name in ("count", "kl", "energy", "energy_p", "auc", "whitened_variance"):
+            arrays[name] = as_known(name, getattr(self, name), (c,))
+        for name in ("kl_interval", "energy_interval", "auc_interval"):
+            arrays[name] = as_known(name, getattr(self, name), (c, 2))
+        optional = {
+            "kl_bias": np.full(c, np.nan),
+            "kl_varying": arrays["kl"],
+            "constant": np.zeros(c, np.int64),
+        }
+        for name, absent in optional.items():
+            value = getattr(self, name)
+            arrays[name] = as_known(name, absent if value is None else value, (c,))
+        freeze(self, **arrays)
 
     def mean(self, statistic: str) -> float:
         """Return the mean of a per-class statistic over the classes where it is finite.

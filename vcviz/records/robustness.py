@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vcviz.base.errors import unknown
-from vcviz.records.checks import freeze
+from vcviz.base.errors import InputError, unknown
+from vcviz.records.checks import as_float, as_known, freeze
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,16 @@ class RobustnessCurve:
     label_note: str = ""
 
     def __post_init__(self) -> None:
-        freeze(self, **vars(self))
+        epsilon = as_float("epsilon", self.epsilon, 1, np.float64)
+        k = len(epsilon)
+        if k == 0 or epsilon[0] != 0 or (np.diff(epsilon) <= 0).any():
+            raise InputError(f"epsilon must ascend from 0, got {epsilon.tolist()}")
+        arrays = {"epsilon": epsilon}
+        for name in ("accuracy", "ece", "ece_if_calibrated", "alone"):
+            arrays[name] = as_known(name, getattr(self, name), (k,))
+        for name in ("accuracy_interval", "ece_interval"):
+            arrays[name] = as_known(name, getattr(self, name), (k, 2))
+        freeze(self, **arrays, fell_at=as_known("fell_at", self.fell_at, (-1,)))
 
     @property
     def n(self) -> int:
