@@ -19,7 +19,7 @@ from vcviz.latents import extract_latents
 from vcviz.metrics.calibration import expected_calibration_error
 from vcviz.metrics.robustness import attack_gates, crossings, wilson
 from vcviz.metrics.robustness.support import support_threshold
-from vcviz.records import Gate, Gates, LatentPrior, Split, Trained
+from vcviz.records import Gate, Gates, LatentPrior, RobustnessCurve, Split, Trained
 
 N, FEATURES, C = 40, 5, 3
 
@@ -345,6 +345,15 @@ def test_a_run_is_attacked_as_its_model_on_its_rows_is(model, split):
 def test_bad_options_are_refused(model, split, options, message):
     with pytest.raises(InputError, match=message):
         robustness_curve(model, split, **{"epsilons": [0.1]} | options)
+
+
+def test_a_record_of_wrong_shape_is_refused(model, split):
+    curve = robustness_curve(model, split, [0.1], steps=1)
+    assert isinstance(curve, RobustnessCurve)
+    with pytest.raises(InputError, match="epsilon must ascend from 0"):
+        replace(curve, epsilon=np.array([0.1, 0.2]))
+    with pytest.raises(InputError, match=r"ece must have shape \(2,\)"):
+        replace(curve, ece=np.zeros(3))
 
 
 def test_public_names():
