@@ -11,6 +11,7 @@ from scipy import ndimage
 import vcviz
 from vcviz.base.errors import InputError
 from vcviz.data.corruptions import SEVERITIES, corruptions_of
+from vcviz.explorers.subject import Subject
 from vcviz.records import Split
 from vcviz.studies.compare.corruptions import corruptions_for
 
@@ -221,6 +222,6 @@ def test_a_table_of_severities(run):
 
 def test_latents_alone_cannot_be_corrupted():
     lat = vcviz.LatentSet(np.zeros((3, 2)), np.log(np.full((3, 2), 0.5)), [0, 1, 0])
-    assert corruptions_for(lat) == []
+    assert corruptions_for(Subject(lat, None, None)) == []
     with pytest.raises(InputError, match="need a run with its model and data, got LatentSet"):
         vcviz.studies.corrupted_latents(lat, "contrast", 1)

@@ -39,7 +39,6 @@ class TableRun(FakeRun):
 
     def __init__(self, head: str = "softmax"):
         super().__init__(head)
-        self.can_corrupt = "table"
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Linear(F, D), nn.Tanh(), nn.Linear(D, C))
         with torch.no_grad():
@@ -50,6 +49,7 @@ class TableRun(FakeRun):
         said = vcviz.extract_latents(self.net, (x, np.zeros(N, int)))
         law = np.exp(apply_temperature(said.log_probs, 2.0))
         self.rows = Split(x, (law.cumsum(1) > rng.random((N, 1))).argmax(1), NAMES)
+        self._data = self.rows
 
     def model(self):
         return self.net

@@ -4,8 +4,8 @@ from fake_runs import FakeRun
 
 import vcviz
 from vcviz.base.errors import InputError
-from vcviz.base.titles import run_titles
 from vcviz.figures import plot_history, theme
+from vcviz.records.titles import run_titles
 
 HISTORY = [
     {"epoch": 1, "lr": 0.1, "train/cross_entropy": 2.0, "train/total": 2.5, "critic/loss": 1.4,

@@ -12,18 +12,19 @@ import pytest
 import scipy.stats as st
 import torch
 import torch.distributions as td
+from fake_runs import FakeRun
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 from torch.nn import functional as F
 
 import vcviz
 from vcviz.base.errors import InputError
-from vcviz.base.titles import run_titles
 from vcviz.models.heads import build_head
 from vcviz.models.laws import LAWS, build_law, describe
 from vcviz.models.laws.description import from_description
 from vcviz.models.laws.means import separation_for, spread_means
 from vcviz.records.sphere import log_normaliser, mean_length
+from vcviz.records.titles import run_titles
 
 N, C, D = 7, 3, 2
 HEADS = ("gaussian_mixture", "variational")
@@ -640,7 +641,9 @@ def test_a_law_that_is_no_json_is_refused_before_training(tmp_path):
 def test_titles_name_the_law_where_heads_are_alike():
     def run(head="variational", d=2, **options):
         config = SimpleNamespace(head=head, latent_dim=d, head_options=options, stochastic=False)
-        return SimpleNamespace(name=str(options), config=config)
+        run = FakeRun(head, d)
+        run.name, run.config = str(options), config
+        return run
 
     described = describe(td.Independent(td.Cauchy(torch.zeros(3, 2), 1.0), 1))
     alike = [

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from vcviz.base.errors import InputError
-from vcviz.base.titles import run_titles
 from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.figures import theme as style
 from vcviz.records import LatentPrior, Trajectory
+from vcviz.records.titles import run_titles
 
 if TYPE_CHECKING:
     from vcviz.runs import Run

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vcviz.base.titles import run_titles
 from vcviz.course.answers import Check, Key
 from vcviz.course.own_tables import CONFIDENT, confident, right
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.metrics import reliability_curve
 from vcviz.metrics.intervals import normal_quantile
 from vcviz.records import Split
+from vcviz.records.titles import run_titles
 
 if TYPE_CHECKING:
     from vcviz.runs import Run

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
-from vcviz.base.titles import run_titles
 from vcviz.figures.pictures import data_uri, rgba
 from vcviz.metrics import negative_log_likelihood, reliability_curve
 from vcviz.metrics.intervals import wilson
 from vcviz.records import Split
+from vcviz.records.titles import run_titles
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.base.titles import run_titles
 from vcviz.course.answers import Check, Key
 from vcviz.course.drawing import Panel, axis, line, sheet
 from vcviz.course.predictions import Prediction, Reveal
 from vcviz.figures import theme as style
 from vcviz.metrics.fit import latent_fit
+from vcviz.records.titles import run_titles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

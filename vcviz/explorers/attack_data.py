@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from vcviz.base.errors import InputError
-from vcviz.base.titles import run_titles
 from vcviz.explorers.adversarial_controls import NO_TARGET, AttackOptions
 from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import projected
@@ -17,6 +16,7 @@ from vcviz.explorers.subject import Subject
 from vcviz.figures.trajectory import Scene
 from vcviz.figures.trajectory_paths import pick_samples
 from vcviz.records import LatentPrior, RobustnessCurve, Trajectory
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 from vcviz.studies.compare.attacks import CHECKS
 

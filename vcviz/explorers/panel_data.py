@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcviz.base.errors import InputError
-from vcviz.base.titles import run_titles
 from vcviz.explorers.caching import cached_method
 from vcviz.explorers.samples import Samples
 from vcviz.explorers.subject import Subject
@@ -28,6 +27,7 @@ from vcviz.geometry.grand_tour import grand_tour, tour_ranges
 from vcviz.metrics.fit import moment_kl
 from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import LatentPrior, LatentSet, Projection
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 
 #: ("test", True) = the probe rows of the test split that were kept at every epoch,

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
-from vcviz.base.titles import run_titles
 from vcviz.explorers.caching import cached_method
 from vcviz.explorers.controls import Control, choice, steps
 from vcviz.explorers.display import Explorer
@@ -20,6 +19,7 @@ from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.metrics.posthoc.revision import LAWS, fitted_to
 from vcviz.records import LatentSet, ReliabilityCurve
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 
 _GAP_PX = 120

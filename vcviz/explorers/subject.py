@@ -13,7 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from vcviz.base.errors import InputError
 from vcviz.geometry import implied_prior
 from vcviz.geometry.priors import makes_scores
-from vcviz.records import LatentPrior, LatentSet, RobustnessCurve, Split, Trajectory, as_rows
+from vcviz.records import (
+    LatentPrior,
+    LatentSet,
+    RobustnessCurve,
+    Split,
+    Trained,
+    Trajectory,
+    as_rows,
+)
 from vcviz.records.blocks import row_blocks
 from vcviz.studies.compare.corruptions import ROWS as CORRUPTED_ROWS
 
@@ -27,7 +35,7 @@ _NO_INPUTS = (
 )
 
 
-class Subject:
+class Subject(Trained):
     """A classifier that is explored, made to look like a run that kept no epochs.
 
     Attributes
@@ -35,7 +43,6 @@ class Subject:
     name, class_names : shown in titles and legends
     anticipates : "stated", "implied" or None, as of a `Run`
     can_attack : whether `attack` can be called
-    can_corrupt : the kind of rows that `split` gives, or "" if there are none to corrupt
     has_latents : whether there are latents to draw; else those of `latents` are log-probabilities
     told : what the scores are, if no affine map of the latents makes them; else ""
     rows : what `attack` attacks, or why it cannot
@@ -59,23 +66,33 @@ class Subject:
         has_latents: bool = True,
     ) -> None:
         self.name, self.class_names = lat.name, lat.class_names
+        self.config, self.history = None, ()
         self.epochs: list[int] = []
         self.anticipates = anticipates
         self.can_attack = isinstance(rows, Split)
         self.has_latents, self.told = has_latents, told
         self._lat, self._law = lat, prior
-        self.can_corrupt: str = "" if data is None else data.kind
         self.layer, self.head = layer, head
         self.rows = rows
         self._model, self._data = model, data
+
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def can_corrupt(self) -> str:
+        """The kind of its rows, "" of latents alone."""
+        return "" if self._data is None else self._data.kind
 
     @property
     def has_model(self) -> bool:
         """Whether there is a model; not of arrays."""
         return self._model is not None
 
-    def model(self) -> nn.Module:
-        """Return the classifier."""
+    def model(self, device: str = "cpu") -> nn.Module:
+        """Return the classifier, where it is."""
         if self._model is None:
             raise InputError(f"{self.name!r} are arrays, without the model they are from")
         return self._model

@@ -9,9 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError, clip
-from vcviz.base.titles import run_titles
 from vcviz.figures import theme as style
 from vcviz.figures.grid import side_by_side
+from vcviz.records import Trained
+from vcviz.records.titles import run_titles
 
 History = Sequence[Mapping[str, Any]]
 
@@ -40,8 +41,8 @@ def plot_history(
 
     Parameters
     ----------
-    runs : a run, a sequence of runs (anything with `name` and `history`), one history (a list of
-        mappings with the key ``epoch``), or a mapping of name to history
+    runs : a run, a sequence of runs, one history (a list of mappings with the key ``epoch``), or a
+        mapping of name to history
     columns : panels in a row
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
@@ -91,7 +92,7 @@ def _named(runs: Any) -> dict[str, History]:
         several = list(runs) if isinstance(runs, Sequence) else [runs]
         if several and all(isinstance(row, Mapping) for row in several):
             found = {"run": several}
-        elif all(hasattr(run, "history") for run in several):
+        elif all(isinstance(run, Trained) for run in several):
             titles = run_titles(several)
             found = {t: run.history for t, run in zip(titles, several, strict=True)}
         else:

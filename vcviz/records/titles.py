@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vcviz.records.trained import Trained
+
 _LAWS = {
     "gaussian": "Gaussian",
     "student_t": "Student-t",
@@ -38,7 +40,7 @@ def run_titles(runs: Sequence[Any]) -> list[str]:
     latent dimensions, and at last the run's own name.
     """
     names = [str(run.name) for run in runs]
-    configs = [getattr(run, "config", None) for run in runs]  # a model of one's own has none
+    configs = [run.config if isinstance(run, Trained) else None for run in runs]
     heads = [n if c is None else c.head for c, n in zip(configs, names, strict=True)]
     forms = [[] if c is None else _form(c) for c in configs]
     with_law = {head for head, form in zip(heads, forms, strict=True) if form}

@@ -119,6 +119,11 @@ class Run(Trained):
         return self.has_model and self.has_splits and self.data["kind"] != "text"
 
     @property
+    def can_corrupt(self) -> str:
+        """The kind of its rows, "" if its model or its data cannot be had again."""
+        return self.data["kind"] if self.has_model and self.has_splits else ""
+
+    @property
     def label_frequencies(self) -> NDArray[np.float64]:
         """(C,) label frequencies of the training rows; a class without rows counts half a row."""
         path = self.path / "weights.safetensors"

@@ -11,11 +11,11 @@ from tqdm.auto import tqdm
 
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, unknown
-from vcviz.base.titles import law_of, run_titles
 from vcviz.metrics.calibration import reliability_curve
 from vcviz.metrics.fit import latent_fit
 from vcviz.metrics.robustness import attack_gates
 from vcviz.records import LatentFit, LatentPlane, ReliabilityCurve
+from vcviz.records.titles import law_of, run_titles
 from vcviz.runs import Run
 from vcviz.studies.compare.attacks import CHECKS
 from vcviz.studies.compare.tables import with_labels

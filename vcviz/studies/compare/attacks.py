@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from vcviz.base.arguments import one_or_several, takes_records
-from vcviz.base.titles import run_titles
 from vcviz.records import RobustnessCurve, Trajectory
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 from vcviz.studies.compare.tables import with_labels
 

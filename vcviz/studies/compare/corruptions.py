@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
-from vcviz.base.titles import run_titles
 from vcviz.data import corrupt
 from vcviz.data.corruptions import SEVERITIES, corruptions_of
 from vcviz.metrics.calibration import (
@@ -22,7 +21,8 @@ from vcviz.metrics.calibration import (
     fit_temperature,
     negative_log_likelihood,
 )
-from vcviz.records import LatentSet, Split
+from vcviz.records import LatentSet, Split, Trained
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 from vcviz.studies.compare.tables import with_labels
 
@@ -47,25 +47,29 @@ class _Kept:
 _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 
 
-def corruptions_for(run: Any) -> list[str]:
+def corruptions_for(run: Trained) -> list[str]:
     """Return the names of the corruptions that a run's test rows can be put through.
 
     None if its inputs or its model cannot be had again: latents alone, splits or an encoder that
     were passed in memory.
     """
-    if isinstance(run, Run):
-        return corruptions_of(run.data["kind"]) if run.has_model and run.has_splits else []
-    return corruptions_of(getattr(run, "can_corrupt", ""))
+    return corruptions_of(run.can_corrupt)
 
 
 def corrupted_latents(
-    run: Any, kind: str, severity: int, *, rows: int = ROWS, seed: int = 0, progress: bool = True
+    run: Trained,
+    kind: str,
+    severity: int,
+    *,
+    rows: int = ROWS,
+    seed: int = 0,
+    progress: bool = True,
 ) -> LatentSet:
     """Return the latents and log-probabilities of a run's first test rows, corrupted.
 
     Parameters
     ----------
-    run : a `Run`, or anything with its ``model()`` and ``split("test")``
+    run : a `Run`, or another classifier that knows its data
     kind, severity, seed : as for `vcviz.data.corrupt`; severity 0 gives the same rows clean
     rows : how many, from the first; the last 16 results are kept as long as the run is
     progress : show a bar if it takes more than 2 s
@@ -88,7 +92,7 @@ def corrupted_latents(
     >>> noisy.accuracy < run.latents().take(range(200)).accuracy
     True
     """
-    if not (hasattr(run, "model") and hasattr(run, "split")):
+    if not isinstance(run, Trained):
         raise InputError(
             f"corrupted rows need a run with its model and data, got {type(run).__name__}"
         )
@@ -106,9 +110,7 @@ def corrupted_latents(
     worse = corrupt(kept.rows[rows], kind, severity, seed=seed)
     if kept.model is None:
         kept.model = run.model()
-    found = extract_latents(
-        kept.model, worse, layer=getattr(run, "layer", None), name=worse.name, progress=progress
-    )
+    found = extract_latents(kept.model, worse, layer=run.layer, name=worse.name, progress=progress)
     kept.latents[key] = found
     if len(kept.latents) > _KEEP:
         kept.latents.popitem(last=False)

@@ -9,9 +9,9 @@ from tqdm.auto import tqdm
 
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.options import check_choice
-from vcviz.base.titles import run_titles
 from vcviz.metrics.posthoc import REVISIONS, PosthocScores, posthoc_scores, revised
 from vcviz.metrics.posthoc.revision import fitted_to
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 from vcviz.studies.compare.tables import row_of, with_labels
 

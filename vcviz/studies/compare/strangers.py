@@ -10,9 +10,9 @@ from tqdm.auto import tqdm
 
 from vcviz.base.arguments import one_or_several, takes_records
 from vcviz.base.errors import InputError, expect
-from vcviz.base.titles import run_titles
 from vcviz.metrics.ood import separations
 from vcviz.records import LatentSet, Separation, Split
+from vcviz.records.titles import run_titles
 from vcviz.runs import Run
 from vcviz.studies.compare.tables import row_of
 
