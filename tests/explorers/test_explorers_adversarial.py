@@ -48,7 +48,7 @@ def test_a_run_is_attacked_again_when_an_option_changes_and_not_twice():
     ui = AdversarialExplorer(run, rows=9, steps=4)
     assert set(ui.controls) == {
         "method", "loss", "norm", "epsilon", "steps", "target", "step", "which", "numbers",
-        "classes",
+        "classes", "color",
     }  # fmt: skip
     assert run.attacks == 1
     assert len(of(ui.view, "median")[0].x) == 5
@@ -61,6 +61,21 @@ def test_a_run_is_attacked_again_when_an_option_changes_and_not_twice():
     ui.controls["steps"].value = 2
     assert (ui.controls["step"].max, ui.controls["step"].value) == (2, 2)
     assert len(of(ui.view, "median")[0].x) == 3
+
+
+def test_paths_take_the_colour_of_the_step_at_which_they_flip():
+    path = trajectory()
+    ui = AdversarialExplorer((path, prior()))
+    before = [t.line.color for t in of(ui.view, "path")]
+    ui.controls["color"].value = "flip"
+    after = [t.line.color for t in of(ui.view, "path")]
+    assert len(after) == len(np.unique(path.first_flip))
+    assert not {*before} & {*after}
+    known = ui.figure().layout.meta["rows"]
+    assert known["drawn"] == "step of the first flip"
+    ui.controls["color"].value = "class"
+    assert [t.line.color for t in of(ui.view, "path")] == before
+    assert ui.figure().layout.meta["rows"]["drawn"] == "class"
 
 
 def test_an_attack_that_was_made_is_not_made_again():
@@ -129,7 +144,7 @@ def test_the_list_and_a_click_choose_the_input_that_is_followed():
     np.testing.assert_allclose(of(ui.view, "followed")[0].x, path.z[:, 4, 0], rtol=1e-6)
     ui._clicked({"meta": {"layer": "now"}, "point": 7})
     assert (followed(ui), ui.follow.value) == (107, 7)
-    ui._clicked({"meta": {"layer": "path", "class": 1}, "point": 6 + 2})
+    ui._clicked({"meta": {"layer": "path", "group": 1}, "point": 6 + 2})
     assert ui.follow.value == 4  # the second of class 1, five steps and a gap each
     ui._clicked({"meta": {"layer": "anticipated"}, "point": 0})
     assert ui.follow.value == 4

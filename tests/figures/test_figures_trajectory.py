@@ -232,9 +232,37 @@ def test_every_drawn_input_can_be_followed_in_the_static_figure():
 def test_points_and_paths_lead_to_their_input():
     scene = Scene(trajectory(), prior(), samples=[0, 3, 4, 6])
     assert scene.clicked({"layer": "now"}, 2) == 4
-    assert scene.clicked({"layer": "path", "class": 0}, 6 * 1 + 2) == 3
+    assert scene.clicked({"layer": "path", "group": 0}, 6 * 1 + 2) == 3
     assert scene.clicked({"layer": "pictures"}, 5) == 3
     assert scene.clicked({"layer": "anticipated"}, 0) is None
+
+
+def test_colours_may_be_those_of_the_step_at_which_an_input_flips():
+    path = trajectory()
+    with pytest.raises(InputError, match="unknown colour of paths 'loss'"):
+        plot_trajectory(path, color="loss")
+    samples = [8, 0, 3, 7, 2]
+    scene = Scene(path, prior(), samples=samples, color="flip")
+    fig = scene.figure(2)
+    steps = path.first_flip[samples]
+    assert len(set(steps)) < len(steps)
+    assert -1 in steps
+    colors = dict(zip(of(fig, "now")[0].marker.color, steps, strict=True))
+    assert sorted(colors.values()) == sorted(set(steps))
+    assert colors[theme.NEUTRAL.lower()] == -1
+    for layer in ("path", "curve"):
+        for trace in of(fig, layer):
+            step = colors[trace.line.color]
+            assert trace.name == ("never flips" if step < 0 else f"flips at step {step}")
+            assert len(lines(trace)) == (steps == step).sum()
+    keys = {t.name: t.line.color for t in of(fig, "key")}
+    assert all(keys[t.name] == t.line.color for t in of(fig, "path"))
+    for trace in of(fig, "path"):
+        mine = np.array(samples)[steps == colors[trace.line.color]]
+        assert scene.clicked(trace.meta, len(mine) * (path.steps + 2) - 2) == mine[-1]
+    thick = [t for t in scene.spec(2, 3)["data"] if "followed" in t.get("meta", {}).get("layer", "")]
+    assert len(thick) == 4
+    assert {colors[t["line"]["color"]] for t in thick} == {path.first_flip[3]}
 
 
 # ---------------------------------------------------------------- which inputs

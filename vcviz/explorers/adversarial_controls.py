@@ -15,7 +15,7 @@ import numpy as np
 
 from vcviz.base.errors import InputError, clip
 from vcviz.explorers.controls import PLAIN, Choices, Control, Row, choice, dropdown
-from vcviz.figures.trajectory_paths import WHICH
+from vcviz.figures.trajectory_paths import COLORS, WHICH
 from vcviz.records import Gates, Trajectory
 from vcviz.records.numbers import attack_title
 
@@ -102,6 +102,7 @@ def attack_controls(
         [
             *(of_attack[name] for name in ("steps", "loss", "target")),
             Control("axes", dropdown("Axes", views) if latent_dim > 2 else None),
+            choice("color", "Colour", [(title, name) for name, title in COLORS.items()]),
         ],
         [
             Control("which", dropdown("Inputs drawn", which)),

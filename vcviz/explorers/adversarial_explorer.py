@@ -27,7 +27,7 @@ from vcviz.explorers.selection import Selection
 from vcviz.figures import theme as style
 from vcviz.figures.robustness import robustness_spec
 from vcviz.figures.trajectory import Scene
-from vcviz.figures.trajectory_paths import SAMPLES
+from vcviz.figures.trajectory_paths import COLORS, SAMPLES
 from vcviz.metrics.robustness import attack_gates
 from vcviz.records import Gates, Trajectory
 
@@ -54,7 +54,7 @@ class AdversarialExplorer(Explorer):
     Attributes
     ----------
     controls : name -> control, among ``step``, ``source``, ``method``, ``loss``, ``norm``,
-        ``epsilon``, ``steps``, ``target``, ``axes``, ``which``, ``numbers``, ``classes``
+        ``epsilon``, ``steps``, ``target``, ``axes``, ``color``, ``which``, ``numbers``, ``classes``
     follow : list of the inputs that can be followed
     chosen : rows chosen here or in a linked explorer, see `vcviz.link`; drawn if they were attacked
     view, widget : the live figure; controls and figure
@@ -142,7 +142,8 @@ class AdversarialExplorer(Explorer):
         scene = self._scene(values, low=False)
         step = min(values["step"], scene.path.steps)
         figure = scene.figure(step, values["focus"], self._theme)
-        return with_attack(figure, scene.path, scene.samples)
+        drawn = "class" if values["color"] == "class" else COLORS[values["color"]]
+        return with_attack(figure, scene.path, scene.samples, drawn=drawn)
 
     def show_curves(self) -> None:
         """Show accuracy and ECE against the radius beneath the figure."""
@@ -191,6 +192,7 @@ class AdversarialExplorer(Explorer):
             values["classes"],
             values["which"],
             numbers_of(values["numbers"]) if values["which"] == "rows" else (),
+            values["color"],
             values["narrow"],
             low,
         )

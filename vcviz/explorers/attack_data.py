@@ -14,7 +14,7 @@ from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import projected
 from vcviz.explorers.subject import Subject
 from vcviz.figures.trajectory import Scene
-from vcviz.figures.trajectory_paths import pick_samples
+from vcviz.figures.trajectory_paths import ColorBy, pick_samples
 from vcviz.records import LatentPrior, RobustnessCurve, Trajectory
 from vcviz.records.titles import run_titles
 from vcviz.runs import Run
@@ -102,6 +102,7 @@ class Attacked:
         classes: tuple[int, ...],
         which: str,
         numbers: tuple[int, ...],
+        color: ColorBy,
         narrow: bool,
         low: bool,
     ) -> Scene:
@@ -115,7 +116,15 @@ class Attacked:
         projection = None
         if axes is not None and axes != ("pca",):  # else the scene's own choice
             projection = projected(path.at(0), prior, axes)
-        return Scene(path, prior, projection=projection, samples=samples, narrow=narrow, low=low)
+        return Scene(
+            path,
+            prior,
+            projection=projection,
+            samples=samples,
+            color=color,
+            narrow=narrow,
+            low=low,
+        )
 
     # ---------------------------------------------------------- parts
 

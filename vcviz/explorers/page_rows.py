@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from vcviz.explorers.panel_data import Rows, Source
-from vcviz.figures.colouring import SCALE, Colouring, colouring_of
+from vcviz.figures.colouring import SCALE, colouring_of
 from vcviz.figures.theme import NEUTRAL
+from vcviz.figures.trajectory_paths import flip_levels
 from vcviz.metrics.row_values import RowValues, row_values
 from vcviz.records import Split, Trajectory
 
@@ -71,12 +72,15 @@ def with_rows(
     return figure
 
 
-def with_attack(figure: go.Figure, path: Trajectory, samples: NDArray[np.int64]) -> go.Figure:
+def with_attack(
+    figure: go.Figure, path: Trajectory, samples: NDArray[np.int64], *, drawn: str = "class"
+) -> go.Figure:
     """Let a static figure of an attack carry what a page says of its inputs, as `with_rows`.
 
     Parameters
     ----------
     samples : (M,) positions in `path` of the points of its layer "now"
+    drawn : what its points are coloured by already
     """
     numbers = path.index[samples].astype(np.int32)
     for trace in figure.data:
@@ -97,18 +101,16 @@ def with_attack(figure: go.Figure, path: Trajectory, samples: NDArray[np.int64])
     if path.x.ndim == 4:
         both = (("before the attack", path.x), ("after it", path.x_adv))
         table["sprites"] = [s for of, x in both for s in _sprites(x[samples], of)]
-    _carry(figure, {"attacked": table}, path.class_names, [path.name], "after the attack")
+    _carry(
+        figure, {"attacked": table}, path.class_names, [path.name], "after the attack", drawn=drawn
+    )
     return figure
 
 
 def _flips(first: NDArray[np.int64]) -> Table:
     """Return the steps at which predictions flip as levels in the order of a scale."""
-    steps, places = np.unique(np.where(first < 0, np.inf, first), return_inverse=True)
-    levels = tuple(f"step {step:g}" if np.isfinite(step) else "never" for step in steps)
-    flips = RowValues("step of the first flip", "", places.astype(np.float64), levels)
-    ranks = np.where(np.isfinite(steps), np.arange(len(steps)), np.nan)
-    scale = Colouring(flips.label, 0.0, max(len(steps) - 1.0, 1.0), (), ())
-    colors = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in scale.rgb(ranks).astype(int)]
+    words, places, colors = flip_levels(first)
+    flips = RowValues("step of the first flip", "", places.astype(np.float64), tuple(words))
     return _told("flip step", [flips], [flips.values]) | {"colors": colors}
 
 
@@ -118,11 +120,14 @@ def _carry(
     class_names: Sequence[str],
     runs: Sequence[str],
     when: str,
+    *,
+    drawn: str = "class",
 ) -> None:
     known = {
         "splits": tables,
         "classes": list(class_names),
         "runs": list(runs),
+        "drawn": drawn,  # what points are coloured by already
         "when": when,  # what predictions and values are of
         "scale": list(SCALE),
         "none": NEUTRAL,

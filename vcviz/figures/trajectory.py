@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vcviz.base.arguments import takes_records
-from vcviz.base.errors import InputError, clip
+from vcviz.base.errors import InputError, clip, unknown
 from vcviz.figures import theme as style
 from vcviz.figures.classes import FEW, MANY
 from vcviz.figures.gates import gate_lines, norm_name
@@ -26,7 +26,14 @@ from vcviz.figures.pictures import attack_axes, attack_pictures, attack_points
 from vcviz.figures.static import lay_out
 from vcviz.figures.trajectory_curves import Curves
 from vcviz.figures.trajectory_focus import Focus
-from vcviz.figures.trajectory_paths import Paths, checked_samples, legend_keys
+from vcviz.figures.trajectory_paths import (
+    COLORS,
+    ColorBy,
+    Groups,
+    Paths,
+    checked_samples,
+    legend_keys,
+)
 from vcviz.geometry.contours import shares_of
 from vcviz.metrics.robustness import attack_gates, crossings
 from vcviz.records import LatentPrior, LatentSet, Projection, Trajectory
@@ -52,6 +59,7 @@ def plot_trajectory(
     step: int | None = None,
     focus: int | None = None,
     mass: Sequence[float] = (0.9,),
+    color: ColorBy = "class",
     pictures: bool = True,
     theme: style.Theme = "auto",
 ) -> go.Figure:
@@ -68,6 +76,8 @@ def plot_trajectory(
     focus : the sample that is followed at first; default the first that flips
     mass : share of each class that an outline encloses, one or several; the support of a class
         holds the first
+    color : what paths and curves are coloured by: "class", the true class, or "flip", the step at
+        which the prediction first is not the label
     pictures : for images, show inputs before and after and their difference
     theme : "auto" reads on light and dark pages; "light" and "dark" bring a background
 
@@ -79,11 +89,12 @@ def plot_trajectory(
     Raises
     ------
     InputError
-        If classes or dimensions of path and law differ, or a row or step does not exist.
+        If classes or dimensions of path and law differ, a row or step does not exist, or `color` is
+        unknown.
 
     Notes
     -----
-    Colours are those of the true class. A small dot is where a path starts, a cross where the
+    A small dot is where a path starts, a cross where the
     prediction first is not the label, a ring a misclassified sample at the slider's step. Thin
     curves are the drawn samples; the thick grey one is the median of all N, the thick coloured one
     the input that is followed beneath: what is done to it, and its class probabilities. Above stand
@@ -97,7 +108,15 @@ def plot_trajectory(
     >>> [step.label for step in figure.layout.sliders[0].steps]
     ['0', '1', '2', '3']
     """
-    scene = Scene(path, prior, projection=projection, samples=samples, mass=mass, pictures=pictures)
+    scene = Scene(
+        path,
+        prior,
+        projection=projection,
+        samples=samples,
+        mass=mass,
+        color=color,
+        pictures=pictures,
+    )
     return scene.figure(path.steps if step is None else step, focus, theme)
 
 
@@ -156,13 +175,17 @@ class Scene:
         projection: Projection | None = None,
         samples: Sequence[int] | None = None,
         mass: Sequence[float] = (0.9,),
+        color: ColorBy = "class",
         pictures: bool = True,
         narrow: bool = False,
         low: bool = False,
     ) -> None:
         shares = shares_of(mass)
+        if color not in COLORS:
+            raise unknown("colour of paths", color, COLORS)
         self.path, self.prior = path, prior
         self.samples = checked_samples(path, samples)
+        groups = Groups(path, self.samples, color)
         n_steps, n = path.z.shape[:2]
         every = LatentSet(
             path.z.reshape(n_steps * n, -1),
@@ -173,10 +196,10 @@ class Scene:
         )
         self.projection = projection or default_projection(every, prior)
         points = self.projection(every.z)[:, :2].reshape(n_steps, n, 2)[:, self.samples]
-        self.paths = Paths(path, self.samples, points)
+        self.paths = Paths(path, self.samples, points, groups)
         self.ranges = latent_ranges(points.reshape(-1, 2), prior, self.projection)
         self.crossing = None if prior is None else crossings(path, prior, shares[0])
-        self.curves = Curves(path, self.crossing, self.samples)
+        self.curves = Curves(path, self.crossing, self.samples, groups)
         self._pictures = pictures and path.x.ndim == 4
         self._narrow = narrow
         self._places = _places(len(self.curves.series), self._pictures, narrow, low)
@@ -292,7 +315,8 @@ class Scene:
             layout["images"] = [attack_pictures(self.path, self.samples, at.pictures)]
         # On a narrow page the outlines name the classes.
         named = [] if self._narrow and self.prior is not None else self.paths.classes
-        data += at.latents.place(legend_keys(named, self.path.class_names, len(self.path)))
+        keys = legend_keys(named, self.path.class_names, len(self.path), self.paths.groups)
+        data += at.latents.place(keys)
         bottom = _BOTTOM_PX if at.pictures is None else 16  # pictures have no axis beneath them
         height = at.height + top + bottom
         layout |= {"height": height, "margin": {"t": top, "b": bottom, "r": 12}}

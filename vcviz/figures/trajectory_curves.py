@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vcviz.figures import theme as style
 from vcviz.figures.grid import Cell
-from vcviz.figures.marks import Trace, of_class, quiet, scatter
+from vcviz.figures.marks import Trace, quiet, scatter
+from vcviz.figures.trajectory_paths import Groups
 from vcviz.metrics.robustness import Crossing
 from vcviz.records import Trajectory
 
@@ -24,10 +25,13 @@ class Curves:
     """
 
     def __init__(
-        self, path: Trajectory, crossing: Crossing | None, samples: NDArray[np.int64]
+        self,
+        path: Trajectory,
+        crossing: Crossing | None,
+        samples: NDArray[np.int64],
+        groups: Groups,
     ) -> None:
-        self.path, self.samples = path, samples
-        self.y = path.y[samples]
+        self.path, self.samples, self.groups = path, samples, groups
         own = path.log_probs[:, np.arange(len(path)), path.y].astype(np.float64)
         self.series: dict[str, NDArray[np.float64]] = {"log p(y|x) of the true class": own}
         if crossing is not None:
@@ -61,14 +65,13 @@ class Curves:
 
     def followed(self, place: int) -> list[Trace]:
         """Return the curves of one drawn sample, thick."""
-        k, i = int(self.y[place]), int(self.samples[place])
-        looks: Trace = {"line": {"color": style.class_color(k), "width": 3}}
-        looks["meta"] = {"layer": "followed curve"}
-        lines, names, row = [], self.path.class_names, self.path.index[i]
+        group, i = self.groups.of[place], int(self.samples[place])
+        lines, row = [], self.path.index[i]
         for title, series in self.series.items():
             told = f"row {row}, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
-            line = of_class(k, names, np.arange(len(series)), series[:, i], "followed curve")
-            lines.append(line | looks | {"hovertemplate": told})
+            looks: Trace = {"line": {"width": 3}, "hovertemplate": told}
+            steps = np.arange(len(series))
+            lines.append(self.groups.line(group, steps, series[:, i], "followed curve", **looks))
         return lines
 
     def cursors(self, step: int) -> list[Trace]:
@@ -85,16 +88,16 @@ class Curves:
     def _lines(self, series: NDArray[np.float64], title: str) -> list[Trace]:
         steps = np.append(np.arange(len(series), dtype=float), np.nan)
         told = f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
-        lines, hover = [], {"hovertemplate": told}
-        for k in np.unique(self.y).tolist():
-            mine = series[:, self.samples[self.y == k]].T
+        lines = []
+        for group in range(len(self.groups)):
+            mine = series[:, self.samples[self.groups.members(group)]].T
             joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
-            x, y, names = np.tile(steps, len(mine)), joined.ravel(), self.path.class_names
-            line = {"color": style.class_color(k), "width": 1.1}
-            lines.append(of_class(k, names, x, y, "curve", line=line, opacity=0.65) | hover)
+            x, y = np.tile(steps, len(mine)), joined.ravel()
+            looks: Trace = {"line": {"width": 1.1}, "opacity": 0.65, "hovertemplate": told}
+            lines.append(self.groups.line(group, x, y, "curve", **looks))
         middle, thick = np.median(series, axis=1), {"color": style.NEUTRAL, "width": 3}
         told = f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats<extra></extra>"
-        looks: Trace = {"line": thick, "showlegend": False, "hovertemplate": told}
+        looks = {"line": thick, "showlegend": False, "hovertemplate": told}
         return [*lines, scatter(steps[:-1], middle, "median", "median", **looks)]
 
     def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import MANY, labels
-from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet
+from vcviz.figures.colouring import Colouring
+from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet, scatter
 from vcviz.records import Trajectory, as_indices
 
 #: inputs that are drawn, at most
@@ -25,6 +26,70 @@ WHICH = {
 }
 
 
+#: what paths are coloured by -> what it is called
+COLORS = {"class": "true class", "flip": "step of the first flip"}
+ColorBy = Literal["class", "flip"]
+
+
+class Groups:
+    """Drawn samples in groups of one colour: those of a class, or those that flip at one step.
+
+    Attributes
+    ----------
+    of : (M,) number of each sample's group
+    colors : one a group
+    titles : what flips at that step is called; none for classes
+    """
+
+    def __init__(self, path: Trajectory, samples: NDArray[np.int64], by: ColorBy) -> None:
+        self._names, self._by = path.class_names, by
+        self.titles: list[str] = []
+        if by == "class":
+            classes, self.of = np.unique(path.y[samples], return_inverse=True)
+            self._classes = classes.tolist()
+            self.colors = [style.class_color(k) for k in self._classes]
+        else:
+            words, self.of, self.colors = flip_levels(path.first_flip[samples])
+            self.titles = [
+                "never flips" if word == "never" else f"flips at {word}" for word in words
+            ]
+
+    def __len__(self) -> int:
+        return len(self.colors)
+
+    def members(self, group: int) -> NDArray[np.int64]:
+        """Return the places, among the drawn samples, of those in a group."""
+        return np.flatnonzero(self.of == group)
+
+    def color(self, place: int) -> str:
+        """Return the colour of a drawn sample."""
+        return self.colors[self.of[place]]
+
+    def line(self, group: int, x: Any, y: Any, layer: str, **looks: Any) -> Trace:
+        """Return a trace of a group; a click on its key in the legend toggles it."""
+        looks["line"] = {"color": self.colors[group], **looks["line"]}
+        if self._by == "class":
+            trace = of_class(self._classes[group], self._names, x, y, layer, **looks)
+        else:
+            own: Trace = {"legendgroup": f"flip {group}", "showlegend": False}
+            trace = scatter(x, y, self.titles[group], layer, **own | looks)
+        return trace | {"meta": {**trace["meta"], "group": group}}
+
+
+def flip_levels(first: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64], list[str]]:
+    """Return levels such as "step 3" and "never", the level of each sample, and their colours.
+
+    Parameters
+    ----------
+    first : steps at which predictions first flip, -1 where they never do
+    """
+    steps, places = np.unique(np.where(first < 0, np.inf, first), return_inverse=True)
+    words = [f"step {step:g}" if np.isfinite(step) else "never" for step in steps]
+    ranks = np.where(np.isfinite(steps), np.arange(len(steps)), np.nan)
+    scale = Colouring("", 0.0, max(len(steps) - 1.0, 1.0), (), ())
+    return words, places, scale.hex(ranks)
+
+
 class Paths:
     """Paths of samples in the plane.
 
@@ -33,6 +98,7 @@ class Paths:
     path : the attack
     samples : (M,) positions in it that are drawn
     points : (T+1, M, 2) where they are in the plane at each step
+    groups : their colours
 
     Attributes
     ----------
@@ -40,9 +106,13 @@ class Paths:
     """
 
     def __init__(
-        self, path: Trajectory, samples: NDArray[np.int64], points: NDArray[np.floating]
+        self,
+        path: Trajectory,
+        samples: NDArray[np.int64],
+        points: NDArray[np.floating],
+        groups: Groups,
     ) -> None:
-        self.path, self.samples, self.points = path, samples, points
+        self.path, self.samples, self.points, self.groups = path, samples, points, groups
         self.y = path.y[samples]
         self.classes = [int(k) for k in np.unique(self.y)]
         self.wrong = (path.log_probs.argmax(2) != path.y)[:, samples]
@@ -51,16 +121,15 @@ class Paths:
         self.first = self.wrong[:, self.flipped].argmax(0)
 
     def lines(self) -> list[Trace]:
-        """Return the paths of each class as one trace: layer "path"."""
+        """Return the paths of each group as one trace: layer "path"."""
         lines = []
-        for k in self.classes:
-            mine = self.points[:, self.y == k].transpose(1, 0, 2)
+        for group in range(len(self.groups)):
+            mine = self.points[:, self.groups.members(group)].transpose(1, 0, 2)
             joined = np.concatenate([mine, np.full((len(mine), 1, 2), np.nan)], axis=1)
             x, y = joined[..., 0].ravel(), joined[..., 1].ravel()
             # Nothing to read, but a path can be clicked.
-            looks = {"line": {"color": style.class_color(k), "width": 1.2}, "hoverinfo": "none"}
-            names = self.path.class_names
-            lines.append(of_class(k, names, x, y, "path", opacity=0.55, **looks))
+            looks: Trace = {"line": {"width": 1.2}, "hoverinfo": "none", "opacity": 0.55}
+            lines.append(self.groups.line(group, x, y, "path", **looks))
         return lines
 
     def clicked(self, meta: dict[str, Any], point: int) -> int | None:
@@ -68,7 +137,7 @@ class Paths:
         if meta.get("layer") == "now":
             return int(self.samples[point])
         if meta.get("layer") == "path":
-            mine = self.samples[self.y == meta["class"]]
+            mine = self.samples[self.groups.members(meta["group"])]
             return int(mine[min(point // (self.path.steps + 2), len(mine) - 1)])
         return None
 
@@ -76,7 +145,7 @@ class Paths:
         """Return where paths start and where predictions flip: layers "start" and "flip"."""
         x, y = self.points[0].T
         flip_x, flip_y = self.points[self.first, self.flipped].T
-        dot = {"color": [style.class_color(k) for k in self.y], "size": 4}
+        dot = {"color": self._colors, "size": 4}
         cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
         told: Trace = {"hoverinfo": "text", "text": [f"flips at step {s}" for s in self.first]}
         told |= {"mode": "markers", "marker": cross}
@@ -87,11 +156,9 @@ class Paths:
 
     def followed(self, place: int) -> Trace:
         """Return the path of the followed input, thick: layer "followed"."""
-        k = int(self.y[place])
         x, y = self.points[:, place].T
-        line, meta = {"color": style.class_color(k), "width": 3.5}, {"layer": "followed"}
-        looks: Trace = {"line": line, "hoverinfo": "skip", "meta": meta}
-        return of_class(k, self.path.class_names, x, y, "followed", **looks)
+        looks: Trace = {"line": {"width": 3.5}, "hoverinfo": "skip"}
+        return self.groups.line(self.groups.of[place], x, y, "followed", **looks)
 
     def now(self, step: int) -> Trace:
         """Return where the samples are at a step, misread ones ringed: layer "now"."""
@@ -99,7 +166,7 @@ class Paths:
         predicted = probability.argmax(1)
         names = self.path.class_names
         marker = {
-            "color": [style.class_color(k) for k in self.y],
+            "color": self._colors,
             "symbol": [style.class_symbol(k) for k in self.y],
             "size": 10,
             "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
@@ -113,6 +180,10 @@ class Paths:
         looks: Trace = {"mode": "markers", "marker": marker, "hoverinfo": "text", "text": told}
         return quiet(x, y, "at this step", "now", **looks)
 
+    @property
+    def _colors(self) -> list[str]:
+        return [self.groups.color(i) for i in range(len(self.samples))]
+
     def ring(self, place: int, step: int) -> Trace:
         """Return a ring around the followed input at a step: layer "ring"."""
         x, y = self.points[step, [place]].T
@@ -120,11 +191,20 @@ class Paths:
         return quiet(x, y, "the followed input", "ring", mode="markers", marker=ring)
 
 
-def legend_keys(classes: Sequence[int], names: Sequence[str], n: int) -> list[Trace]:
-    """Return empty traces that stand in the legend."""
-    found = []
+def legend_keys(
+    classes: Sequence[int], names: Sequence[str], n: int, groups: Groups
+) -> list[Trace]:
+    """Return empty traces that stand in the legend.
+
+    Of a class it is the symbol alone where colours say something else.
+    """
+    found = [
+        key(title, line={"color": color, "width": 3}, legendgroup=f"flip {group}")
+        for group, (title, color) in enumerate(zip(groups.titles, groups.colors, strict=False))
+    ]
     for k in classes[:MANY]:
-        marker = {"color": style.class_color(k), "symbol": style.class_symbol(k)}
+        color = style.NEUTRAL if groups.titles else style.class_color(k)
+        marker = {"color": color, "symbol": style.class_symbol(k)}
         own: Trace = {"legendgroup": f"class {k}", "showlegend": True}
         found.append(key(labels(names, 40)[k], mode="markers", marker=marker, **own))
     cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
