@@ -482,7 +482,7 @@ def test_found_rows_are_chosen_and_stay_while_epochs_move(pair):
     for view in explorer.views():
         assert set(view.lat.index[view.rows]) == set(wrong)
     explorer.controls["find"].value = "no such row"
-    assert "no row is found by" in explorer.bound.message.value
+    assert "no row matches" in explorer.bound.message.value
     assert np.array_equal(explorer.chosen.rows, wrong)
 
 

@@ -260,7 +260,9 @@ def test_colours_may_be_those_of_the_step_at_which_an_input_flips():
     for trace in of(fig, "path"):
         mine = np.array(samples)[steps == colors[trace.line.color]]
         assert scene.clicked(trace.meta, len(mine) * (path.steps + 2) - 2) == mine[-1]
-    thick = [t for t in scene.spec(2, 3)["data"] if "followed" in t.get("meta", {}).get("layer", "")]
+    thick = [
+        t for t in scene.spec(2, 3)["data"] if "followed" in t.get("meta", {}).get("layer", "")
+    ]
     assert len(thick) == 4
     assert {colors[t["line"]["color"]] for t in thick} == {path.first_flip[3]}
 

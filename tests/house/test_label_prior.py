@@ -178,23 +178,16 @@ def kept_rows(run) -> np.ndarray:
     return np.setdiff1d(np.arange(len(run.split("train"))), held_out)
 
 
-@pytest.mark.parametrize("kept", ["log_predict_prior", "nothing"])
-def test_older_run_folders_load(runs, tmp_path, kept):
+def test_run_folders_without_it_load(runs, tmp_path):
     folder = tmp_path / "older"
     shutil.copytree(runs[1].path, folder)
     for path in (folder / "latents").glob("*.safetensors"):
         arrays = {k: v for k, v in load_file(path).items() if not k.endswith("label_prior")}
-        if kept == "log_predict_prior" and not path.name.startswith("probe"):
-            arrays["log_predict_prior"] = np.log(EQUAL)
         save_file(arrays, path)
     older = vcviz.load_run(folder)
-    expected = EQUAL if kept == "log_predict_prior" else None
     for lat in (older.latents("test"), older.latents("train", older.epochs[0])):
-        if expected is None:
-            assert lat.label_prior is None
-        else:
-            np.testing.assert_allclose(lat.label_prior, expected)
-    assert older.label_note == ("for equal classes" if expected is not None else "")
+        assert lat.label_prior is None
+    assert older.label_note == ""
 
 
 def test_rows_steps_of_an_attack_and_planes_take_it_with_them(runs, lat):

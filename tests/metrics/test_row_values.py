@@ -122,5 +122,5 @@ def test_texts_are_searched_without_regard_to_capitals(lat):
 
 @pytest.mark.parametrize("query", ["nothing like it", "@pd", "().__class__", "height >"])
 def test_what_is_not_found_is_said_in_a_line(lat, query):
-    with pytest.raises(InputError, match=r"no row is found by .*known: row, label"):
+    with pytest.raises(InputError, match=r"no row matches .*known: row, label"):
         find_rows(lat, None, query)

@@ -15,7 +15,7 @@ from vcviz.attacks.methods import Attack as Attack
 from vcviz.attacks.objectives import LOSSES as LOSSES
 from vcviz.attacks.options import AttackOptions, Plan, goals
 from vcviz.attacks.steps import Step, walk
-from vcviz.attacks.victim import Subject, subject, under_attack
+from vcviz.attacks.victim import Scope, scope_of, under_attack
 from vcviz.base.arguments import takes_records
 from vcviz.base.options import check_count
 from vcviz.latents.extraction import to_numpy
@@ -104,7 +104,7 @@ def attack(
     accuracy 1.0 clean, 0.1 attacked
     """
     settings = AttackOptions.of(options)
-    who = subject(model, split, rows, settings.device)
+    who = scope_of(model, split, rows, settings.device)
     plan = Plan(
         kind=who.split.kind,
         method=method,
@@ -130,7 +130,7 @@ def attack(
 
 
 def _follow(
-    who: Subject,
+    who: Scope,
     plan: Plan,
     goal: NDArray[np.int64] | None,
     keep_inputs: bool = False,

@@ -12,7 +12,7 @@ from torch import nn
 
 from vcviz.attacks.options import AttackOptions, Plan
 from vcviz.attacks.search import Search
-from vcviz.attacks.victim import subject, under_attack
+from vcviz.attacks.victim import scope_of, under_attack
 from vcviz.base.arguments import takes_records
 from vcviz.base.errors import InputError, clip
 from vcviz.base.options import check_flag
@@ -114,7 +114,7 @@ def robustness_curve(
     check_flag("calibration", calibration)
     if check_flag("descend", descend) and calibration:
         raise InputError("descend leaves inputs out; it goes with calibration=False")
-    who = subject(model, split, rows, settings.device)
+    who = scope_of(model, split, rows, settings.device)
     plan = Plan(
         kind=who.split.kind, method=method, norm=norm, loss=loss, steps=steps, options=settings
     )

@@ -23,7 +23,7 @@ from vcviz.records import Split, Trained, as_rows
 ROWS = 200
 
 
-class Subject(NamedTuple):
+class Scope(NamedTuple):
     """A classifier as `reading` takes it, rows of a split, their numbers, a run's title or ""."""
 
     model: Any
@@ -32,7 +32,7 @@ class Subject(NamedTuple):
     title: str
 
 
-def subject(model: Any, split: Any, rows: ArrayLike | None, device: Any) -> Subject:
+def scope_of(model: Any, split: Any, rows: ArrayLike | None, device: Any) -> Scope:
     """Return what is attacked: rows of a split given, or of one of a run's own.
 
     Raises
@@ -53,9 +53,9 @@ def subject(model: Any, split: Any, rows: ArrayLike | None, device: Any) -> Subj
     if not isinstance(split, Split):
         raise InputError(f"an attack needs a Split, got {type(split).__name__}: Split(x, y)")
     if rows is None:
-        return Subject(model, split, np.arange(len(split)), title)
+        return Scope(model, split, np.arange(len(split)), title)
     chosen = as_rows(rows, len(split))
-    return Subject(model, split.take(chosen), chosen, title)
+    return Scope(model, split.take(chosen), chosen, title)
 
 
 class Batch(NamedTuple):
@@ -123,7 +123,7 @@ class Victim:
 
 @contextmanager
 def under_attack(
-    who: Subject, plan: Plan, attacks: int = 1
+    who: Scope, plan: Plan, attacks: int = 1
 ) -> Iterator[tuple[Victim, Callable[[float], None]]]:
     """Give the classifier as a `Victim`, and a function to be told how many steps were made.
 

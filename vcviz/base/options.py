@@ -72,7 +72,7 @@ def check_path(name: str, value: Any) -> Path:
     """Return `value` as a path if a file could have it, be it there or not."""
     try:
         path = Path(value)
-        # The operating system would say so too, but first when half of the folders are made.
+        # The operating system would refuse too, but only after creating half of the folders.
         fits = all(len(os.fsencode(part)) <= 255 for part in path.parts)
         fits = fits and len(os.fsencode(path)) < 4000
     except (TypeError, ValueError):

@@ -33,7 +33,7 @@ DATASETS: dict[str, Callable[..., tuple[Split, Split]]] = {
     "utilities": load_utilities,
 }
 
-#: what `load_data` sees to itself
+#: options that `load_data` handles itself
 _COMMON = (
     "seed", "test_fraction", "n_train", "train_imbalance", "train_label", "train_noise", "progress"
 )  # fmt: skip

@@ -25,7 +25,7 @@ NO_TARGET = "none"
 _EVERY = 0.1
 
 
-class AttackOptions(NamedTuple):
+class AttackValues(NamedTuple):
     """What is asked of an attack: the values of the controls of these names."""
 
     method: str = "pgd"
@@ -36,7 +36,7 @@ class AttackOptions(NamedTuple):
     target: int | str = NO_TARGET
 
     @classmethod
-    def of(cls, path: Trajectory) -> AttackOptions:
+    def of(cls, path: Trajectory) -> AttackValues:
         """Return those of an attack that has been made."""
         target: int | str = NO_TARGET
         if path.target is not None:
@@ -55,7 +55,7 @@ class AttackOptions(NamedTuple):
 
 def attack_controls(
     first: Trajectory,
-    start: AttackOptions,
+    start: AttackValues,
     titles: Sequence[str],
     follow: ipw.Widget,
     *,
@@ -113,7 +113,7 @@ def attack_controls(
     return in_view, folded
 
 
-def _attack_widgets(start: AttackOptions, class_names: Sequence[str]) -> dict[str, ipw.Widget]:
+def _attack_widgets(start: AttackValues, class_names: Sequence[str]) -> dict[str, ipw.Widget]:
     """Return what sets each of the options."""
     from vcviz.attacks import ATTACKS, LOSSES, NORMS  # with torch, which nothing else needs
 

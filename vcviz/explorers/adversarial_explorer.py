@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from vcviz.base.errors import InputError
 from vcviz.explorers.adversarial_controls import (
-    AttackOptions,
+    AttackValues,
     Busy,
     attack_controls,
     gates_table,
@@ -83,7 +83,7 @@ class AdversarialExplorer(Explorer):
     ) -> None:
         self._theme = theme
         self._attacked = Attacked(attacked, rows)
-        start = AttackOptions() if path is None else AttackOptions.of(path)
+        start = AttackValues() if path is None else AttackValues.of(path)
         start = start._replace(
             epsilon=start.epsilon if epsilon is None else epsilon,
             steps=start.steps if steps is None else steps,
@@ -107,7 +107,7 @@ class AdversarialExplorer(Explorer):
             state={"focus": None, "narrow": False},
             chosen=Selection(),
         )
-        attacking = ("source", *AttackOptions._fields)
+        attacking = ("source", *AttackValues._fields)
         self._busy = Busy([self.controls[name] for name in attacking if name in self.controls])
         self._gates, self._curves = ipw.HTML(), ipw.VBox()
         self._curve_button = button(
@@ -234,5 +234,5 @@ class AdversarialExplorer(Explorer):
             self.follow.value = place
 
 
-def _options(values: Mapping[str, Any]) -> AttackOptions:
-    return AttackOptions(**{name: values[name] for name in AttackOptions._fields})
+def _options(values: Mapping[str, Any]) -> AttackValues:
+    return AttackValues(**{name: values[name] for name in AttackValues._fields})

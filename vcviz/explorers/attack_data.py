@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError
-from vcviz.explorers.adversarial_controls import NO_TARGET, AttackOptions
-from vcviz.explorers.caching import cached_method
+from vcviz.explorers.adversarial_controls import NO_TARGET, AttackValues
 from vcviz.explorers.panel_data import projected
 from vcviz.explorers.subject import Subject
 from vcviz.figures.trajectory import Scene
@@ -46,14 +46,14 @@ class Attacked:
         self.rows: Any = rows
         self.has_runs = any(not isinstance(item, Trajectory) for item, _ in self.items)
         self.titles = run_titles([item for item, _ in self.items])
-        self._given: dict[tuple[int, AttackOptions], Trajectory] = {}
+        self._given: dict[tuple[int, AttackValues], Trajectory] = {}
         self._report: Report | None = None
 
-    def give(self, i: int, options: AttackOptions, path: Trajectory) -> None:
+    def give(self, i: int, options: AttackValues, path: Trajectory) -> None:
         """Take an attack that was made already as that of source `i` with these options."""
         self._given[i, options] = path
 
-    def path(self, i: int, options: AttackOptions, report: Report | None = None) -> Trajectory:
+    def path(self, i: int, options: AttackValues, report: Report | None = None) -> Trajectory:
         """Return the attack on a source, `report` is told of every step.
 
         Raises
@@ -69,7 +69,7 @@ class Attacked:
         with self._reporting(report):
             return self._path(i, options)
 
-    def curves(self, options: AttackOptions, report: Report | None = None) -> list[RobustnessCurve]:
+    def curves(self, options: AttackValues, report: Report | None = None) -> list[RobustnessCurve]:
         """Return accuracy and ECE of every run against radii up to twice the present one.
 
         Raises
@@ -97,7 +97,7 @@ class Attacked:
     def scene(
         self,
         i: int,
-        options: AttackOptions,
+        options: AttackValues,
         axes: tuple[Any, ...] | None,
         classes: tuple[int, ...],
         which: str,
@@ -138,7 +138,7 @@ class Attacked:
             self._report = None
 
     @cached_method(16)
-    def _path(self, i: int, options: AttackOptions) -> Trajectory:
+    def _path(self, i: int, options: AttackValues) -> Trajectory:
         item = self.items[i][0]
         given = options.arguments()
         shape = item.data["input_shape"] if isinstance(item, Run) else (0,)
@@ -148,7 +148,7 @@ class Attacked:
         return _safely(lambda: item.attack(self.rows, progress=False, **given, **more))
 
     @cached_method(64)
-    def _curve(self, i: int, options: AttackOptions) -> RobustnessCurve:
+    def _curve(self, i: int, options: AttackValues) -> RobustnessCurve:
         item = self.items[i][0]
         given = options.arguments()
         del given["targeted"]

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import Axes, Rows, Source
 from vcviz.explorers.subject import Subject
 from vcviz.figures.boundaries import boundary_trace

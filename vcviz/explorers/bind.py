@@ -12,8 +12,8 @@ import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError, unknown
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.controls import row_of
 from vcviz.explorers.plot import DRAWING, Kind, Plot
 from vcviz.figures.native import Menu

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.caching import cached_method
 from vcviz.data.corruptions import SEVERITIES
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.panel_data import Source
 from vcviz.figures.severity import MEASURES, SeveritySweep
 from vcviz.metrics.calibration import (

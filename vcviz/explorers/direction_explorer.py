@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as ipw
 import plotly.graph_objects as go
 
-from vcviz.explorers.caching import cached_method
+from vcviz.base.caching import cached_method
 from vcviz.explorers.controls import Control, choice, dropdown
 from vcviz.explorers.display import Explorer
 from vcviz.explorers.latent_controls import classes_control, epoch_control, split_control

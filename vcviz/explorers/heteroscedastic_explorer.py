@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_count
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.controls import PLAIN, Control, dropdown
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style

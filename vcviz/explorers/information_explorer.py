@@ -9,7 +9,7 @@ import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 
-from vcviz.explorers.caching import cached_method
+from vcviz.base.caching import cached_method
 from vcviz.explorers.controls import PLAIN, Control, dropdown, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style

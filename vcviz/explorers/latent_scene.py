@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vcviz.base.caching import cached_method
 from vcviz.explorers.backdrops import (
     Backdrop,
     Backdrops,
@@ -16,7 +17,6 @@ from vcviz.explorers.backdrops import (
     limits_of,
     stacked,
 )
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.latent_controls import OPTIONS, LatentValues
 from vcviz.explorers.panel_data import Rows
 from vcviz.explorers.static_layers import still_backdrops

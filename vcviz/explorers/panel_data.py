@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.samples import Samples
 from vcviz.explorers.subject import Subject
 from vcviz.figures.classes import (

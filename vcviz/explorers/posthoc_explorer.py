@@ -6,9 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError
 from vcviz.base.options import check_choice
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.controls import Control, choice, steps
 from vcviz.explorers.display import Explorer
 from vcviz.figures import theme as style

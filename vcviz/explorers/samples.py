@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError
-from vcviz.explorers.caching import cached_method
 from vcviz.explorers.subject import Subject
 from vcviz.figures.pictures import data_uri, rgba
 from vcviz.records import Split

@@ -28,7 +28,7 @@ from vcviz.studies.compare.corruptions import ROWS as CORRUPTED_ROWS
 if TYPE_CHECKING:
     from torch import nn
 
-_NO_MODEL = "There is nothing to attack: these are arrays, without the model they are from."
+_NO_MODEL = "There is nothing to attack: these are arrays, without their model."
 _NO_INPUTS = (
     "These inputs cannot be attacked: text has no gradients, and images that were normalised a "
     "range that is not known (pass them in [0, 1], and let the model normalise)."
@@ -94,7 +94,7 @@ class Subject(Trained):
     def model(self, device: str = "cpu") -> nn.Module:
         """Return the classifier, where it is."""
         if self._model is None:
-            raise InputError(f"{self.name!r} are arrays, without the model they are from")
+            raise InputError(f"{self.name!r} was built from arrays and has no model")
         return self._model
 
     def latents(self, split: str = "test", epoch: int | None = None) -> LatentSet:
@@ -108,7 +108,7 @@ class Subject(Trained):
     def attack(
         self, rows: int | ArrayLike = 50, *, progress: bool = True, **options: Any
     ) -> Trajectory:
-        """Attack rows that were kept for it: so many, or those named; see `vcviz.attack`."""
+        """Attack the first `rows` that were kept for it, or those; see `vcviz.attack`."""
         from vcviz.attacks import attack
 
         model, split, chosen = self._attacked(rows)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vcviz.base.caching import cached_method
 from vcviz.base.errors import InputError, expect
 from vcviz.base.options import check_count
 from vcviz.figures import theme as style
@@ -75,15 +76,10 @@ class LatentPanel:
     texts: Sequence[str] | None = None
     train: LatentSet | None = None
 
+    @cached_method()
     def values(self, name: str) -> RowValues:
         """Return what the points are coloured by, see `vcviz.metrics.row_values`."""
-        if name not in self._values:
-            self._values[name] = row_values(self.lat, name, prior=self.prior, train=self.train)
-        return self._values[name]
-
-    @cached_property
-    def _values(self) -> dict[str, RowValues]:
-        return {}
+        return row_values(self.lat, name, prior=self.prior, train=self.train)
 
     @cached_property
     def plane(self) -> Projection:
@@ -100,14 +96,12 @@ class LatentPanel:
         """The classes to draw where nobody says which: all, or of many those that matter."""
         return chosen_classes(self.lat, self.prior, self.fit)
 
-    @cached_property
-    def outlines(self) -> Callable[..., tuple[Outlines, Centres]]:
-        """The outlines of q(z|y): a function of mass, vertices and classes that keeps the last."""
-        return lru_cache(maxsize=4)(
-            lambda mass, vertices, classes: empirical_outlines(
-                self.points, self.lat, mass, vertices=vertices, classes=classes
-            )
-        )
+    @cached_method(4)
+    def outlines(
+        self, mass: tuple[float, ...], vertices: int | None, classes: tuple[int, ...] | None
+    ) -> tuple[Outlines, Centres]:
+        """Return the outlines of q(z|y)."""
+        return empirical_outlines(self.points, self.lat, mass, vertices=vertices, classes=classes)
 
     @cached_property
     def cloud(self) -> Cloud:

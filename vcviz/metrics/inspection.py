@@ -198,7 +198,7 @@ def find_rows(
             found |= np.array([asked.lower() in text.lower() for text in texts])
     if not found.any():
         raise InputError(
-            f"no row is found by {clip(asked)}; ask for a row, a class, a text, or an expression "
+            f"no row matches {clip(asked)}; try a row number, a class, a text, or an expression "
             f"such as confidence > 0.9 and not right (known: {', '.join(map(str, table.columns))})"
         )
     return np.sort(lat.index[found])

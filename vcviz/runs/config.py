@@ -25,7 +25,8 @@ class RunConfig(BaseModel):
     What is not given comes from the head's `preset`: "vcviz" has what each head is best trained
     with (for "variational" a stochastic encoder), "paper" what its authors used, as far as it is
     known (`vcviz.runs.presets`). A config holds all settings resolved, so a run's record says what
-    was done and not which preset was meant.
+    was done and not which preset was meant. Options of a head that nobody gave are the defaults of
+    the vcviz that trained it, whose version and commit stand in the record.
 
     Examples
     --------
@@ -121,9 +122,7 @@ class RunConfig(BaseModel):
                 f"{', '.join(PRESETS['paper'])}"
             )
         if not self.stochastic and (self.draws > 1 or self.rate_weight):
-            raise InputError(
-                "draws and rate_weight are of a stochastic encoder; add stochastic=true"
-            )
+            raise InputError("draws and rate_weight need a stochastic encoder; add stochastic=true")
 
     @classmethod
     def recorded(cls, values: Mapping[str, Any]) -> RunConfig:

@@ -21,7 +21,6 @@ from vcviz.records import (
     Split,
     Trained,
     Trajectory,
-    as_known,
     as_labels,
     as_probs,
     label_note,
@@ -120,7 +119,7 @@ class Run(Trained):
 
     @property
     def can_corrupt(self) -> str:
-        """The kind of its rows, "" if its model or its data cannot be had again."""
+        """The kind of its rows, "" if its model or its data cannot be reloaded."""
         return self.data["kind"] if self.has_model and self.has_splits else ""
 
     @property
@@ -140,10 +139,10 @@ class Run(Trained):
 
         As `LatentSet.label_note`; "" too where the latents cannot be read, which `latents` tells.
         """
-        c, names = len(self.class_names), ("y", "label_prior", "log_predict_prior")
+        c, names = len(self.class_names), ("y", "label_prior")
         try:
             found = read_arrays(self._latents / "test.safetensors", names)
-            prior = self._label_prior(found)
+            prior = found.get("label_prior")
             prior = None if prior is None else as_probs("label_prior", prior, c)
             return label_note(prior, as_labels("y", found["y"], None, c))
         except (InputError, KeyError):
@@ -236,7 +235,7 @@ class Run(Trained):
         except KeyError as error:
             raise InputError(f"latents of run {self.name!r} have no array {error}") from None
         if fields["label_prior"] is None:
-            fields["label_prior"] = self._label_prior(self._final_arrays("test"))
+            fields["label_prior"] = self._final_arrays("test").get("label_prior")
         name = f"{self.config.head}, {split}, {when}"
         try:
             return LatentSet(**fields, class_names=self.class_names, name=name)
@@ -301,16 +300,6 @@ class Run(Trained):
     @property
     def _latents(self) -> Path:
         return self.path / LATENTS
-
-    def _label_prior(self, arrays: Arrays) -> NDArray[Any] | None:
-        """Return what the test latents are for; older runs kept its logarithm, or nothing."""
-        if "label_prior" in arrays:
-            return arrays["label_prior"]
-        found = arrays.get("log_predict_prior")
-        if found is None:
-            return None
-        where = f"log_predict_prior of run {self.name!r}"
-        return np.exp(as_known(where, found, (len(self.class_names),)))
 
     def _final_arrays(self, split: str) -> Arrays:
         return read_arrays(self._latents / f"{split}.safetensors")

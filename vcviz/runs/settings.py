@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def plain_session() -> Iterator[None]:
     """Be as torch is when it starts: float32, on the CPU, with gradients; then as it was before.
 
-    What a run is must not hang on what else the session does. Also a decorator.
+    A run must not depend on the session's global state. Also a decorator.
     """
     import torch
 

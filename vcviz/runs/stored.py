@@ -1,4 +1,4 @@
-"""What is stored of a run: records and arrays, read as those of a stranger are; laws as arrays."""
+"""What is stored of a run: records and arrays, read as untrusted input; laws as arrays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_run(path: Path) -> bool:
 
 
 class _Part(BaseModel):
-    """A part of what is stored; what else stands there is kept as it is."""
+    """A part of what is stored; unknown keys are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 

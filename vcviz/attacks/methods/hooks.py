@@ -23,8 +23,8 @@ class Attack(ABC):
 
     Attributes
     ----------
-    rows : name -> (B, …) tensor that is remembered of each row from step to step; rows that the
-        attack has done with are taken out of all of them
+    rows : name -> (B, …) tensor that is remembered of each row from step to step; finished rows
+        are dropped from all of them
     """
 
     #: why nobody can choose the step size; "" if it can be chosen

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vcviz.base.errors import InputError, unknown
+from vcviz.base.errors import InputError
+from vcviz.base.options import check_choice, check_count
 from vcviz.records import LatentSet, as_array, as_labels, as_log_probs, is_coarse
 
 Binning = Literal["width", "mass"]
@@ -131,12 +132,9 @@ def _top_label(
 
 def bin_edges(confidence: NDArray[np.float64], n_bins: int, binning: str) -> NDArray[np.float64]:
     """Return the (K+1,) edges of the bins."""
-    if not isinstance(n_bins, int | np.integer) or n_bins < 1:
-        raise InputError(f"n_bins must be a whole number, at least 1, got {n_bins!r}")
-    if binning == "width":
+    check_count("n_bins", n_bins)
+    if check_choice("binning", binning, ("width", "mass")) == "width":
         return np.linspace(0, 1, n_bins + 1)
-    if binning != "mass":
-        raise unknown("binning", binning, ("width", "mass"))
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, n_bins + 1)))
     return edges if len(edges) > 1 else np.array([0.0, 1.0])
 
@@ -172,7 +170,7 @@ def cells_of(
     return Cells(sums(), sums(confidence), sums(confidence * confidence))
 
 
-def calibration_error(right: NDArray, total: NDArray, n: int) -> NDArray[np.float64]:
+def calibration_error(right: NDArray, total: NDArray | float, n: int) -> NDArray[np.float64]:
     """Return sum_k |right_k - total_k| / n over the last axis: the ECE."""
     return np.abs(right - total).sum(-1) / n
 

@@ -242,4 +242,4 @@ def binned_error(
     """Return the ECE of confidences that came true or not."""
     edges = bin_edges(confidence, n_bins, binning)
     gaps = np.bincount(bins_of(confidence, edges), right - confidence, len(edges) - 1)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return float(calibration_error(gaps, 0, len(confidence)))

@@ -95,7 +95,7 @@ def label_shift(run: Run) -> dict[str, float]:
     ``information`` is the estimate of I(X; Y) of `vcviz.mutual_information`.
     """
     lat = run.latents("test")
-    if lat.label_prior is None:  # an older run
+    if lat.label_prior is None:
         lat = replace(lat, label_prior=run.label_frequencies)
     moved = shift_prior(lat, to_prior=np.full(lat.n_classes, 1 / lat.n_classes))
     matched = shift_prior(lat)
