@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -304,6 +305,21 @@ PLACE_OF = """layer => {
         .find((g) => g.__data__[0].trace.meta?.layer === layer).querySelector('.points path');
     const { x, y, width, height } = one.getBoundingClientRect();
     return [x + width / 2, y + height / 2]; }"""
+
+
+@pytest.mark.browser
+def test_a_sentence_is_broken_once_for_the_width_of_the_page(tmp_path, chromium):
+    fig = AdversarialExplorer((trajectory(9), prior())).figure()
+    told = next(a.text for a in fig.layout.annotations if "Row" in a.text)
+    assert theme.SOFT_BREAK in told
+    said = "document.querySelector('[data-figure]').layout.annotations.map(a => a.text)"
+    with open_page(chromium, page_of(fig, tmp_path), width=390, height=900) as (page, _):
+        drawn(page)
+        (now,) = [text for text in page.evaluate(said) if "Row" in text]
+    lines = now.removeprefix("<b>").removesuffix("</b>").split("<br>")
+    assert len(lines) > 2
+    for line, after in pairwise(lines):  # the next word had no room
+        assert len(line) + len(after.split()[0]) >= max(map(len, lines)) - 1
 
 
 @pytest.mark.browser

@@ -48,6 +48,9 @@ _INK = {  # text, axis lines, grid, background
 #: readable on white and on black, for marks that belong to no class
 NEUTRAL = "#7A7A7A"
 
+#: a break that a page takes out where it breaks the text anew, for a narrower screen
+SOFT_BREAK = "<br />"
+
 
 def class_color(k: int) -> str:
     """Return the colour of class `k`; colours repeat after 24 classes."""

@@ -275,7 +275,7 @@ class Scene:
             moving += at.change.place([one.columns_now(step)])
         told = style.escape(self.words(i)[:1].upper() + self.words(i)[1:])
         lines = textwrap.wrap(told, _WRAP if self._narrow else _WIDE_WRAP)
-        heading = at.change.heading("<br>".join(lines))
+        heading = at.change.heading(style.SOFT_BREAK.join(lines))
         notes = [*layout["annotations"], heading | {"yshift": 22 if one.image else 0}]
         return {
             "data": data + still + moving,

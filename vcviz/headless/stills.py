@@ -369,7 +369,7 @@ class _Still:
         anchor = {"right": "start", "left": "end"}.get(side, "middle")
         low, high = sorted((x.start, x.end))
         for i, (a, b, text) in enumerate(zip(px, py, texts, strict=False)):
-            lines = str(text or "").count("<br>") + 1
+            lines = len(_broken(text or ""))
             if not text or not np.isfinite([a, b]).all() or not low - 1 <= a <= high + 1:
                 continue
             rise = {"top": -(lines - 1) * size * 1.3 - 5, "bottom": size + 3}.get(up, size * 0.35)
@@ -387,7 +387,7 @@ class _Still:
             if None in at:
                 continue
             size = (note.get("font") or {}).get("size", 12)
-            lines = note["text"].count("<br>") + 1
+            lines = len(_broken(note["text"]))
             anchor = {"left": "start", "right": "end"}.get(note.get("xanchor", "center"), "middle")
             rise = {"bottom": -(lines - 1) * size * 1.3 - 4, "top": size + 2}
             shift = rise.get(note.get("yanchor", "middle"), size * 0.35 - (lines - 1) * size * 0.65)
@@ -713,12 +713,16 @@ def _plain(text: object) -> str:
     return unescape(re.sub(r"<[^>]*>", "", str(text)))
 
 
+def _broken(text: object) -> list[str]:
+    return re.split("<br ?/?>", str(text))
+
+
 def _text(
     text: object, x: float, y: float, size: float, anchor: str, more: str = "",
     color: str | None = None,
 ) -> str:  # fmt: skip
     """Return lines of text, the bold ones bold."""
-    lines = str(text).split("<br>")
+    lines = _broken(text)
     spans = ""
     for i, line in enumerate(lines):
         bold = ' font-weight="700"' if "<b>" in line else ""

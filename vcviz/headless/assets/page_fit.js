@@ -129,10 +129,11 @@ const fitWidth = (() => {
     return { tall, move, single: true };
   }
 
-  // A line of text, broken between words where it is too long; tags stay where they are.
+  // A line of text, broken between words where it is too long; tags stay where they are, but for
+  // breaks that were made for another width, "<br />".
   function wrapped(text, letters) {
     let room = letters;
-    return text.split(/(<[^>]*>|\s+)/).map((part) => {
+    return text.replaceAll("<br />", " ").split(/(<[^>]*>|\s+)/).map((part) => {
       if (/^<br/i.test(part)) room = letters;
       if (part.startsWith("<")) return part;
       if (/^\s+$/.test(part)) {
