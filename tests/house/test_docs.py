@@ -80,6 +80,18 @@ def test_links_lead_somewhere(text: Path) -> None:
             assert anchor in anchors(target), f"{text.name} links to {link}"
 
 
+def test_what_contributors_are_led_to_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:vcviz|tests|docs|benchmarks|notebooks)/[^`<]+)`", text)
+    assert len(paths) > 40
+    for path in paths:
+        assert list(ROOT.glob(path)), path
+    named = re.findall(r"`(\w+)` (?:of|in) `([\w/.]+\.(?:py|js|yml|css))`", text)
+    assert {"calibration_error", "plotly_click"} <= {name for name, _ in named}
+    for name, path in named:
+        assert name in (ROOT / path).read_text(encoding="utf-8"), (name, path)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
