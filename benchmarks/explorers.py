@@ -147,7 +147,7 @@ def timed(n: int, code: str, *, peer: bool) -> Timed:
             )
         colours = page.locator(".widget-dropdown").filter(has_text="Colour").locator("select")
         coloured = 0.0 if peer else move(page, lambda: colours.select_option(label="noise"))
-    return Timed(opened_in, *found, coloured, payload)
+    return Timed(opened_in, found[0], found[1], coloured, payload)
 
 
 def move(page: Any, act: Callable[[], Any]) -> float:

@@ -10,7 +10,6 @@ from torch import nn
 
 import vcviz
 from benchmarks.pairs import Pair, pair
-from vcviz.attacks import as_inputs
 
 EPSILONS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)
 
@@ -87,7 +86,7 @@ def trained() -> tuple[nn.Module, vcviz.Split]:
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
             optimizer.step()
-    return model.eval(), vcviz.Split(as_inputs(test), test.y)
+    return model.eval(), vcviz.Split(test.floats, test.y)
 
 
 def _robust_accuracy() -> Pair:

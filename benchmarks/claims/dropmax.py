@@ -105,13 +105,13 @@ def report(seeds: Sequence[int], runs_folder: str) -> str:
                 f"is {ece.above(0)} ({ece:+.2f})."
             )
     header = ["rows", "head", "error, %", "gain over softmax", "paper", "ECE, %", "NLL, nats"]
-    epochs = ", ".join(f"{e} epochs at {n:,} rows" for n, (e, _) in SIZES.items())
+    budget = ", ".join(f"{e} epochs at {n:,} rows" for n, (e, _) in SIZES.items())
     return (
         "# DropMax errs less than softmax on few MNIST digits\n\n"
         f"MNIST, test split of 10,000; {len(seeds)} seeds, each with its own training rows, the "
         "same for every head. The authors' LeNet (20-50-500) and settings: batches of 100, Adam "
         "1e-3, a tenth after each third, weight decay 1e-4 but for rho and r, all weights 1. "
-        f"{epochs.capitalize()} (the authors: 200). Nothing was tuned. Mean ± half the 95 % "
+        f"{budget.capitalize()} (the authors: 200). Nothing was tuned. Mean ± half the 95 % "
         "t-interval; gains are paired by seed; the prediction replaces the mask by rho.\n\n"
         + table(header, rows)
         + "\n"

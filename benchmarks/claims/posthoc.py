@@ -46,10 +46,10 @@ def report(seeds: Iterable[int], runs_folder: str) -> str:
                 for key in ("accuracy", "nll", "ece"):
                     row.setdefault(key, []).append(getattr(one, key))
             for name, split in others.items():
-                for one in separate_strangers(run, split, resamples=1, progress=False):
-                    cell = strange[head].setdefault((name, one.method), {})
-                    cell.setdefault("auroc", []).append(one.auroc)
-                    cell.setdefault("fpr", []).append(one.fpr)
+                for told in separate_strangers(run, split, resamples=1, progress=False):
+                    cell = strange[head].setdefault((name, told.method), {})
+                    cell.setdefault("auroc", []).append(told.auroc)
+                    cell.setdefault("fpr", []).append(told.fpr)
             print(f"{head}, seed {seed}: {(time.monotonic() - start) / 60:.1f} min", flush=True)
     return "\n".join([_intro(len(seeds)), *_revisions(found), *_strangers_text(strange)])
 
