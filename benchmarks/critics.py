@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.pairs import Pair, pair
 from vcviz.models.heads import build_head
-from vcviz.models.heads.critics import TanhCritics
+from vcviz.models.heads.critics import Critic, TanhCritics
 
 CLASSES, DIM, BATCH, WIDTH = 200, 2048, 256, 512
 #: MB of the gradient of all matrices, which every form must hold
@@ -24,12 +24,19 @@ GRADIENT = 4 * CLASSES * DIM * WIDTH / 1e6
 
 
 class Gathered(TanhCritics):
-    """The same critic, with the matrix of each row's class gathered."""
+    """The same critic, with the matrix of each row's class gathered, and autograd's gradients."""
+
+    terms = Critic.terms
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        hidden = torch.bmm(self.hidden_weight[y], z[:, :, None]).squeeze(2)
+        return self.value_and_slope(z, y)[0]
+
+    def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        matrices, weight = self.hidden_weight[y], self.weight[y]
+        hidden = torch.bmm(matrices, z[:, :, None]).squeeze(2)
         hidden = (hidden + self.hidden_bias[y]).tanh()
-        return (self.weight[y] * hidden).sum(1) + self.bias[y]
+        slope = torch.bmm((weight * (1 - hidden.square()))[:, None], matrices).squeeze(1)
+        return (weight * hidden).sum(1) + self.bias[y], slope
 
 
 def step(kind: str, penalty: float) -> Callable[[], None]:
@@ -48,7 +55,7 @@ def step(kind: str, penalty: float) -> Callable[[], None]:
         head.zero_grad(set_to_none=True)
         z.grad = None
         head.loss(z, y).total.backward()
-        head.critic_terms(z.detach(), y).total.backward()
+        head.critic_terms(z.detach(), y).backward()
 
     return run
 

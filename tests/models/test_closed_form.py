@@ -32,9 +32,16 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize("penalty", [1.0, 0.3, 0.0])
-@pytest.mark.parametrize("width", [64, 5])
-def test_the_critics_terms_and_gradients(penalty, width):
-    head = variational(critic_width=width, critic_penalty=penalty)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"critic_width": 64},
+        {"critic_width": 5},
+        {"critic": "per_class", "critic_layers": 2, "critic_width": 6},
+    ],
+)
+def test_the_critics_terms_and_gradients(penalty, options):
+    head = variational(**options, critic_penalty=penalty)
     critic, weights = head.critic, [*head.critic.parameters()]
     u, y = rows(2 * N)
     found, expected = critic.terms(u, y, penalty), Critic.terms(critic, u, y, penalty)

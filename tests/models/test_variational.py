@@ -278,7 +278,7 @@ def test_penalty_teaches_the_critic_only_and_zero_leaves_it_out():
     assert variational(critic_penalty=0.0).critic_terms(z, y).keys() == ["loss"]
 
 
-def test_the_matrices_of_each_class_have_their_gradients_and_the_gradients_of_these():
+def test_each_row_is_multiplied_by_the_matrix_of_its_class():
     torch.manual_seed(0)
     critic = TanhCritics(latent_dim=5, n_classes=4, width=3).double()
     z = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)

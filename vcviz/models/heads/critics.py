@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -139,8 +139,8 @@ class LinearCritics(Critic):
 class TanhCritics(Critic):
     """The VC authors' two-layer option: T_y(z) = v_y^T tanh(W_y z + b_y) + c_y on raw z.
 
-    The batch is grouped by class and each group multiplied by its own matrix, so memory holds
-    the C W D parameters once: a copy per sample would be B W D numbers more.
+    The batch is grouped by class and each group multiplied by its own matrix: a copy per sample
+    would be B W D numbers beside the C W D of the parameters.
 
     Parameters
     ----------
@@ -158,95 +158,61 @@ class TanhCritics(Critic):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return (B,) values T of latents (B, D) with labels (B,)."""
-        return self._hidden(z, y)[0]
+        return (self.weight[y] * self._hidden(z, y)).sum(1) + self.bias[y]
 
     def value_and_slope(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return T (B,) and its slope (B, D), W_y' (v_y (1 - tanh^2))."""
-        values, order, sizes, slope = self._hidden(z, y)
-        slope = _EachWithItsOwn.apply(slope, self.hidden_weight, sizes, True)
-        return values, torch.empty_like(slope).index_copy(0, order, slope)
+        hidden, weight = self._hidden(z, y), self.weight[y]
+        values = (weight * hidden).sum(1) + self.bias[y]
+        return values, _by_class(weight * (1 - hidden.square()), y, self.hidden_weight)
 
-    def _hidden(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[int], Tensor]:
-        """Return T, the rows in the order of their labels, rows a class, and dT / d(W z), (B, W).
+    def _hidden(self, z: Tensor, y: Tensor) -> Tensor:
+        return (_by_class(z, y, self.hidden_weight.mT) + self.hidden_bias[y]).tanh()
 
-        The last is in that order, T in that of the labels given.
+    @torch.no_grad()
+    def terms(self, z: Tensor, y: Tensor, penalty: float) -> LossTerms:
+        """Return ``loss`` and, with a `penalty`, ``slope`` of latents, see `Critic.terms`.
+
+        Gradients are written out: automatic differentiation would hold two or three of the size of
+        all matrices, and here one is all the memory that is taken.
         """
-        order = y.argsort()
-        sizes = y.bincount(minlength=len(self.bias)).tolist()
-        hidden: Tensor = _EachWithItsOwn.apply(z[order], self.hidden_weight, sizes, False)
-        label = y[order]
-        hidden = (hidden + self.hidden_bias[label]).tanh()
-        weight = self.weight[label]
-        values = (weight * hidden).sum(1) + self.bias[label]
-        slope = weight * (1 - hidden.square())
-        return torch.empty_like(values).index_copy(0, order, values), order, sizes, slope
-
-
-class _EachWithItsOwn(torch.autograd.Function):
-    """Rows (B, D), sorted by class, times the (C, W, D) matrices of their classes: (B, W).
-
-    If `back`, the other way: rows (B, W) times the transposed matrices, (B, D).
-
-    What autograd would make of a product a class writes the gradient of the matrices twice, class
-    by class and stacked. Here it is written once, and is all the memory that is taken.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, matrices: Tensor, sizes: list[int], back: bool) -> Tensor:
-        ctx.save_for_backward(rows, matrices)
-        ctx.sizes, ctx.back = sizes, back
-        out = rows.new_empty(len(rows), matrices.shape[2 if back else 1])
-        for k, part in _parts(sizes):
-            torch.mm(rows[part], matrices[k] if back else matrices[k].T, out=out[part])
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        rows, matrices = ctx.saved_tensors
-        of_rows, of_matrices = ctx.needs_input_grad[:2]
-        # Never of transposed matrices: adding gradients of two layouts takes thrice the time.
-        pair = (rows, slope) if ctx.back else (slope, rows)
-        return (
-            _EachWithItsOwn.apply(slope, matrices, ctx.sizes, not ctx.back) if of_rows else None,
-            _OuterSums.apply(*pair, ctx.sizes) if of_matrices else None,
-            None,
-            None,
+        n, half, order = len(z), len(z) // 2, y.argsort()
+        matrices, z, y = self.hidden_weight, z[order], y[order]
+        sign = torch.where(order < half, -1.0, 1.0).to(z)  # -T over the latents, T over the draws
+        weight, hidden = self.weight[y], self._hidden(z, y)
+        gate = weight * (1 - hidden.square())  # dT / d(W z)
+        values = sign * ((weight * hidden).sum(1) + self.bias[y])
+        terms = {"loss": F.softplus(values).sum() / half}
+        by_value = sign * values.sigmoid() / half
+        by_weight, by_seen = hidden * by_value[:, None], gate * by_value[:, None]
+        pairs = [(by_seen, z)]  # of rows, whose outer products are the gradients of the matrices
+        if penalty > 0:
+            slope = _by_class(gate, y, matrices)
+            terms["slope"] = slope.square().sum() / (2 * n)
+            slope *= penalty / n
+            by_gate = _by_class(slope, y, matrices.mT)
+            by_weight += by_gate * (1 - hidden.square())
+            by_seen -= 2 * by_gate * gate * hidden
+            pairs.append((gate, slope))
+        by_matrix, sizes = torch.zeros_like(matrices), y.bincount(minlength=len(matrices)).tolist()
+        for left, right in pairs:
+            parts = zip(by_matrix, left.split(sizes), right.split(sizes), strict=True)
+            for of_class, some, others in parts:
+                of_class.addmm_(some.T, others)
+        gradients = [by_matrix, *map(torch.zeros_like, (self.hidden_bias, self.weight, self.bias))]
+        for gradient, rows in zip(gradients[1:], (by_seen, by_weight, by_value), strict=True):
+            gradient.index_add_(0, y, rows)
+        return LossTerms(
+            terms, {"slope": penalty}, [*zip(self.parameters(), gradients, strict=True)]
         )
 
 
-class _OuterSums(torch.autograd.Function):
-    """Sums over each class of the outer products of rows (B, W) and (B, D): (C, W, D)."""
-
-    @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor, sizes: list[int]) -> Tensor:
-        ctx.save_for_backward(left, right)
-        ctx.sizes = sizes
-        out = left.new_empty(len(sizes), left.shape[1], right.shape[1])
-        for k, part in _parts(sizes):
-            torch.mm(left[part].T, right[part], out=out[k])
-        for k, size in enumerate(sizes):
-            if size == 0:
-                out[k] = 0
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        left, right = ctx.saved_tensors
-        of_left, of_right, _ = ctx.needs_input_grad
-        return (
-            _EachWithItsOwn.apply(right, slope, ctx.sizes, False) if of_left else None,
-            _EachWithItsOwn.apply(left, slope, ctx.sizes, True) if of_right else None,
-            None,
-        )
-
-
-def _parts(sizes: list[int]) -> Iterator[tuple[int, slice]]:
-    """Yield every class that has rows, and where they are."""
-    stop = 0
-    for k, size in enumerate(sizes):
-        start, stop = stop, stop + size
-        if size:
-            yield k, slice(start, stop)
+def _by_class(rows: Tensor, y: Tensor, matrices: Tensor) -> Tensor:
+    """Return (B, N) rows (B, M), each times the (M, N) matrix of its label out of (C, M, N)."""
+    order = y.argsort()
+    parts = rows[order].split(y.bincount(minlength=len(matrices)).tolist())
+    found = torch.cat([part @ m for part, m in zip(parts, matrices, strict=True) if len(part)])
+    return torch.empty_like(found).index_copy(0, order, found)
 
 
 def _weights(init: str, shape: tuple[int, ...]) -> Tensor:
