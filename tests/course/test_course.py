@@ -219,9 +219,9 @@ def test_an_app_asks_in_a_field(monkeypatch):
     assert "✓" in asked.answer("np.array([1.5, 1]) * 2")
     assert "expected 2 numbers" in asked.answer("__import__('os')")
     asked._text.value = "[3, 2]"
-    asked._said.value = ""
+    asked._feedback.value = ""
     asked._button.click()
-    assert "✓" in asked._said.value
+    assert "✓" in asked._feedback.value
     words = AnswerField("9.1", lambda of: judge("9.1", of, lambda: Key("log-ratio", "yes")))
     assert words.answer("Log-ratios").count("✓") == 1
     assert course.check("1.1", [3, 2]).passed  # filled in, as a lecturer may
@@ -251,9 +251,9 @@ def test_a_prediction_is_made_before_it_is_revealed():
     assert asked == []
     assert one.reveal().startswith("<b>It is another one: b.</b> because 2 &gt; 1")
     one.choose("b")
-    assert one._said.value == ""
+    assert one._feedback.value == ""
     one._button.click()
-    assert "<b>As you said: b.</b>" in one._said.value
+    assert "<b>As you said: b.</b>" in one._feedback.value
     page = one.page()
     assert page.count("type='radio'") == 2
     assert "<details class='reveal'>" in page

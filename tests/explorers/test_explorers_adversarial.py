@@ -19,6 +19,7 @@ from vcviz.base.errors import InputError
 from vcviz.explorers import AdversarialExplorer, LatentExplorer
 from vcviz.explorers.adversarial_controls import gates_table, numbers_of
 from vcviz.explorers.subject import Subject
+from vcviz.figures import theme
 from vcviz.metrics.robustness import attack_gates
 from vcviz.records import Split
 
@@ -355,7 +356,7 @@ def test_a_narrow_page_has_one_column(subject):
     assert wide.xaxis.domain[1] < 0.5
     for layout, most in ((narrow, 26), (wide, 80)):  # letters that fit in a line
         (told,) = [a.text for a in layout.annotations if a.text.startswith("<b>Row ")]
-        lines = re.sub("</?b>", "", told).split("<br>")
+        lines = re.sub("</?b>", "", told).split(theme.SOFT_BREAK)
         assert len(lines) > 1
         assert max(map(len, lines)) <= most
     ui.show_curves()

@@ -267,7 +267,7 @@ def test_a_lasso_gives_its_rows_back_in_every_run(pair):
         table[table["run"] == "softmax"].drop(columns="run").reset_index(drop=True).equals(wanted)
     )
     summary = selection_summary(lat, prior(), pair.chosen.rows)
-    told = pair._picks._told.value
+    told = pair._picks._table.value
     assert f"{summary.accuracy:.3f}" in told
     assert f"{summary.ece:.3f}" in told
     pair.view.tell("select", axes=None, polygon=None)
@@ -307,7 +307,7 @@ def test_rows_can_be_chosen_without_a_mouse(pair):
 def test_chosen_rows_of_another_split_are_not_shown_as_ours(pair):
     pair.chosen.choose([100, 101], split="train")
     assert all(t.selectedpoints is None for t in of(pair.view, "points"))
-    assert "train split" in pair._picks._told.value
+    assert "train split" in pair._picks._table.value
     assert len(pair.selection) == 0
 
 
@@ -364,7 +364,7 @@ def test_markup_in_names_and_samples_stays_text(runs):
     pair = LatentExplorer([FakeRun("softmax"), FakeRun("<script>")])
     pair.view.tell("click", trace=number_of(pair, "points", 1), point=0, x=0.0, y=0.0)
     pair.chosen.choose([100])
-    shown = pair._picks._picture.value + pair._picks._told.value
+    shown = pair._picks._picture.value + pair._picks._table.value
     assert "<script>" not in shown
     assert "<b>bee</b>" not in shown
     assert html.escape("<b>bee</b>") in shown

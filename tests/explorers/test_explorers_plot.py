@@ -91,9 +91,9 @@ def test_a_page_that_shows_another_version_is_sent_everything():
     plot = Plot(traces([1, 2, 3]), {"height": 1})
     plot.show(traces([4, 5, 6]), {"height": 2})
     messages = recorded(plot)
-    plot._asked(plot._channel, {"version": 1}, [])
+    plot._resend(plot._channel, {"version": 1}, [])
     assert messages == []
-    plot._asked(plot._channel, {"version": 0}, [])
+    plot._resend(plot._channel, {"version": 0}, [])
     ((content, buffers),) = messages
     assert content["whole"]["layout"] == {"height": 2}
     assert content["whole"]["version"] == 1
@@ -324,7 +324,7 @@ def test_a_page_that_missed_a_message_asks_for_all_of_the_figure(page):
     forward(plot, page)
     plot.show(traces([4, 5, 7]), {"height": 320, "title": {"text": "second"}})
     assert page.evaluate("() => a_channel.sent.length") == 2
-    plot._asked(plot._channel, page.evaluate("() => a_channel.sent[1]"), [])
+    plot._resend(plot._channel, page.evaluate("() => a_channel.sent[1]"), [])
     drawn(page, 2)
     shown = (
         "() => { const g = document.querySelector('#a > div');"

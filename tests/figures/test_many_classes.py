@@ -152,10 +152,10 @@ class TestControl:
         control.rule.value = "the best"
         assert (control.value, control.found.value) == ((3,), ["c"])
         control.found.value = ["c", "b (2)"]
-        assert (control.value, control.told) == ((2, 3), "chosen by name")
+        assert (control.value, control.rule_text) == ((2, 3), "chosen by name")
         assert control.rule.value == "chosen by name"
         control.found.value = []
-        assert (control.value, control.told) == ((0, 1), "the worst")
+        assert (control.value, control.rule_text) == ((0, 1), "the worst")
 
     def test_moves_the_explorer(self):
         explorer = vcviz.LatentExplorer((latents(1200, 60), law(60)))

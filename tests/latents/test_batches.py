@@ -493,4 +493,4 @@ def test_hovers_selections_and_exports_tell_the_users_own_columns():
         assert chosen["row"].tolist() == [2, 7]
         assert chosen["id"].tolist() == [IDS[2], IDS[7]]
         assert chosen["label (own)"].tolist() == [NAMES[2], NAMES[7]]
-    assert lat.told(3) == ["id: 103", "source: <b>row 3</b>", "label: row 3"]
+    assert lat.details(3) == ["id: 103", "source: <b>row 3</b>", "label: row 3"]

@@ -123,7 +123,7 @@ def robustness_curve(
         search = Search(victim, settings.seed)
         everyone = calibration or victim.noise > 0
         down = descend and not everyone
-        told = [search.log_probs]
+        answers = [search.log_probs]
         each = len(victim.batches) * plan.steps
         for k, at in enumerate(reversed(plans) if down else plans):
 
@@ -131,17 +131,17 @@ def robustness_curve(
                 tick((k + part) * each)
 
             search.attack(at, None if everyone else search.open(at, down), told_of)
-            told.append(search.log_probs)
+            answers.append(search.log_probs)
         identity = search.identity(plans[-1])
     radii = np.array([0.0, *(at.epsilon for at in plans)])
     y = who.split.y
     if down:
         search.settle(radii)
         # What was found at a larger radius says nothing of the worst points at a smaller.
-        told = told[:1] * len(radii)
+        answers = answers[:1] * len(radii)
         accuracy = (search.fell_at > radii[:, None]).mean(1)
     else:
-        accuracy = np.array([(p.argmax(1) == y).mean() for p in told])
+        accuracy = np.array([(p.argmax(1) == y).mean() for p in answers])
     alone = np.array([accuracy[0], *search.alone]) if everyone else np.full(len(radii), np.nan)
     gates = checked(
         identity=identity,
@@ -153,14 +153,14 @@ def robustness_curve(
         larger=float(np.diff(alone).max()) if everyone else None,
         noise=victim.noise,
         draws=settings.draws * victim.read.draws,
-        output=max(_off(log_probs) for log_probs in told),
+        output=max(_off(log_probs) for log_probs in answers),
         n=len(y),
     )
     return RobustnessCurve(
         epsilon=radii,
         accuracy=accuracy,
         accuracy_interval=wilson(accuracy, len(y), settings.level),
-        **_calibration(told, y, settings, measured=calibration),
+        **_calibration(answers, y, settings, measured=calibration),
         alone=alone,
         fell_at=search.fell_at,
         gates=gates,
@@ -191,7 +191,7 @@ def _at(plan: Plan, epsilons: Sequence[float]) -> list[Plan]:
 
 
 def _calibration(
-    told: Sequence[NDArray[np.float32]],
+    answers: Sequence[NDArray[np.float32]],
     y: NDArray[np.int64],
     options: CurveOptions,
     *,
@@ -199,7 +199,7 @@ def _calibration(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the calibration errors of a curve at each radius; NaN if they are not measured."""
     if not measured:
-        blank = np.full(len(told), np.nan)
+        blank = np.full(len(answers), np.nan)
         none = {"ece": blank, "ece_if_calibrated": blank}
         return none | {"ece_interval": np.stack([blank, blank], axis=1)}
     found = [
@@ -211,7 +211,7 @@ def _calibration(
             level=options.level,
             seed=options.seed,
         )
-        for log_probs in told
+        for log_probs in answers
     ]
     names = ("ece", "ece_interval", "ece_if_calibrated")
     return {name: np.array([getattr(curve, name) for curve in found]) for name in names}

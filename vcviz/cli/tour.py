@@ -97,8 +97,8 @@ class Opening(LatentExplorer):
         # The numbers stand above each panel, beneath its heading.
         for heading in spec["layout"]["annotations"]:
             heading["yshift"] = 17
-        told = [t for t in spec["data"] if t["meta"]["layer"] == "readout"]
-        for trace, view in zip(told, views, strict=True):
+        readouts = [t for t in spec["data"] if t["meta"]["layer"] == "readout"]
+        for trace, view in zip(readouts, views, strict=True):
             trace |= {"y": [view.ranges[1][1]], "textposition": "top right"}
         return dict(of_split(style.themed(spec, self.theme), "test"))
 
@@ -112,13 +112,13 @@ class Opening(LatentExplorer):
             fit=None,
             fit_varying=None,
         )
-        told: list[str] = []
+        remarks: list[str] = []
         if panel.prior is not None:
             own = panel.prior.log_prob(panel.lat.z)[np.arange(len(panel.lat)), panel.lat.y]
             inside = own >= support_threshold(panel.prior, _MASS)[panel.lat.y]
-            told = [f"{inside.mean():.0%} in their ring"]
+            remarks = [f"{inside.mean():.0%} in their ring"]
         assert options.classes is not None  # as the explorer's control has them
-        return _OneLine(panel, list(options.classes), options, number, told=told)
+        return _OneLine(panel, list(options.classes), options, number, remarks=remarks)
 
 
 class _OneLine(View):
@@ -126,7 +126,7 @@ class _OneLine(View):
 
     def notes(self) -> list[str]:
         """Return the line."""
-        return [" · ".join([*self.told, f"{self.lat.accuracy:.0%} right"])]
+        return [" · ".join([*self.remarks, f"{self.lat.accuracy:.0%} right"])]
 
 
 def _train(share: Mapping[int, Sequence[str]], *, epochs: int | None, **options: Any) -> list[Run]:

@@ -39,20 +39,20 @@ class AnswerField:
             layout=ipw.Layout(width="420px", max_width="100%"),
         )
         self._button = ipw.Button(description="Check", layout=ipw.Layout(width="auto"))
-        self._said = ipw.HTML()
+        self._feedback = ipw.HTML()
         self._text.observe(self._answered, names="value")
         self._button.on_click(self._answered)
         row = row_of([self._text, self._button], gap="2px 8px")
-        self.widget = ipw.VBox([row, self._said])
+        self.widget = ipw.VBox([row, self._feedback])
 
     def answer(self, text: str) -> str:
         """Give an answer, as typing it does, and return what is said of it."""
         self._text.value = text
-        return self._said.value
+        return self._feedback.value
 
     def _answered(self, _change: Any) -> None:
         found = self._judge(self._text.value)
-        self._said.value = "" if found.state == "open" else prose(found._repr_html_())
+        self._feedback.value = "" if found.state == "open" else prose(found._repr_html_())
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

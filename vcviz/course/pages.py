@@ -82,9 +82,9 @@ def sealed(question: str, key: Key) -> dict[str, Any]:
     truth = None if key.words else np.asarray(key.truth, dtype=float)
     salt = _digest(f"{question} {key.why}".encode())[:12]
     right = (key.truth, *key.spellings) if key.words else key.truth
-    told = [(f"✓{key.why}", right), *((f"✗{h}", wrong) for h, wrong in key.all_mistakes.items())]
+    answers = [(f"✓{key.why}", right), *((f"✗{h}", wrong) for h, wrong in key.all_mistakes.items())]
     targets = []
-    for said, value in told:
+    for said, value in answers:
         if truth is None:
             grid, opening = 0, [_words(value)]
         else:

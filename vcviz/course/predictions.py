@@ -85,12 +85,12 @@ class Prediction:
             tooltip="answer first",
             layout=ipw.Layout(width="auto"),
         )
-        self._said = ipw.HTML()
+        self._feedback = ipw.HTML()
         self._choice.observe(self._chosen, names="value")
         self._button.on_click(lambda _: self.reveal())
         title = ipw.HTML(prose(f"<b>Predict first.</b> {html.escape(question)}"))
         self.widget = ipw.VBox(
-            [title, self._choice, self._button, self._said],
+            [title, self._choice, self._button, self._feedback],
             layout=ipw.Layout(align_items="flex-start", margin="0 0 10px 0"),
         )
 
@@ -116,7 +116,7 @@ class Prediction:
             near = off <= _NEAR * abs(found.right)
             start = "You were near" if near else "You were not near"
         said = f"<b>{start}: {self._right(found)}.</b> {_marked(found.reason)}"
-        self._said.value = prose(said)
+        self._feedback.value = prose(said)
         return said
 
     def page(self, *, is_open: bool = False) -> str:
@@ -146,7 +146,7 @@ class Prediction:
 
     def _chosen(self, _change: Any) -> None:
         self._button.disabled = not self._answered()
-        self._said.value = ""
+        self._feedback.value = ""
 
     def _answered(self) -> bool:
         if self.options:

@@ -85,11 +85,11 @@ class Attacked:
         found = []
         for k, i in enumerate(able):
 
-            def told(done: int, total: int, k: int = k) -> None:
+            def passed_on(done: int, total: int, k: int = k) -> None:
                 if report is not None:
                     report(k * total + done, len(able) * total)
 
-            with self._reporting(told):
+            with self._reporting(passed_on):
                 found.append(self._curve(i, options))
         return found
 

@@ -34,7 +34,7 @@ class Backdrop(NamedTuple):
 
     under: tuple[dict[str, Any], ...] = ()
     over: tuple[dict[str, Any], ...] = ()
-    told: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     field: PlaneField | None = None
 
 
@@ -88,7 +88,7 @@ class Backdrops:
         usable = available(lat, prior=prior, train=self.source.train)
         return tuple(m for m in usable if m not in OF_OUTPUT or self.can_ask)
 
-    def _asked(self) -> Any:
+    def _model(self) -> Any:
         """Return what says p(y|z): the map that was found in somebody's model, or the model."""
         run = self.source.run
         head = run.head if isinstance(run, Subject) else None
@@ -109,7 +109,7 @@ class Backdrops:
         lat, prior = self.source.latents(rows, epoch)
         frame = self._frame(axes, rows)
         if prior is None or not frame["projection"].linear:
-            return Backdrop(told=("no decision boundaries here",))
+            return Backdrop(remarks=("no decision boundaries here",))
         return Backdrop(over=(boundary_trace(_by_bayes(lat, prior, **frame)),))
 
     @cached_method()
@@ -118,24 +118,24 @@ class Backdrops:
         lat, prior = self.source.latents(rows, epoch)
         frame = self._frame(axes, rows)
         if not frame["projection"].linear:
-            return Backdrop(told=("no regions: the axes are not linear",))
+            return Backdrop(remarks=("no regions: the axes are not linear",))
         if prior is not None:
             return Backdrop((region_trace(_by_bayes(lat, prior, **frame)),))
         if not self.can_ask:
-            return Backdrop(told=("no regions: p(y|z) is not known",))
+            return Backdrop(remarks=("no regions: p(y|z) is not known",))
         if not self._is_last(rows, epoch):
-            return Backdrop(told=("regions: of the trained model only",))
+            return Backdrop(remarks=("regions: of the trained model only",))
         from vcviz.latents.planes import plane_log_probs
 
-        return Backdrop((region_trace(plane_log_probs(self._asked(), lat, **frame)),))
+        return Backdrop((region_trace(plane_log_probs(self._model(), lat, **frame)),))
 
     @cached_method()
     def ratio(self, axes: Axes, rows: Rows, epoch: int | None) -> Backdrop:
         """Return the critic's T under the latents."""
         if not self.has_critic:
-            return Backdrop(told=("no critic",))
+            return Backdrop(remarks=("no critic",))
         if not self._is_last(rows, epoch) or not self._frame(axes, rows)["projection"].linear:
-            return Backdrop(told=("critic: of the trained model, on linear axes",))
+            return Backdrop(remarks=("critic: of the trained model, on linear axes",))
         from vcviz.latents.fields import plane_log_ratio
 
         lat, _ = self.source.latents(rows, epoch)
@@ -147,9 +147,9 @@ class Backdrops:
     ) -> Backdrop:
         """Return the score's threshold, strangers and what it lets pass, and the score as field."""
         if not self._is_last(rows, epoch):
-            return Backdrop(told=("strangers: of the trained model only",))
+            return Backdrop(remarks=("strangers: of the trained model only",))
         if method not in self.methods(rows[0]):
-            return Backdrop(told=(f"no score {METHODS[method]}",))
+            return Backdrop(remarks=(f"no score {METHODS[method]}",))
         from vcviz.latents.fields import score_plane
 
         frame = self._frame(axes, rows)
@@ -160,9 +160,9 @@ class Backdrops:
             points = frame["projection"](strangers.z)[:, :2]
             over.append(stranger_trace(points, strangers.name, rows=strangers.index))
         if not frame["projection"].linear:
-            return Backdrop(over=tuple(over), told=("no threshold: the axes are not linear",))
+            return Backdrop(over=tuple(over), remarks=("no threshold: the axes are not linear",))
         field = score_plane(
-            self._asked() if self.can_ask else None,
+            self._model() if self.can_ask else None,
             _thinned(lat, _KNOWN),
             method,
             prior=prior,
@@ -171,7 +171,7 @@ class Backdrops:
             **frame,
         )
         over.append(threshold_line(field) | {"showlegend": False})
-        return Backdrop(over=tuple(over), told=(threshold_note(field),), field=field)
+        return Backdrop(over=tuple(over), remarks=(threshold_note(field),), field=field)
 
     def beneath(
         self,
@@ -234,7 +234,7 @@ def stacked(layers: Sequence[Backdrop]) -> Backdrop:
     return Backdrop(
         tuple(trace for layer in layers for trace in layer.under),
         tuple(trace for layer in layers for trace in layer.over),
-        tuple(line for layer in layers for line in layer.told),
+        tuple(line for layer in layers for line in layer.remarks),
         next(iter(fields_of(layers)), None),
     )
 

@@ -76,7 +76,7 @@ class Calibrations:
         self, rows: Rows, bins: Bins, temperature: float, chosen: NDArray[np.bool_] | None = None
     ) -> NDArray[np.intp]:
         """Return the (N,) bins of these rows, or of those that are chosen of them."""
-        confidence = self.told(rows, bins.label, temperature)[0]
+        confidence = self.outcomes(rows, bins.label, temperature)[0]
         confidence = confidence if chosen is None else confidence[chosen]
         return bins_of(confidence, self.curve(rows, bins, temperature).edges)
 
@@ -118,7 +118,7 @@ class Calibrations:
         return apply_temperature(self.latents(rows).log_probs, temperature)
 
     @cached_method(_WHOLE)
-    def told(
+    def outcomes(
         self, rows: Rows, label: int | None, temperature: float
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return (N,) confidences, and whether each came true."""
@@ -195,10 +195,10 @@ class Calibrations:
         each = [rows._replace(severity=s) for s in range(SEVERITIES + 1)]
         both, tops = [], dict.fromkeys(MEASURES, 0.0)
         for temperature in (1.0, best if np.isfinite(best) else 1.0):
-            told = [self._measured(r, bins, temperature) for r in each]
-            both.append({m: np.array([t[m] for t in told]) for m in MEASURES})
+            measured = [self._measured(r, bins, temperature) for r in each]
+            both.append({m: np.array([t[m] for t in measured]) for m in MEASURES})
             # More bins find more: the axis holds what they would show.
-            found = told + [self._measured(r, bins._replace(n=MOST), temperature) for r in each]
+            found = measured + [self._measured(r, bins._replace(n=MOST), temperature) for r in each]
             for m in MEASURES:
                 tops[m] = max(tops[m], *(t[m] for t in found if np.isfinite(t[m])))
         return both[0], both[1], tops

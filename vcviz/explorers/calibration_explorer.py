@@ -132,7 +132,7 @@ class CalibrationExplorer(Explorer):
         of, names = self._of[i], np.array(self._sources[i].class_names, dtype=object)
         lat = of.latents(rows)
         mask = self._mask(i, rows)
-        confidence, right = of.told(rows, bins.label, temperature)
+        confidence, right = of.outcomes(rows, bins.label, temperature)
         columns = {
             "row": lat.index[mask],
             "label": names[lat.y[mask]],
@@ -264,9 +264,9 @@ class CalibrationExplorer(Explorer):
 
     def _before_drawing(self) -> None:
         super()._before_drawing()
-        self._line.value = prose(self._told())
+        self._line.value = prose(self._summary())
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         """Return how good the predictions of the chosen rows are, by run, as HTML."""
         if len(self.chosen) == 0:
             return _HINT
@@ -279,7 +279,7 @@ class CalibrationExplorer(Explorer):
                 lines.append(f"{title}: none of the chosen rows is among those shown")
                 continue
             part = of.part(rows, bins, temperature, mask)
-            confidence, right = (told[mask] for told in of.told(rows, bins.label, temperature))
+            confidence, right = (c[mask] for c in of.outcomes(rows, bins.label, temperature))
             lines.append(
                 f"{title}: n = {part.n:,} chosen, accuracy {right.mean():.3f}, mean confidence "
                 f"{confidence.mean():.3f}, ECE {part.ece:.3f}"

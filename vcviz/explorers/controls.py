@@ -62,7 +62,7 @@ class Choices(ipw.Box):
     """
 
     value = traitlets.Tuple()
-    told = ""
+    rule_text = ""
 
     def __init__(self, options: Sequence[tuple[str, Any]], *, description: str) -> None:
         self.options = tuple(options)
@@ -122,9 +122,9 @@ class SomeClasses(ipw.Box):
         self._tags = [f"{n} ({k})" if n in twice else n for k, n in enumerate(names)]
         self._place = {tag: k for k, tag in enumerate(self._tags)}
         rules = [*self._rules, self._OWN]
-        told = f"{len(next(iter(self._rules.values())))} of {len(names):,} classes"
+        text = f"{len(next(iter(self._rules.values())))} of {len(names):,} classes"
         self.rule = ipw.Dropdown(
-            options=rules, description=told, style=PLAIN, layout=ipw.Layout(width="max-content")
+            options=rules, description=text, style=PLAIN, layout=ipw.Layout(width="max-content")
         )
         self.found = ipw.TagsInput(
             allowed_tags=self._tags, allow_duplicates=False, placeholder="a class by name",
@@ -141,7 +141,7 @@ class SomeClasses(ipw.Box):
         self.observe(self._set, names="value")
 
     @property
-    def told(self) -> str:
+    def rule_text(self) -> str:
         """By which rule the classes are chosen, in words."""
         rules = (rule for rule, classes in self._rules.items() if classes == self.value)
         return next(rules, self._OWN)
@@ -162,7 +162,7 @@ class SomeClasses(ipw.Box):
     def _set(self, _change: Any = None) -> None:
         self._following = True
         self.found.value = [self._tags[k] for k in self.value]
-        self.rule.value = self.told
+        self.rule.value = self.rule_text
         self._following = False
 
 

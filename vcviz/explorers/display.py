@@ -97,9 +97,9 @@ class Explorer:
     @cached_property
     def widget(self) -> ipw.Widget:
         """Controls, live figure and what stands beneath it."""
-        told = [ipw.HTML(words_html(self.words))] if self.words else []
+        glossary = [ipw.HTML(words_html(self.words))] if self.words else []
         controls = [self._panel, *self._above, self.bound.message]
-        return ipw.VBox([*controls, self.view, *self._below, *told])
+        return ipw.VBox([*controls, self.view, *self._below, *glossary])
 
     def reset(self) -> None:
         """Put every control back to where it was, and choose no rows."""

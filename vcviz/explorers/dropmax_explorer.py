@@ -144,15 +144,15 @@ class DropMaxExplorer(Explorer):
         grid: NDArray[Any]
         if mask == EXPECTED:
             grid, probs = self._under_rho(sample), np.exp(lat.log_probs[sample])
-            told = "ρ in place of the mask"
+            caption = "ρ in place of the mask"
         else:
             every, here = self._under_masks(sample)
             chosen = slice(None) if mask == MEAN else slice(mask - 1, mask)
             grid, probs = _mean(every[chosen]), np.exp(_mean(here[chosen]))
-            told = f"mean of {len(masks)} masks"
+            caption = f"mean of {len(masks)} masks"
             if mask != MEAN:
                 kept = masks[mask - 1]
-                told = f"mask {mask} retains {self._listed(kept)}"
+                caption = f"mask {mask} retains {self._listed(kept)}"
         side = len(self._axes[0])
         view = MaskView(
             plane=LatentPlane(
@@ -170,7 +170,7 @@ class DropMaxExplorer(Explorer):
             probs=probs,
             expected=np.exp(lat.log_probs[sample]),
             title=self._title(sample),
-            told=told,
+            caption=caption,
             picture=self._picture(sample),
         )
         return style.themed(mask_spec(view, max_points=self._max_points), self._theme)

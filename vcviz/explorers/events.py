@@ -62,7 +62,7 @@ class Picks:
     def __init__(self, bound: Bound, scene: LatentScene, chosen: Callable[[], Selection]) -> None:
         self._bound, self._scene, self._chosen = bound, scene, chosen
         self._bars: Plot | None = None
-        self._told = ipw.HTML(_note(_HINT))
+        self._table = ipw.HTML(_note(_HINT))
         self._picture = ipw.HTML()
         self._close = button("Close", "times", "put the kept latent away", self.unpin)
         self._pin = ipw.VBox(layout=ipw.Layout(display="none", flex="1 1 230px", min_width="0"))
@@ -72,11 +72,11 @@ class Picks:
             for kind in ("CSV", "Parquet")
         ]
         self._save = ipw.HBox(savers, layout=ipw.Layout(display="none"))
-        told = ipw.VBox(
-            [self._told, self._save], layout=ipw.Layout(flex="1 1 570px", min_width="0")
+        words = ipw.VBox(
+            [self._table, self._save], layout=ipw.Layout(flex="1 1 570px", min_width="0")
         )
         self.widget = ipw.Box(
-            [told, self._pin], layout=ipw.Layout(flex_flow="row wrap", grid_gap="0 14px")
+            [words, self._pin], layout=ipw.Layout(flex_flow="row wrap", grid_gap="0 14px")
         )
         self._following = False
         bound.on("hover", self._hovered)
@@ -85,7 +85,7 @@ class Picks:
         bound.on("viewport", self._zoomed)
         bound.on("resize", self._resized)
         bound.controls["choose"].observe(self._listed, names="value")
-        bound.controls["find"].observe(self._asked, names="value")
+        bound.controls["find"].observe(self._search, names="value")
 
     @property
     def shown(self) -> LatentValues:
@@ -125,7 +125,7 @@ class Picks:
             f"row {row}, {lat.class_names[lat.y[place]]}",
             f"predicted {lat.class_names[predicted]}, "
             f"p = {np.exp(float(lat.log_probs[place, predicted])):.3f}",
-            *(line[:160] for line in lat.told(place)),
+            *(line[:160] for line in lat.details(place)),
         ]
         text = sample.text[:160] if sample else ""
         self._bound.view.tip(
@@ -184,7 +184,7 @@ class Picks:
         if not self._following and change["new"] not in ("lasso", "found"):
             self._choose(0, named_rows(self.views[0], change["new"]), change["new"])
 
-    def _asked(self, change: Any) -> None:
+    def _search(self, change: Any) -> None:
         """Choose the rows that a person asks for in words, in the first run shown."""
         if not change["new"].strip():
             return
@@ -223,13 +223,13 @@ class Picks:
         self._save.layout.display = None if len(chosen) else "none"
         if not len(chosen):
             self._say_how("none")
-            self._told.value = _note(_HINT)
+            self._table.value = _note(_HINT)
             return
         if chosen.split != split:
-            told = (
+            note = (
                 f"{len(chosen):,} rows of the {chosen.split} split are chosen, which is not shown"
             )
-            self._told.value = _note(told)
+            self._table.value = _note(note)
             return
         panels = self._panels()
         lines = [
@@ -239,7 +239,7 @@ class Picks:
             for source, view in panels
         ]
         pictures = _pictures(panels[0][0].samples, split, chosen.rows)
-        self._told.value = _TABLE.format(rows="".join(lines)) + pictures
+        self._table.value = _TABLE.format(rows="".join(lines)) + pictures
 
     def download(self, kind: str) -> None:
         """Let the page save the chosen rows, as "CSV" or "Parquet"."""
@@ -350,24 +350,24 @@ _TABLE = (
 def _described(source: Source, split: str, lat: LatentSet, one: Inspection) -> str:
     """Return picture, labels and neighbours of a row as HTML."""
     own = _sample_html(source.samples(split, one.row), 64)
-    lines = [html.escape(line[:160]) for line in lat.told(int(places_of(lat, [one.row])[0]))]
+    lines = [html.escape(line[:160]) for line in lat.details(int(places_of(lat, [one.row])[0]))]
     near = list(zip(one.neighbours.tolist(), one.distances.tolist(), strict=True))
     lists = [("nearest in latent space", near)]
     if inputs := source.samples.nearest(split, one.row, _NEIGHBOURS):
         lists.append(("nearest in input space", inputs))
     labels = {row: lat.class_names[k] for row, k in zip(lat.index.tolist(), lat.y, strict=True)}
-    told = ""
+    neighbours = ""
     for name, rows in lists:
         items = []
         for row, distance in rows:
             label = f", {labels[row]}" if row in labels else ""
             line = html.escape(f"row {row}{label}, at {distance:.3g}")
             items.append(f"<li>{_sample_html(source.samples(split, row), 24)} {line}</li>")
-        told += f"{name}:<ul style='{_NEAR}'>{''.join(items)}</ul>"
+        neighbours += f"{name}:<ul style='{_NEAR}'>{''.join(items)}</ul>"
     words = "<br>".join([*headline(one), f"in {html.escape(source.title)}", *lines])
     return (
         f"<div style='{_SMALL}'><div style='display:flex;gap:8px'><div>{own}</div>"
-        f"<div>{words}</div></div>{told}</div>"
+        f"<div>{words}</div></div>{neighbours}</div>"
     )
 
 
@@ -387,7 +387,7 @@ def _pictures(samples: Samples, split: str, rows: NDArray[np.int64]) -> str:
 def _row_html(title: str, summary: SelectionSummary) -> str:
     low, high = summary.accuracy_interval
     law = summary.label_note and f" ({summary.label_note})"
-    told = [
+    cells = [
         title,
         f"{summary.n:,} of {summary.of:,}",
         f"{summary.accuracy:.3f} [{low:.3f}, {high:.3f}]",
@@ -397,8 +397,8 @@ def _row_html(title: str, summary: SelectionSummary) -> str:
         f"({summary.log_density_all:.3g})",
     ]
     if np.isnan(summary.log_density):
-        told[-1] = "–"
-    return "<tr>" + "".join(f"<td {_CELL}>{html.escape(t)}</td>" for t in told) + "</tr>"
+        cells[-1] = "–"
+    return "<tr>" + "".join(f"<td {_CELL}>{html.escape(t)}</td>" for t in cells) + "</tr>"
 
 
 def _sample_html(sample: Sample | None, width: int) -> str:

@@ -128,9 +128,9 @@ def explore(
     )
     law = None
     if weight is not None:
-        if told := makes_scores(weight, bias, lat):
-            warnings.warn(f"{told}; no law is drawn", stacklevel=2)
-            return Exploration(Subject(lat, None, None, told=told))
+        if reason := makes_scores(weight, bias, lat):
+            warnings.warn(f"{reason}; no law is drawn", stacklevel=2)
+            return Exploration(Subject(lat, None, None, no_law=reason))
         law = implied_prior(weight, bias, lat, verify=False)
     return Exploration(Subject(lat, law, "implied" if law is not None else None))
 
@@ -197,8 +197,8 @@ class Exploration:
 
         shown = {title: explorer.widget for title, explorer in self.explorers.items()}
         shown |= {title: ipw.HTML(f"<p>{escape(why)}</p>") for title, why in self.missing.items()}
-        if isinstance(self.subject, Subject) and self.subject.told and self.latents is not None:
-            note = ipw.HTML(f"<p>{escape(self.subject.told)}; no law is drawn.</p>")
+        if isinstance(self.subject, Subject) and self.subject.no_law and self.latents is not None:
+            note = ipw.HTML(f"<p>{escape(self.subject.no_law)}; no law is drawn.</p>")
             shown["Latents"] = ipw.VBox([note, shown["Latents"]])
         titles = ("Latents", "Calibration", "Attack")
         display(ipw.Tab([shown[title] for title in titles], titles=titles))
@@ -208,7 +208,7 @@ class Exploration:
         """Why there is no explorer of latents; "" if there can be one."""
         one = self.subject[0] if isinstance(self.subject, list) else self.subject
         if isinstance(one, Subject) and not one.has_latents:
-            return f"There are no latents to draw: {one.told}."
+            return f"There are no latents to draw: {one.no_law}."
         if one.latents().latent_dim < 2:
             return "There is nothing to draw: these latents have one dimension."
         return ""

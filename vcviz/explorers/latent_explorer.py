@@ -109,7 +109,7 @@ class LatentExplorer(Explorer):
             mass=tuple(mass),
             max_points=max_points,
             theme=theme,
-            rule=lambda: self.controls["classes"].told,
+            rule=lambda: self.controls["classes"].rule_text,
         )
         super().__init__(
             self._draw, *in_view, more=folded, slider="epoch", state=STATE, chosen=Selection()

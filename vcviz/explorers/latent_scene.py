@@ -126,8 +126,8 @@ class LatentScene:
                 over += _named(panel, options.windows[i], classes)
             if i:  # one legend for all panels
                 over = [trace | {"showlegend": False} for trace in over]
-            under, told = backdrop.under, backdrop.told
-            views.append(View(panel, classes, options, i, under=under, over=over, told=told))
+            under, remarks = backdrop.under, backdrop.remarks
+            views.append(View(panel, classes, options, i, under=under, over=over, remarks=remarks))
         return views
 
     def _shared(self, values: LatentValues) -> dict[str, Any]:

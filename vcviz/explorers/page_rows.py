@@ -91,7 +91,7 @@ def with_attack(
             trace.hoverinfo = "skip"
     last = path.at(path.steps).take(samples)
     known = [(name, row_values(last, name)) for name in ("right", "confidence")]
-    values = [_told(name, [value], [value.values]) for name, value in known]
+    values = [_coded(name, [value], [value.values]) for name, value in known]
     table: Table = {
         "row": _packed(last.index, "<u4"),
         "label": _packed(last.y, "<u2"),
@@ -111,7 +111,7 @@ def _flips(first: NDArray[np.int64]) -> Table:
     """Return the steps at which predictions flip as levels in the order of a scale."""
     words, places, colors = flip_levels(first)
     flips = RowValues("step of the first flip", "", places.astype(np.float64), tuple(words))
-    return _told("flip step", [flips], [flips.values]) | {"colors": colors}
+    return _coded("flip step", [flips], [flips.values]) | {"colors": colors}
 
 
 def _carry(
@@ -164,7 +164,7 @@ def _table(
         ]
         if any(found is None for found in values):
             continue
-        table["values"].append(_told(name, *zip(*values, strict=True)))
+        table["values"].append(_coded(name, *zip(*values, strict=True)))
     split = sources[0].samples.split(rows[0])
     return table | ({} if split is None or numbers.max() >= len(split) else _inputs(split, numbers))
 
@@ -191,7 +191,7 @@ def _values(source: Source, rows: Rows, name: str, place: NDArray[np.int64]) -> 
     return some, values
 
 
-def _told(name: str, scales: Sequence[RowValues], each: Sequence[NDArray[np.float64]]) -> Table:
+def _coded(name: str, scales: Sequence[RowValues], each: Sequence[NDArray[np.float64]]) -> Table:
     """Return a value of the rows of each run as codes, and the scale of its colours."""
     scale = colouring_of(scales)
     finite = np.concatenate(each)

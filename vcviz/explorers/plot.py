@@ -94,7 +94,7 @@ class Plot(anywidget.AnyWidget):
         self._callbacks: dict[str, list[Callable[[dict[str, Any]], Any]]] = {}
         super().__init__(_library=_library(), _channel=ipw.Widget(), label=label)
         self.on_msg(self._received)
-        self._channel.on_msg(self._asked)
+        self._channel.on_msg(self._resend)
 
     @property
     def data(self) -> tuple[Any, ...]:
@@ -215,7 +215,7 @@ class Plot(anywidget.AnyWidget):
         finally:
             self.send({"kind": "dragged", "ticket": ticket})
 
-    def _asked(self, _channel: Any, content: Mapping[str, Any], _buffers: Any) -> None:
+    def _resend(self, _channel: Any, content: Mapping[str, Any], _buffers: Any) -> None:
         """Send all of the figure to a page that shows another version of it."""
         with DRAWING:
             if content.get("version") != self._shown.version:

@@ -57,12 +57,12 @@ def still_backdrops(
                 line = {"type": "scatter", "mode": "lines", "x": [None], "y": [None],
                         "showlegend": False, "meta": {"layer": "fpr95"}}  # fmt: skip
                 over[i].append(_marked(one.over[-1] if one.field is not None else line, kind))
-            told = {
+            readout = {
                 "type": "scatter", "mode": "text", "x": [x0], "y": [y0],
-                "text": [" · ".join(one.told)], "textposition": "top right", "hoverinfo": "skip",
-                "textfont": {"size": 11}, "showlegend": False, "meta": {"layer": "told"},
+                "text": [" · ".join(one.remarks)], "textposition": "top right", "hoverinfo": "skip",
+                "textfont": {"size": 11}, "showlegend": False, "meta": {"layer": "readout"},
             }  # fmt: skip
-            over[i].append(_marked(told, kind))
+            over[i].append(_marked(readout, kind))
     made = [Backdrop(tuple(a), tuple(b)) for a, b in zip(under, over, strict=True)]
     return made, bars
 

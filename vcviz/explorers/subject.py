@@ -44,7 +44,7 @@ class Subject(Trained):
     anticipates : "stated", "implied" or None, as of a `Run`
     can_attack : whether `attack` can be called
     has_latents : whether there are latents to draw; else those of `latents` are log-probabilities
-    told : what the scores are, if no affine map of the latents makes them; else ""
+    no_law : what the scores are, if no affine map of the latents makes them; else ""
     rows : what `attack` attacks, or why it cannot
     layer : name of the module whose input is the latent, None for what is found
     head : the affine map that makes the scores as a module; None if it is the model's own head,
@@ -62,7 +62,7 @@ class Subject(Trained):
         data: Split | None = None,
         layer: str | None = None,
         head: nn.Module | None = None,
-        told: str = "",
+        no_law: str = "",
         has_latents: bool = True,
     ) -> None:
         self.name, self.class_names = lat.name, lat.class_names
@@ -70,7 +70,7 @@ class Subject(Trained):
         self.epochs: list[int] = []
         self.anticipates = anticipates
         self.can_attack = isinstance(rows, Split)
-        self.has_latents, self.told = has_latents, told
+        self.has_latents, self.no_law = has_latents, no_law
         self._lat, self._law = lat, prior
         self.layer, self.head = layer, head
         self.rows = rows
@@ -171,18 +171,18 @@ def subject_of(
     lat = found.latents
     if class_names is not None:
         lat = replace(lat, class_names=class_names)
-    law, told, head = prior_of(model), found.told, found.layer
+    law, reason, head = prior_of(model), found.no_law, found.layer
     anticipates: Literal["stated", "implied"] | None = "stated"
     if weight is not None:
-        law, told, head = _of_weights(lat, found, weight, bias)
+        law, reason, head = _of_weights(lat, found, weight, bias)
         anticipates = None if law is None else "implied"
     elif law is None:
-        law, told, head = _of_layer(model, lat, found, layer)
+        law, reason, head = _of_layer(model, lat, found, layer)
         anticipates = None if law is None else "implied"
-    if told:
+    if reason:
         warnings.warn(
-            f"{told}; no law is drawn: where the weights are known pass explore weight= and bias=, "
-            "and the module whose input is the latent as layer=",
+            f"{reason}; no law is drawn: where the weights are known pass explore weight= and "
+            "bias=, and the module whose input is the latent as layer=",
             stacklevel=3,
         )
     whole = _inputs(data, lat, found.inputs)
@@ -199,7 +199,7 @@ def subject_of(
         data=whole,
         layer=layer,
         head=head,
-        told=told,
+        no_law=reason,
         has_latents=found.has_latents,
     )
 
@@ -211,9 +211,9 @@ Implied = tuple[LatentPrior | None, str, Any]
 def _of_weights(lat: LatentSet, found: Any, weight: Any, bias: Any) -> Implied:
     """Return the law that the user's own weights imply, if they make the scores."""
     if not found.has_latents:
-        return None, found.told, None
-    if told := makes_scores(weight, bias, lat):
-        return None, told, None
+        return None, found.no_law, None
+    if reason := makes_scores(weight, bias, lat):
+        return None, reason, None
     return implied_prior(weight, bias, lat, verify=False), "", _layer(weight, bias)
 
 
@@ -226,7 +226,7 @@ def _of_layer(model: Any, lat: LatentSet, found: Any, name: str | None) -> Impli
     if is_ours(inner):
         layer = inner.head.linear_layer() if name is None else None
     if layer is None:
-        return None, found.told, None
+        return None, found.no_law, None
     weight, bias = (
         None if v is None else v.detach().cpu().double().numpy() for v in (layer.weight, layer.bias)
     )

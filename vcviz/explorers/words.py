@@ -49,12 +49,12 @@ WORDS = {
 
 def words_html(terms: Sequence[str]) -> str:
     """Return a list of terms and their meanings that is opened by a click."""
-    told = "".join(
+    entries = "".join(
         f"<dt style='font-weight:600'>{html.escape(term)}</dt><dd>{html.escape(WORDS[term])}</dd>"
         for term in terms
     )
     return (
         "<details style='font-size:.8rem;line-height:1.45'>"
         "<summary style='cursor:pointer;width:max-content'>What the words mean</summary>"
-        f"<dl style='max-width:44em'>{told}</dl></details>"
+        f"<dl style='max-width:44em'>{entries}</dl></details>"
     )

@@ -73,7 +73,7 @@ def plot_info_cam(
         _overlay(maps.cam[chosen], maps, row=1, unit="score", place=0.78),
         _overlay(maps.info[chosen], maps, row=2, unit="nats", place=0.24),
     ]
-    x, y = picture_axes(maps.x.shape[-2:], [_told(maps, i) for i in chosen], _ROWS)
+    x, y = picture_axes(maps.x.shape[-2:], [_caption(maps, i) for i in chosen], _ROWS)
     h, w = maps.info.shape[1:]
     title = f"{maps.name}: maps of {h} x {w} places of {maps.layer}"
     layout = {
@@ -120,7 +120,7 @@ def _overlay(
     }
 
 
-def _told(maps: ActivationMaps, i: int) -> str:
+def _caption(maps: ActivationMaps, i: int) -> str:
     names = maps.class_names
     against = "the rest" if maps.against[i] < 0 else names[maps.against[i]]
     name, other = style.escape(names[maps.label[i]], 9), style.escape(against, 9)

@@ -48,10 +48,10 @@ def confusion_counts(lat: LatentSet) -> NDArray[np.int64]:
     Of some 100,000 rows where there are more.
     """
     rows = slice(None, None, max(len(lat) // 100_000, 1))
-    y, told = lat.y[rows], lat.log_probs[rows].argmax(1)
-    wrong = told != y
+    y, predicted = lat.y[rows], lat.log_probs[rows].argmax(1)
+    wrong = predicted != y
     found: NDArray[np.int64] = np.bincount(y[wrong], minlength=lat.n_classes)
-    return found + np.bincount(told[wrong], minlength=lat.n_classes)
+    return found + np.bincount(predicted[wrong], minlength=lat.n_classes)
 
 
 def worst_by_kl(

@@ -119,10 +119,10 @@ class Colouring:
         ]  # fmt: skip
         text: list[tuple[str, float, str]] = [(_lines(self.label), high, "bottom")]
         if self.levels:
-            told = zip(self.levels, self.counts, strict=True)
+            counted = zip(self.levels, self.counts, strict=True)
             text += [
                 (f"{style.escape(level, 14)} · {n:,}", low + (i + 0.5) * step, "middle")
-                for i, (level, n) in enumerate(told)
+                for i, (level, n) in enumerate(counted)
             ]
         else:
             ends = (

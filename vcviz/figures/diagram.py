@@ -95,7 +95,7 @@ def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[
     edges = np.column_stack([curve.edges[:-1], curve.edges[1:]])[filled]
     middle, width = edges.mean(1), edges[:, 1] - edges[:, 0]
     accuracy, confidence = curve.accuracy[filled], curve.confidence[filled]
-    told = np.column_stack([edges, confidence, accuracy, curve.count[filled]])
+    custom = np.column_stack([edges, confidence, accuracy, curve.count[filled]])
     percent = f"{curve.level:.0%}"
     bar = {"type": "bar", "x": middle, "width": width, "showlegend": legend}
     low, high = curve.band_low[filled], curve.band_high[filled]
@@ -112,7 +112,7 @@ def diagram_traces(diagram: Diagram, run: int, *, details: bool = True) -> list[
             "legendgroup": "accuracy",
             "meta": {"layer": "accuracy", "run": run},
             "marker": {"color": ACCURACY, "opacity": 0.55, "line": {"width": 0}},
-            "customdata": told,
+            "customdata": custom,
             "hovertemplate": (
                 "confidence in (%{customdata[0]:.3f}, %{customdata[1]:.3f}]<br>"
                 "mean confidence %{customdata[2]:.3f}<br>accuracy %{customdata[3]:.3f}<br>"

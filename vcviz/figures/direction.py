@@ -95,12 +95,12 @@ def direction_spec(
     first = found[0]
     panels = Panels([_PANEL_PX] * len(found), 2, gap_x=0.11, gap_y=_GAP_PX, widths=[1.35, 1.0])
     for one, (left, right) in zip(found, panels.rows, strict=True):
-        told = text_at([_told(one)], ranges.x[0], ranges.density[1], "bottom right")
+        readout = text_at([_numbers(one)], ranges.x[0], ranges.density[1], "bottom right")
         name = style.escape(one.name, 60)
         along = f"u·z, latent units (u: {style.escape(one.direction.label, 60)})"
         x = {"title": {"text": along}, "range": list(ranges.x)}
         y = {"title": {"text": "density, per latent unit"}, "range": list(ranges.density)}
-        panels.add(left, [*_densities(one), told], (x, y), name)
+        panels.add(left, [*_densities(one), readout], (x, y), name)
         traces = [_diagonal(ranges), *_bands(one), *_quantiles(one)]
         x = {"title": {"text": "anticipated quantile, σ"}, "range": list(ranges.law_quantile)}
         y = {"title": {"text": "observed quantile, σ"}, "range": list(ranges.quantile)}
@@ -192,9 +192,9 @@ def _quantiles(one: Marginals) -> list[Trace]:
     traces = []
     for i, k in enumerate(one.classes):
         marker = {"color": style.class_color(k), "symbol": style.class_symbol(k), "size": 4.5}
-        told = f"<b>%{{fullData.name}}</b>, {one.used[i]:,} latents"
+        hover = f"<b>%{{fullData.name}}</b>, {one.used[i]:,} latents"
         template = (
-            f"{told}<br>anticipated %{{x:.2f}} σ, observed %{{y:.2f}} σ"
+            f"{hover}<br>anticipated %{{x:.2f}} σ, observed %{{y:.2f}} σ"
             f"<br>KS distance {_interval(one, i)}, p = {one.p_value[i]:.2g}<extra></extra>"
         )
         traces.append(
@@ -215,7 +215,7 @@ def _diagonal(ranges: DirectionRanges) -> Trace:
     return quiet(ends, ends, "the law holds", "diagonal", line=line)
 
 
-def _told(one: Marginals) -> str:
+def _numbers(one: Marginals) -> str:
     """Return the one line beside the densities."""
     if not one.has_law:
         return "no p(z|y) to compare with"

@@ -79,9 +79,9 @@ def plot_field(
         high = cell.x_domain[1]
         middle = sum(cell.y_domain) / 2
         layers.append(field_bar(field, x=high + 0.01, y=middle, length=np.ptp(cell.y_domain)))
-        told = [threshold_text(field)] if field.threshold is not None else []
+        notes = [threshold_text(field)] if field.threshold is not None else []
         axes = plane_axes(field, cell.suffix)
-        panels.add(cell, layers, axes, style.escape(field.name, 60), *told)
+        panels.add(cell, layers, axes, style.escape(field.name, 60), *notes)
     names = next((f.latents.class_names for f in found if f.latents is not None), ())
     panels.draw(places[0][0], legend_traces(names, range(len(names))))
     width = 90 + 560 * len(panels.rows[0])

@@ -110,10 +110,10 @@ def plot_latent_fit(
         x, known = at.x[at.named], [fit for fit in fits if np.isfinite(fit.kl_bias).any()]
         name = {"name": "if p(z|y) holds, for so few rows"}
         data += [bias_trace(x, fit.kl_bias[at.named], size=12) | name for fit in known[:1]]
-    if lines := _told(fits, statistic):  # above the legend, which stands above the ∞
+    if lines := _left_out(fits, statistic):  # above the legend, which stands above the ∞
         top = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 1}
-        told = {"yanchor": "bottom", "align": "left", "showarrow": False, "yshift": 52}
-        layout["annotations"].append(top | told | {"text": "<br>".join(lines)})
+        looks = {"yanchor": "bottom", "align": "left", "showarrow": False, "yshift": 52}
+        layout["annotations"].append(top | looks | {"text": "<br>".join(lines)})
         layout |= {"height": 390 + 17 * len(lines), "margin": {"t": 66 + 17 * len(lines)}}
         layout["legend"]["y"] = 1.07
     endless = sum((np.isinf(getattr(fit, statistic)) & at.named for fit in fits), np.zeros(1, bool))
@@ -136,7 +136,7 @@ def _badness(fit: LatentFit, statistic: str) -> NDArray[np.float64]:
     return np.abs(np.log(np.maximum(values, 1e-300)))
 
 
-def _told(fits: Sequence[LatentFit], statistic: str) -> list[str]:
+def _left_out(fits: Sequence[LatentFit], statistic: str) -> list[str]:
     """Return lines about what is left out, infinite or not there."""
     values = np.array([getattr(fit, statistic) for fit in fits])
     found = []
@@ -167,7 +167,7 @@ def _dots(
     color, _, symbol = style.run_style(i)
     alone = n == 1
     shift = 0.0 if alone else _SPREAD * (i / (n - 1) - 0.5)
-    told = np.column_stack([interval, fit.count])
+    custom = np.column_stack([interval, fit.count])
     low, high = interval.T
     return {
         "type": "scatter",
@@ -191,7 +191,7 @@ def _dots(
         "name": f"{style.escape(fit.name, 40)}, mean {fit.mean(statistic):.3g}{scale.unit}",
         "showlegend": True,
         "text": labels(fit.class_names, 40),
-        "customdata": told,
+        "customdata": custom,
         "hovertemplate": (
             f"<b>%{{text}}</b><br>%{{y:.3g}}{scale.unit} "
             f"[%{{customdata[0]:.3g}}, %{{customdata[1]:.3g}}], {fit.level:.0%}"

@@ -39,8 +39,8 @@ def fit_range_of(
 def bias_trace(x: NDArray[np.floating], y: NDArray[np.floating], *, size: int) -> Trace:
     """Return what the fit of each class is on average if the law holds: layer "bias"."""
     line = {"symbol": "line-ew-open", "color": style.NEUTRAL, "size": size, "line": {"width": 1.5}}
-    told = "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>"
-    return scatter(x, y, "bias", "bias", mode="markers", marker=line, hovertemplate=told)
+    hover = "so few rows of p(z|y) itself give %{y:.3g} nats<extra></extra>"
+    return scatter(x, y, "bias", "bias", mode="markers", marker=line, hovertemplate=hover)
 
 
 def fit_traces(view: View, fit_range: Range) -> list[Trace]:
@@ -92,7 +92,7 @@ def fit_traces(view: View, fit_range: Range) -> list[Trace]:
             text=np.select([endless, unknown], ["∞", "–"], "").tolist(),
             textposition="top center",
             textfont={"color": colors, "size": 14},
-            hovertext=[f"<b>{names[k]}</b><br>{told}" for k, told in zip(shown, why, strict=True)],
+            hovertext=[f"<b>{names[k]}</b><br>{text}" for k, text in zip(shown, why, strict=True)],
             hovertemplate="%{hovertext}<extra></extra>",
             **quiet_key,
         ),

@@ -16,7 +16,7 @@ LINE_PX = 17
 def gate_lines(names: Sequence[str], gates: Sequence[Gates]) -> list[str]:
     """Return a line for each attack: how many gates hold, and the number of each that does not."""
     return [
-        f"{style.escape(name, 40)}: {_told(found)}"
+        f"{style.escape(name, 40)}: {_summary(found)}"
         for name, found in zip(names, gates, strict=True)
     ]
 
@@ -44,7 +44,7 @@ def norm_name(norm: str) -> str:
     return {"linf": "L∞", "l2": "L2"}.get(norm, style.escape(norm))
 
 
-def _told(gates: Gates) -> str:
+def _summary(gates: Gates) -> str:
     tried = [gate for gate in gates if gate.passed is not None]
     parts = [f"{len(tried) - len(gates.failed)} of {len(tried)} hold"]
     parts += [

@@ -48,8 +48,8 @@ def plot_groups(
             reach = (intervals or {}).get(name, {}).get(metric, np.nan)
             known = np.isfinite(reach)
             text = f" ± {reach:.2g} (95 %, {len(runs)} runs)" if known else ""
-            told = f"{labels[i]}<br>one run", f"{labels[i]}<br>mean %{{x:.4g}}{text}"
-            traces += group_dots(i, runs, runs.mean(), reach if known else 0, told, spread=0.12)
+            hover = f"{labels[i]}<br>one run", f"{labels[i]}<br>mean %{{x:.4g}}{text}"
+            traces += group_dots(i, runs, runs.mean(), reach if known else 0, hover, spread=0.12)
         axes = {"nticks": 5, "tickformat": "~r"}, groups_axis(labels, named=cell.leftmost)
         panels.add(cell, traces, axes, style.escape((titles or {}).get(metric, metric)))
     height, margin = panels.height + 108, {"l": 20}
@@ -73,7 +73,7 @@ def group_dots(
     runs: Sequence[float] | NDArray[np.float64],
     mean: float,
     reach: float,
-    told: tuple[str, str],
+    hover: tuple[str, str],
     *,
     spread: float,
 ) -> list[Trace]:
@@ -82,7 +82,7 @@ def group_dots(
     Parameters
     ----------
     runs, mean, reach : values, their mean and the half width of its interval
-    told : what a run is called when pointed at, before its value, and what the mean says
+    hover : what a run is called when pointed at, before its value, and what the mean says
     spread : of the runs' places, in rows
     """
     color, _, symbol = style.run_style(i)
@@ -94,7 +94,7 @@ def group_dots(
             "x": runs,
             "y": i + places,
             "marker": {"size": 4, "color": color, "opacity": 0.45},
-            "hovertemplate": f"{told[0]}: %{{x:.4g}}<extra></extra>",
+            "hovertemplate": f"{hover[0]}: %{{x:.4g}}<extra></extra>",
         },
         {
             "type": "scatter",
@@ -103,6 +103,6 @@ def group_dots(
             "y": [i],
             "error_x": {"array": [reach], "color": color, "thickness": 1.5, "width": 5},
             "marker": {"size": 10, "color": color, "symbol": symbol},
-            "hovertemplate": f"{told[1]}<extra></extra>",
+            "hovertemplate": f"{hover[1]}<extra></extra>",
         },
     ]

@@ -185,8 +185,8 @@ def _estimate(at: NDArray[np.float64], name: str, found: Sequence[Information], 
 def _reference(at: NDArray[np.float64], values: ArrayLike, name: str, dash: str) -> Trace:
     y = as_float(name, values, 1, np.float64)
     line = {"color": style.NEUTRAL, "width": 2.5 if dash == "solid" else 1.5, "dash": dash}
-    told = f"{name}: %{{y:.3f}} nats<extra></extra>"
-    return scatter(at, y, name, "reference", line=line, legendgroup=name, hovertemplate=told)
+    hover = f"{name}: %{{y:.3f}} nats<extra></extra>"
+    return scatter(at, y, name, "reference", line=line, legendgroup=name, hovertemplate=hover)
 
 
 def _span(estimates: Mapping[str, Sequence[Information]]) -> tuple[float, float]:

@@ -78,8 +78,8 @@ def inspection_spec(one: Inspection) -> dict[str, Any]:
     panels.add(left, [bars], (x, y), *headline(one))
     density = np.full(len(shown), np.nan) if one.log_density is None else one.log_density[shown]
     first, last = _ends(one.log_density)
-    told = [f"{v:.1f}" if np.isfinite(v) else "" for v in density]
-    bars = _bars(one, shown, np.maximum(density, first), first, told, "log density")
+    texts = [f"{v:.1f}" if np.isfinite(v) else "" for v in density]
+    bars = _bars(one, shown, np.maximum(density, first), first, texts, "log density")
     law = "log p(z|y), nats" if one.log_density is not None else "no p(z|y) to look at"
     x = {"title": {"text": law}, "range": [first, last], "nticks": 5, "fixedrange": True}
     panels.add(right, [bars], (x, y | {"showticklabels": False}))
@@ -96,15 +96,15 @@ def headline(one: Inspection) -> list[str]:
         f"row {one.row}: {style.escape(names[one.label], 24)}, predicted "
         f"{style.escape(names[one.predicted], 24)} ({_percent(one.confidence)}, {right})"
     )
-    told = []
+    parts = []
     if one.log_marginal is not None:
-        told.append(f"log p(z) {one.log_marginal:.4g} nats")
+        parts.append(f"log p(z) {one.log_marginal:.4g} nats")
     if one.score is not None and one.method not in (None, "log_marginal"):
-        told.append(f"{METHODS.get(str(one.method), one.method)} {one.score:.3g}")
+        parts.append(f"{METHODS.get(str(one.method), one.method)} {one.score:.3g}")
     if len(one.neighbours):
         same = int((one.neighbour_labels == one.label).sum())
-        told.append(f"{same} of {len(one.neighbours)} neighbours share the label")
-    return [first, " · ".join(told)] if told else [first]
+        parts.append(f"{same} of {len(one.neighbours)} neighbours share the label")
+    return [first, " · ".join(parts)] if parts else [first]
 
 
 def _bars(
@@ -112,7 +112,7 @@ def _bars(
     shown: list[int],
     values: NDArray[np.float64],
     base: float,
-    told: list[str],
+    texts: list[str],
     layer: str,
 ) -> Trace:
     return {
@@ -121,7 +121,7 @@ def _bars(
         "y": list(range(len(shown))),
         "x": np.nan_to_num(values - base).tolist(),
         "base": base,
-        "text": told,
+        "text": texts,
         "textposition": "outside",
         "cliponaxis": False,
         "textfont": {"size": 11},

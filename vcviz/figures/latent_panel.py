@@ -185,7 +185,7 @@ class View:
     shown : class indices
     number : of the panel, from the left
     under, over : traces beneath and above the points: decision regions, strangers, …
-    told : lines that say what these are
+    remarks : lines that say what these are
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class View:
         *,
         under: Sequence[dict[str, Any]] = (),
         over: Sequence[dict[str, Any]] = (),
-        told: Sequence[str] = (),
+        remarks: Sequence[str] = (),
     ) -> None:
         lat, prior = panel.lat, panel.prior
         if panel.texts is not None and len(panel.texts) != len(lat):
@@ -214,7 +214,7 @@ class View:
                 f"got {prior.n_classes}"
             )
         self.panel, self.lat, self.prior = panel, lat, prior
-        self.shown, self.under, self.over, self.told = shown, under, over, told
+        self.shown, self.under, self.over, self.remarks = shown, under, over, remarks
         self.projection, self.points = panel.plane, panel.points
         self.ranges = panel.ranges or latent_ranges(self.points, prior, self.projection)
         self.picture: RasterPicture | None = None
@@ -277,7 +277,7 @@ class View:
         """Return what the numbers are and what is not shown."""
         notes = [style.accuracy_text(self.lat)]
         notes += shown_note(len(self.shown), self.lat.n_classes, self.rule)
-        notes += self._told_of_fit()
+        notes += self._fit_notes()
         of_shown = int(np.isin(self.lat.y, self.shown).sum())
         if self.picture is not None:
             notes.append(self.picture.note)
@@ -286,9 +286,9 @@ class View:
         outside = 0 if self.picture else count_outside(self.points[self.rows], self.ranges)
         if outside:
             notes.append(f"{outside:,} point{'s' if outside > 1 else ''} outside the axes")
-        return [*notes, *self.told]
+        return [*notes, *self.remarks]
 
-    def _told_of_fit(self) -> list[str]:
+    def _fit_notes(self) -> list[str]:
         """Return what the fits of the drawn classes are, where they are not numbers, and why."""
         if self.panel.fit is None:
             return []
@@ -299,12 +299,12 @@ class View:
         if finite.any():
             found.append(f"mean KL {fit[finite].mean():.3g} nats, N = {len(self.lat):,}")
         if endless:
-            told = f"KL ∞ in {endless} classes" if endless > 1 else "KL ∞ in a class"
-            found.append(f"{told} (constant in a dimension; hollow: in the others)")
+            text = f"KL ∞ in {endless} classes" if endless > 1 else "KL ∞ in a class"
+            found.append(f"{text} (constant in a dimension; hollow: in the others)")
         if few:
-            told = f"no KL in {few} classes" if few > 1 else "no KL in a class"
+            text = f"no KL in {few} classes" if few > 1 else "no KL in a class"
             least = "" if self.prior is None else f" ({rows_for_kl(self.lat, self.prior)} needed)"
-            found.append(f"{told}: too few rows{least}")
+            found.append(f"{text}: too few rows{least}")
         part = None if self.prior is None else class_moments(self.lat).varying.part(self.prior)
         if part is not None:
             left = f"{part.left_out} of {part.dim} dimensions never"

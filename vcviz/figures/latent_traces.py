@@ -40,32 +40,32 @@ def point_trace(
     predicted = lat.log_probs[mine].argmax(1)
     template = "<b>%{fullData.name}</b> · row %{customdata[0]:d}"
     if brief:
-        told: Trace = {"customdata": lat.index[mine][:, None].astype(np.int32)}
+        hover: Trace = {"customdata": lat.index[mine][:, None].astype(np.int32)}
         if lat.table is not None:  # one column of them: every frame has its own copy
-            told["hovertext"] = [
-                style.escape(line, 60) for i in mine for line in lat.told(int(i), 1)
+            hover["hovertext"] = [
+                style.escape(line, 60) for i in mine for line in lat.details(int(i), 1)
             ]
             template += "<br>%{hovertext}"
     else:
         probability, names = np.exp(lat.log_probs[mine, predicted]), labels(lat.class_names, 40)
-        told = {
+        hover = {
             "customdata": np.column_stack([lat.index[mine], probability]).astype(np.float64),
             "text": [names[c] for c in predicted],
         }
         template += "<br>predicted %{text}, p = %{customdata[1]:.3f}"
         if texts is not None or lat.table is not None:
-            told["hovertext"] = [_said(lat, int(i), texts) for i in mine]
+            hover["hovertext"] = [_hover(lat, int(i), texts) for i in mine]
             template += "<br>%{hovertext}"
     trace = _points(lat, points, mine, k, _size(len(rows)))
     # Widths, not symbols: a byte a point in every frame, and quick for plotly to check.
     width = (predicted != k).astype(np.uint8)
     trace["marker"] |= {"line": {"color": style.NEUTRAL, "width": width}}
-    return trace | {"hovertemplate": template + "<extra></extra>"} | told
+    return trace | {"hovertemplate": template + "<extra></extra>"} | hover
 
 
-def _said(lat: LatentSet, i: int, texts: Sequence[str] | None) -> str:
+def _hover(lat: LatentSet, i: int, texts: Sequence[str] | None) -> str:
     """Return the lines of a hover that the user's own columns and texts make."""
-    lines = [*lat.told(i), *([] if texts is None else [texts[i]])]
+    lines = [*lat.details(i), *([] if texts is None else [texts[i]])]
     return "<br>".join(style.escape(line, 160) for line in lines)
 
 
@@ -227,10 +227,10 @@ def legend_traces(
     key of the classes that are drawn grey; `counts` are words beside the names of all C classes.
     Where colours say something else than the class (not `coloured`), its symbol alone is the key.
     """
-    told = labels(names, 28 if len(classes) <= _LONG_LABELS else 18)
+    titles = labels(names, 28 if len(classes) <= _LONG_LABELS else 18)
     keys = [
         key(
-            told[k] if counts is None else f"{told[k]} · {counts[k]}",
+            titles[k] if counts is None else f"{titles[k]} · {counts[k]}",
             mode="markers",
             marker={
                 "color": style.class_color(k) if coloured else style.NEUTRAL,

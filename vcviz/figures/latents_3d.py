@@ -89,7 +89,7 @@ def plot_latents_3d(
     rows = stratified(lat.y, shown, max_points, seed)
     points = projection(lat.z[rows])
     data = [_points(lat, points, rows, k) for k in shown]
-    told = [style.accuracy_text(lat), *shown_note(len(shown), lat.n_classes, chosen.rule)]
+    notes = [style.accuracy_text(lat), *shown_note(len(shown), lat.n_classes, chosen.rule)]
     if prior is not None and anticipated:
         wires = law_ellipsoids(prior, projection, mass, seed=seed)
         data += [_wire(one, lat) for one in wires if one.label in shown]
@@ -103,8 +103,8 @@ def plot_latents_3d(
     data.append(_rings(lat, points, rows))
     of_shown = int(np.isin(lat.y, shown).sum())
     if len(rows) < of_shown:
-        told.append(f"{len(rows):,} of {of_shown:,} points drawn")
-    small = "<br><span style='font-size:12px'>" + " · ".join(told) + "</span>"
+        notes.append(f"{len(rows):,} of {of_shown:,} points drawn")
+    small = "<br><span style='font-size:12px'>" + " · ".join(notes) + "</span>"
     heading = f"<b>{style.escape(lat.name if title is None else title, 80)}</b>{small}"
     layout = {
         "scene": {"aspectmode": "data"} | _axes(projection.labels, theme),
@@ -136,7 +136,7 @@ def _points(lat: LatentSet, points: NDArray[np.float64], rows: NDArray[np.int64]
     mine = rows[of_class]
     predicted = lat.log_probs[mine].argmax(1)
     probability = np.exp(lat.log_probs[mine, predicted])
-    own = ["".join(f"<br>{style.escape(line, 160)}" for line in lat.told(int(i))) for i in mine]
+    own = ["".join(f"<br>{style.escape(line, 160)}" for line in lat.details(int(i))) for i in mine]
     more = {} if lat.table is None else {"hovertext": own}
     return _scatter(
         points[of_class],

@@ -39,7 +39,7 @@ class MaskView:
     mask : (C,) True where retained, or None for several masks together
     probs : (C,) p(y|x, m)
     expected : (C,) p(y|x) of the head, with rho in place of the mask
-    title, told : what the input is called; what the mask does
+    title, caption : what the input is called; what the mask does
     picture : (channels, h, w) in [0, 1], or None
     """
 
@@ -51,7 +51,7 @@ class MaskView:
     probs: NDArray[np.floating[Any]]
     expected: NDArray[np.floating[Any]]
     title: str
-    told: str
+    caption: str
     picture: NDArray[np.floating[Any]] | None = None
 
 
@@ -67,7 +67,7 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
             region_trace(plane),
             *plane_points(plane, max_points),
             _chosen(view),
-            text_at([f"<b>{style.escape(view.told, 70)}</b>", answer], *corner),
+            text_at([f"<b>{style.escape(view.caption, 70)}</b>", answer], *corner),
             *legend_traces(plane.class_names, range(n_classes)),
         ]
     )
@@ -98,8 +98,8 @@ def mask_spec(view: MaskView, *, max_points: int = 400) -> dict[str, Any]:
 def _chosen(view: MaskView) -> Trace:
     marker: Trace = {"symbol": style.class_symbol(view.label), "color": "#FFFFFF", "size": 15}
     marker["line"] = {"color": "#111111", "width": 3}
-    told = f"{style.escape(view.title, 60)}<extra></extra>"
-    looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
+    hover = f"{style.escape(view.title, 60)}<extra></extra>"
+    looks = {"mode": "markers", "marker": marker, "hovertemplate": hover}
     return scatter(view.point[:1], view.point[1:], "this input", "chosen", **looks)
 
 
@@ -126,17 +126,17 @@ def _marks(values: NDArray[Any]) -> Trace:
     x, y = np.arange(len(values)), np.asarray(values, np.float64).round(4)
     marker: Trace = {"symbol": "line-ew", "size": 11, "color": style.NEUTRAL}
     marker["line"] = {"color": style.NEUTRAL, "width": 2.5}
-    told = "with ρ in place of the mask: %{y:.3f}<extra></extra>"
-    looks = {"mode": "markers", "marker": marker, "hovertemplate": told}
+    hover = "with ρ in place of the mask: %{y:.3f}<extra></extra>"
+    looks = {"mode": "markers", "marker": marker, "hovertemplate": hover}
     return scatter(x, y, "p(y|x) with ρ in place of the mask", "expected", **looks)
 
 
 def _class_axis(names: list[str], label: int | None) -> dict[str, Any]:
-    told = [f"<b>▲<br>{name}</b>" if k == label else name for k, name in enumerate(names)]
+    ticks = [f"<b>▲<br>{name}</b>" if k == label else name for k, name in enumerate(names)]
     few = len(names) <= _NAMED
     return {
         "tickvals": list(range(len(names))) if few else ([] if label is None else [label]),
-        "ticktext": told if few else ([] if label is None else [told[label]]),
+        "ticktext": ticks if few else ([] if label is None else [ticks[label]]),
         "range": [-0.6, len(names) - 0.4],
         "showgrid": False,
         "ticks": "",

@@ -97,8 +97,8 @@ def _probabilities(view: NoiseView, names: list[str]) -> Panel:
     ):
         if values is not None:
             marker = {"symbol": symbol, "size": size, "color": style.NEUTRAL, "line": {"width": 2}}
-            told = f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>"
-            looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": told}
+            hover = f"%{{x}}: %{{y:.3f}}<extra>{name}</extra>"
+            looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": hover}
             traces.append(scatter(shown, values[rows], name, **looks))
     x = {"type": "category", "title": {"text": "class"}}
     y = {"title": {"text": "probability"}, "range": [0, 1.03]}
@@ -157,8 +157,8 @@ def _dots(x: NDArray[np.float64], y: NDArray[np.float64], k: int | None, names: 
     symbol = "x" if k is None else style.class_symbol(k)
     marker = {"color": color, "symbol": symbol, "size": 6, "opacity": 0.6}
     looks: Trace = {"mode": "markers", "marker": marker, "showlegend": False}
-    told = f"{title} wins<extra></extra>"
-    return scatter(x, y, f"{title} wins", hovertemplate=told, **looks)
+    hover = f"{title} wins<extra></extra>"
+    return scatter(x, y, f"{title} wins", hovertemplate=hover, **looks)
 
 
 def _ellipses(law: LogitLaw, first: int, second: int, third: int | None) -> Trace:
@@ -216,8 +216,8 @@ def _rows(view: NoiseView) -> Panel:
     dot: Trace = {"size": 4, "color": one, "symbol": "circle", "line": {"width": 0}}
     cross: Trace = {"size": 14, "color": other, "symbol": "x-thin-open"}
     cross["line"] = {"width": 2, "color": other}
-    told = "mean %{x:.2f}, noise %{y:.2f}<extra></extra>"
-    looks: Trace = {"mode": "markers", "showlegend": False, "hovertemplate": told}
+    hover = "mean %{x:.2f}, noise %{y:.2f}<extra></extra>"
+    looks: Trace = {"mode": "markers", "showlegend": False, "hovertemplate": hover}
     traces = []
     for law, marker, name in ((view.others, dot, "inputs"), (view.law, cross, "chosen input")):
         mean, std = law.contrast(*law.leaders.T)
@@ -232,11 +232,11 @@ def _curve(view: NoiseView) -> Panel:
     at = np.array([view.temperature, view.law.temperature])
     height = np.interp(np.log(at), np.log(taus), values)
     color = style.RUN_COLORS[0]
-    line, told = {"color": color, "width": 2}, "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>"
+    line, hover = {"color": color, "width": 2}, "τ = %{x:.3g}: %{y:.4f} nats<extra></extra>"
     marks: Trace = {"symbol": ["circle", "circle-open"], "size": [11, 10], "color": color}
     marks["line"] = {"width": 2}
     traces = [
-        scatter(taus, values, what, line=line, showlegend=False, hovertemplate=told),
+        scatter(taus, values, what, line=line, showlegend=False, hovertemplate=hover),
         quiet(at, height, "now, and τ of training", mode="markers", marker=marks),
     ]
     x = {"title": {"text": "τ of the prediction"}, "type": "log", "tickformat": "~g", "dtick": 1}

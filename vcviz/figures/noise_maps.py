@@ -89,12 +89,12 @@ def plot_noise_maps(
         y_axis["scaleanchor"] = f"x{cell.suffix}"
         panels.add(cell, [heat], (x_axis, y_axis), style.escape(title, 50))
     first, second = (style.escape(name, 8) for name in names)
-    told = f"noise of u<sub>{first}</sub> − u<sub>{second}</sub><br>over its typical mean"
+    text = f"noise of u<sub>{first}</sub> − u<sub>{second}</sub><br>over its typical mean"
     colors = {
         "colorscale": COLORS,
         "cmin": 0,
         "cmax": max(float(m.max()) for m in maps.values()),
-        "colorbar": {"title": {"text": told, "font": {"size": 12}}, "thickness": 14},
+        "colorbar": {"title": {"text": text, "font": {"size": 12}}, "thickness": 14},
     }
     height = panels.height + 100
     panels.frame(40, 56, height=height, margin={"l": 56}, coloraxis=colors)

@@ -59,7 +59,7 @@ def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> Trace:
     """Return unseen points on the pictures that say, and lead to, what each is of."""
     height, width = (n + EDGE for n in path.x.shape[-2:])
     final, names = path.log_probs[-1].argmax(1), path.class_names
-    told = [
+    texts = [
         f"row {path.index[i]}: true {escape(names[path.y[i]], 30)}, "
         f"read as {escape(names[final[i]], 30)}"
         for i in samples
@@ -67,7 +67,7 @@ def attack_points(path: Trajectory, samples: NDArray[np.int64]) -> Trace:
     columns = width * (np.arange(len(samples)) + 0.5) - 0.5
     x, y = np.tile(columns, 3), np.repeat(height * (np.arange(3) + 0.5) - 0.5, len(samples))
     looks = {"mode": "markers", "marker": {"size": 34, "opacity": 0}}
-    return quiet(x, y, "pictures", "pictures", text=told * 3, hoverinfo="text", **looks)
+    return quiet(x, y, "pictures", "pictures", text=texts * 3, hoverinfo="text", **looks)
 
 
 def attack_axes(
@@ -76,9 +76,9 @@ def attack_axes(
     """Return the axes of `attack_pictures`: true class → prediction above, what a row shows."""
     final = path.log_probs[-1].argmax(1)
     names = path.class_names
-    told = [f"{escape(names[path.y[i]], 8)} → {escape(names[final[i]], 8)}" for i in samples]
+    ticks = [f"{escape(names[path.y[i]], 8)} → {escape(names[final[i]], 8)}" for i in samples]
     labels = ["before", "after", f"difference ×{_gain(path, samples):.3g}"]
-    return picture_axes(path.x.shape[-2:], told, labels, cell.suffix)
+    return picture_axes(path.x.shape[-2:], ticks, labels, cell.suffix)
 
 
 def picture_axes(

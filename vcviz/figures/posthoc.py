@@ -107,7 +107,7 @@ def _range(found: Sequence[PosthocScores], key: str) -> dict[str, Any]:
     return {"range": [max(low - reach, -0.005), min(high + reach, 1.005)]}
 
 
-def _told(one: PosthocScores) -> str:
+def _hover(one: PosthocScores) -> str:
     """Return the method, the rows that it was fitted to, and what its probabilities are for."""
     rows = one.fitted_to and f"fitted to {one.fitted_to} rows"
     return ", ".join(filter(None, (REVISIONS.get(one.method, one.method), rows, one.label_note)))
@@ -144,7 +144,7 @@ def _dots(
         marker={"color": color, "symbol": symbol, "size": sizes, "line": {"width": 0}},
         error_x=error_bars(reach[:, 1], reach[:, 0], color=color, thickness=1.4, width=4),
         showlegend=runs > 1 and key == "accuracy",
-        text=[style.escape(_told(s)) for s in of_run],
+        text=[style.escape(_hover(s)) for s in of_run],
         customdata=ends,
         hovertemplate=f"<b>%{{text}}</b><br>{name}<br>%{{x:.4g}} "
         f"[%{{customdata[0]:.4g}}, %{{customdata[1]:.4g}}], {of_run[0].level:.0%}<extra></extra>",

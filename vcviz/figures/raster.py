@@ -38,10 +38,10 @@ class RasterPicture:
     @property
     def note(self) -> str:
         """The line that says what the picture shows."""
-        told = f"{self.n:,} points"
+        text = f"{self.n:,} points"
         if self.shown < self.n:
-            told = f"{self.shown:,} of {self.n:,} points in view"
-        return f"{told} as a picture: stronger colour = more; zoom in for points"
+            text = f"{self.shown:,} of {self.n:,} points in view"
+        return f"{text} as a picture: stronger colour = more; zoom in for points"
 
 
 def raster_picture(

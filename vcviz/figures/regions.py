@@ -69,9 +69,9 @@ def plot_regions(
     panels, places = side_by_side(len(found), columns, [_PANEL_PX], [_GAP_PX], gap_x=0.16)
     for (cell,), plane in zip(places, found, strict=True):
         traces = [region_trace(plane), *plane_points(plane, max_points)]
-        told = [] if plane.latents is None else [style.accuracy_text(plane.latents)]
+        notes = [] if plane.latents is None else [style.accuracy_text(plane.latents)]
         axes = plane_axes(plane, cell.suffix)
-        panels.add(cell, traces, axes, style.escape(plane.name, 60), *told)
+        panels.add(cell, traces, axes, style.escape(plane.name, 60), *notes)
     panels.draw(places[0][0], legend_traces(names, range(len(names))))
     alone = {"width": _ALONE_PX} if len(found) == 1 else {}
     panels.frame(102, 58, legend=46, margin={"r": 12}, **alone)

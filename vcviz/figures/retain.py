@@ -118,15 +118,15 @@ def _by_difficulty(retained: RetainSet) -> Panel:
     traces = []
     for i, (name, (values, dash)) in enumerate(lines.items()):
         line = {"color": style.RUN_COLORS[i], "dash": dash, "width": 2}
-        told = f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
-        looks: Trace = {"mode": "lines+markers", "line": line, "hovertemplate": told}
+        hover = f"{name}: ρ = %{{y:.3f}}<br>mean p(y|x) here %{{customdata:.3f}}<extra></extra>"
+        looks: Trace = {"mode": "lines+markers", "line": line, "hovertemplate": hover}
         means = np.array([values[part].mean() for part in parts])
         x = hardest - 50 / len(parts)
         traces.append(scatter(x, means, name, customdata=probability, **looks))
     dotted = {"color": style.NEUTRAL, "width": 1, "dash": "1px,4px"}
     for level in (FIXED_POINT, 1 - FIXED_POINT):
-        told = f"regulariser alone: ρ = {level:.3f}<extra></extra>"
-        looks = {"line": dotted, "showlegend": False, "hovertemplate": told}
+        hover = f"regulariser alone: ρ = {level:.3f}<extra></extra>"
+        looks = {"line": dotted, "showlegend": False, "hovertemplate": hover}
         traces.append(scatter([0, 100], [level, level], "regulariser alone", **looks))
     across = {"title": {"text": "inputs, easiest to hardest, %"}, "range": [0, 100]}
     return traces, (across, {"title": {"text": "ρ, probability"}, "range": [0, 1]})
@@ -143,8 +143,8 @@ def _given_label(retained: RetainSet) -> Panel:
         row, k = pairs.T
         marker: Trace = {"color": style.RUN_COLORS[2 * i], "symbol": style.SYMBOLS[i]}
         marker |= {"size": 4, "opacity": 0.5}
-        told = f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>"
-        looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": told}
+        hover = f"{name}<br>ρ %{{x:.3f}}, g %{{y:.3f}}<extra></extra>"
+        looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": hover}
         pair = retained.rho[row, k], retained.posterior[row, k]
         traces.append(scatter(*pair, name, showlegend=False, **looks))
     traces.append(quiet([0, 1], [0, 1], "g = ρ", line={"color": style.NEUTRAL, "width": 1}))

@@ -124,11 +124,11 @@ def robustness_spec(
     left, *right = [cell for row in panels.rows for cell in row]
     for i, c in enumerate(curves):
         name = _legend(c.name, c.n, c.label_note)
-        told = "ε = %{x:.3g}: accuracy %{y:.3f}"
-        panels.draw(left, _line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, told))
+        hover = "ε = %{x:.3g}: accuracy %{y:.3f}"
+        panels.draw(left, _line(c.epsilon, c.accuracy, c.accuracy_interval, i, name, hover))
         if c in calibrated:
-            told = "ε = %{x:.3g}: ECE %{y:.3f}"
-            lines = _line(c.epsilon, c.ece, c.ece_interval, i, name, told, layer="ece")
+            hover = "ε = %{x:.3g}: ECE %{y:.3f}"
+            lines = _line(c.epsilon, c.ece, c.ece_interval, i, name, hover, layer="ece")
             lines = [line | {"showlegend": False} for line in lines]
             panels.draw(right[0], [*lines, _floor(c, i, name)])
     attacks = {(c.method, c.loss, c.norm, c.steps) for c in curves}
@@ -172,7 +172,7 @@ def _line(
     interval: NDArray[np.float64],
     i: int,
     name: str,
-    told: str,
+    hover: str,
     layer: str = "accuracy",
 ) -> list[Trace]:
     """Return the line of the `i`-th classifier over the band of its interval."""
@@ -182,7 +182,7 @@ def _line(
         "mode": "lines+markers" if len(x) <= 20 else "lines",
         "line": {"color": color, "dash": dash, "width": 2},
         "marker": {"color": color, "symbol": symbol, "size": 6},
-        "hovertemplate": f"%{{fullData.name}}<br>{told}<extra></extra>",
+        "hovertemplate": f"%{{fullData.name}}<br>{hover}<extra></extra>",
     }
     pair = [band(x, low, high, color, name=name), scatter(x, y, name, layer, **looks)]
     return [trace | {"legendgroup": f"run {i}"} for trace in pair]
@@ -191,8 +191,8 @@ def _line(
 def _floor(curve: RobustnessCurve, i: int, name: str) -> dict[str, Any]:
     color, dash, _ = style.run_style(i)
     line = {"color": color, "dash": dash, "width": 1}
-    told = "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>"
-    looks: Trace = {"legendgroup": f"run {i}", "showlegend": False, "hovertemplate": told}
+    hover = "%{fullData.name}<br>ε = %{x:.3g}: ECE %{y:.3f}<extra></extra>"
+    looks: Trace = {"legendgroup": f"run {i}", "showlegend": False, "hovertemplate": hover}
     x, y, name = curve.epsilon, curve.ece_if_calibrated, f"{name}, if calibrated"
     return scatter(x, y, name, "if calibrated", line=line, opacity=0.7, **looks)
 

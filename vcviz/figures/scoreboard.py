@@ -251,8 +251,8 @@ def _outcome(board: Scoreboard, rows: Sequence[Verdict | str], outcome: str) -> 
     x, y = [float(np.clip(m, -_EDGE, _EDGE)) for m in marks], [i for i, _ in chosen]
     marker = {"color": color, "symbol": symbol, "size": 10, "line": {"width": 1.6}}
     looks: Trace = {"mode": "markers", "marker": marker, "hovertemplate": "%{text}<extra></extra>"}
-    told = [_told(board, verdict) for _, verdict in chosen]
-    return scatter(x, y, f"{outcome} ({len(chosen)})", outcome, text=told, **looks)
+    hovers = [_hover(board, verdict) for _, verdict in chosen]
+    return scatter(x, y, f"{outcome} ({len(chosen)})", outcome, text=hovers, **looks)
 
 
 def _standing(verdict: Verdict) -> float:
@@ -262,7 +262,7 @@ def _standing(verdict: Verdict) -> float:
     return away / verdict.gain.reach
 
 
-def _told(board: Scoreboard, v: Verdict) -> str:
+def _hover(board: Scoreboard, v: Verdict) -> str:
     mine, other = v.values
     times = "" if v.factor == 1 else f"{v.factor:g} × "
     return "<br>".join(
@@ -291,9 +291,9 @@ def _dots(board: Scoreboard, task: str, head: str, number: str, i: int) -> list[
     name = style.escape(board.heads[head], 40)
     if _JUDGED.fullmatch(number) and (note := board.label_notes.get(task, {}).get(head)):
         name += f", {note}"
-    told = f"{name}<br>one seed", f"{name}<br>mean {mean:.4f} (95 %, {mean.n} seeds)"
+    hovers = f"{name}<br>one seed", f"{name}<br>mean {mean:.4f} (95 %, {mean.n} seeds)"
     reach = mean.reach if np.isfinite(mean.reach) else 0.0
-    dots = group_dots(i, runs, mean.value, reach, told, spread=0.16)
+    dots = group_dots(i, runs, mean.value, reach, hovers, spread=0.16)
     return [dot | {"meta": {"layer": it}} for dot, it in zip(dots, ("seeds", "mean"), strict=True)]
 
 

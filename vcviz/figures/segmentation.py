@@ -121,8 +121,8 @@ def _classes(y: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
     n = len(names)
     steps = np.linspace(0, 1, n + 1)
     scale = [[float(s), style.class_color(k)] for k in range(n) for s in steps[k : k + 2]]
-    told = np.array([style.escape(name, 30) for name in names], dtype=object)[y]
+    named = np.array([style.escape(name, 30) for name in names], dtype=object)[y]
     return _map(y, scale, (-0.5, n - 0.5)) | {
-        "customdata": told,
+        "customdata": named,
         "hovertemplate": "row %{y}, column %{x}: %{customdata}<extra></extra>",
     }

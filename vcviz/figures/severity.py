@@ -79,8 +79,8 @@ def _lines(sweep: SeveritySweep, measure: str, severity: int, i: int) -> list[Tr
     name = style.escape(sweep.name, 40)
 
     def trace(x: Any, y: Any, what: str, layer: str, **looks: Any) -> Trace:
-        told = f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
-        own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": told}
+        hover = f"{name}<br>severity %{{x}}, {what}: %{{y:.4g}}<extra></extra>"
+        own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": hover}
         return scatter(x, y, name, f"{layer} {measure}", **own | looks)
 
     def along(values: Any, what: str, layer: str, width: float, marker: Trace) -> Trace:

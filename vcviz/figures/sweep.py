@@ -135,7 +135,7 @@ def _line(
     color, dash, symbol = style.run_style(i)
     title = style.escape(name, 60)
     dots = {"color": color, "size": 4, "opacity": 0.4}
-    told = f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>"
+    hover = f"{title}, one run<br>%{{x:.4g}}: %{{y:.4g}}<extra></extra>"
     looks: Trace = {
         "customdata": reach,
         "mode": "lines+markers",
@@ -143,7 +143,7 @@ def _line(
         "marker": {"symbol": symbol, "size": 7},
         "hovertemplate": f"{title}<br>%{{x:.4g}}: %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>",
     }
-    runs: Trace = {"mode": "markers", "marker": dots, "hovertemplate": told, "showlegend": False}
+    runs: Trace = {"mode": "markers", "marker": dots, "hovertemplate": hover, "showlegend": False}
     traces = [
         band(points, mean - reach, mean + reach, color, name=title),
         scatter(at, values, title, "runs", **runs),
@@ -166,9 +166,9 @@ def _level(
     title = style.escape(name, 60)
     low, high = np.full(2, mean - reach), np.full(2, mean + reach)
     line = {"color": color, "dash": "dash" if dash == "solid" else dash, "width": 1.6}
-    told = f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>"
+    hover = f"{title}: %{{y:.4g}} ± {reach:.2g}<extra></extra>"
     traces = [
         band(ends, low, high, color, name=title, opacity=0.1),
-        scatter(ends, [mean, mean], title, "reference", line=line, hovertemplate=told),
+        scatter(ends, [mean, mean], title, "reference", line=line, hovertemplate=hover),
     ]
     return [trace | {"legendgroup": f"group {i}"} for trace in traces]

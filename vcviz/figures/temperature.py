@@ -79,8 +79,8 @@ def temperature_spec(
         of = "" if label is None or what == "nll" else f" of p(y = {label}|x)"
         name = f"{what.upper()}(T){of}"
         marks = f"● now  ○ T = 1  | {'clean T' if clean else 'least NLL'}"
-        told = (name, marks) if narrow else (f"{name}: {marks}",)
-        panels.add(cell, lines, (x, y), *told)
+        heading = (name, marks) if narrow else (f"{name}: {marks}",)
+        panels.add(cell, lines, (x, y), *heading)
     if severities:
         severity_panels(panels, severities, places[2:], severity, corruption)
     return panels.spec
@@ -134,6 +134,6 @@ def _line(sweep: TemperatureSweep, what: str, i: int, name: str, width: float) -
     """Return NLL or ECE along all temperatures."""
     color, dash, _ = style.run_style(i)
     line = {"color": color, "dash": dash, "width": width}
-    told = f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>"
-    own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": told}
+    hover = f"{name}<br>T = %{{x:.3g}}: %{{y:.4g}}<extra></extra>"
+    own: Trace = {"legendgroup": f"sweep {i}", "showlegend": False, "hovertemplate": hover}
     return scatter(sweep.temperature, getattr(sweep, what), name, what, line=line, **own)

@@ -239,11 +239,11 @@ class Scene:
         """Return in words what becomes of an input."""
         path, names = self.path, self.path.class_names
         final = int(path.log_probs[-1, focus].argmax())
-        told = f"row {path.index[focus]}, true {names[path.y[focus]]}, read as {names[final]}"
+        text = f"row {path.index[focus]}, true {names[path.y[focus]]}, read as {names[final]}"
         if self.crossing is not None:
-            return f"{told}: {self.crossing.words(focus)}"
+            return f"{text}: {self.crossing.words(focus)}"
         flip = int(path.first_flip[focus])
-        return f"{told}: " + (f"flips at step {flip}" if flip >= 0 else "never flips")
+        return f"{text}: " + (f"flips at step {flip}" if flip >= 0 else "never flips")
 
     def spec(self, step: int, focus: int | None = None, *, exact: bool = False) -> dict[str, Any]:
         """Return the plain data and layout of the figure at a step.
@@ -273,8 +273,8 @@ class Scene:
             axes[f"xaxis{at.change.suffix}"]["ticktext"] = [str(t) for t in frames]
         else:
             moving += at.change.place([one.columns_now(step)])
-        told = style.escape(self.words(i)[:1].upper() + self.words(i)[1:])
-        lines = textwrap.wrap(told, _WRAP if self._narrow else _WIDE_WRAP)
+        sentence = style.escape(self.words(i)[:1].upper() + self.words(i)[1:])
+        lines = textwrap.wrap(sentence, _WRAP if self._narrow else _WIDE_WRAP)
         heading = at.change.heading(style.SOFT_BREAK.join(lines))
         notes = [*layout["annotations"], heading | {"yshift": 22 if one.image else 0}]
         return {
@@ -329,8 +329,8 @@ class Scene:
         lines = [style.escape(self.path.name, 90), gates]
         if self.crossing is not None:
             share = f"{100 * self.crossing.mass:g} %"
-            told = f"Support of the true class ({share}): {self.crossing.summary}"
-            lines += [style.escape(part) for part in told.split("; ")]
+            text = f"Support of the true class ({share}): {self.crossing.summary}"
+            lines += [style.escape(part) for part in text.split("; ")]
         if self._narrow:
             lines = [part for line in lines for part in textwrap.wrap(line, _WRAP)]
         return lines

@@ -68,8 +68,8 @@ class Curves:
         group, i = self.groups.of[place], int(self.samples[place])
         lines, row = [], self.path.index[i]
         for title, series in self.series.items():
-            told = f"row {row}, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
-            looks: Trace = {"line": {"width": 3}, "hovertemplate": told}
+            hover = f"row {row}, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
+            looks: Trace = {"line": {"width": 3}, "hovertemplate": hover}
             steps = np.arange(len(series))
             lines.append(self.groups.line(group, steps, series[:, i], "followed curve", **looks))
         return lines
@@ -87,17 +87,17 @@ class Curves:
 
     def _lines(self, series: NDArray[np.float64], title: str) -> list[Trace]:
         steps = np.append(np.arange(len(series), dtype=float), np.nan)
-        told = f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
+        hover = f"<b>%{{fullData.name}}</b>, step %{{x}}<br>{title} %{{y:.3g}} nats<extra></extra>"
         lines = []
         for group in range(len(self.groups)):
             mine = series[:, self.samples[self.groups.members(group)]].T
             joined = np.concatenate([mine, np.full((len(mine), 1), np.nan)], axis=1)
             x, y = np.tile(steps, len(mine)), joined.ravel()
-            looks: Trace = {"line": {"width": 1.1}, "opacity": 0.65, "hovertemplate": told}
+            looks: Trace = {"line": {"width": 1.1}, "opacity": 0.65, "hovertemplate": hover}
             lines.append(self.groups.line(group, x, y, "curve", **looks))
         middle, thick = np.median(series, axis=1), {"color": style.NEUTRAL, "width": 3}
-        told = f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats<extra></extra>"
-        looks = {"line": thick, "showlegend": False, "hovertemplate": told}
+        hover = f"median of {len(self.path)}, step %{{x}}<br>%{{y:.3g}} nats<extra></extra>"
+        looks = {"line": thick, "showlegend": False, "hovertemplate": hover}
         return [*lines, scatter(steps[:-1], middle, "median", "median", **looks)]
 
     def _span(self, series: NDArray[np.float64]) -> tuple[float, float]:

@@ -147,11 +147,11 @@ class Paths:
         flip_x, flip_y = self.points[self.first, self.flipped].T
         dot = {"color": self._colors, "size": 4}
         cross = {"color": style.NEUTRAL, "symbol": "x", "size": 8}
-        told: Trace = {"hoverinfo": "text", "text": [f"flips at step {s}" for s in self.first]}
-        told |= {"mode": "markers", "marker": cross}
+        hover: Trace = {"hoverinfo": "text", "text": [f"flips at step {s}" for s in self.first]}
+        hover |= {"mode": "markers", "marker": cross}
         return [
             quiet(x, y, "start", "start", mode="markers", marker=dot),
-            quiet(flip_x, flip_y, "prediction flips", "flip", **told),
+            quiet(flip_x, flip_y, "prediction flips", "flip", **hover),
         ]
 
     def followed(self, place: int) -> Trace:
@@ -171,13 +171,13 @@ class Paths:
             "size": 10,
             "line": {"color": style.NEUTRAL, "width": 1.8 * self.wrong[step]},
         }
-        told = [
+        texts = [
             f"row {self.path.index[i]}, true {style.escape(names[k], 20)}<br>predicted "
             f"{style.escape(names[p], 20)}, p = {q[p]:.3f}"
             for i, k, p, q in zip(self.samples, self.y, predicted, probability, strict=True)
         ]
         x, y = self.points[step].T
-        looks: Trace = {"mode": "markers", "marker": marker, "hoverinfo": "text", "text": told}
+        looks: Trace = {"mode": "markers", "marker": marker, "hoverinfo": "text", "text": texts}
         return quiet(x, y, "at this step", "now", **looks)
 
     @property
@@ -261,8 +261,8 @@ def pick_samples(
     flips = path.first_flip
     wanted = {"evenly": of_classes, "flip": flips > 0, "hold": flips < 0}[which] & of_classes
     if not wanted.any():
-        told = "flips" if which == "flip" else "holds"
-        raise InputError(f"no input of these classes {told} under this attack; draw others")
+        verb = "flips" if which == "flip" else "holds"
+        raise InputError(f"no input of these classes {verb} under this attack; draw others")
     return in_turn(path, np.flatnonzero(wanted))
 
 

@@ -119,7 +119,7 @@ class Reader:
     ours : whether the model is a `Classifier`, whose own methods give all of it
     affine : the map W z + b that makes the scores, held against every batch so far; None if there
         is none, and for our models
-    told : why there is none, "" if there is one
+    no_law : why there is none, "" if there is one
     has_latents : whether `z` are latents; else they are the log-probabilities
     """
 
@@ -128,7 +128,7 @@ class Reader:
         self.layer = layer
         self.ours = isinstance(model, Classifier)
         self.affine: Affine | None = None
-        self.told = ""
+        self.no_law = ""
         self.has_latents = True
         self._strict = strict
         self._thread = threading.get_ident()
@@ -230,13 +230,13 @@ class Reader:
         log_probs, energy = scores.log_softmax(1), -scores.logsumexp(1)
         if self.affine is not None and not self._within(z, scores):
             self.affine = None
-            self.told = "the W z + b that was found does not give the model's scores on all rows"
+            self.no_law = "the W z + b that was found does not give the model's scores on all rows"
         elif self.affine is not None and fresh:
             _FOUND[self.model] = self.affine, _state(self.model)
         if z is None:
             if self._strict:
                 raise InputError(
-                    f"{self.told}; name the module whose input is the latent with layer=, for "
+                    f"{self.no_law}; name the module whose input is the latent with layer=, for "
                     f"example one of: {layer_names(self.model)}"
                 )
             self.has_latents = False
@@ -261,9 +261,9 @@ class Reader:
                     found.place, None, "the map to the scores changes from batch to batch"
                 )
         elif self._found and before is None:
-            found = Found(found.place, None, self.told)
+            found = Found(found.place, None, self.no_law)
         self._found[graph] = found
-        self.affine, self.told = found.affine, found.told
+        self.affine, self.no_law = found.affine, found.no_law
 
     def _searched(self, x: Any) -> Found:
         inputs = tensors_of(x)

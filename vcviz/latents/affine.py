@@ -130,12 +130,12 @@ class Found(NamedTuple):
     ----------
     place : of the tensor that is, or is nearest to, the latent; None if there is none
     affine : the map from it to the scores; None if there is none
-    told : why there is no map
+    no_law : why there is no map
     """
 
     place: Place | None
     affine: Affine | None
-    told: str
+    no_law: str
 
 
 class NotAffine(Exception):

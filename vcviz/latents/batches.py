@@ -230,7 +230,7 @@ def _parted(batch: Any, takes: Signature) -> Batch:
         return _of_columns(columns | more, batch[1], takes)
     if isinstance(first, (tuple, list)) and first and all(_is_array(part) for part in first):
         several_x = tuple(_tensor("x", part) for part in first)
-        rest = _told(batch, 2, len(several_x[0]))
+        rest = _other_columns(batch, 2, len(several_x[0]))
         return Batch(several_x if len(several_x) > 1 else several_x[0], _labels(batch[1]), rest)
     if len(batch) == 2:
         return Batch(_tensor("x", first), _labels(batch[1]))
@@ -247,7 +247,7 @@ def _parted(batch: Any, takes: Signature) -> Batch:
         several = 2  # which words are padding, or else the model would read those too
     inputs = range(at, y) if 1 < several == y - at else (at,)
     parts = tuple(_tensor("x", batch[k]) for k in inputs)
-    rest = _told(batch, 0, len(parts[0]), {*inputs, y})
+    rest = _other_columns(batch, 0, len(parts[0]), {*inputs, y})
     return Batch(parts if len(parts) > 1 else parts[0], _labels(batch[y]), rest)
 
 
@@ -327,7 +327,7 @@ def _is_row(value: Any) -> bool:
     return any(isinstance(v, int) or (_is_array(v) and np.ndim(v) == 0) for v in value[1:])
 
 
-def _told(batch: Any, start: int, rows: int, used: Any = ()) -> dict[str, NDArray[Any]]:
+def _other_columns(batch: Any, start: int, rows: int, used: Any = ()) -> dict[str, NDArray[Any]]:
     """Return the parts of a tuple that are neither inputs nor labels, one value a row."""
     found = {}
     for k in range(start, len(batch)):

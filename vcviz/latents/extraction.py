@@ -123,8 +123,8 @@ def extract_latents(
         ids=ids,
         table=table,
     )
-    if found.told and layer is None:
-        warnings.warn(f"{found.told}; the latents are what they are made of", stacklevel=2)
+    if found.no_law and layer is None:
+        warnings.warn(f"{found.no_law}; the latents are what they are made of", stacklevel=2)
     return found.latents
 
 
@@ -137,14 +137,14 @@ class Pass:
     latents : of every row
     has_latents : whether a latent was found; else `latents.z` are the log-probabilities
     layer : the affine map that makes the scores, None if there is none or the model is ours
-    told : what the scores are if no affine map of the latents; else ""
+    no_law : what the scores are if no affine map of the latents; else ""
     inputs : the first rows as the model got them, None if they are not arrays of numbers
     """
 
     latents: LatentSet
     has_latents: bool
     layer: nn.Linear | None
-    told: str
+    no_law: str
     inputs: NDArray[Any] | None
 
 
@@ -229,7 +229,9 @@ def read_pass(
         if own or table is not None:
             given = {} if table is None else columns_of(table)
             found = replace(found, table={**(found.table or {}), **own, **given})
-        return Pass(found, read.has_latents, read.linear(), read.told, _first_inputs(inputs, keep))
+        return Pass(
+            found, read.has_latents, read.linear(), read.no_law, _first_inputs(inputs, keep)
+        )
 
 
 def _first_inputs(batches: list[Tensor], most: int) -> NDArray[Any] | None:
@@ -315,7 +317,7 @@ def last_linear(
             read(example)
             found = read.linear()
             if found is None and head is None:
-                raise InputError(read.told)
+                raise InputError(read.no_law)
     if found is None and layer is not None:
         found = dict(inner.named_modules()).get(layer)
     elif found is None and head is None:

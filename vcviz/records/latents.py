@@ -113,7 +113,7 @@ class LatentSet:
         """For which label frequencies `log_probs` are, in words; "" where it is those of `y`."""
         return label_note(self.label_prior, self.y)
 
-    def told(self, place: int, most: int = 6) -> list[str]:
+    def details(self, place: int, most: int = 6) -> list[str]:
         """Return what the first columns of the `table` say of one row, "name: value" each."""
         columns = list((self.table or {}).items())[:most]
         return [f"{name}: {_plain(values[place])}" for name, values in columns]

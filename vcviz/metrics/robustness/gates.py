@@ -93,7 +93,7 @@ def checked(
     n : number of inputs
     """
     slack = max(0.01, 1.5 / n)
-    told = f"at most {slack:.2g} is allowed"
+    allowed = f"at most {slack:.2g} is allowed"
     random = noise is not None and noise > 0
     averaged = ""
     if random:
@@ -111,9 +111,9 @@ def checked(
             _gate("raises the loss", fell, _FEW,
                   f"share of inputs whose loss did not rise; at most {_FEW:g} is allowed"),
             _gate("more steps never help", steps, slack,
-                  f"how much worse the model was at an earlier step, fraction; {told}"),
+                  f"how much worse the model was at an earlier step, fraction; {allowed}"),
             _gate("a larger ε never helps", larger, slack,
-                  f"rise of accuracy at a larger radius, fraction; {told}"),
+                  f"rise of accuracy at a larger radius, fraction; {allowed}"),
             Gate("noise is averaged out", None if noise is None else not random or draws >= _DRAWS,
                  float("nan") if noise is None else noise,
                  "largest change of a probability when inputs are read again" + averaged),

@@ -73,15 +73,15 @@ class Crossing:
             return "no input is read rightly and inside the support of its class at the start"
         left, flip = self.leaves[begun], self.flips[begun]
         both = (left > 0) & (flip > 0)
-        told = f"{_median(left, 'leave')}, {_median(flip, 'flip')} (of {n:,})"
+        text = f"{_median(left, 'leave')}, {_median(flip, 'flip')} (of {n:,})"
         if not both.any():
-            return told
+            return text
         order = (
             f"of the {int(both.sum())} that do both, {int((left < flip)[both].sum())} leave first, "
             f"{int((left == flip)[both].sum())} in the same step, "
             f"{int((left > flip)[both].sum())} flip first"
         )
-        return f"{told}; {order}"
+        return f"{text}; {order}"
 
 
 @takes_records

@@ -72,8 +72,8 @@ def revise_runs(
             for method in methods:
                 after = revised(test, method, validation=validation, train=fitted)
                 rows = fitted_to(method, laws, held_out=validation is not None)
-                told = {"name": title, "fitted_to": rows}
-                found.append(posthoc_scores(test, after, method, **told | options))
+                labels = {"name": title, "fitted_to": rows}
+                found.append(posthoc_scores(test, after, method, **labels | options))
                 bar.update()
     return found
 

@@ -175,5 +175,5 @@ def _first_of(shown: int, there: int) -> str:
 
 def _predicting(groups: Sequence[Group]) -> str:
     """Return which groups predict for other label frequencies than those of the test rows."""
-    told = [f"{g.title} ({g.label_note})" for g in groups if g.label_note]
-    return f" Not for the label frequencies of the test rows: {'; '.join(told)}." if told else ""
+    notes = [f"{g.title} ({g.label_note})" for g in groups if g.label_note]
+    return f" Not for the label frequencies of the test rows: {'; '.join(notes)}." if notes else ""

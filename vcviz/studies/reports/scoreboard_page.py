@@ -149,12 +149,12 @@ def _text(board: Scoreboard, task: str) -> str:
 
 def _predicting(board: Scoreboard, task: str) -> str:
     """Return which heads predict for other label frequencies than those of the test rows."""
-    told = [f"{board.heads[h]} ({note})" for h, note in board.label_notes.get(task, {}).items()]
-    if not told:
+    notes = [f"{board.heads[h]} ({note})" for h, note in board.label_notes.get(task, {}).items()]
+    if not notes:
         return ""
     return (
         "Accuracy, NLL, Brier score and ECE of p(y|x) that is not for the label frequencies of the "
-        f"test rows: {', '.join(told)}."
+        f"test rows: {', '.join(notes)}."
     )
 
 
