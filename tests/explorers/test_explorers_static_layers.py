@@ -96,7 +96,7 @@ def test_every_epoch_has_what_the_live_figure_shows(figure, runs, kind, step):
 
 
 def test_what_is_not_there_is_said(figure):
-    told = [i for i in beneath(figure) if figure.data[i].meta["layer"] == "told"]
+    told = [i for i in beneath(figure) if figure.data[i].meta["layer"] == "remarks"]
     texts = {figure.data[i].text[0] for i in told}
     assert {"no critic", "line: 95 % of the known inside"} <= texts
     first = figure.frames[0]

@@ -57,12 +57,12 @@ def still_backdrops(
                 line = {"type": "scatter", "mode": "lines", "x": [None], "y": [None],
                         "showlegend": False, "meta": {"layer": "fpr95"}}  # fmt: skip
                 over[i].append(_marked(one.over[-1] if one.field is not None else line, kind))
-            readout = {
+            remarks = {
                 "type": "scatter", "mode": "text", "x": [x0], "y": [y0],
                 "text": [" · ".join(one.remarks)], "textposition": "top right", "hoverinfo": "skip",
-                "textfont": {"size": 11}, "showlegend": False, "meta": {"layer": "readout"},
+                "textfont": {"size": 11}, "showlegend": False, "meta": {"layer": "remarks"},
             }  # fmt: skip
-            over[i].append(_marked(readout, kind))
+            over[i].append(_marked(remarks, kind))
     made = [Backdrop(tuple(a), tuple(b)) for a, b in zip(under, over, strict=True)]
     return made, bars
 
