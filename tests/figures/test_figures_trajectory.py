@@ -237,6 +237,10 @@ def test_points_and_paths_lead_to_their_input():
     assert scene.clicked({"layer": "anticipated"}, 0) is None
 
 
+def is_grey(color: str) -> bool:
+    return np.ptp([int(color[i : i + 2], 16) for i in (1, 3, 5)]) < 40
+
+
 def test_colours_may_be_those_of_the_step_at_which_an_input_flips():
     path = trajectory()
     with pytest.raises(InputError, match="unknown colour of paths 'loss'"):
@@ -249,7 +253,8 @@ def test_colours_may_be_those_of_the_step_at_which_an_input_flips():
     assert -1 in steps
     colors = dict(zip(of(fig, "now")[0].marker.color, steps, strict=True))
     assert sorted(colors.values()) == sorted(set(steps))
-    assert colors[theme.NEUTRAL.lower()] == -1
+    assert colors[theme.NEUTRAL] == -1
+    assert not any(is_grey(color) for color in colors if color != theme.NEUTRAL)
     for layer in ("path", "curve"):
         for trace in of(fig, layer):
             step = colors[trace.line.color]

@@ -55,7 +55,7 @@ class Colouring:
     def marker(self, values: NDArray[np.float64]) -> dict[str, Any]:
         """Return the properties of markers with these values; grey where there is none."""
         if not np.isfinite(values).all():
-            return {"color": self.hex(values), "opacity": 0.85}
+            return {"color": _hex(self.rgb(values)), "opacity": 0.85}
         return {
             "color": values.astype(np.float32),
             "cmin": -0.5 if self.levels else self.low,
@@ -83,10 +83,6 @@ class Colouring:
         share = values[known] if self.levels else (values[known] - self.low) / self._length
         place[known] = share if self.levels else np.clip(share * 255, 0, 255)
         return colors[place]
-
-    def hex(self, values: NDArray[np.float64]) -> list[str]:
-        """Return colours of values as ``#rrggbb``; grey where there is none."""
-        return _hex(self.rgb(values))
 
     def _number(self, value: float) -> str:
         """Return a place on the scale; what is nothing beside its length is 0."""

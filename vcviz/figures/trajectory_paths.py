@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
 
 from vcviz.base.errors import InputError
 from vcviz.figures import theme as style
 from vcviz.figures.classes import MANY, labels
-from vcviz.figures.colouring import Colouring
 from vcviz.figures.marks import Trace, key, key_of_rest, of_class, quiet, scatter
 from vcviz.records import Trajectory, as_indices
 
@@ -29,6 +29,8 @@ WHICH = {
 #: what paths are coloured by -> what it is called
 COLORS = {"class": "true class", "flip": "step of the first flip"}
 ColorBy = Literal["class", "flip"]
+#: part of Viridis, the ends of which are lost on a page
+_SHADES = 0.15, 0.85
 
 
 class Groups:
@@ -85,9 +87,12 @@ def flip_levels(first: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64],
     """
     steps, places = np.unique(np.where(first < 0, np.inf, first), return_inverse=True)
     words = [f"step {step:g}" if np.isfinite(step) else "never" for step in steps]
-    ranks = np.where(np.isfinite(steps), np.arange(len(steps)), np.nan)
-    scale = Colouring("", 0.0, max(len(steps) - 1.0, 1.0), (), ())
-    return words, places, scale.hex(ranks)
+    known = int(np.isfinite(steps).sum())
+    # Not the scale of numbers: its middle is grey, which here means that nothing flips.
+    shares = np.linspace(*_SHADES, known) if known > 1 else [_SHADES[0]]
+    shades = sample_colorscale("Viridis", shares[:known], colortype="tuple")
+    colors = ["#{:02x}{:02x}{:02x}".format(*(round(255 * c) for c in one)) for one in shades]
+    return words, places, colors + [style.NEUTRAL] * (len(words) - known)
 
 
 class Paths:
