@@ -323,6 +323,19 @@ def test_a_sentence_is_broken_once_for_the_width_of_the_page(tmp_path, chromium)
 
 
 @pytest.mark.browser
+def test_what_points_are_coloured_by_already_stands_first_and_once(tmp_path, chromium):
+    explorer = AdversarialExplorer((trajectory(9), prior()))
+    offered = "[...document.querySelector('.point-tools select').options].map(o => o.label)"
+    for color, first in (("class", "class"), ("flip", "step of the first flip")):
+        explorer.controls["color"].value = color
+        with open_page(chromium, page_of(explorer.figure(), tmp_path)) as (page, _):
+            drawn(page)
+            options = page.evaluate(offered)
+        assert options[0] == first
+        assert options.count("step of the first flip") == 1
+
+
+@pytest.mark.browser
 def test_an_attacked_input_is_shown_before_and_after(tmp_path, chromium):
     path = trajectory(9)
     fig = AdversarialExplorer((path, prior())).figure()

@@ -29,8 +29,8 @@ WHICH = {
 #: what paths are coloured by -> what it is called
 COLORS = {"class": "true class", "flip": "step of the first flip"}
 ColorBy = Literal["class", "flip"]
-#: part of Viridis, the ends of which are lost on a page
-_SHADES = 0.15, 0.85
+#: part of Viridis: its ends are lost on a dark or on a light page
+_SHADES = 0.3, 0.8
 
 
 class Groups:
@@ -75,7 +75,7 @@ class Groups:
         else:
             own: Trace = {"legendgroup": f"flip {group}", "showlegend": False}
             trace = scatter(x, y, self.titles[group], layer, **own | looks)
-        return trace | {"meta": {**trace["meta"], "group": group}}
+        return trace | {"meta": {**trace["meta"], "group": int(group)}}
 
 
 def flip_levels(first: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64], list[str]]:

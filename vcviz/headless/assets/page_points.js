@@ -129,7 +129,8 @@ const pointTools = (() => {
       made("div", {}, made("label", {}, "Colour of points ", color), key, asking), made("div", {}, told, " ", save, " ", clear), gallery, kept);
     const tip = tipIn(bar);
     const values = Object.values(tables)[0].values;
-    const named = [[known.drawn, "class"], ...values.map(({ name, label }) => [label, name])];
+    const others = values.filter(({ label }) => label !== known.drawn);
+    const named = [[known.drawn, "class"], ...others.map(({ name, label }) => [label, name])];
     color.append(...named.map(([label, value]) => made("option", { textContent: label, value })));
     color.parentNode.hidden = !values.length;
 
