@@ -25,8 +25,8 @@ class RunConfig(BaseModel):
     What is not given comes from the head's `preset`: "vcviz" has what each head is best trained
     with (for "variational" a stochastic encoder), "paper" what its authors used, as far as it is
     known (`vcviz.runs.presets`). A config holds all settings resolved, so a run's record says what
-    was done and not which preset was meant. Options of a head that nobody gave are the defaults of
-    the vcviz that trained it, whose version and commit stand in the record.
+    was done and not which preset was meant. Options of encoder and head that nobody gave stand
+    beside it in the record, as ``defaults``: a run stays what it was when a default changes.
 
     Examples
     --------

@@ -8,8 +8,9 @@ from pathlib import Path
 from vcviz.base.errors import InputError, MissingError, RunWarning
 from vcviz.base.options import check_path
 from vcviz.runs.config import RunConfig
-from vcviz.runs.folder import refuse_if_different
+from vcviz.runs.folder import refuse_if_changed, refuse_if_different
 from vcviz.runs.run import Run as Run
+from vcviz.runs.settings import unstated
 from vcviz.runs.stored import is_run, read_history, read_metrics, read_shapes, stored_settings
 
 
@@ -103,7 +104,7 @@ def finished_run(out: str | Path, name: str, config: RunConfig) -> Run | None:
     Raises
     ------
     InputError
-        If it has other settings; what differs is named.
+        If it has other settings, or defaults have changed since; what differs is named.
     """
     path = Path(out) / name
     if not path.exists():
@@ -112,4 +113,6 @@ def finished_run(out: str | Path, name: str, config: RunConfig) -> Run | None:
         raise InputError(f"{path} exists and is not a run; choose another name")
     run = load_run(path)
     refuse_if_different(path, run.config, config)
+    if before := run.record.get("defaults"):
+        refuse_if_changed(path, before, unstated(config, run.data))
     return run

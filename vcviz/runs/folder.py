@@ -68,6 +68,7 @@ def start(out: str | Path, name: str, config: RunConfig, record: Mapping[str, An
     if existing.exists():
         stored, before = stored_settings(folder)
         refuse_if_different(folder, stored, config)
+        refuse_if_changed(folder, before.get("defaults", {}), record["defaults"])
         for which in ("train", "test"):
             old, new = before["data"][which], record["data"][which]
             if old["fingerprint"] != new["fingerprint"]:
@@ -100,6 +101,23 @@ def refuse_if_different(path: Path, before: RunConfig, now: RunConfig) -> None:
         f"{path} holds a run with other settings ({'; '.join(changes)}); "
         "choose another name= or remove that folder"
     )
+
+
+def refuse_if_changed(
+    path: Path, before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raise an `InputError` naming the defaults that a run was trained with and are others now."""
+    changes = [
+        f"{name} {clip(old, 40)} → {clip(now[kind][name], 40)}"
+        for kind, options in before.items()
+        for name, old in options.items()
+        if name in now.get(kind, {}) and now[kind][name] != old
+    ]
+    if changes:
+        raise InputError(
+            f"{path} holds a run with other defaults than now ({'; '.join(changes)}); "
+            "choose another name= or remove that folder"
+        )
 
 
 def data_changed(path: Path, which: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

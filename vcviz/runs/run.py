@@ -27,7 +27,14 @@ from vcviz.records import (
 )
 from vcviz.runs.config import RunConfig
 from vcviz.runs.folder import data_changed
-from vcviz.runs.settings import build_model, kinds_of, load_splits, plain_session, shapes_of
+from vcviz.runs.settings import (
+    build_model,
+    kinds_of,
+    load_splits,
+    plain_session,
+    shapes_of,
+    stated,
+)
 from vcviz.runs.stored import (
     LATENT_ARRAYS,
     LATENTS,
@@ -175,8 +182,8 @@ class Run(Trained):
         path = self.path / "weights.safetensors"
         if encoder is None:
             # Settings that ask for terabytes are refused before anything of that size is made.
-            self._refuse_misfit(shapes_of(self.config, self.data), read_shapes(path))
-        model = build_model(self.config, self.data, encoder=encoder)
+            self._refuse_misfit(shapes_of(self._stated, self.data), read_shapes(path))
+        model = build_model(self._stated, self.data, encoder=encoder)
         with reading(path):
             weights = load_file(path)
         self._refuse_misfit(kinds_of(model.state_dict()), kinds_of(weights))
@@ -251,7 +258,7 @@ class Run(Trained):
         arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
         try:
             if "prior.mean" in arrays:
-                return stored_law(arrays, self.config)
+                return stored_law(arrays, self._stated)
             if "layer.weight" in arrays:
                 lat = self.latents("train", epoch)
                 # What a stochastic encoder's head says of one draw is not what the run predicts.
@@ -296,6 +303,11 @@ class Run(Trained):
                 f"weights of {self.name!r} do not fit: {'; '.join(sorted(problems)[:5])}; "
                 "remove that folder and train again"
             )
+
+    @property
+    def _stated(self) -> RunConfig:
+        """The settings, with the defaults that they left out as they were in training."""
+        return stated(self.config, self.data, self.record.get("defaults", {}))
 
     @property
     def _latents(self) -> Path:

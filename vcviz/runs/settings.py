@@ -73,6 +73,69 @@ def build_model(
     )
 
 
+def unstated(config: RunConfig, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of encoder, head and law that a config leaves to their defaults.
+
+    A run's record keeps them: defaults may change, and the run's model must not change with them.
+    Of what is of the user's own, only what JSON holds.
+    """
+    from vcviz.models.encoders import ENCODERS, encoder_for
+    from vcviz.models.heads import HEADS
+    from vcviz.models.laws import LAWS
+    from vcviz.models.options import defaults_of
+
+    head = defaults_of(HEADS[config.head]) if config.head in HEADS else {}
+    own = head.pop("law_options", None) or {}
+    law = {**head, **config.head_options}.get("law")
+    if isinstance(law, str) and law in LAWS:
+        own = {k: v for k, v in defaults_of(LAWS[law]).items() if k not in head} | own
+    encoder = {}
+    if config.encoder != "custom":
+        name = encoder_for(config.encoder, data["kind"], data["input_shape"])
+        encoder = defaults_of(ENCODERS[name][0])
+    found = {"encoder_options": encoder, "head_options": head, "law_options": own}
+    given = _options_of(config)
+    return {
+        kind: {k: json.loads(text) for k, v in options.items()
+               if k not in given[kind] and (text := _as_json(v)) is not None}
+        for kind, options in found.items()
+    }  # fmt: skip
+
+
+def _as_json(value: Any) -> str | None:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return None
+
+
+def stated(config: RunConfig, data: Mapping[str, Any], record: Mapping[str, Any]) -> RunConfig:
+    """Return a config with the options that it left to the defaults that a record has kept.
+
+    What is no option any more is left out.
+    """
+    if not record:
+        return config
+    now, given = unstated(config, data), _options_of(config)
+    whole = {
+        kind: {k: record.get(kind, {}).get(k, v) for k, v in now[kind].items()} | dict(options)
+        for kind, options in given.items()
+    }
+    own = {"law_options": whole.pop("law_options")}
+    if own["law_options"]:
+        whole["head_options"] |= own
+    return config.model_copy(update=whole)
+
+
+def _options_of(config: RunConfig) -> dict[str, Mapping[str, Any]]:
+    """Return the options that a config has of encoder, head and law."""
+    return {
+        "encoder_options": config.encoder_options,
+        "head_options": config.head_options,
+        "law_options": config.head_options.get("law_options") or {},
+    }
+
+
 def shapes_of(config: RunConfig, data: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
     """Return the shapes of a model that is not made; None where only making it tells."""
     import torch

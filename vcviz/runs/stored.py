@@ -64,6 +64,7 @@ class StoredRun(_Part):
 
     config: dict[str, Any]
     data: StoredData
+    defaults: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 def _number(value: Any) -> Any:

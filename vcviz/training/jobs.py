@@ -26,7 +26,7 @@ from vcviz.records import Split
 from vcviz.runs import folder as run_folder
 from vcviz.runs.config import RunConfig
 from vcviz.runs.finding import finished_run
-from vcviz.runs.settings import build_model, load_splits, plain_session
+from vcviz.runs.settings import build_model, load_splits, plain_session, unstated
 from vcviz.training import distributed
 from vcviz.training.loop import Trainer, has_batch_norm
 from vcviz.training.schedules import schedule
@@ -79,6 +79,7 @@ class Job:
         """Return a trainer in the run's unfinished folder, whose lock the caller holds."""
         record = {
             "config": self.config.model_dump(),
+            "defaults": unstated(self.config, self.description),
             "data": self.description,
             **_provenance(device),
         }

@@ -71,20 +71,10 @@ def build_encoder(
     >>> encoder(torch.zeros(5, 1, 8, 8)).shape
     torch.Size([5, 2])
     """
-    check_choice("kind of data", kind, ("image", "text", "table"))
     check_count("latent_dim", latent_dim)
     input_shape = tuple(int(size) for size in input_shape)
-    if kind == "image" and len(input_shape) != 3:
-        raise InputError(f"an image has shape (channels, height, width), got {input_shape}")
-    if name == "auto":
-        large = kind == "image" and min(input_shape[1:]) > _SMALL_IMAGE
-        name = "text" if kind == "text" else "cnn" if large else "mlp"
-    if name not in ENCODERS:
-        raise unknown("encoder", name, ["auto", *ENCODERS])
-    encoder, kinds = ENCODERS[name]
-    if kind not in kinds:
-        fitting = [n for n, (_, k) in ENCODERS.items() if kind in k]
-        raise InputError(f"encoder {name!r} does not take {kind} data; use {', '.join(fitting)}")
+    name = encoder_for(name, kind, input_shape)
+    encoder: type[nn.Module] = ENCODERS[name][0]
     # The depth of a ResNet is in its name.
     known = [option for option in options_of(encoder) if option != "depth"]
     check_options(f"encoder {name!r}", options, known)
@@ -97,3 +87,19 @@ def build_encoder(
     built: Any = encoder(input_shape, latent_dim, **options)
     # The channels of a pixel side by side: up to three times as fast on a CPU.
     return built.to(memory_format=torch.channels_last) if kind == "image" else built
+
+
+def encoder_for(name: str, kind: str, input_shape: Sequence[int]) -> str:
+    """Return the name in `ENCODERS` that a name, or "auto", stands for with such data."""
+    check_choice("kind of data", kind, ("image", "text", "table"))
+    if kind == "image" and len(input_shape) != 3:
+        raise InputError(f"an image has shape (channels, height, width), got {input_shape}")
+    if name == "auto":
+        large = kind == "image" and min(input_shape[1:]) > _SMALL_IMAGE
+        name = "text" if kind == "text" else "cnn" if large else "mlp"
+    if name not in ENCODERS:
+        raise unknown("encoder", name, ["auto", *ENCODERS])
+    if kind not in ENCODERS[name][1]:
+        fitting = [n for n, (_, k) in ENCODERS.items() if kind in k]
+        raise InputError(f"encoder {name!r} does not take {kind} data; use {', '.join(fitting)}")
+    return name
