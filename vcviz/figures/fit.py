@@ -201,12 +201,10 @@ def _dots(
 
 
 def _mark_ideal(layout: dict[str, Any], scale: _Scale, log: bool) -> None:
-    note = {"xref": "paper", "x": 1, "xanchor": "right", "showarrow": False}
     if log and scale.ideal <= 0:
-        text = f"as anticipated: {scale.ideal:g}, below any log axis ↓"
-        layout["annotations"].append(
-            note | {"text": text, "yref": "paper", "y": 0, "yanchor": "bottom"}
-        )
+        # Beneath the axis: bars that reach down to 0 fill all of the figure's foot.
+        text = f"{layout['xaxis']['title']['text']}<br>↓ as anticipated: {scale.ideal:g}, below any log axis"
+        layout["xaxis"] = layout["xaxis"] | {"title": {"text": text}}
         return
     layout["shapes"].append(
         {
@@ -220,4 +218,5 @@ def _mark_ideal(layout: dict[str, Any], scale: _Scale, log: bool) -> None:
         }
     )
     at = float(np.log10(scale.ideal)) if log else scale.ideal
+    note = {"xref": "paper", "x": 1, "xanchor": "right", "showarrow": False}
     layout["annotations"].append(note | {"text": "as anticipated", "y": at, "yanchor": "bottom"})
