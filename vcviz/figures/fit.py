@@ -203,7 +203,8 @@ def _dots(
 def _mark_ideal(layout: dict[str, Any], scale: _Scale, log: bool) -> None:
     if log and scale.ideal <= 0:
         # Beneath the axis: bars that reach down to 0 fill all of the figure's foot.
-        text = f"{layout['xaxis']['title']['text']}<br>↓ as anticipated: {scale.ideal:g}, below any log axis"
+        named = layout["xaxis"]["title"]["text"]
+        text = f"{named}<br>↓ as anticipated: {scale.ideal:g}, below any log axis"
         layout["xaxis"] = layout["xaxis"] | {"title": {"text": text}}
         return
     layout["shapes"].append(
