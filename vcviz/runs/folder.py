@@ -4,7 +4,8 @@ A run trains in a hidden sibling ``.<name>.partial`` and is renamed to ``<name>`
 complete, so that a folder in the list is always a finished run.
 
 ======================  =====================================================================
-``config.json``         settings, what the data looked like, versions, commit, device
+``config.json``         settings, the defaults of options that they left out, what the data looked
+                        like, versions, commit, device
 ``weights.safetensors`` the classifier's parameters and buffers
 ``history.jsonl``       one line per epoch
 ``metrics.json``        numbers on the test split

@@ -65,7 +65,7 @@ class Run(Trained):
     data : what the training data looked like (kind, input_shape, class_names, fingerprints, …)
     history : one mapping per epoch, keys such as ``train/cross_entropy`` (nats)
     metrics : numbers on the full test split, keys such as ``accuracy`` and ``ece`` (fractions)
-    record : the whole of config.json (versions, commit, device, …)
+    record : the whole of config.json (defaults, versions, commit, device, …)
 
     Examples
     --------
