@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -106,3 +108,17 @@ def test_a_record_without_defaults_has_those_of_now(trained, tmp_path):
     (path / "config.json").write_text(json.dumps(record))
     with pytest.raises(vcviz.InputError, match=r"config.json: defaults.head_options should be"):
         vcviz.load_run(path)
+
+
+def test_a_head_and_an_encoder_of_ones_own_may_be_missing(trained):
+    config = trained.config.model_copy(update={"head": "mine", "encoder": "mine"})
+    assert not any(unstated(config, trained.data).values())
+
+
+def test_the_law_of_a_stored_run_is_read_without_torch(tmp_path):
+    options = {"epochs": 1, "progress": False, "out": tmp_path}
+    run = vcviz.train("mixture", head="gaussian_mixture", **options)
+    read = f"vcviz.load_run({str(run.path)!r}).prior()"
+    code = f"import sys, vcviz; {read}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -258,7 +258,7 @@ class Run(Trained):
         arrays = self._final_arrays("test") if epoch is None else self._probe_arrays(epoch)
         try:
             if "prior.mean" in arrays:
-                return stored_law(arrays, self._stated)
+                return stored_law(arrays, self.config)
             if "layer.weight" in arrays:
                 lat = self.latents("train", epoch)
                 # What a stochastic encoder's head says of one draw is not what the run predicts.

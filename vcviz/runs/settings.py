@@ -90,7 +90,7 @@ def unstated(config: RunConfig, data: Mapping[str, Any]) -> dict[str, dict[str, 
     if isinstance(law, str) and law in LAWS:
         own = {k: v for k, v in defaults_of(LAWS[law]).items() if k not in head} | own
     encoder = {}
-    if config.encoder != "custom":
+    if config.encoder in ("auto", *ENCODERS):
         name = encoder_for(config.encoder, data["kind"], data["input_shape"])
         encoder = defaults_of(ENCODERS[name][0])
     found = {"encoder_options": encoder, "head_options": head, "law_options": own}
