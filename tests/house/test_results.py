@@ -46,10 +46,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """A report: claim -> task -> comparison, and task -> number -> head -> text of its mean."""
+    """A report: claim -> task -> comparison, and task -> number -> head -> text of its mean.
+
+    And tasks that share them -> head -> settings that tuning chose.
+    """
 
     claims: Mapping[str, Mapping[str, Comparison]]
     means: Mapping[str, Mapping[str, Mapping[str, str]]]
+    settings: Mapping[str, Mapping[str, str]]
 
     def of(self, *, variational: bool) -> list[tuple[str, str]]:
         """Return the claims and tasks that are about VC, or those that are not."""
@@ -80,6 +84,7 @@ def report(name: str) -> Report:
     """Return what stands in docs/scoreboard/NAME.md."""
     claims: dict[str, dict[str, Comparison]] = {}
     means: dict[str, dict[str, dict[str, str]]] = {}
+    settings: dict[str, dict[str, str]] = {}
     task, heads = "", []
     for line in (ROOT / f"docs/scoreboard/{name}.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
@@ -91,12 +96,14 @@ def report(name: str) -> Report:
             where, measure = row[3].rsplit(": ", 1)
             gain = float(row[6].split(" ± ")[0])
             claims.setdefault(row[0], {})[where] = Comparison(measure, gain, row[7])
-        elif not row[0]:
+        elif row[0] in ("", "for"):
             heads = row[1:]
-        elif task not in ("Claims", "Settings that tuning chose"):
+        elif task == "Settings that tuning chose":
+            settings[row[0]] = dict(zip(heads, row[1:], strict=True))
+        elif task != "Claims":
             found = dict(zip(heads, (c.split(" ± ")[0] for c in row[1:]), strict=True))
             means.setdefault(task, {})[row[0].rstrip(" ↑↓")] = found
-    return Report(claims, means)
+    return Report(claims, means, settings)
 
 
 def claim_rows(name: str, beside: str, *, variational: bool) -> Iterator[str]:
@@ -123,9 +130,9 @@ def claim_rows(name: str, beside: str, *, variational: bool) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def control_rows() -> Iterator[str]:
-    """Yield the rows of the text's table of softmax, the control, and VC with either encoder."""
-    now = report("quick")
+def control_rows(name: str) -> Iterator[str]:
+    """Yield the rows of a table of softmax, the control, and VC with either encoder."""
+    now = report(name)
     for task in (*CLEAN, *FEW):
         row = [SHORT.get(task, task)]
         for number in ("accuracy", "ECE", "NLL, nats"):
@@ -135,8 +142,18 @@ def control_rows() -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-def lists(heads: Sequence[str], number: str, task: str) -> list[str]:
-    return [report("quick").mean(task, number, head) for head in heads]
+def budget_rows() -> Iterator[str]:
+    """Yield the rows of the table of outcomes at both budgets."""
+    for name in ("quick", "night"):
+        now = report(name)
+        of_vc = now.count(now.of(variational=True))
+        others = now.count(now.of(variational=False))
+        row = [f"{a + b} (of VC {a})" for a, b in zip(of_vc, others, strict=True)]
+        yield f"| `{name}` | {' | '.join(row)} |"
+
+
+def lists(heads: Sequence[str], number: str, task: str, name: str = "quick") -> list[str]:
+    return [report(name).mean(task, number, head) for head in heads]
 
 
 def changes() -> tuple[int, int, int]:
@@ -154,9 +171,14 @@ def counted() -> Iterator[str]:
     """Yield what the text counts, now, before and after 20 epochs."""
     now, before, longer = map(report, ("quick", "quick_before", "quick_20_epochs"))
     everything = [*now.of(variational=True), *now.of(variational=False)]
-    held, failed, open_ = now.count(everything)
     yield f"and {len(everything)} comparisons"
-    yield f"{held} comparisons held, {failed} did not hold, {open_} are undecided."
+    larger = report("night")
+    order = [OUTCOMES.index(r.claims[c][t].outcome) for c, t in everything for r in (now, larger)]
+    pairs = list(zip(order[::2], order[1::2], strict=True))
+    yield (
+        f"{sum(a == b for a, b in pairs)} of the {len(everything)} outcomes are the same at both; "
+        f"{sum({a, b} == {0, 1} for a, b in pairs)} are the opposite"
+    )
     both = before.of(variational=True)
     new, old = now.count(both), before.count(both)
     yield (
@@ -235,6 +257,121 @@ def measured() -> Iterator[str]:
     yield "{} against {} and half of the ECE after 20".format(*late)
 
 
+def in_short() -> Iterator[str]:
+    """Yield what the text says of both budgets first."""
+    small, large = report("quick"), report("night")
+
+    def held(claim: str, outcome: str = "held") -> list[list[str]]:
+        return [
+            [t for t, c in r.claims[claim].items() if c.outcome == outcome] for r in (small, large)
+        ]
+
+    assert held("VC's latents follow their law better than the mixture's") == [[*CLEAN]] * 2
+    assert held("so do its latents of test rows") == [[*CLEAN]] * 2
+    everywhere = [
+        claim
+        for claim in dict.fromkeys(c for c, _ in small.of(variational=True))
+        if {c.outcome for r in (small, large) for c in r.claims[claim].values()} == {"held"}
+    ]
+    assert len(everywhere) == 2
+    yield "No other claim about VC held everywhere."
+    accurate = held("VC is as accurate as softmax (within 0.5 points)")
+    assert [len(tasks) for tasks in accurate] == [1, 3]
+    yield "proven on one; proven on three at the large one"
+    better = held("VC is better calibrated than softmax")
+    assert [len(tasks) for tasks in better] == [3, 3]
+    assert better[0] != better[1]
+    yield "three of five at both budgets, but not on the same three"
+    control = held(
+        "VC is better calibrated than softmax with the same stochastic encoder", "not held"
+    )
+    assert [len(tasks) for tasks in control] == [3, 4]
+    yield "is better calibrated than VC on three of five, then on four"
+    for claim in ("more accurate", "better calibrated"):
+        few = held(f"VC is {claim} than softmax with few labels")
+        assert few[1] == [FEW[0], FEW[1]]
+        assert not {*FEW[:2]} & {*few[0]}
+    yield "**Few labels** help VC on images at the large budget, and not at the small one."
+
+
+def at_night() -> Iterator[str]:
+    """Yield what the text says of the larger budget."""
+    now = report("night")
+
+    def of(heads: Sequence[str], number: str, task: str) -> list[str]:
+        return lists(heads, number, task, "night")
+
+    energy = "energy distance from p(z\\|y), test"
+    ours, mixtures = (now.span(energy, head, digits=3) for head in (VC, "L-GM"))
+    yield f"test latents from it is {ours}, that of the mixture {mixtures}"
+    variance = "whitened variance, test (1 = p(z\\|y))"
+    yield f"their whitened variance is {now.span(variance, VC)}, where the law says 1"
+    times = {t: float(now.mean(t, energy, CONTROL)) / float(now.mean(t, energy, VC)) for t in CLEAN}
+    near = times.pop("CIFAR-10")
+    yield (
+        f"{min(times.values()):.0f} to {max(times.values()):.0f} times as far from the law that "
+        "its softmax layer implies as VC's are from theirs, but on CIFAR-10, where they are nearer "
+        f"({near:.1f})"
+    )
+    accuracy = now.claims["VC is as accurate as softmax (within 0.5 points)"]
+    assert [t for t, c in accuracy.items() if c.outcome == "held"] == [*CLEAN[:2], "AG News"]
+    yield (
+        f"VC loses {-100 * accuracy['CIFAR-10'].gain:.1f} points on CIFAR-10 and "
+        f"{-100 * accuracy['TREC'].gain:.1f} on TREC"
+    )
+    attack = "accuracy, Auto-PGD in L∞, mean over ε"
+    mnist = of((VC, "softmax", CONTROL), attack, "MNIST")
+    fashion = of((VC, "softmax", CONTROL), attack, "Fashion-MNIST")
+    yield "on MNIST ({} against {}) and on Fashion ({} against {})".format(*mnist[:2], *fashion[:2])
+    yield f"so does the control ({mnist[2]} and {fashion[2]})"
+    rates = now.settings["CIFAR-10; CIFAR-10, labels of one careless annotator (40 % wrong)"]
+    slow = [h for h, chosen in rates.items() if "lr 0.001" in chosen]
+    assert slow == [VC, "DropMax", "heteroscedastic"]
+    kept = [
+        sorted(of([h for h in rates if (h in slow) == low], attack, "CIFAR-10"))
+        for low in (True, False)
+    ]
+    yield (
+        f"keep {kept[0][0]} to {kept[0][-1]}, the five with the higher one {kept[1][0]} to "
+        f"{kept[1][-1]}"
+    )
+    few = now.claims["VC is more accurate than softmax with few labels"]
+    gains = [100 * few[t].gain for t in FEW]
+    assert [few[t].outcome for t in FEW] == ["held", "held", "not held"]
+    yield f"by {gains[0]:.1f} points with 100 rows and by {gains[1]:.1f} with 1,000"
+    ece = [of((VC, "softmax", CONTROL), "ECE", t) for t in FEW]
+    yield f"ECE {ece[0][0]} and {ece[1][0]} against {ece[0][1]} and {ece[1][1]}"
+    yield (
+        f"less accurate by {-gains[2]:.1f} and has the higher ECE, {ece[2][0]} against {ece[2][1]}"
+    )
+    yield f"the control has {ece[0][2]}, {ece[1][2]} and {ece[2][2]}"
+    chosen = [
+        report(n).settings["; ".join((CLEAN[0], *FEW[1::-1]))][VC] for n in ("night", "quick")
+    ]
+    rate, small = (c.rsplit(" ", 1)[1] for c in chosen)
+    yield f"The rate chosen on MNIST is now {rate}; in `quick`, where VC lost, it was {small}"
+    noisy = of(
+        (VC, "softmax", CONTROL, "L-GM", "DropMax"), "accuracy", "Fashion-MNIST, 40 % wrong labels"
+    )
+    yield ("VC keeps {}, softmax {}, the control {}, the mixture {}, DropMax {}".format(*noisy))
+    wrong = now.claims[
+        "the heteroscedastic softmax is more accurate than softmax under label noise"
+    ]
+    clean = now.claims["its log-likelihood is better on clean labels too"]
+    assert {c.outcome for c in (*wrong.values(), *clean.values())} == {"not held"}
+    yield "loses to softmax on all three tasks with wrong labels, and in NLL on all four clean ones"
+    better = now.claims["DropMax is better calibrated than softmax"]
+    assert [c.outcome for c in better.values()].count("held") == len(better) - 1 == 3
+    lost = -100 * now.claims["DropMax is more accurate than softmax"]["CIFAR-10"].gain
+    yield f"than softmax on three of four, and on CIFAR-10 {lost:.1f} points less accurate"
+    gm, vc = ([now.mean(t, "AUROC, near, log p(z)", h) for t in CLEAN[:2]] for h in ("L-GM", VC))
+    yield "an AUROC of {} and digits from clothes with {}, VC with {} and {}".format(*gm, *vc)
+    scaled = "ECE after temperature scaling"
+    all_ = [float(x) for t in (*CLEAN[:4], *FEW) for x in now.means[t][scaled].values()]
+    yield f"an ECE of {min(all_):.3f} to {max(all_):.3f} on every clean and balanced task but TREC"
+    yield "leaves VC at {} and softmax at {}".format(*of((VC, "softmax"), scaled, FEW[0]))
+
+
 def strangers() -> Iterator[str]:
     """Yield what the text says of strangers and of temperatures."""
     now, near = report("quick"), "AUROC, near, log p(z)"
@@ -269,27 +406,38 @@ def test_tables_are_those_of_the_report() -> None:
     rows = [
         *claim_rows("quick", "quick_before", variational=True),
         *claim_rows("quick", "quick_20_epochs", variational=False),
-        *control_rows(),
+        *claim_rows("night", "quick", variational=True),
+        *claim_rows("night", "quick", variational=False),
+        *control_rows("quick"),
+        *control_rows("night"),
+        *budget_rows(),
     ]
-    assert len(rows) > 30
+    assert len(rows) > 60
     assert [row for row in rows if row not in lines] == []
 
 
-@pytest.mark.parametrize("said", [counted, measured, strangers])
+@pytest.mark.parametrize("said", [counted, in_short, measured, at_night, strangers])
 def test_sentences_have_the_figures_of_the_report(said: object) -> None:
     assert callable(said)
     text = text_of(TEXT)
     assert [sentence for sentence in said() if sentence not in text] == []
 
 
-def less(number: str, head: str, than: str, tasks: Sequence[str] = CLEAN) -> list[str]:
+def less(
+    number: str, head: str, than: str, tasks: Sequence[str] = CLEAN, name: str = "quick"
+) -> list[str]:
     """Return the tasks on which the first head's mean is below the other's."""
-    now = report("quick")
+    now = report(name)
     return [t for t in tasks if float(now.mean(t, number, head)) < float(now.mean(t, number, than))]
 
 
 def test_what_is_said_of_all_five_tasks_is_so() -> None:
     text = text_of(TEXT)
+    assert "The control has the lower NLL on four of the five tasks (on MNIST VC has)" in text
+    assert less("NLL, nats", VC, CONTROL, name="night") == ["MNIST"]
+    assert "and the higher accuracy in the mean on all five" in text
+    control = "VC is as accurate as softmax with the same stochastic encoder (within 0.5 points)"
+    assert all(c.gain < 0 for c in report("night").claims[control].values())
     assert "the control has the higher accuracy and the lower NLL on all five" in text
     assert less("accuracy", VC, CONTROL) == less("NLL, nats", CONTROL, VC) == list(CLEAN)
     assert "VC's ECE is lower on one, MNIST, and higher on three" in text
@@ -306,29 +454,72 @@ def test_what_is_said_of_all_five_tasks_is_so() -> None:
 
 
 def test_readme_says_what_came_out() -> None:
-    now = report("quick")
-    held, failed, open_ = now.count([*now.of(variational=True), *now.of(variational=False)])
     said = text_of("README.md")
-    total = held + failed + open_
-    assert f"of {total} comparisons {held} held, {failed} did not, {open_} are undecided" in said
-    assert "VC is better calibrated than softmax on three of five data sets" in said
-    better = [
-        t for t, c in now.claims["VC is better calibrated than softmax"].items()
-        if c.outcome == "held"
-    ]  # fmt: skip
-    assert len(better) == 3
-    assert "softmax with VC's random encoder on the same three" in said
-    assert set(better) <= set(less("ECE", CONTROL, "softmax"))
-    assert "With few labels VC is more accurate on none of three." in said
-    few = now.claims["VC is more accurate than softmax with few labels"]
-    assert {c.outcome for c in few.values()} == {"not held"}
+    small, large = report("quick"), report("night")
+    rows = [*small.of(variational=True), *small.of(variational=False)]
+    counts = list(zip(small.count(rows), large.count(rows), strict=True))
+    outcomes = [{r.claims[c][t].outcome for r in (small, large)} for c, t in rows]
+    assert (
+        f"of {len(rows)} comparisons {counts[0][0]} held with 2,000 training rows and "
+        f"{counts[0][1]} with 10,000, {counts[1][0]} and {counts[1][1]} did not; "
+        f"{outcomes.count({'held', 'not held'})} came out the opposite way"
+    ) in said
+    assert "VC's latents follow their law on all five data sets at both" in said
+    law = "so do its latents of test rows"
+    assert all({c.outcome for c in r.claims[law].values()} == {"held"} for r in (small, large))
+
+    def how_many(claim: str, outcome: str) -> list[int]:
+        return [
+            [c.outcome for c in r.claims[claim].values()].count(outcome) for r in (small, large)
+        ]
+
+    assert "better calibrated than softmax on three of five at either" in said
+    assert how_many("VC is better calibrated than softmax", "held") == [3, 3]
+    assert "VC's random encoder is better calibrated than VC on three, then on four" in said
+    control = "VC is better calibrated than softmax with the same stochastic encoder"
+    assert how_many(control, "not held") == [3, 4]
+    assert "more accurate than softmax on none of three, then on two" in said
+    assert how_many("VC is more accurate than softmax with few labels", "held") == [0, 2]
 
 
 def test_few_labels_of_digits_are_those_of_the_claims() -> None:
-    rows = map(cells, (ROOT / "benchmarks/claims/variational.md").read_text("utf-8").splitlines())
-    found = {row[0]: row[1:] for row in rows if row and "VC against softmax" in row[0]}
-    assert len(found) == 5
-    assert all(row[1] == row[3] == "held" for row in found.values())
-    gains = [100 * float(row[0].split(" ± ")[0]) for row in found.values()]
-    said = "gains {:.1f} points over softmax with 50 rows, {:.1f} with 100 and {:.1f} with 1,000"
-    assert said.format(gains[0], gains[1], gains[4]) in text_of(TEXT)
+    lines = (ROOT / "benchmarks/claims/variational.md").read_text("utf-8").splitlines()
+    rows = {row[0]: row[1:] for row in map(cells, lines) if row}
+    sizes = (50, 100, 200, 500, 1000)
+    plain = [rows[f"n = {n}, VC against softmax"] for n in sizes]
+    control = [rows[f"n = {n}, VC against softmax, VC's encoder"] for n in sizes]
+    assert all(row[1] == row[3] == "held" for row in plain)
+    gains = [100 * float(row[0].split(" ± ")[0]) for row in plain]
+    said, text = (
+        "gains {:.1f} points over softmax with 50 rows, {:.1f} with 100 and {:.1f} with 1,000",
+        text_of(TEXT),
+    )
+    assert said.format(gains[0], gains[1], gains[4]) in text
+    assert "Against the control none of the five gains in accuracy is proven" in text
+    assert {row[1] for row in control} == {"undecided"}
+    assert "its ECE is lower than VC's with 50 and 100 rows, and higher from 200 on" in text
+    assert [row[3] for row in control] == ["not held"] * 2 + ["held"] * 3
+
+
+def test_long_training_is_that_of_the_claims() -> None:
+    text = (ROOT / "benchmarks/claims/variational.md").read_text("utf-8")
+    parts = {part.splitlines()[0]: part.splitlines() for part in text.split("\n## ")}
+
+    def found(part: str, head: str, column: int) -> str:
+        return next(row[column] for row in map(cells, parts[part]) if row and row[0] == head)
+
+    train, test = (
+        {h: found(f"Fit on the {split} split", h, 3) for h in (VC, POINT, "GM")}
+        for split in ("train", "test")
+    )
+    scores = [found("Test scores", h, column) for h in (VC, "softmax") for column in (1, 2)]
+    bare = [s.split(" ± ")[0] for s in scores]
+    said = text_of("docs/defaults.md")
+    rounded = {
+        h: [f"{float(s[h].split(' ± ')[0]):.3f}" for s in (train, test)] for h in (POINT, "GM")
+    }
+    ours = [" ± ".join(f"{float(x):.3f}" for x in s[VC].split(" ± ")) for s in (train, test)]
+    assert f"{ours[0]} on training rows and {ours[1]} on test rows" in said
+    assert f"(the mixture {' and '.join(rounded['GM'])}, VC with a point encoder" in said
+    assert f"{' and '.join(rounded[POINT])}): the critic" in said
+    assert "({} and {} against {} and {})".format(*bare) in said
