@@ -203,16 +203,15 @@ def draws_of_a_reading(story: Story, seed: int) -> None:
 # ---------------------------------------------------------------- lesson 9
 
 
-def less_accurate_on_the_scoreboard(_story: Story, _seed: int) -> None:
-    (row,) = re.findall(
-        r"\| VC is more accurate than softmax with few labels \|(.*)\|",
+def accurate_on_the_scoreboard(_story: Story, _seed: int) -> None:
+    larger, smaller = re.findall(
+        r"\| VC is more accurate than softmax with few labels \|(.*?)\|(.*?)\|(.*?)\|",
         text_of("docs/scoreboard.md"),
     )
-    held, lost, undecided, _ = row.split("|")[:4]
-    assert held.strip() == undecided.strip() == "–"
-    assert "MNIST" in lost
-    assert "AG News" in lost
-    assert all(float(gain) < 0 for gain in re.findall(r"\(([-+][\d.]+)\)", lost))
+    assert "AG News" in larger[1]
+    assert "AG News" in smaller[1]
+    assert larger[0].count("MNIST") == smaller[1].count("MNIST") == 2
+    assert larger[2].strip() == smaller[2].strip() == "–"
 
 
 # ---------------------------------------------------------------- attacks
@@ -224,8 +223,9 @@ CLAIMS = (
     Claim(L6, "the mean over 32 draws", draws_of_a_reading, 0),
     Claim(L6, "Of the inputs that flip, $p(z)$ notices more at the flip than at the last step, "
               "when most have arrived in another class", notices_some),
-    Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on MNIST "
-              "and on AG News", less_accurate_on_the_scoreboard, 0),
+    Claim(L9, "In vcviz's scoreboard VC is *less* accurate than softmax with few labels on AG News "
+              "at both of its budgets; on MNIST it is less accurate at the smaller budget and "
+              "*more* accurate at the larger", accurate_on_the_scoreboard, 0),
 )  # fmt: skip
 GIVEN = (
     Given(L3, "Some 20 minutes", "instruction"),

@@ -206,7 +206,7 @@ def test_the_readme_sells_the_point_in_its_first_screen() -> None:
     points = (
         "vcviz.explore(model, loader)",
         "docs/explore.webp",
-        "of 97 comparisons",
+        "97 comparisons",
         "pip install",
     )
     assert [point for point in points if point not in text] == []
